@@ -1,0 +1,1 @@
+"""Labels: the schema of a cube, studies, cells, and files."""

@@ -1,0 +1,1 @@
+"""The network in NumPy and SciPy only: activations, targets, random streams, features, ridge, spectrum."""

@@ -1,0 +1,1 @@
+"""Dask, and only here: running the cells of a study."""

@@ -1,0 +1,1 @@
+"""Limits and finite-n predictions in NumPy and SciPy only."""
