@@ -106,8 +106,8 @@ class Activation:
 
     def coefficients(self, degree: int) -> Array:
         """c_0 ... c_degree of the centred activation (so c_0 = 0); shape (degree + 1,)."""
+        c: Array = np.zeros(degree + 1)
         if self.polynomial is not None:
-            c = np.zeros(degree + 1)
             known = np.asarray(self.polynomial[: degree + 1])
             c[: len(known)] = known
         else:

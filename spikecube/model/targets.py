@@ -27,8 +27,8 @@ class Target:
 
     def coefficients(self, degree: int) -> Array:
         """c_{*,0} ... c_{*,degree}; shape (degree + 1,)."""
+        c: Array = np.zeros(degree + 1)
         if self.polynomial is not None:
-            c = np.zeros(degree + 1)
             known = np.asarray(self.polynomial[: degree + 1])
             c[: len(known)] = known
             return c
