@@ -166,13 +166,9 @@ def resolve_activation(spec: Spec) -> Activation:
     """
     if isinstance(spec, str):
         if spec not in ACTIVATIONS:
-            raise ValueError(
-                f"{spec!r} is not one of {', '.join(ACTIVATIONS)}, nor a list of Hermite coefficients"
-            )
+            raise ValueError(f"{spec!r} is not one of {', '.join(ACTIVATIONS)}, nor a list of Hermite coefficients")
         return ACTIVATIONS[spec]
     activation = polynomial_activation(spec)
     if activation.coefficients(1)[1] == 0.0:
-        raise ValueError(
-            f"{list(spec)} has c_1 = 0: the gradient then has no rank-one part, and no spike can form"
-        )
+        raise ValueError(f"{list(spec)} has c_1 = 0: the gradient then has no rank-one part, and no spike can form")
     return activation

@@ -68,9 +68,7 @@ def resolve_target(spec: Spec) -> Target:
     """
     if isinstance(spec, str):
         if spec not in TARGETS:
-            raise ValueError(
-                f"{spec!r} is not one of {', '.join(TARGETS)}, nor a list of Hermite coefficients"
-            )
+            raise ValueError(f"{spec!r} is not one of {', '.join(TARGETS)}, nor a list of Hermite coefficients")
         return TARGETS[spec]
     series = tuple(float(c) for c in spec)
     if not series:
