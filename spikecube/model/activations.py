@@ -106,8 +106,8 @@ class Activation:
 
     def coefficients(self, degree: int) -> Array:
         """c_0 ... c_degree of the centred activation (so c_0 = 0); shape (degree + 1,)."""
+        c: Array = np.zeros(degree + 1)
         if self.polynomial is not None:
-            c = np.zeros(degree + 1)
             known = np.asarray(self.polynomial[: degree + 1])
             c[: len(known)] = known
         else:
@@ -166,13 +166,9 @@ def resolve_activation(spec: Spec) -> Activation:
     """
     if isinstance(spec, str):
         if spec not in ACTIVATIONS:
-            raise ValueError(
-                f"{spec!r} is not one of {', '.join(ACTIVATIONS)}, nor a list of Hermite coefficients"
-            )
+            raise ValueError(f"{spec!r} is not one of {', '.join(ACTIVATIONS)}, nor a list of Hermite coefficients")
         return ACTIVATIONS[spec]
     activation = polynomial_activation(spec)
     if activation.coefficients(1)[1] == 0.0:
-        raise ValueError(
-            f"{list(spec)} has c_1 = 0: the gradient then has no rank-one part, and no spike can form"
-        )
+        raise ValueError(f"{list(spec)} has c_1 = 0: the gradient then has no rank-one part, and no spike can form")
     return activation

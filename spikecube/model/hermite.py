@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.floating]
 
-_REACH = (
-    16.0  # P(|Z| > 16) is below 1e-56, so polynomially growing integrands are complete to double precision
-)
+_REACH = 16.0  # P(|Z| > 16) is below 1e-56, so polynomially growing integrands are complete to double precision
 _PANEL = 0.5
 _PANEL_NODES = 20
 
@@ -68,9 +66,7 @@ def gaussian_quadrature(kinks: Sequence[float] = ()) -> tuple[Array, Array]:
     >>> bool(abs(weights @ abs(nodes) - math.sqrt(2 / math.pi)) < 1e-14)
     True
     """
-    edges = np.unique(
-        np.concatenate([np.arange(-_REACH, _REACH + _PANEL / 2, _PANEL), np.asarray(kinks, dtype=float)])
-    )
+    edges = np.unique(np.concatenate([np.arange(-_REACH, _REACH + _PANEL / 2, _PANEL), np.asarray(kinks, dtype=float)]))
     unit, unit_weights = np.polynomial.legendre.leggauss(_PANEL_NODES)
     half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
     nodes = (middle[:, None] + half[:, None] * unit).ravel()
@@ -78,9 +74,7 @@ def gaussian_quadrature(kinks: Sequence[float] = ()) -> tuple[Array, Array]:
     return nodes, weights
 
 
-def hermite_coefficients(
-    function: Callable[[Array], Array], degree: int, kinks: Sequence[float] = ()
-) -> Array:
+def hermite_coefficients(function: Callable[[Array], Array], degree: int, kinks: Sequence[float] = ()) -> Array:
     """c_0 ... c_degree with c_k = E[f(Z) H_k(Z)] / k!; shape (degree + 1,).
 
     >>> (hermite_coefficients(lambda z: z**2, 3).round(12) + 0.0).tolist()

@@ -27,8 +27,8 @@ class Target:
 
     def coefficients(self, degree: int) -> Array:
         """c_{*,0} ... c_{*,degree}; shape (degree + 1,)."""
+        c: Array = np.zeros(degree + 1)
         if self.polynomial is not None:
-            c = np.zeros(degree + 1)
             known = np.asarray(self.polynomial[: degree + 1])
             c[: len(known)] = known
             return c
@@ -68,9 +68,7 @@ def resolve_target(spec: Spec) -> Target:
     """
     if isinstance(spec, str):
         if spec not in TARGETS:
-            raise ValueError(
-                f"{spec!r} is not one of {', '.join(TARGETS)}, nor a list of Hermite coefficients"
-            )
+            raise ValueError(f"{spec!r} is not one of {', '.join(TARGETS)}, nor a list of Hermite coefficients")
         return TARGETS[spec]
     series = tuple(float(c) for c in spec)
     if not series:

@@ -1,0 +1,217 @@
+"""The two-layer network: its draw, one gradient step, and its features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecube.model.activations import Activation, Spec
+from spikecube.model.hermite import Array
+from spikecube.model.streams import Stream, generator
+from spikecube.model.targets import resolve_target
+
+_BLOCK = 256  # rows drawn, or passed through the activation, at a time
+
+
+class NetworkModel(Protocol):
+    """What the network needs to know of a model: the fields of the study file's [model]."""
+
+    @property
+    def activation(self) -> Spec: ...
+    @property
+    def target(self) -> Spec: ...
+    @property
+    def noise(self) -> float: ...
+    @property
+    def target_direction(self) -> str: ...
+    @property
+    def initial_output(self) -> str: ...
+    @property
+    def readout(self) -> str: ...
+    def dim(self, n: int) -> int: ...
+    def width(self, n: int) -> int: ...
+    def step_samples(self, n: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs (n_samples, dim) and noisy labels (n_samples,)."""
+
+    inputs: Array
+    labels: Array
+
+
+@dataclass(frozen=True)
+class Draw:
+    """All that is random at one (n, seed): weights (width, dim), readout (width,), direction (dim,), batches."""
+
+    weights: Array
+    readout: Array
+    direction: Array
+    step: Batch
+    ridge: Batch
+
+
+def standard_normal(rng: np.random.Generator, n_rows: int, n_columns: int, dtype: npt.DTypeLike = np.float64) -> Array:
+    """A standard Gaussian matrix, drawn in float64 row by row: neither dtype nor further rows change a number."""
+    out = np.empty((n_rows, n_columns), dtype=dtype)
+    for start in range(0, n_rows, _BLOCK):
+        block = out[start : start + _BLOCK]
+        block[...] = rng.standard_normal(block.shape)
+    return out
+
+
+def draw_weights(rng: np.random.Generator, width: int, dim: int, dtype: npt.DTypeLike = np.float64) -> Array:
+    """Rows uniform on the unit sphere of R^dim; shape (width, dim)."""
+    weights = standard_normal(rng, width, dim, dtype)
+    for start in range(0, width, _BLOCK):
+        block = weights[start : start + _BLOCK]
+        block /= np.linalg.norm(block, axis=1, keepdims=True)
+    return weights
+
+
+def draw_readout(rng: np.random.Generator, width: int, kind: str) -> Array:
+    """a_i of variance 1/width: `gaussian`, `rademacher` (signs), or `constant`; shape (width,)."""
+    if kind == "constant":
+        return np.full(width, width**-0.5)
+    values = rng.standard_normal(width)
+    return np.asarray((np.sign(values) if kind == "rademacher" else values) * width**-0.5)
+
+
+def draw_direction(rng: np.random.Generator, dim: int, kind: str) -> Array:
+    """beta_*: N(0, I_d/d) (`gaussian`) or uniform on the unit sphere (`sphere`); shape (dim,)."""
+    values = rng.standard_normal(dim)
+    return np.asarray(values / (np.linalg.norm(values) if kind == "sphere" else math.sqrt(dim)))
+
+
+def draw_batch(
+    model: NetworkModel,
+    direction: Array,
+    *,
+    n: int,
+    seed: int,
+    entropy: int,
+    n_samples: int,
+    streams: tuple[Stream, Stream],
+    dtype: npt.DTypeLike = np.float64,
+) -> Batch:
+    """A batch of standard Gaussian inputs with labels y = sigma_*(x . beta_*) + noise."""
+    inputs = standard_normal(generator(entropy, streams[0], n, seed, len(direction)), n_samples, len(direction), dtype)
+    signal = resolve_target(model.target)(np.asarray(inputs @ direction.astype(dtype), dtype=np.float64))
+    noise = generator(entropy, streams[1], n, seed).standard_normal(n_samples)
+    return Batch(inputs, signal + model.noise * noise)
+
+
+def draw_network(model: NetworkModel, *, n: int, seed: int, entropy: int, dtype: npt.DTypeLike = np.float64) -> Draw:
+    """Everything random at (n, seed) but the test batch.
+
+    Streams are keyed by (n, seed), those that make rows of length d also by d: axes that leave d alone share their
+    draw, and along `width_ratio` and `step_ratio` the smaller network or batch is part of the larger one.
+    """
+    dim, width = model.dim(n), model.width(n)
+    direction = draw_direction(generator(entropy, Stream.DIRECTION, n, seed, dim), dim, model.target_direction)
+
+    def batch(n_samples: int, inputs: Stream, noise: Stream) -> Batch:
+        return draw_batch(
+            model,
+            direction,
+            n=n,
+            seed=seed,
+            entropy=entropy,
+            n_samples=n_samples,
+            streams=(inputs, noise),
+            dtype=dtype,
+        )
+
+    return Draw(
+        weights=draw_weights(generator(entropy, Stream.WEIGHTS, n, seed, dim), width, dim, dtype),
+        readout=draw_readout(generator(entropy, Stream.READOUT, n, seed), width, model.readout),
+        direction=direction,
+        step=batch(model.step_samples(n), Stream.STEP_INPUTS, Stream.STEP_NOISE),
+        ridge=batch(n, Stream.RIDGE_INPUTS, Stream.RIDGE_NOISE),
+    )
+
+
+def draw_test_batch(
+    model: NetworkModel,
+    direction: Array,
+    *,
+    n: int,
+    seed: int,
+    entropy: int,
+    n_samples: int,
+    dtype: npt.DTypeLike = np.float64,
+) -> Batch:
+    """A fresh batch for the test loss, independent of all that the network has seen."""
+    return draw_batch(
+        model,
+        direction,
+        n=n,
+        seed=seed,
+        entropy=entropy,
+        n_samples=n_samples,
+        streams=(Stream.TEST_INPUTS, Stream.TEST_NOISE),
+        dtype=dtype,
+    )
+
+
+def output_scale(initial_output: str, width: int) -> float:
+    """s of f(x) = s a^T sigma(W x): N^{-1/2} for the `vanishing` initial output, 1 for the `full` one."""
+    return width**-0.5 if initial_output == "vanishing" else 1.0
+
+
+def gradient(
+    inputs: Array,
+    labels: Array,
+    weights: Array,
+    readout: Array,
+    activation: Activation,
+    output_scale: float = 1.0,
+) -> Array:
+    """The step's direction G = (1/n) [(y - s sigma(Z) a) a^T o sigma'(Z)]^T X with Z = X W_0^T; shape (width, dim).
+
+    It is -1/s times the gradient of (1/2n) |y - s sigma(X W^T) a|^2 in W: the factor s is absorbed in the step size.
+
+    Parameters
+    ----------
+    inputs, labels : (n, dim) and (n,); the gradient batch.
+    weights, readout : (width, dim) and (width,).
+    activation : the centred activation.
+    output_scale : s.
+
+    References
+    ----------
+    Moniri, Lee, Hassani, Dobriban, ICML 2024 (arXiv:2310.07891), section 2.
+
+    Examples
+    --------
+    >>> from spikecube.model.activations import resolve_activation
+    >>> identity = resolve_activation([0.0, 1.0])
+    >>> gradient(np.eye(2), np.array([2.0, 4.0]), np.zeros((1, 2)), np.ones(1), identity).tolist()
+    [[1.0, 2.0]]
+    """
+    n_samples = len(labels)
+    weighted = inputs @ weights.T
+    residual = labels.astype(np.float64)
+    blocks = [slice(start, start + _BLOCK) for start in range(0, n_samples, _BLOCK)]
+    for rows in blocks:
+        z = weighted[rows]
+        residual[rows] -= output_scale * (activation(z) @ readout)
+        z[...] = activation.derivative(z)
+        z *= residual[rows, None].astype(z.dtype) / z.dtype.type(n_samples)
+    step = weighted.T @ inputs
+    step *= readout[:, None].astype(step.dtype)
+    return step
+
+
+def features(activation: Activation, initial: Array, step: Array, eta: float, out: Array | None = None) -> Array:
+    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, in row blocks; shape (n_samples, width)."""
+    out = np.empty_like(initial) if out is None else out
+    for start in range(0, len(initial), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        out[rows] = activation(initial[rows] + initial.dtype.type(eta) * step[rows])
+    return out
