@@ -16,9 +16,7 @@ class ConvergenceError(ArithmeticError):
     """An equation of the theory was not solved to its tolerance; the message names the arguments."""
 
 
-def increasing_root(
-    function: Callable[[Array], tuple[Array, Array]], low: Array, high: Array, *, name: str
-) -> Array:
+def increasing_root(function: Callable[[Array], tuple[Array, Array]], low: Array, high: Array, *, name: str) -> Array:
     """The roots t of elementwise increasing functions f with f(low) <= 0 <= f(high).
 
     A Newton step is taken where it stays inside the bracket and at least halves the step before last,
@@ -44,6 +42,8 @@ def increasing_root(
     before = step = high - low
     for _ in range(_ROUNDS):
         value, slope = function(t)
+        if not np.all(np.isfinite(value)):
+            raise ConvergenceError(f"{name}: not finite on the way to the root")
         low, high = np.where(value < 0, t, low), np.where(value > 0, t, high)
         with np.errstate(divide="ignore", invalid="ignore"):
             newton = -value / slope

@@ -9,9 +9,10 @@ _NODES, _REACH = 60, 16.0
 
 
 def tracy_widom_cdf(s: float) -> float:
-    """F_1(s) = det(1 - B_s) with B_s(x, y) = Ai(x + y + s) on L^2(0, inf) (Ferrari and Spohn, J. Phys. A 38, L557, 2005).
+    """F_1(s) = det(1 - B_s) with B_s(x, y) = Ai(x + y + s) on L^2(0, inf).
 
-    The determinant is taken on Gauss-Legendre nodes (Bornemann, Math. Comp. 79, 871, 2010), which is exact to rounding.
+    The formula is that of Ferrari and Spohn, J. Phys. A 38, L557 (2005); the determinant is taken on Gauss-Legendre
+    nodes, exact to rounding (Bornemann, Math. Comp. 79, 871, 2010).
 
     >>> round(tracy_widom_cdf(0.9793), 4)
     0.95
