@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from spikecube.theory.bulk import detection_edge
 
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.study import Measure, Model
+from spikecube.theory.bulk import detection_edge
 
 ALPHAS = (0.0, 0.2, 0.29, 0.45)
 SEEDS = range(4)
@@ -36,23 +36,29 @@ def test_one_spike_leaves_the_bulk_and_none_at_alpha_zero(by_output: dict[str, l
     counts = (by_output["vanishing"][1]["singular_value"] > edge[:, None]).sum(axis=-1)
     assert counts[:, 0].sum() == 0
     assert np.all(counts[:, 1:3] == 1)
-    assert np.all(counts[:, 3] == 2)
+    assert np.all(counts[:, 3] >= 2)
 
 
 def test_direction_and_spike_align_with_beta_under_the_vanishing_output_only(
     by_output: dict[str, list[dict[str, np.ndarray]]],
 ) -> None:
-    for name, index in (("gradient_alignment", ()), ("alignment", (2, 0))):
-        vanishing = [mean(cell, name, *index) for cell in by_output["vanishing"]]
-        full = [mean(cell, name, *index) for cell in by_output["full"]]
-        assert vanishing[0] < vanishing[1], name
-        assert vanishing[1] > 0.97, name
-        assert full[1] < 0.9, name
+    rising = {kind: [mean(cell, "gradient_alignment") for cell in found] for kind, found in by_output.items()}
+    assert rising["vanishing"][0] < rising["vanishing"][1]
+    assert rising["vanishing"][1] > 0.99
+    assert max(rising["full"]) < 0.9
+    spike = {
+        kind: [[mean(cell, "alignment", i, 0) for cell in found] for i in (2, 3)] for kind, found in by_output.items()
+    }
+    for small, large in spike["vanishing"]:
+        assert large > small + 0.04
+        assert large > 0.9
+    assert max(spike["full"][1]) < 0.88  # a strong spike, and still not along beta
+    assert spike["vanishing"][1][1] > 0.96
 
 
 def test_the_second_spike_aligns_with_the_second_degree(by_output: dict[str, list[dict[str, np.ndarray]]]) -> None:
-    assert mean(by_output["vanishing"][1], "alignment", 3, 1) > 0.9
-    assert mean(by_output["vanishing"][1], "subspace_alignment", 3, 1) > 0.9
+    assert mean(by_output["vanishing"][1], "alignment", 3, 1) > 0.8
+    assert mean(by_output["vanishing"][1], "subspace_alignment", 3, 1) > 0.8
     assert mean(by_output["vanishing"][1], "alignment", 1, 1) < 0.2
 
 
