@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -203,7 +204,7 @@ class Bulk:
 
     def _m_1_inside(self, x: Array) -> Complex:
         """m_1(x + i0): of the roots of the quartic for e, the one that keeps the upper half plane."""
-        z = x * (1 + 1e-10j)
+        z = np.asarray(x * (1 + 1e-10j), dtype=np.complex128)
         roots = np.linalg.eigvals(_companion(self._quartic(-z)))
         z = z[:, None]
         with np.errstate(all="ignore"):
@@ -252,7 +253,7 @@ def _moments(lam: Array, e: Array, m_1: Array, m_2: Array, q: Array, s: Array) -
     )
 
 
-def _companion(monic: Complex) -> Complex:
+def _companion(monic: Complex) -> npt.NDArray[Any]:
     degree = monic.shape[-1] - 1
     matrix = np.zeros((*monic.shape[:-1], degree, degree), dtype=np.complex128)
     matrix[..., 0, :] = -monic[..., 1:]
