@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -88,7 +88,7 @@ def control_expectations(model: ControlModel, n: int) -> dict[str, float]:
     square, slope, fourth = target_moments(resolve_target(model.target), radii)
     label, pairs = weights @ square + noise, (1 - 1 / samples) * (weights @ slope**2)
     own = weights @ fourth + noise
-    values = {
+    values: dict[str, Any] = {
         "label_power": label,
         "test_label_power": label,
         "readout_power": 1.0,

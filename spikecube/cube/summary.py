@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from spikecube.cube.controls import DEFAULT_PRIORITY, PRIORITY, centred_controls
 from spikecube.model.hermite import Array
+
+Mask = npt.NDArray[np.bool_]
 
 MIN_SEEDS = 3
 SEEDS_PER_CONTROL = 6
@@ -80,7 +83,7 @@ def replicate_means(values: Array, controls: Array | None = None) -> Means:
     return Means(mean, stderr, plain[1], dof, deviations, count)
 
 
-def _spread(values: Array, known: Array, enough: Array) -> tuple[Array, Array, Array]:
+def _spread(values: Array, known: Mask, enough: Mask) -> tuple[Array, Array, Array]:
     """Mean, standard error and scaled deviations of the known values."""
     count = np.where(enough, known.sum(-1), 2)
     mean = np.where(enough, np.where(known, values, 0.0).sum(-1) / count, np.nan)
@@ -89,7 +92,7 @@ def _spread(values: Array, known: Array, enough: Array) -> tuple[Array, Array, A
     return mean, stderr, residual * np.sqrt(count / (count - 1.0))[..., None]
 
 
-def _cross_fitted(values: Array, controls: Array, known: Array) -> Array:
+def _cross_fitted(values: Array, controls: Array, known: Mask) -> Array:
     """u_j = y_j - z_j^T b_(-j), all b_(-j) from one regression.
 
     b - b_(-j) = G x_j e_j/(1 - h_j) with G = (X^T X)^-1, e the residuals and h the leverages.
@@ -105,7 +108,7 @@ def _cross_fitted(values: Array, controls: Array, known: Array) -> Array:
     return adjusted
 
 
-def _chosen(controls: Array | None, known: Array) -> Array | None:
+def _chosen(controls: Array | None, known: Mask) -> Array | None:
     """The leading controls that vary, as many as the seeds allow."""
     if controls is None or not known.any():
         return None
@@ -116,7 +119,7 @@ def _chosen(controls: Array | None, known: Array) -> Array | None:
     return controls[..., varying[:allowed]] if varying[:allowed] else None
 
 
-def _design(controls: Array | None, known: Array) -> Array:
+def _design(controls: Array | None, known: Mask) -> Array:
     """[1, z], each z divided by its size, zero where a replicate is missing; (..., m, 1 + q)."""
     ones = known.astype(float)[..., None]
     if controls is None:

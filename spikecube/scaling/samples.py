@@ -152,3 +152,18 @@ def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resam
     totals = np.einsum("rkm,bkm->rbk", counts, filled, optimize=True)
     present = np.einsum("rkm,bkm->rbk", counts, np.isfinite(deviations).astype(float), optimize=True)
     return np.where(np.isfinite(stderr), totals / np.maximum(present, 1.0), np.nan)
+
+
+def curve_covariance(response: Array, sample: Sample, rows: Array) -> Array:
+    """Covariance (C, C) of one parameter of the curves `rows` with responses (C, K) to their means.
+
+    Sizes are independent; at one size, equal seeds of different curves share their draw:
+    cov = sum_k response_ak response_bk Cov(mean_ak, mean_bk).
+    """
+    if sample.deviations is None:
+        stderr = 0.0 if sample.stderr is None else sample.stderr[rows]
+        return np.diag(((response * np.nan_to_num(stderr)) ** 2).sum(-1))
+    deviations = np.nan_to_num(sample.deviations[rows])
+    pull = response[..., None] * deviations / np.maximum(np.isfinite(sample.deviations[rows]).sum(-1), 1)[..., None]
+    covariance: Array = np.einsum("akm,bkm->ab", pull, pull)
+    return covariance
