@@ -182,7 +182,7 @@ def _fill(arrays: dict[str, np.ndarray], known_lams: np.ndarray, places: _Places
         return
     known_lams[point] += len(along["lam"][0])
     for name, values in result.values.items():
-        variable = schema.SPECTRUM if name == schema.SPECTRUM.name else schema.VARIABLES[name]
+        variable = schema.measured(name)
         target = _index((*variable.dims, *places.further), place, along, target=True)
         source = _index(variable.cell_dims, place, along, target=False)
         arrays[name][target] = np.asarray(values)[source]
