@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,11 +118,9 @@ class RunFolder:
             os.close(lock)
 
     def _take(self, lock: int, shared: bool) -> None:
-        try:
-            fcntl.flock(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
-            raise StoreError(f"another spikecube ({owner}) works in {self.path}: wait until it has ended") from None
+            raise StoreError(f"another spikecube ({owner}) works in {self.path}: wait until it has ended")
         try:
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
@@ -248,6 +247,16 @@ class RunFolder:
                 with contextlib.suppress(ValueError):
                     found.append(json.loads(line))
         return sorted((e for e in found if isinstance(e, dict)), key=lambda e: str(e.get("time")))
+
+
+def _locked(lock: int, kind: int) -> bool:
+    """Takes a lock of the system; tries for half a second, since `status` holds it for an instant."""
+    for attempt in range(6):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.1 if attempt < 5 else 0.0)
+    return False
 
 
 def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
