@@ -31,7 +31,35 @@ app = typer.Typer(
 StudyFile = Annotated[str, typer.Argument(metavar="STUDY", help="A study file (TOML).")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a run: NAME, NAME.run or NAME.nc.")]
 CubeFile = Annotated[str, typer.Argument(metavar="CUBE", help="A cube (netCDF), or the name of a run.")]
-Memory = Annotated[str | None, typer.Option(help="Memory that all cells in flight may use together, say 16GiB.")]
+
+
+def _size(text: str) -> Any:
+    from spikecube.sweep.memory import parse_size
+
+    return _parsed(parse_size, text)
+
+
+def _share(text: str) -> Any:
+    from spikecube.sweep.tasks import parse_share
+
+    return _parsed(parse_share, text)
+
+
+def _parsed(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Memory = Annotated[
+    float | None,
+    typer.Option(metavar="SIZE", parser=_size, help="Memory that all cells in flight may use together, say 16GiB."),
+]
+Share = Annotated[
+    tuple[int, int] | None,
+    typer.Option(metavar="i/N", parser=_share, help="Compute one of N balanced shares only."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 ERROR, USAGE, FAILED_CELLS, INTERRUPTED = 1, 2, 3, 130
@@ -67,10 +95,12 @@ def _errors_as_lines() -> Iterator[None]:
         leave(INTERRUPTED, "interrupted: all finished cells are kept; run the same command again to resume")
     except BrokenPipeError:
         leave(ERROR, "")
+    except (typer.Exit, typer.BadParameter):
+        raise
     except Exception as error:
         if _State.debug:
             traceback.print_exc()
-        from spikecube.cube.study import StudyError
+        from spikecube.cube.sections import StudyError
 
         if isinstance(error, StudyError):
             for problem in error.problems:
@@ -116,16 +146,14 @@ def run(
     name: Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler, tcp://host:port.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; default: one a core.")] = None,
-    shard: Annotated[str | None, typer.Option(metavar="i/N", help="Compute one of N balanced shares only.")] = None,
+    shard: Share = None,
     max_memory: Memory = None,
 ) -> int:
     """Compute what is missing of a study and write its cube."""
     from spikecube.cube.study import Study
     from spikecube.sweep.cluster import connected
-    from spikecube.sweep.memory import parse_size
     from spikecube.sweep.progress import for_terminal
     from spikecube.sweep.run import Settings, run_study
-    from spikecube.sweep.tasks import parse_share
 
     if scheduler and workers:
         raise typer.BadParameter("--scheduler brings its own workers: leave out --workers")
@@ -133,8 +161,7 @@ def run(
     interrupt_once()
     where = connected(scheduler) if scheduler else contextlib.nullcontext()
     with where as client, for_terminal() as progress:
-        memory = parse_size(max_memory) if max_memory else None
-        settings = Settings(workers, memory, parse_share(shard) if shard else None, progress)
+        settings = Settings(workers, max_memory, shard, progress)
         report = run_study(parsed, name or Path(study).stem, client, settings)
     return _print_report(parsed, report, study, name)
 

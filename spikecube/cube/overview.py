@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,14 +25,13 @@ _MEASURED = ("rank", "degree", "ell", "bin")
 
 def overview(cube: xr.Dataset) -> str:
     """The whole text."""
-    parts = [str(cube.attrs.get("title", "")), text_table(["axis", "length", "values"], axis_rows(cube)), completeness(cube)]
+    axes = text_table(["axis", "length", "values"], axis_rows(cube))
+    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube)]
     if "seed" in cube.dims and "train_loss" in cube:
         lam = middle(cube["lam"].values)
         seeds = cube.sizes["seed"]
-        parts.append(
-            f"means over {seeds} seed{'s' * (seeds > 1)} at lam = {lam:g}, standard error of the last digits in brackets\n"
-            + text_table(*mean_rows(cube, lam))
-        )
+        note = f"means over {seeds} seeds at lam = {lam:g}, standard errors of the last digits in brackets"
+        parts.append(f"{note}\n{text_table(*mean_rows(cube, lam))}")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -79,7 +79,8 @@ def _mean(data: xr.DataArray, place: dict[str, Any]) -> str:
     values = values[np.isfinite(values)]
     if not len(values):
         return "-"
-    return with_error(float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0)
+    stderr = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return with_error(float(values.mean()), float(stderr))
 
 
 def with_error(value: float, stderr: float) -> str:
@@ -109,12 +110,17 @@ def middle(labels: Sequence[float] | np.ndarray) -> float:
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text: the first as given, the others aligned on the right unless they are long."""
+    """Columns of text, those of numbers aligned on the right."""
     return "\n".join(_aligned([header, *rows]))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(map(_NUMBER.fullmatch, column[1:])) for column in columns]
     for row in rows:
-        cells = [text.ljust(width) if width > 30 or i == 0 else text.rjust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True))]
-        yield "  " + "  ".join(cells).rstrip()
+        texts = zip(row, widths, numeric, strict=True)
+        yield ("  " + "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in texts)).rstrip()
+
+
+_NUMBER = re.compile(r"-|-?[0-9.]+(e[-+]?[0-9]+)?(\([0-9]+\))?")

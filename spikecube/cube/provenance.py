@@ -16,7 +16,6 @@ from typing import Any
 import spikecube
 
 _PACKAGE = Path(spikecube.__file__).parent
-_ENTRY = ("model", "cube/cell.py")  # what decides the numbers of a cell, with all that it imports
 _LIBRARIES = ("numpy", "scipy", "xarray", "dask", "distributed", "netCDF4", "pydantic")
 
 NOT_COMPARED = ("date_created",)
@@ -36,7 +35,7 @@ def code_sha256() -> str:
 def code_files() -> list[Path]:
     """The files behind `code_sha256`, sorted."""
     found: set[Path] = set()
-    waiting = [p for entry in _ENTRY for p in ((_PACKAGE / entry).rglob("*.py") if "." not in entry else [_PACKAGE / entry])]
+    waiting = [*(_PACKAGE / "model").rglob("*.py"), _PACKAGE / "cube" / "cell.py"]
     while waiting:
         path = waiting.pop()
         if path not in found and path.is_file():
@@ -62,7 +61,8 @@ def _imports(path: Path) -> Iterable[Path]:
 
 def library_versions() -> str:
     """`python 3.12.1, numpy 2.1.0, ...`."""
-    return ", ".join([f"python {platform.python_version()}", *(f"{name} {metadata.version(name)}" for name in _LIBRARIES)])
+    libraries = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
+    return ", ".join([f"python {platform.python_version()}", *libraries])
 
 
 def git_commit() -> str:

@@ -1,11 +1,11 @@
 """The folder of a run: study, manifest, immutable shards, events, and the lock of its driver.
 
-    NAME.run/study.toml      the study as last run
-    NAME.run/manifest.json   what all shards share: code, model, measure, entropy
-    NAME.run/shards/*.nc     results, never changed once written; named by the hash of their bytes
-    NAME.run/aside/          files found among the shards that do not belong there
-    NAME.run/events*.jsonl   what happened: failures with their errors, lost workers, shards
-    NAME.run/lock            held by the driver; the system frees it when the driver dies
+NAME.run/study.toml      the study as last run
+NAME.run/manifest.json   what all shards share: code, model, measure, entropy
+NAME.run/shards/*.nc     results, never changed once written; named by the hash of their bytes
+NAME.run/aside/          files found among the shards that do not belong there
+NAME.run/events*.jsonl   what happened: failures with their errors, lost workers, shards
+NAME.run/lock            held by the driver; the system frees it when the driver dies
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from typing import Any
 import spikecube
 from spikecube.cube import provenance
 from spikecube.cube.assemble import CellResult
+from spikecube.cube.sections import StudyError
 from spikecube.cube.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
 from spikecube.cube.store import StoreError, cannot_write, sweep_temporaries, write_atomically
-from spikecube.cube.study import Cell, Study, StudyError
+from spikecube.cube.study import Cell, Study
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
 """Alphas and lams of a rectangle of points of one cell."""

@@ -70,7 +70,7 @@ def encode(blocks: Sequence[Block], origin: Origin) -> bytes:
     """The bytes of a shard of blocks of one layout."""
     first = blocks[0]
     buffer = io.BytesIO()
-    file = netcdf_file(buffer, "w", version=2)
+    file: Any = netcdf_file(buffer, "w", version=2)
     file.cells = json.dumps([[b.model, b.n, b.seed] for b in blocks])
     file.key, file.computed_with, file.blas_threads = origin.key, origin.computed_with, np.int32(origin.blas_threads)
     file.createDimension("cell", len(blocks))
@@ -97,6 +97,7 @@ def decode(content: bytes) -> tuple[Origin, list[Block]]:
         When the bytes are no shard.
     """
     try:
+        file: Any
         with netcdf_file(io.BytesIO(content), "r", mmap=False) as file:
             origin = Origin(file.key.decode(), file.computed_with.decode(), int(file.blas_threads))
             arrays = {name: v[:].astype(v.data.dtype.newbyteorder("=")) for name, v in file.variables.items()}

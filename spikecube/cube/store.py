@@ -125,8 +125,9 @@ def cube_problem(cube: xr.Dataset) -> str:
     for name in ("alpha", "lam"):
         if cube.get(name) is None or cube[name].dims != (name,):
             return f"it has no axis {name}"
-    for name, data in cube.variables.items():
-        known = schema.COORDINATES.get(str(name)) or schema.VARIABLES.get(str(name))
+    for key, data in cube.variables.items():
+        name = str(key)
+        known = schema.COORDINATES.get(name) or schema.VARIABLES.get(name)
         if known and (data.dtype.kind not in "fiu" or not np.issubdtype(data.dtype, np.number)):
             return f"its {name} does not hold numbers"
     return ""

@@ -13,14 +13,13 @@ from typing import Any
 
 from spikecube.sweep.errors import SweepError
 
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _SETTINGS = {
     "distributed.scheduler.worker-ttl": None,  # a long factorisation may hold back the heartbeat
     "distributed.scheduler.allowed-failures": 2,
     "distributed.worker.memory.pause": False,  # concurrency is bounded by the predicted memory
     "distributed.admin.low-level-log-length": 0,
-    "distributed.nanny.pre-spawn-environ": {
-        name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-    },
+    "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, "1"),
 }
 
 

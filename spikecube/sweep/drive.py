@@ -27,7 +27,8 @@ def outcomes(
 ) -> Iterator[list[tuple[Task, Outcome]]]:
     """Outcomes of tasks as they come; an empty list now and then, so that the caller can look at the clock.
 
-    Tasks are submitted in order, no more at once than the place has capacity for. A task whose workers died is tried once more at the end, alone, so that it cannot take others with it; `lost` is told.
+    Tasks are submitted in order, no more at once than the place has capacity for. A task whose workers died is tried
+    once more at the end, alone, so that it cannot take others with it; `lost` is told.
 
     Raises
     ------
@@ -47,9 +48,7 @@ def outcomes(
 
 
 class _Flight:
-    def __init__(
-        self, place: Place, submit: Callable[[Task, str], Any], bytes_of: Callable[[Task], float]
-    ) -> None:
+    def __init__(self, place: Place, submit: Callable[[Task, str], Any], bytes_of: Callable[[Task], float]) -> None:
         self.place, self.submit, self.bytes_of = place, submit, bytes_of
         self.keys = (f"cell-{secrets.token_hex(4)}-{i}" for i in itertools.count())
         self.tasks: dict[Any, Task] = {}
@@ -75,13 +74,12 @@ class _Flight:
         from concurrent.futures import CancelledError
 
         from distributed import TimeoutError as DaskTimeout
-        from distributed import wait
 
         if self.place.client.status in _GONE:
             raise SweepError(_LOST)
         try:
             with self.place.client.as_current():
-                done = list(wait(list(self.tasks), timeout=POLL, return_when="FIRST_COMPLETED").done)
+                done = list(_wait(list(self.tasks)))
         except DaskTimeout:
             return [], []
         except CancelledError as error:
@@ -124,3 +122,12 @@ class _Flight:
 
 
 _LOST = "the dask scheduler is gone: run the same command again to resume; all finished cells are kept"
+
+
+def _wait(futures: list[Any]) -> set[Any]:
+    """Those that are done, as soon as there are any."""
+    import distributed
+
+    wait: Any = distributed.wait
+    found: set[Any] = wait(futures, timeout=POLL, return_when="FIRST_COMPLETED").done
+    return found

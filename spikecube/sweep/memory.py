@@ -45,7 +45,7 @@ def size(number: float) -> str:
     return f"{number:.4g} TiB"
 
 
-_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 def parse_size(text: str) -> float:
@@ -62,5 +62,5 @@ def parse_size(text: str) -> float:
     except (ValueError, KeyError):
         value = -1.0
     if not 0 < value < float("inf"):
-        raise SweepError(f"max-memory: given {text!r}; allowed: a size such as 16GiB, 500MB or 2e9")
+        raise ValueError(f"given {text!r}; allowed: a size such as 16GiB, 500MB or 2e9")
     return value

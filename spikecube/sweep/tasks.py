@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from spikecube.cube.study import Cell, Measure, Model, Study
-from spikecube.sweep.errors import SweepError
+from spikecube.cube.sections import Measure, Model
+from spikecube.cube.study import Cell, Study
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -52,9 +52,7 @@ def missing_tasks(study: Study, present: Mapping[Cell, Sequence[Points]]) -> Ite
                 yield Task(cell, wanted_alphas[start : start + chunk], wanted_lams)
 
 
-def _missing_points(
-    alphas: tuple[float, ...], lams: tuple[float, ...], present: Sequence[Points]
-) -> Iterator[Points]:
+def _missing_points(alphas: tuple[float, ...], lams: tuple[float, ...], present: Sequence[Points]) -> Iterator[Points]:
     """Rectangles that cover exactly what is missing: alphas that miss the same lams go together."""
     if not present:
         yield alphas, lams
@@ -101,4 +99,4 @@ def parse_share(text: str) -> tuple[int, int]:
     index, _, count = text.partition("/")
     if index.isascii() and index.isdigit() and count.isascii() and count.isdigit() and 1 <= int(index) <= int(count):
         return int(index), int(count)
-    raise SweepError(f"shard: given {text!r}; allowed: i/N with i from 1 to N")
+    raise ValueError(f"given {text!r}; allowed: i/N with i from 1 to N")

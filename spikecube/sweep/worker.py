@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from spikecube.cube.provenance import code_sha256
-from spikecube.cube.study import Measure, Model
+from spikecube.cube.sections import Measure, Model
 
 
 class ComputeCell(Protocol):
@@ -43,12 +43,12 @@ class Outcome:
 def run_task(compute: ComputeCell, model: Model, measure: Measure, **arguments: Any) -> Outcome:
     """Computes one task; an exception of the cell is a result, that of the machinery is not."""
     with one_blas_thread:
-        found = {"computed_with": computed_with(), "blas_threads": blas_threads(), "code": code_sha256()}
+        found = Outcome(computed_with=computed_with(), blas_threads=blas_threads(), code=code_sha256())
         try:
-            return Outcome(compute(model, measure, **arguments), **found)
+            return replace(found, values=compute(model, measure, **arguments))
         except Exception as error:  # any error of a cell is recorded and costs no other cell
             reason = " ".join(str(error).split()) or "no message"
-            return Outcome(error=f"{type(error).__name__}: {reason}", **found)
+            return replace(found, error=f"{type(error).__name__}: {reason}")
 
 
 @functools.cache
