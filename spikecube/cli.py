@@ -216,6 +216,57 @@ def _cube_or_run(name: str) -> Any:
     return assembled(run_folder, run_folder.contents())
 
 
+@command
+def plan(
+    study: StudyFile,
+    max_memory: Memory = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes to plan for; default: one a core.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Predict cells, core-hours, memory and size of a study before anything runs."""
+    from spikecube.cube.study import Study
+    from spikecube.sweep.plan import plan as make_plan
+    from spikecube.sweep.plan import plan_text
+
+    planned = make_plan(Study.from_file(study), max_memory)
+    at_once = workers or os.cpu_count() or 1
+    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned, at_once))
+    return 0 if planned.tasks_at_once else ERROR
+
+
+@command
+def merge(
+    cubes: Annotated[list[str], typer.Argument(metavar="CUBES...", help="Cubes of the same model.")],
+    output: Annotated[str, typer.Option("-o", metavar="FILE", help="The joined cube.")],
+    force: Annotated[bool, typer.Option(help="Join cubes of other code or entropy, and record it.")] = False,
+) -> None:
+    """Join cubes that differ in seeds, sizes, alphas, penalties or further axes."""
+    from spikecube.cube.merge import merge as merge_cubes
+    from spikecube.cube.overview import completeness
+    from spikecube.cube.store import open_cube, write_cube
+
+    merged = merge_cubes([open_cube(path) for path in cubes], force=force)
+    write_cube(merged, output)
+    typer.echo(f"{output}: {completeness(merged)}")
+
+
+@command
+def verify(
+    cube: CubeFile,
+    sample: Annotated[int, typer.Option(min=1, help="How many cells.")] = 5,
+    seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
+) -> int:
+    """Recompute some cells of a cube, chosen at random, and compare."""
+    from spikecube.cube.overview import text_table
+    from spikecube.sweep.verify import verified_rows
+    from spikecube.sweep.verify import verify as verify_cube
+
+    verified = verify_cube(_cube_or_run(cube), sample, seed)
+    typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
+    typer.echo(f"compared {verified.reason}: {'all agree' if verified.agrees else 'they do NOT agree'}")
+    return 0 if verified.agrees else ERROR
+
+
 def main() -> None:
     """The command `spikecube`."""
     if "--debug" in sys.argv[1:]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from spikecube.cube.runfolder import setting_changes
 from spikecube.cube.schema import STATUS
 from spikecube.cube.sections import StudyError
 from spikecube.cube.store import StoreError
-from spikecube.cube.study import Study
+from spikecube.cube.study import Study, axis_label
 
 _AXES = ("alpha", "n", "seed", "lam")
 _JOINED = ("computed_with", "git_commit", "library_versions")  # texts that may differ: all of them are kept
@@ -38,9 +39,10 @@ def merge(cubes: Sequence[xr.Dataset], *, force: bool = False) -> xr.Dataset:
     studies = [study_of(cube) for cube in cubes]
     forced = _differences(cubes, studies, force)
     study = _union(studies)
-    merged = assemble(study, (result for cube, s in zip(cubes, studies, strict=True) for result in results(cube, s)))
+    merged = assemble(study, _relabelled(cubes, studies, tuple(study.further)))
     if not forced:
-        _refuse_conflicts(cubes, merged)
+        for cube, own in zip(cubes, studies, strict=True):
+            _refuse_conflict(cube, merged.sel(_fixed(own, study.further)))
     attrs = {k: v for k, v in cubes[0].attrs.items() if k not in merged.attrs}
     for name in _JOINED:
         texts = {part for cube in cubes for part in str(cube.attrs.get(name, "")).split("; ") if part}
@@ -64,28 +66,40 @@ def study_of(cube: xr.Dataset) -> Study:
 
 def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
     """The cells of a cube, each over the alphas at which it was computed."""
+    further = tuple(study.further)
     names = [v.name for v in measured_variables(study) if v.name in cube]
     dims = {name: schema.measured(name).cell_dims for name in names}
-    done = np.isin(cube["status"].transpose("alpha", ...), (STATUS["ok"], STATUS["nonfinite"]))
-    arrays = {name: cube[name].transpose("n", "seed", *study.further, *dims[name]).values for name in names}
-    places = {
-        "n": {v: i for i, v in enumerate(study.axes.n)},
-        "seed": {v: i for i, v in enumerate(study.axes.seed)},
-        **{name: {v: i for i, v in enumerate(study.labels(name))} for name in study.further},
-    }
-    status_dims = ("alpha", "n", "seed", *study.further)
-    done = np.isin(cube["status"].transpose(*status_dims).values, (STATUS["ok"], STATUS["nonfinite"]))
+    arrays = {name: cube[name].transpose("n", "seed", *further, *dims[name]).values for name in names}
+    done = np.isin(arrays["status"], (STATUS["ok"], STATUS["nonfinite"]))
+    axes = [study.axes.n, study.axes.seed, *(study.labels(name) for name in further)]
+    places = [{label: i for i, label in enumerate(labels)} for labels in axes]
     for cell in study.cells():
-        place = (places["n"][cell.n], places["seed"][cell.seed], *(places[k][v] for k, v in cell.further))
-        there = done[(slice(None), *place)]
+        labels = (cell.n, cell.seed, *(label for _, label in cell.further))
+        place = tuple(index[label] for index, label in zip(places, labels, strict=True))
+        there = done[place]
         if there.any():
-            values = {k: a[place] for k, a in arrays.items()}
             values = {
-                k: a.compress(there, axis=dims[k].index("alpha")) if "alpha" in dims[k] else a
-                for k, a in values.items()
+                name: array[place].compress(there, axis=dims[name].index("alpha"))
+                if "alpha" in dims[name]
+                else array[place]
+                for name, array in arrays.items()
             }
-            alphas = tuple(np.compress(there, study.axes.alpha).tolist())
-            yield CellResult(cell, alphas, study.axes.lam, values)
+            yield CellResult(cell, tuple(np.compress(there, study.axes.alpha).tolist()), study.axes.lam, values)
+
+
+def _relabelled(cubes: Sequence[xr.Dataset], studies: Sequence[Study], names: Sequence[str]) -> Iterator[CellResult]:
+    """The cells of all cubes, with a label along every further axis that one of them has."""
+    for cube, study in zip(cubes, studies, strict=True):
+        fixed = _fixed(study, names)
+        for result in results(cube, study):
+            labels = fixed | dict(result.cell.further)
+            further = tuple((name, labels[name]) for name in names)
+            yield replace(result, cell=result.cell._replace(further=further))
+
+
+def _fixed(study: Study, names: Iterable[str]) -> dict[str, float | str]:
+    """Labels along further axes of other studies: values of this one's model."""
+    return {name: axis_label(getattr(study.model, name)) for name in names if name not in study.further}
 
 
 def settings(cube: xr.Dataset, study: Study) -> dict[str, Any]:
@@ -124,13 +138,11 @@ def _union(studies: Sequence[Study]) -> Study:
     return Study(title=first.title, model=model, axes=axes, measure=first.measure, random=first.random)
 
 
-def _refuse_conflicts(cubes: Iterable[xr.Dataset], merged: xr.Dataset) -> None:
-    """Every cube must find its own values in the merged one, bit for bit."""
-    for cube in cubes:
-        found = merged.sel({d: cube[d].values for d in cube["status"].dims}).sel(lam=cube["lam"].values)
-        ok = cube["status"] == STATUS["ok"]
-        for name in schema.VARIABLES:
-            if name in cube and name != "status" and set(cube["status"].dims) <= set(cube[name].dims):
-                same = (cube[name] == found[name]) | (cube[name].isnull() & found[name].isnull())
-                if not bool((same | ~ok).all()):
-                    raise StoreError(f"merge: the cubes have different values of {name} at a point that both have")
+def _refuse_conflict(cube: xr.Dataset, merged: xr.Dataset) -> None:
+    """A cube must find its own values in the merged one, bit for bit."""
+    found = merged.sel({d: cube[d].values for d in (*cube["status"].dims, "lam")})
+    for name in schema.VARIABLES:
+        if name in cube and name != "status":
+            mine = cube[name].transpose(*found[name].dims).values
+            if not np.all((mine == found[name].values) | np.isnan(mine)):
+                raise StoreError(f"merge: the cubes have different values of {name} at a point that both have")
