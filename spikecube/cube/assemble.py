@@ -119,7 +119,7 @@ def coordinates(study: Study) -> dict[str, Any]:
 def _further_coordinate(study: Study, name: str) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
     labels = study.labels(name)
     numeric = not any(isinstance(label, str) for label in labels)
-    array = np.asarray(labels, dtype=np.float64) if numeric else np.asarray([str(v) for v in labels], dtype=object)
+    array = np.asarray(labels, dtype=np.float64) if numeric else np.asarray([str(v) for v in labels])
     return (name,), array, {"long_name": f"{name} of the model", "units": "1"}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikecube.sweep.errors import SweepError
+from spikecube.sweep.memory import WORKER_BYTES
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _SETTINGS = {
@@ -46,7 +47,7 @@ def place(client: Any, workers: int, memory: float) -> Iterator[Place]:
     if client is not None:
         yield Place(client, _Watched(client))
         return
-    fixed = Capacity(_window(workers), memory, memory)
+    fixed = Capacity(_window(workers), memory - workers * WORKER_BYTES, memory)
     with embedded(workers) as own:
         yield Place(own, lambda: fixed)
 
@@ -73,8 +74,8 @@ class _Watched:
     def _look(self) -> Capacity:
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         memory = [w["memory_limit"] or math.inf for w in workers]
-        threads = sum(w["nthreads"] for w in workers)
-        return Capacity(_window(threads), sum(memory) if memory else math.inf, max(memory, default=math.inf))
+        budget = sum(m - WORKER_BYTES for m in memory) if memory else math.inf
+        return Capacity(_window(sum(w["nthreads"] for w in workers)), budget, max(memory, default=math.inf))
 
 
 @contextlib.contextmanager
@@ -89,6 +90,7 @@ def embedded(workers: int) -> Iterator[Any]:
             threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else its web server, too, asks for port 8787
             worker_dashboard_address=None,
             memory_limit=0,
             silence_logs=logging.CRITICAL,

@@ -28,12 +28,17 @@ def refuse_too_large(tasks: Sequence[Task], bytes_of: Callable[[Task], float], l
         With the cell, what it needs and what there is.
     """
     largest = max(tasks, key=bytes_of)
-    need = bytes_of(largest)
+    need = bytes_of(largest) + WORKER_BYTES
     if need > limit:
         raise SweepError(
             f"the cell with {largest.cell.describe()} needs {size(need)} of memory, but {where} {size(limit)}: "
             "lower n, split alphas with chunks = { alpha = k }, or allow more with --max-memory"
         )
+
+
+def workers_that_fit(workers: int, largest: float, memory: float) -> int:
+    """At most `workers` processes, fewer where they would leave no room for the largest task; at least one."""
+    return max(1, min(workers, int((memory - largest) // WORKER_BYTES)))
 
 
 def size(number: float) -> str:

@@ -21,7 +21,7 @@ from spikecube.cube.study import Study
 from spikecube.sweep.cluster import place
 from spikecube.sweep.drive import outcomes
 from spikecube.sweep.errors import SweepError
-from spikecube.sweep.memory import free_memory, refuse_too_large
+from spikecube.sweep.memory import free_memory, refuse_too_large, workers_that_fit
 from spikecube.sweep.progress import Progress, Silent
 from spikecube.sweep.tasks import CellCost, Task, dearest_first, missing_tasks, share, task_cost
 from spikecube.sweep.worker import ComputeCell, Outcome, run_task
@@ -168,7 +168,8 @@ class _Sweep:
     def compute(self, tasks: list[Task], client: Any) -> None:
         """Computes tasks; whatever ends it, what has finished is written."""
         try:
-            with place(client, self._workers(tasks), self.settings.max_memory or free_memory()) as where:
+            memory = self.settings.max_memory or free_memory()
+            with place(client, self._workers(tasks, memory), memory) as where:
                 refuse_too_large(tasks, self.bytes, where.capacity().largest, "a worker has")
                 self.settings.progress.start(len(tasks), sum(map(self.flops, tasks)), self._note(tasks))
                 for batch in outcomes(where, self._submitter(where.client), tasks, self.bytes, lost=self._lost):
@@ -178,10 +179,11 @@ class _Sweep:
         finally:
             self._flush()
 
-    def _workers(self, tasks: list[Task]) -> int:
+    def _workers(self, tasks: list[Task], memory: float) -> int:
         from dask.system import CPU_COUNT
 
-        return min(self.settings.workers or CPU_COUNT, len(tasks))
+        wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
+        return workers_that_fit(wanted, max(map(self.bytes, tasks)), memory)
 
     def _note(self, tasks: list[Task]) -> str:
         kept = f", {self.report.kept} are there already" if self.report.kept else ""

@@ -77,6 +77,13 @@ def _describe(info: dict[str, Any]) -> str:
     return " ".join(str(info[key]) for key in ("internal_api", "version", "architecture") if info.get(key))
 
 
+def _free_control() -> None:
+    """Lets any thread set the limit: threadpoolctl heeds only the first that did, until that thread ends."""
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
 class _OneBlasThread:
     """One BLAS thread while any task runs in this process.
 
@@ -90,6 +97,8 @@ class _OneBlasThread:
 
     def __enter__(self) -> None:
         with self._lock:
+            if self._running == 0:
+                _free_control()
             limiter = _controller().limit(limits=1)
             if self._running == 0:
                 self._first = limiter
@@ -99,7 +108,9 @@ class _OneBlasThread:
         with self._lock:
             self._running -= 1
             if self._running == 0:
+                _free_control()
                 self._first.restore_original_limits()
+                _free_control()
 
 
 one_blas_thread = _OneBlasThread()
