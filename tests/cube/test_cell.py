@@ -1,0 +1,74 @@
+"""A cell equals the obvious computation, and no value depends on what else is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from spikecube.cube.cell import compute_cell
+from spikecube.cube.schema import VARIABLES
+from tests.model.cases import make_measure, make_model
+from tests.model.direct import direct_point
+
+ALPHAS, LAMS = [0.0, 0.29, 0.45], [0.01, 0.3, 10.0]
+AT = {"n": 60, "seed": 3, "entropy": 11}
+
+MODELS = {
+    "plain": {},
+    "wide": {"width_ratio": 1.7, "activation": "softplus", "eta_scale": 2.0},
+    "narrow": {"width_ratio": 0.5, "dim_ratio": 1.3, "readout": "rademacher"},
+    "odd": {"activation": "tanh", "initial_output": "full", "step_ratio": 1.5, "target_direction": "sphere"},
+    "gap": {"activation": [0.0, 1.0, 0.0, 0.3, 0.1], "readout": "constant"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cell_equals_the_obvious_computation(name: str) -> None:
+    model, measure = make_model(**MODELS[name]), make_measure(degree=4, ell=4, test_samples=47)
+    cell = compute_cell(model, measure, alphas=ALPHAS, lams=LAMS, **AT)
+    assert set(cell) == set(VARIABLES) - {"outlier_count"}
+    assert np.all(cell["status"] == 1)
+    for i, alpha in enumerate(ALPHAS):
+        for j, lam in enumerate(LAMS):
+            direct = direct_point(model, measure, alpha=alpha, lam=lam, **AT)
+            where = {"alpha": i, "lam": j}
+            for key, expected in direct.items():
+                index = tuple(where.get(dim, slice(None)) for dim in VARIABLES[key].cell_dims)
+                np.testing.assert_allclose(cell[key][index], expected, rtol=1e-10, atol=1e-12, err_msg=key)
+
+
+def test_values_do_not_depend_on_the_other_alphas_and_penalties() -> None:
+    model, measure = make_model(), make_measure()
+    lams = np.logspace(-2, 1, 10)
+    whole = compute_cell(model, measure, alphas=ALPHAS, lams=lams, **AT)
+    for i, alpha in enumerate(ALPHAS):
+        for j in (0, 4, 9):
+            alone = compute_cell(model, measure, alphas=[alpha], lams=[lams[j]], **AT)
+            for key, value in alone.items():
+                dims = VARIABLES[key].cell_dims
+                index = tuple({"alpha": slice(i, i + 1), "lam": slice(j, j + 1)}.get(dim, slice(None)) for dim in dims)
+                np.testing.assert_array_equal(whole[key][index], value, err_msg=key)
+
+
+def test_shapes_follow_the_schema() -> None:
+    sizes = {"alpha": 3, "lam": 3, "rank": 5, "degree": 2, "ell": 3}
+    cell = compute_cell(make_model(), make_measure(rank=5, degree=2, ell=3), alphas=ALPHAS, lams=LAMS, **AT)
+    for key, value in cell.items():
+        assert value.shape == tuple(sizes[dim] for dim in VARIABLES[key].cell_dims), key
+        assert value.dtype == VARIABLES[key].dtype, key
+
+
+def test_a_cell_without_signal_is_nonfinite_not_an_error() -> None:
+    silent = make_model(target=[0.0], noise=0.0)
+    cell = compute_cell(silent, make_measure(), alphas=[0.1], lams=[1.0], **AT)
+    assert cell["status"].tolist() == [3]
+    assert cell["train_loss"] == 0.0
