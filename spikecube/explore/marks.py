@@ -24,6 +24,7 @@ FIGURE = {
     "default_tools": ["save", "pan", "wheel_zoom", "box_zoom", "reset"],
     "active_tools": [],
     "padding": 0.04,
+    "framewise": True,
 }
 LEGEND = {"background_fill_alpha": 0.85, "border_line_color": None, "padding": 4, "spacing": 1, "glyph_height": 16}
 

@@ -58,7 +58,7 @@ def nearest(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:
 
 
 def at(data: Data, **labels: Any) -> Data:
-    """The data at the nearest labels, scalar coordinates kept; None stands for the default, axes it lacks are skipped."""
+    """The data at the nearest labels, scalar coordinates kept; None stands for its default, other axes are skipped."""
     chosen = {}
     for name, label in labels.items():
         if name in data.dims:
@@ -112,7 +112,7 @@ def staircase(limit: xr.DataArray, ell_alpha: xr.DataArray, stop: float) -> xr.D
 def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.Dataset:
     """The distribution of all singular values of F/sqrt(n) at one (alpha, n), seeds pooled.
 
-    `density` integrates to the share of singular values that lie in the bins (`share`); `lower`, `upper` along `bin`.
+    `density` integrates to `share`, the number of singular values in the bins over n; `lower`, `upper` along `bin`.
 
     Raises
     ------
@@ -127,17 +127,10 @@ def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: 
     if not bool(pooled.notnull().any()):
         raise Missing(f"No histogram at alpha = {float(pooled.alpha):g}, n = {int(pooled.n)} yet.")
     lower, upper = cube["bin_lower"], cube["bin_upper"]
-    least = _least_side(cube, int(pooled.n), where)
     return xr.Dataset(
-        {"density": pooled / least / (upper - lower), "count": pooled, "share": pooled.sum() / least},
+        {"density": pooled / pooled.n / (upper - lower), "count": pooled, "share": pooled.sum() / pooled.n},
         coords={"lower": lower, "upper": upper},
     )
-
-
-def _least_side(cube: xr.Dataset, n: int, where: Mapping[str, Any]) -> float:
-    """min(n, N), the number of singular values."""
-    width = at(cube["width"], **{**where, "n": n}) if "width" in cube.coords else n
-    return float(np.minimum(n, width))
 
 
 def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.DataArray:
