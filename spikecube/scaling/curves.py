@@ -1,0 +1,150 @@
+"""Curves of means on the scale on which a law is fitted to them: logarithmic where that is nearly linear, else raw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikecube.scaling.arrays import Array
+from spikecube.scaling.laws import Law, best_power, raw_scale
+from spikecube.scaling.least_squares import Minimum, best_of, minimise
+from spikecube.scaling.samples import Sample, smooth_variance
+
+LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
+
+
+@dataclass(frozen=True)
+class Curves:
+    """B curves on the scale on which one law is fitted; w = 0 leaves a size out."""
+
+    law: Law
+    sizes: Array
+    y: Array
+    weights: Array
+    variance: Array | None
+    dof: Array
+
+    def restrict(self, keep: Array) -> Curves:
+        """Only the sizes in keep (B, K)."""
+        return replace(self, weights=np.where(keep, self.weights, 0.0))
+
+    def minimum(self, start: Array | None = None) -> Minimum:
+        """The best fit over the law's starting points, or from `start` (B, p)."""
+        starts = self.law.start(self.sizes, self.y, self.weights) if start is None else start[None]
+        if self.law.linear:
+            return Minimum(starts[0], np.zeros(len(self.y)), np.ones(len(self.y), dtype=bool))
+        return best_of(starts, self._fit)
+
+    def optimum(self, start: Array) -> Array:
+        """theta (B, p) of the best fit near `start`; NaN where there is none or fewer sizes than parameters."""
+        enough = (self.weights > 0).sum(1) >= len(self.law.params)
+        known = enough & np.isfinite(start).all(1)
+        begin = np.where(known[:, None], start, 0.0)
+        fit = self.minimum() if self.law.linear else self.minimum(begin)
+        return np.where((known & fit.converged)[:, None], fit.theta, np.nan)
+
+    def repeat(self, y: Array) -> Curves:
+        """The same curves with other data y (R, B, K), as R * B curves."""
+        tiles = (len(y), 1)
+        return replace(
+            self, y=y.reshape(-1, y.shape[-1]), weights=np.tile(self.weights, tiles), dof=np.tile(self.dof, tiles)
+        )
+
+    def value(self, theta: Array) -> Array:
+        """The law at every size, (B, K)."""
+        return self.law.value(self.sizes, theta)
+
+    def jacobian(self, theta: Array) -> Array:
+        """Its slopes in the parameters, (B, K, p)."""
+        return self.law.jacobian(self.sizes, theta)
+
+    def _fit(self, start: Array) -> Minimum:
+        return minimise(self.value, self.jacobian, self.y, self.weights, start)
+
+
+def curves(law: Law, sample: Sample, keep: Array) -> Curves:
+    """The sample on the law's scale: for a law of log y, the log of the mean without its bias of s^2/2 (delta method).
+
+    Weights are one over the smoothed variances of the means; without errors they are all one (on a log scale that is
+    a constant relative error).
+    """
+    mean, variance = sample.mean, None if sample.stderr is None else sample.stderr**2
+    if variance is not None and not np.nansum(variance) > 0:
+        variance = None
+    y = mean
+    if law.log:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = None if variance is None else variance / mean**2
+            y = np.log(mean) + (0.0 if relative is None else relative / 2)
+            variance = relative
+    usable = keep & np.isfinite(y)
+    if variance is None:
+        weights = usable.astype(float)
+    else:
+        usable &= np.isfinite(variance)
+        smooth = smooth_variance(sample.sizes, np.where(usable, variance, np.nan), sample.dof)
+        weights = np.where(usable & (smooth > 0), 1 / np.where(smooth > 0, smooth, 1.0), 0.0)
+        variance = np.where(usable, variance, 0.0)
+    return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Curves that are fitted on the same scale: their rows in the sample, turned by `sign` to positive amplitudes."""
+
+    rows: Array
+    curves: Curves
+    sign: Array
+
+    def scaled(self, mean: Array, new_mean: Array) -> Array:
+        """Other means of the same curves on the scale of the fit; mean (B, K), new_mean (..., B, K)."""
+        if not self.curves.law.log:
+            return new_mean * self.sign[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.nan_to_num(self.curves.y + np.log(new_mean / mean), neginf=0.0))
+
+
+def groups(law: Law, sample: Sample, keep: Array) -> list[Group]:
+    """The curves with more sizes than parameters, by scale: logarithmic where all means are positive and precise.
+
+    On the raw scale noise that makes a mean negative neither biases nor stops the fit of a law of log y.
+    """
+    usable = keep & np.isfinite(sample.mean)
+    enough = usable.sum(1) > len(law.params)
+    as_it_is = _nearly_linear_logs(sample, usable) if law.log else enough
+    found = []
+    rows = np.flatnonzero(enough & as_it_is)
+    if len(rows):
+        found.append(Group(rows, curves(law, take(sample, rows), keep[rows]), np.ones(len(rows))))
+    rows = np.flatnonzero(enough & ~as_it_is)
+    if len(rows):
+        raw = curves(raw_scale(law), take(sample, rows), keep[rows])
+        sign = np.where(best_power(raw.sizes, raw.y, raw.weights)[0] < 0, -1.0, 1.0)
+        found.append(Group(rows, replace(raw, y=raw.y * sign[:, None]), sign))
+    return found
+
+
+def take(sample: Sample, rows: Array) -> Sample:
+    """Some curves of a sample."""
+
+    def pick(values: Array | None) -> Array | None:
+        return None if values is None else values[rows]
+
+    return replace(
+        sample,
+        mean=sample.mean[rows],
+        stderr=pick(sample.stderr),
+        dof=sample.dof[rows],
+        deviations=pick(sample.deviations),
+        n_seeds=pick(sample.n_seeds),
+        plain_stderr=pick(sample.plain_stderr),
+    )
+
+
+def _nearly_linear_logs(sample: Sample, usable: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        fine = sample.mean > 0
+        if sample.stderr is not None:
+            fine &= sample.stderr < LOG_LIMIT * sample.mean
+    return np.asarray((fine | ~usable).all(1))

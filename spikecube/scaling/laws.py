@@ -1,0 +1,235 @@
+"""The table of laws in the size n: each entry is a formula, its Jacobian and where a fit may start.
+
+Arrays are batched: sizes have shape (K,), parameters (..., p), values (..., K), Jacobians (..., K, p).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikecube.scaling.arrays import Array
+
+EXPONENTS = np.linspace(-6.0, 6.0, 121)
+DECAYS = -np.geomspace(0.03, 6.0, 60)
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law y(n; theta).
+
+    Attributes
+    ----------
+    name, formula : what it is called and what it says.
+    params : names of theta_1 ... theta_p.
+    value, jacobian : functions of (sizes, theta); values outside the law's domain are NaN.
+    start : (sizes, y, weights) -> (S, B, p), the starting points for each of the B data sets.
+    log : whether the law speaks of log y.
+    linear : whether it is linear in theta, so that its intervals are exact as they are.
+    """
+
+    name: str
+    formula: str
+    params: tuple[str, ...]
+    value: Callable[[Array, Array], Array]
+    jacobian: Callable[[Array, Array], Array]
+    start: Callable[[Array, Array, Array], Array]
+    log: bool = False
+    linear: bool = False
+
+
+def linear_fit(design: Array, y: Array, weights: Array) -> Array:
+    """Weighted least squares for a batch: design (K, p) or (B, K, p), y and weights (B, K) -> (B, p)."""
+    root = np.sqrt(weights)[..., None]
+    solution: Array = (np.linalg.pinv(root * design) @ (root * y[..., None]))[..., 0]
+    return solution
+
+
+def _power_value(n: Array, theta: Array) -> Array:
+    values: Array = theta[..., :1] + theta[..., 1:2] * np.log(n)
+    return values
+
+
+def _power_jacobian(n: Array, theta: Array) -> Array:
+    return np.broadcast_to(np.stack([np.ones_like(n), np.log(n)], axis=-1), (*theta.shape[:-1], len(n), 2)).copy()
+
+
+def _power_start(n: Array, y: Array, weights: Array) -> Array:
+    return linear_fit(_power_jacobian(n, np.zeros(2)), y, weights)[None]
+
+
+POWER = Law(
+    "power",
+    "log y = log C + b log n",
+    ("log_amplitude", "exponent"),
+    _power_value,
+    _power_jacobian,
+    _power_start,
+    log=True,
+    linear=True,
+)
+
+
+def _free_value(n: Array, theta: Array) -> Array:
+    inside = 1 + theta[..., 2:3] * n ** -theta[..., 3:4]
+    ok = (inside > 0) & (theta[..., 3:4] > 0)
+    return np.where(ok, _power_value(n, theta) + np.log(np.where(ok, inside, 1.0)), np.nan)
+
+
+def _free_jacobian(n: Array, theta: Array) -> Array:
+    decay = n ** -theta[..., 3:4]
+    inside = 1 + theta[..., 2:3] * decay
+    by_d = decay / inside
+    by_omega = -theta[..., 2:3] * np.log(n) * by_d
+    return np.concatenate([_power_jacobian(n, theta), by_d[..., None], by_omega[..., None]], axis=-1)
+
+
+def _with(theta: Array, omega: float) -> Array:
+    return np.concatenate([theta, np.full((*theta.shape[:-1], 1), omega)], axis=-1)
+
+
+def _corrected_start(n: Array, y: Array, weights: Array, omega: float) -> Array:
+    """log(1 + D n^-omega) = D n^-omega + ...: a linear fit, with D kept where the law is defined."""
+    design = np.stack([np.ones_like(n), np.log(n), n**-omega], axis=-1)
+    theta = linear_fit(design, y, weights)
+    theta[..., 2] = np.maximum(theta[..., 2], -0.8 * n.min() ** omega)
+    return theta
+
+
+def corrected_power(omega: float) -> Law:
+    """y = C n^b (1 + D n^-omega) with omega > 0 given.
+
+    >>> law = corrected_power(1.0)
+    >>> np.exp(law.value(np.array([10.0]), np.array([0.0, 0.5, 10.0]))).round(6).tolist()
+    [6.324555]
+    """
+    if not omega > 0:
+        raise ValueError(f"correction={omega} is not positive: a correction to scaling must vanish as n grows")
+
+    def start(n: Array, y: Array, weights: Array) -> Array:
+        plain = np.pad(_power_start(n, y, weights)[0], ((0, 0), (0, 1)))
+        return np.stack([_corrected_start(n, y, weights, omega), plain])
+
+    return Law(
+        "corrected_power",
+        f"log y = log C + b log n + log(1 + D n^-{omega:g})",
+        (*POWER.params, "correction_amplitude"),
+        lambda n, theta: _free_value(n, _with(theta, omega)),
+        lambda n, theta: _free_jacobian(n, _with(theta, omega))[..., :3],
+        start,
+        log=True,
+    )
+
+
+def _free_start(n: Array, y: Array, weights: Array) -> Array:
+    return np.stack([_with(_corrected_start(n, y, weights, w), w) for w in (0.25, 0.5, 1.0, 2.0)])
+
+
+FREE_CORRECTION = Law(
+    "free_correction",
+    "log y = log C + b log n + log(1 + D n^-omega)",
+    (*POWER.params, "correction_amplitude", "correction_exponent"),
+    _free_value,
+    _free_jacobian,
+    _free_start,
+    log=True,
+)
+
+
+def best_power(n: Array, y: Array, weights: Array) -> tuple[Array, Array]:
+    """Amplitude (of either sign) and exponent of the best C n^b over a grid of b, each of shape (B,).
+
+    For given b the best C is linear, so the grid costs one product (variable projection).
+    """
+    centre = np.exp(np.log(n).mean())
+    basis = (n / centre) ** EXPONENTS[:, None]
+    cross, power = (weights * y) @ basis.T, weights @ (basis**2).T
+    best = np.argmax(cross**2 / power, axis=1)
+    row = np.arange(len(y))
+    exponent = EXPONENTS[best]
+    return cross[row, best] / power[row, best] * centre**-exponent, exponent
+
+
+def raw_scale(law: Law) -> Law:
+    """The same law for y itself, exp of the law for log y, which noise around zero does not spoil.
+
+    The amplitude must be positive: turn the data's sign first (`best_power` tells it).
+    """
+
+    def value(n: Array, theta: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.exp(law.value(n, theta))
+
+    def start(n: Array, y: Array, weights: Array) -> Array:
+        amplitude, exponent = best_power(n, y, weights)
+        theta = np.zeros((1, len(y), len(law.params)))
+        theta[0, :, 0] = np.log(np.maximum(np.abs(amplitude), np.finfo(float).tiny))
+        theta[0, :, 1] = exponent
+        if len(law.params) == 4:
+            theta[..., 3] = 1.0
+        return theta
+
+    return replace(
+        law,
+        formula=law.formula.replace("log y = ", "y = exp(") + ")",
+        value=value,
+        jacobian=lambda n, theta: value(n, theta)[..., None] * law.jacobian(n, theta),
+        start=start,
+        log=False,
+        linear=False,
+    )
+
+
+def _limit_value(n: Array, theta: Array) -> Array:
+    decay = theta[..., 2:3]
+    ok = decay < 0
+    return np.where(ok, theta[..., :1] + theta[..., 1:2] * n ** np.where(ok, decay, -1.0), np.nan)
+
+
+def _limit_jacobian(n: Array, theta: Array) -> Array:
+    power = n ** theta[..., 2:3]
+    return np.stack([np.ones_like(power), power, theta[..., 1:2] * power * np.log(n)], axis=-1)
+
+
+def _limit_start(n: Array, y: Array, weights: Array) -> Array:
+    """The best limit and amplitude (linear) at the best of a grid of exponents."""
+    fits = np.stack([linear_fit(np.stack([np.ones_like(n), n**b], axis=-1), y, weights) for b in DECAYS])
+    theta = np.concatenate([fits, np.broadcast_to(DECAYS[:, None, None], (*fits.shape[:2], 1))], axis=-1)
+    cost = (weights * (y - _limit_value(n, theta)) ** 2).sum(-1)
+    best: Array = theta[cost.argmin(0), np.arange(len(y))]
+    return best[None]
+
+
+LIMIT = Law(
+    "limit",
+    "y = L + A n^b, b < 0",
+    ("limit", "amplitude", "exponent"),
+    _limit_value,
+    _limit_jacobian,
+    _limit_start,
+)
+
+
+def known_limit(exponent: float) -> Law:
+    """y = L + A n^b with b < 0 given: linear in what is left.
+
+    >>> known_limit(-1.0).value(np.array([2.0]), np.array([1.0, 4.0])).tolist()
+    [3.0]
+    """
+    if not exponent < 0:
+        raise ValueError(f"exponent={exponent} is not negative: then y has no limit")
+
+    def design(n: Array) -> Array:
+        return np.stack([np.ones_like(n), n**exponent], axis=-1)
+
+    return Law(
+        "known_limit",
+        f"y = L + A n^{exponent:g}",
+        ("limit", "amplitude"),
+        lambda n, theta: theta[..., :1] + theta[..., 1:2] * n**exponent,
+        lambda n, theta: np.broadcast_to(design(n), (*theta.shape[:-1], len(n), 2)).copy(),
+        lambda n, y, weights: linear_fit(design(n), y, weights)[None],
+        linear=True,
+    )

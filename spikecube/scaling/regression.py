@@ -1,0 +1,153 @@
+"""Inference for one least-squares problem; the only place that imports statsmodels, and only when a fit is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from spikecube.scaling.arrays import Array
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a weighted least-squares fit says about its parameters.
+
+    Attributes
+    ----------
+    params, stderr, dof : (p,); `dof` are the degrees of freedom of each parameter's t interval (inf = normal).
+    covariance : (p, p).
+    influence : (p, K), the response of each parameter to each datum.
+    leverage : (K,), the diagonal of the hat matrix.
+    chi2, chi2_dof, gof_pvalue : sum of squares over the (smoothed) variances, its degrees of freedom, and the
+        p-value of the lack-of-fit test; NaN where the data have no errors of their own to test against.
+    """
+
+    params: Array
+    stderr: Array
+    dof: Array
+    covariance: Array
+    influence: Array
+    leverage: Array
+    chi2: float
+    chi2_dof: float
+    gof_pvalue: float
+
+
+def weighted_least_squares(
+    design: Array,
+    response: Array,
+    weights: Array,
+    *,
+    variance: Array | None = None,
+    variance_dof: Array | float = np.inf,
+) -> Inference:
+    """Fit response = design @ params by WLS, with the covariance that the knowledge of the errors allows.
+
+    - `variance` known (`variance_dof` infinite): params have covariance H V H^T, H the pseudo-inverse of the weighted
+      design; with weights 1/variance that is statsmodels' ``cov_type="fixed scale"``. Lack of fit: chi squared.
+    - `variance` estimated from replicates with `variance_dof` degrees of freedom each: the same sandwich, unbiased
+      whatever the weights; t intervals with Satterthwaite's degrees of freedom. Lack of fit: the ANOVA-type
+      statistic sum_k w_k r_k^2 against Box's F approximation, which does not trust the weights.
+    - no `variance`: heteroscedasticity-consistent HC2 with the degrees of freedom of Bell and McCaffrey.
+
+    Parameters
+    ----------
+    design, response, weights : (K, p), (K,), (K,).
+    variance, variance_dof : (K,).
+
+    References
+    ----------
+    Satterthwaite, Biometrics Bull. 2 (1946) 110; Brunner, Dette, Munk, JASA 92 (1997) 1494;
+    MacKinnon and White, J. Econometrics 29 (1985) 305; Bell and McCaffrey, Survey Methodology 28 (2002) 169.
+
+    Examples
+    --------
+    >>> x = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    >>> fit = weighted_least_squares(x, np.array([1.0, 3.0, 5.0]), np.ones(3), variance=np.ones(3))
+    >>> fit.params.round(9).tolist(), float(round(fit.stderr[1] ** 2, 9))
+    ([1.0, 2.0], 0.5)
+    """
+    import statsmodels.api as sm
+
+    size = np.linalg.norm(np.sqrt(weights)[:, None] * design, axis=0)
+    size = np.where(
+        size > 0, size, 1.0
+    )  # columns of one length: statsmodels' pseudo-inverse cuts small singular values
+    fit = sm.WLS(response, design / size, weights=weights).fit()
+    root = np.sqrt(weights)
+    whitened = np.asarray(fit.model.pinv_wexog)
+    influence = whitened / size[:, None] * root
+    hat = fit.model.wexog @ whitened
+    leverage = np.clip(np.diag(hat), 0.0, 1.0)
+    if variance is None:
+        covariance, dof = _heteroscedastic(fit, size, hat)
+        chi2 = gof = np.nan
+    else:
+        covariance = (influence * variance) @ influence.T
+        own = np.broadcast_to(np.asarray(variance_dof, dtype=float), variance.shape)
+        dof = _satterthwaite(influence**2 * variance, own)
+        chi2, gof = lack_of_fit(fit.wresid, hat, weights * variance, own)
+    return Inference(
+        params=np.asarray(fit.params) / size,
+        stderr=np.sqrt(np.diag(covariance)),
+        dof=dof,
+        covariance=covariance,
+        influence=influence,
+        leverage=leverage,
+        chi2=chi2,
+        chi2_dof=float(len(response) - design.shape[1]),
+        gof_pvalue=gof,
+    )
+
+
+def _satterthwaite(terms: Array, dof: Array) -> Array:
+    """Degrees of freedom of sum_k terms[..., k], each a variance estimated with dof[k] degrees of freedom."""
+    total = terms.sum(-1) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(total > 0, total / (terms**2 / dof).sum(-1), np.inf)
+
+
+def lack_of_fit(residual: Array, hat: Array, variance: Array, dof: Array) -> tuple[float, float]:
+    """The whitened sum of squares Q and P(Q or more) under the law; Q = y^T M y, M = I - hat, Cov y = diag(variance).
+
+    Q / tr(MV) is close to F(f1, f2) with f1 = tr(MV)^2 / tr(MVMV) and f2 that of the estimated tr(MV).
+    """
+    chi2 = float(residual @ residual)
+    annihilator = np.eye(len(hat)) - hat
+    spread = annihilator * np.sqrt(variance) * np.sqrt(variance)[:, None]
+    trace = np.trace(spread)
+    if not len(hat) > np.linalg.matrix_rank(hat, tol=1e-8) or not trace > 0:
+        return chi2, np.nan
+    f1 = trace**2 / (spread**2).sum()
+    f2 = _satterthwaite(np.diag(spread), dof)
+    if not np.isfinite(f2):
+        return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
+    return chi2, float(stats.f.sf(chi2 / trace, f1, f2))
+
+
+def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:
+    """statsmodels' HC2 covariance, and for each parameter tr(G)^2/tr(G^2) of its quadratic form in the errors."""
+    covariance = np.asarray(fit.cov_HC2) / size / size[:, None]
+    annihilator = np.eye(len(hat)) - hat
+    pull = np.asarray(fit.model.pinv_wexog) ** 2 / np.maximum(np.diag(annihilator), 1e-12)
+    form = np.einsum("pk,ik,jk->pij", pull, annihilator, annihilator)
+    trace = np.einsum("pii->p", form)
+    return covariance, trace**2 / (form**2).sum((-1, -2))
+
+
+def holm(pvalues: Array) -> Array:
+    """p-values adjusted for their number by Holm's step-down method; NaN stays NaN and is not counted.
+
+    >>> holm(np.array([0.01, np.nan, 0.04])).tolist()
+    [0.02, nan, 0.04]
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.full(pvalues.shape, np.nan)
+    known = np.isfinite(pvalues)
+    if known.any():
+        adjusted[known] = multipletests(pvalues[known], method="holm")[1]
+    return adjusted

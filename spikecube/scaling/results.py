@@ -1,0 +1,111 @@
+"""The form of every fit's result: estimates, intervals and tests, with a status that is also a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from spikecube.scaling.arrays import Array
+
+STATUS = {
+    "ok": 0,
+    "too_few_sizes": 1,
+    "too_few_seeds": 2,
+    "not_converged": 3,
+    "open_interval": 4,
+    "not_resolved": 5,
+    "separated": 6,
+    "poor_minimum": 7,
+    "no_data": 8,
+    "not_applicable": 9,
+}
+
+SENTENCES = {
+    "ok": "The fit converged and every interval is closed.",
+    "too_few_sizes": "There are fewer sizes with data than parameters and one for a test of fit: no estimate is given.",
+    "too_few_seeds": "Some sizes have fewer than 3 seeds, too few for an error: no estimate is given.",
+    "not_converged": "The minimum was not found inside the law's domain: no estimate is given.",
+    "open_interval": "The data leave an interval open on one side: the estimate has no error bar there.",
+    "not_resolved": "The quantity is not resolved from zero at these sizes, so that its exponent is not determined.",
+    "separated": "Spike and no spike are perfectly separated: the threshold comes from a penalised fit.",
+    "poor_minimum": "The curves do not collapse onto one line within their errors, or different starts disagree.",
+    "no_data": "Nothing here meets the selection.",
+    "not_applicable": "The law does not apply here.",
+}
+
+_LONG_NAMES = {
+    "estimate": "estimate of the parameter",
+    "stderr": "standard error of the estimate (linearised)",
+    "ci_low": "lower end of the 95 per cent interval",
+    "ci_high": "upper end of the 95 per cent interval",
+    "pvalue": "p-value of the parameter against null_value, two-sided t test",
+    "pvalue_holm": "p-value adjusted by Holm's method over all curves of the same parameter",
+    "null_value": "value that pvalue tests: the expected one, or 0 where theory predicts none",
+    "expected": "the theory's value",
+    "z": "(estimate - expected)/stderr",
+    "t_dof": "degrees of freedom of the t interval (inf: normal)",
+    "covariance": "covariance of the estimates",
+    "nobs": "sizes used",
+    "dof": "sizes used less parameters",
+    "chi2": "weighted sum of squared residuals over the variances of the means",
+    "gof_pvalue": "p-value of the lack-of-fit test against the saturated model in n",
+    "aicc": "corrected Akaike criterion, each size left out counting as a parameter",
+    "n_min": "smallest size used",
+    "converged": "whether the minimum was found",
+    "seeds_worth": "seeds without control variates that give the same mean error",
+    "data": "mean over seeds",
+    "data_stderr": "standard error of the mean over seeds",
+    "data_stderr_plain": "standard error of the mean over seeds without control variates",
+    "used": "whether the size entered the fit",
+    "fitted": "value of the fitted law",
+    "residual": "(data - fitted)/data_stderr",
+    "leverage": "diagonal of the hat matrix",
+    "influence": "shift of the estimate over its stderr when the size is left out",
+    "leave_one_out": "estimate when the size is left out",
+    "bootstrap_stderr": "standard deviation of the estimate over resamples of the seeds",
+    "bootstrap_low": "2.5 per cent point of the estimate over resamples of the seeds",
+    "bootstrap_high": "97.5 per cent point of the estimate over resamples of the seeds",
+    "status": "state of the fit",
+    "message": "what the state means",
+}
+
+
+def describe(result: xr.Dataset, *, quantity: str = "the data") -> xr.Dataset:
+    """Long names, units and the flags of `status` on every variable; the attribute `quantity` names what was fitted."""
+    for name, variable in result.data_vars.items():
+        label = str(name)
+        if label in _LONG_NAMES:
+            variable.attrs["long_name"] = _LONG_NAMES[label]
+        if variable.dtype.kind == "f":
+            variable.attrs.setdefault("units", "1")
+    if "status" in result:
+        result["status"].attrs["flag_values"] = np.array(list(STATUS.values()), dtype=np.int8)
+        result["status"].attrs["flag_meanings"] = " ".join(STATUS)
+    result.attrs["quantity"] = quantity
+    result.attrs["confidence_level"] = 0.95
+    return result
+
+
+def messages(status: Array, extra: Mapping[int, str] | None = None) -> Array:
+    """The sentence of each status; `extra` adds one for single (flat) places."""
+    names = {v: k for k, v in STATUS.items()}
+    flat = np.array([SENTENCES[names[int(s)]] for s in status.ravel()], dtype=object)
+    for place, text in (extra or {}).items():
+        flat[place] = f"{flat[place]} {text}"
+    return flat.reshape(status.shape)
+
+
+def unstack(
+    arrays: Mapping[str, tuple[Sequence[str], Array]],
+    dims: Sequence[str],
+    shape: Sequence[int],
+    coords: Mapping[str, xr.DataArray],
+) -> xr.Dataset:
+    """A Dataset from arrays whose first axis runs over all labels `dims` at once."""
+    variables = {
+        name: xr.Variable((*dims, *tail), np.asarray(values).reshape((*shape, *values.shape[1:])))
+        for name, (tail, values) in arrays.items()
+    }
+    return xr.Dataset(variables, coords=dict(coords))

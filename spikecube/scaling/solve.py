@@ -1,0 +1,194 @@
+"""Optimum, inference and intervals of one law for many curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from spikecube.scaling.arrays import Array
+from spikecube.scaling.curves import Curves, Group, groups
+from spikecube.scaling.laws import Law
+from spikecube.scaling.least_squares import Minimum, profile_ends
+from spikecube.scaling.regression import lack_of_fit, weighted_least_squares
+from spikecube.scaling.results import STATUS
+from spikecube.scaling.samples import MIN_SEEDS, Sample
+
+LEVEL = 0.95
+_RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
+
+
+@dataclass(frozen=True)
+class Table:
+    """Arrays over B curves (first axis), filled curve by curve; NaN and status say where there is no answer."""
+
+    estimate: Array
+    stderr: Array
+    t_dof: Array
+    ci_low: Array
+    ci_high: Array
+    covariance: Array
+    response: Array
+    leverage: Array
+    fitted: Array
+    chi2: Array
+    gof_pvalue: Array
+    nobs: Array
+    aicc: Array
+    sign: Array
+    status: Array
+
+    @classmethod
+    def empty(cls, n_curves: int, n_params: int, n_sizes: int) -> Table:
+        """All NaN, status no_data."""
+
+        def blank(*tail: int) -> Array:
+            return np.full((n_curves, *tail), np.nan)
+
+        params = {k: blank(n_params) for k in ("estimate", "stderr", "t_dof", "ci_low", "ci_high")}
+        scalars = {k: blank() for k in ("chi2", "gof_pvalue", "nobs", "aicc")}
+        return cls(
+            **params,
+            **scalars,
+            covariance=blank(n_params, n_params),
+            response=blank(n_params, n_sizes),
+            leverage=blank(n_sizes),
+            fitted=blank(n_sizes),
+            sign=np.ones(n_curves),
+            status=np.full(n_curves, STATUS["no_data"], dtype=np.int8),
+        )
+
+    def put(self, rows: Array, other: Table) -> None:
+        """Set some curves from a smaller table."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[rows] = getattr(other, name)
+
+
+def solve(law: Law, sample: Sample, keep: Array, *, intervals: bool = True) -> Table:
+    """Fit every curve; one without enough sizes or seeds, or not resolved from zero, gets a status and no numbers."""
+    table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
+    table.status[:] = _shortage(law, sample, keep)
+    for group in groups(law, sample, keep):
+        part = _solve_curves(group.curves, intervals)
+        part.sign[:] = group.sign
+        _to_data_scale(part, group, sample.mean[group.rows])
+        if law.log and not group.curves.law.log:
+            for b in np.flatnonzero(_is_zero(group.curves)):
+                _blank(part, int(b), "not_resolved")
+        table.put(group.rows, part)
+    table.nobs[:] = (keep & np.isfinite(sample.mean)).sum(1)
+    return table
+
+
+def _shortage(law: Law, sample: Sample, keep: Array) -> Array:
+    usable = (keep & np.isfinite(sample.mean)).sum(1)
+    thin = np.zeros(len(usable), dtype=bool)
+    if sample.n_seeds is not None:
+        few = (sample.n_seeds > 0) & (sample.n_seeds < MIN_SEEDS) & keep
+        thin = few.any(1) & (few.sum(1) + usable > len(law.params))
+    short = np.where(thin, STATUS["too_few_seeds"], STATUS["too_few_sizes"])
+    return np.where((usable == 0) & ~thin, STATUS["no_data"], short)
+
+
+def _is_zero(c: Curves) -> Array:
+    """Whether the means of each curve are jointly compatible with zero: the lack-of-fit test of the law y = 0."""
+    zero = np.zeros(len(c.y), dtype=bool)
+    for b, used in enumerate(c.weights > 0):
+        if c.variance is not None and used.any():
+            weights = c.weights[b, used]
+            nothing = np.zeros((len(weights), len(weights)))
+            _, pvalue = lack_of_fit(
+                np.sqrt(weights) * c.y[b, used], nothing, weights * c.variance[b, used], c.dof[b, used]
+            )
+            zero[b] = pvalue > _RESOLVED
+    return zero
+
+
+def _blank(table: Table, b: int, status: str) -> None:
+    for name in ("estimate", "stderr", "t_dof", "ci_low", "ci_high", "covariance", "response", "leverage", "fitted"):
+        getattr(table, name)[b] = np.nan
+    for name in ("chi2", "gof_pvalue", "aicc"):
+        getattr(table, name)[b] = np.nan
+    table.status[b] = STATUS[status]
+
+
+def _solve_curves(c: Curves, intervals: bool) -> Table:
+    n_curves, n_sizes = c.y.shape
+    table = Table.empty(n_curves, len(c.law.params), n_sizes)
+    minimum = c.minimum()
+    slopes = c.jacobian(minimum.theta)
+    for b in range(n_curves):
+        if minimum.converged[b] and np.isfinite(slopes[b]).all():
+            _infer(table, c, minimum.theta, slopes, b)
+        else:
+            _blank(table, b, "not_converged")
+    half = stats.t.ppf((1 + LEVEL) / 2, table.t_dof) * table.stderr
+    table.ci_low[:], table.ci_high[:] = table.estimate - half, table.estimate + half
+    if intervals and not c.law.linear:
+        _profile(table, c, minimum, half)
+    return table
+
+
+def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None:
+    """Weighted least squares of statsmodels on the law's linearisation at its optimum."""
+    used = c.weights[b] > 0
+    response = c.y[b] - c.value(theta[b : b + 1])[0] + slopes[b] @ theta[b]
+    fit = weighted_least_squares(
+        slopes[b, used],
+        response[used],
+        c.weights[b, used],
+        variance=None if c.variance is None else c.variance[b, used],
+        variance_dof=c.dof[b, used],
+    )
+    table.estimate[b], table.stderr[b], table.t_dof[b] = theta[b], fit.stderr, fit.dof
+    table.covariance[b], table.chi2[b], table.gof_pvalue[b] = fit.covariance, fit.chi2, fit.gof_pvalue
+    table.response[b], table.leverage[b] = 0.0, 0.0
+    table.response[b][:, used], table.leverage[b, used] = fit.influence, fit.leverage
+    table.fitted[b] = c.value(theta[b : b + 1])[0]
+    table.aicc[b] = _aicc(c, b, theta)
+    table.status[b] = STATUS["ok"]
+
+
+def _aicc(c: Curves, b: int, theta: Array) -> float:
+    """chi2 + 2p with its small-sample term, plus 2 for every size left out.
+
+    References
+    ----------
+    Jay and Neil, Phys. Rev. D 103 (2021) 114502, for the price of a point left out.
+    """
+    used = c.weights[b] > 0
+    k, p = int(used.sum()), theta.shape[1]
+    cost = float((c.weights[b] * (c.y[b] - c.value(theta[b : b + 1])[0]) ** 2)[used].sum())
+    if c.variance is None:
+        p, cost = p + 1, k * np.log(max(cost, np.finfo(float).tiny) / k)
+    small_sample = 2 * p * (p + 1) / (k - p - 1) if k > p + 1 else np.inf
+    return float(cost + 2 * p + small_sample + 2 * int((~used).sum()))
+
+
+def _profile(table: Table, c: Curves, minimum: Minimum, half: Array) -> None:
+    """Replace the linearised ends by those of the profile, whose rise is scaled to the covariance that holds here."""
+    rows = np.flatnonzero(table.status == STATUS["ok"])
+    if not len(rows):
+        return
+    part = Curves(c.law, c.sizes, c.y[rows], c.weights[rows], None, c.dof[rows])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse_weights = np.where(c.weights[rows] > 0, 1 / c.weights[rows], 0.0)
+        unit = (table.response[rows] ** 2 * inverse_weights[:, None, :]).sum(-1)
+        threshold = half[rows] ** 2 / unit
+    best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
+    low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, half[rows], threshold)
+    table.ci_low[rows], table.ci_high[rows] = low, high
+    open_ended = ~(np.isfinite(low) & np.isfinite(high)).all(1)
+    table.status[rows[open_ended]] = STATUS["open_interval"]
+
+
+def _to_data_scale(table: Table, group: Group, mean: Array) -> None:
+    """Responses and fitted values in the units and with the sign of the data."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if group.curves.law.log:
+            table.response[:] = np.nan_to_num(table.response / mean[:, None, :])
+            table.fitted[:] = np.exp(table.fitted)
+        else:
+            table.response[:] *= group.sign[:, None, None]
+            table.fitted[:] *= group.sign[:, None]
