@@ -12,7 +12,7 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.schema import STATUS, Variable
 from spikecube.cube.study import Cell, Study
-from spikecube.theory import detection_edge
+from spikecube.theory.bulk import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
 
 FALSE_POSITIVE_RATE = 0.01
@@ -138,9 +138,16 @@ def _step_sizes(study: Study) -> tuple[tuple[str, ...], Any]:
     return (("alpha", "n", name), eta) if name in study.further else (("alpha", "n"), eta[..., 0])
 
 
-def _bins(study: Study) -> dict[str, tuple[tuple[str, ...], Any]]:
-    from spikecube.cube.cell import spectrum_edges
+def spectrum_edges(study: Study) -> np.ndarray:
+    """Edges of the bins of the singular values, common to all cells: from 0 to 3/2 of the bulk edge of [model].
 
+    They depend on [model] and [measure] alone, so that no extension of an axis moves them; further out lie only
+    outliers, which `singular_value` holds one by one.
+    """
+    return np.linspace(0.0, 1.5 * bulk_edge(study.model), study.measure.spectrum_bins + 1)
+
+
+def _bins(study: Study) -> dict[str, tuple[tuple[str, ...], Any]]:
     edges = spectrum_edges(study)
     middle = (edges[1:] + edges[:-1]) / 2
     return {"bin": (("bin",), middle), "bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
