@@ -1,5 +1,47 @@
-"""spikecube: a laboratory for one gradient step in two-layer networks."""
+"""spikecube: a laboratory for one gradient step in two-layer networks.
+
+The names a user types, each imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 from spikecube._version import __version__
 
-__all__ = ["__version__"]
+_HOMES = {
+    "Axes": "spikecube.cube.study",
+    "Measure": "spikecube.cube.study",
+    "Model": "spikecube.cube.study",
+    "Random": "spikecube.cube.study",
+    "Study": "spikecube.cube.study",
+    "StudyError": "spikecube.cube.study",
+    "collapse": "spikecube.scaling",
+    "fit_gaps": "spikecube.scaling",
+    "fit_limits": "spikecube.scaling",
+    "fit_outliers": "spikecube.scaling",
+    "fit_power_law": "spikecube.scaling",
+    "fit_thresholds": "spikecube.scaling",
+    "merge": "spikecube.cube.merge",
+    "open_cube": "spikecube.cube.store",
+    "predict": "spikecube.cube.predict",
+    "report": "spikecube.explore",
+    "run": "spikecube.sweep",
+    "verify": "spikecube.sweep",
+}
+_MODULES = {"explore": "spikecube.explore", "views": "spikecube.explore.views"}
+
+__all__ = [*_HOMES, *_MODULES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'spikecube' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

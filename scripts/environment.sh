@@ -1,0 +1,28 @@
+# Sourced by the other scripts from the root of the checkout: makes .venv once and keeps it in step with the lock.
+# Usage: . scripts/environment.sh EXTRAS     where EXTRAS is empty or, say, [test]
+
+find_python() {
+    for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11 python; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "spikecube needs Python 3.11 or newer, and none was found; set PYTHON=/path/to/python" >&2
+    return 1
+}
+
+extras=${1:-}
+stamp=$(cat pyproject.toml scripts/requirements.lock | cksum | tr ' ' '-')
+# A .venv that was moved or half made has no working interpreter, or no stamp: it is made anew.
+if ! .venv/bin/python -c '' 2>/dev/null; then
+    rm -rf .venv
+    "$(find_python)" -m venv .venv
+fi
+if [ ! -f ".venv/installed-$stamp-$extras" ]; then
+    echo "Installing spikecube$extras into .venv ..." >&2
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c scripts/requirements.lock -e ".$extras"
+    touch ".venv/installed-$stamp-$extras"
+fi
+PATH="$PWD/.venv/bin:$PATH"
+export PATH

@@ -1,0 +1,6 @@
+#!/bin/sh
+# The environment of the quickstart with the test extra, then the whole test suite; arguments go to pytest.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/environment.sh "[test]"
+python -m pytest "$@"

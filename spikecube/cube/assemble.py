@@ -1,0 +1,231 @@
+"""A cube from the results of cells: allocated from the study, filled by label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube import schema
+from spikecube.cube.schema import STATUS, Variable
+from spikecube.cube.study import Cell, Study
+from spikecube.theory.bulk import bulk_edge, detection_edge
+from spikecube.theory.staircase import spike_count
+
+FALSE_POSITIVE_RATE = 0.01
+SHARED_DRAWS = (
+    "points along alpha, lam and the further axes share their random draw as far as their shapes allow (paired); "
+    "different n and different seed are independent"
+)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one task found: values by variable name, over its alphas and lams (a part of the study's is enough).
+
+    `status` overrides that of the points, for a cell that failed and has no values.
+    """
+
+    cell: Cell
+    alphas: tuple[float, ...]
+    lams: tuple[float, ...]
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    failed: bool = False
+
+
+def empty_cube(study: Study) -> xr.Dataset:
+    """The cube of a study with every coordinate and attribute, all points pending."""
+    shape = study.shape
+    data = {}
+    for variable in measured_variables(study):
+        dims = variable_dims(variable, study)
+        fill: Any = STATUS["pending"] if variable.name == "status" else np.nan
+        array = np.full([shape[d] for d in dims], fill, dtype=variable.dtype)
+        data[variable.name] = (dims, array, attributes(variable))
+    cube = xr.Dataset(data, coords=coordinates(study))
+    cube.attrs = {
+        "title": study.title or "spikecube study",
+        "study": study.to_toml(),
+        "study_sha256": study.sha256,
+        "comment": SHARED_DRAWS,
+    }
+    return cube
+
+
+def assemble(study: Study, results: Iterable[CellResult]) -> xr.Dataset:
+    """The cube of a study from any results of its cells, in any order; what is missing stays pending.
+
+    Results of cells, alphas or lams that the study does not have are left out.
+    """
+    cube = empty_cube(study)
+    places = _Places(study)
+    arrays = {str(name): cube[name].values for name in cube.data_vars}
+    known_lams = np.zeros(arrays["status"].shape, dtype=np.int64)
+    for result in results:
+        _fill(arrays, known_lams, places, result)
+    partial = (arrays["status"] == STATUS["ok"]) & (known_lams < len(study.axes.lam))
+    arrays["status"][partial] = STATUS["pending"]
+    return _count_outliers(cube, study)
+
+
+def measured_variables(study: Study) -> list[Variable]:
+    """The variables that a study measures, in the order of the schema."""
+    spectrum = [schema.SPECTRUM] if study.measure.spectrum_bins else []
+    return [*schema.VARIABLES.values(), *spectrum]
+
+
+def variable_dims(variable: Variable, study: Study) -> tuple[str, ...]:
+    """The dims of a variable in the cube of a study: those of the schema, then the further axes."""
+    return (*variable.dims, *study.further)
+
+
+def attributes(variable: Variable) -> dict[str, Any]:
+    """The netCDF attributes of a variable."""
+    attrs: dict[str, Any] = {"long_name": variable.long_name, "symbol": variable.symbol, "units": "1"}
+    if variable.name == "status":
+        attrs["flag_values"] = np.array(list(STATUS.values()), dtype=np.int8)
+        attrs["flag_meanings"] = " ".join(STATUS)
+    if variable.name in ("outlier_count", "detection_edge"):
+        attrs["false_positive_rate"] = FALSE_POSITIVE_RATE
+    return attrs
+
+
+def coordinates(study: Study) -> dict[str, Any]:
+    """Every coordinate of the cube of a study."""
+    axes, shape = study.axes, study.shape
+    values: dict[str, tuple[tuple[str, ...], Any]] = {
+        name: ((name,), getattr(axes, name)) for name in ("alpha", "n", "seed", "lam")
+    }
+    values |= {name: ((name,), np.arange(1, shape[name] + 1)) for name in ("rank", "degree", "ell")}
+    values["ell_alpha"] = (("alpha",), [spike_count(alpha) for alpha in axes.alpha])
+    values["dim"] = _sizes(study, "dim_ratio", "dim")
+    values["width"] = _sizes(study, "width_ratio", "width")
+    values["eta"] = _step_sizes(study)
+    if study.measure.spectrum_bins:
+        values |= _bins(study)
+    labelled = {
+        name: (dims, np.asarray(v, dtype=schema.COORDINATES[name].dtype), attributes(schema.COORDINATES[name]))
+        for name, (dims, v) in values.items()
+    }
+    return labelled | {name: _further_coordinate(study, name) for name in study.further}
+
+
+def _further_coordinate(study: Study, name: str) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
+    labels = study.labels(name)
+    numeric = not any(isinstance(label, str) for label in labels)
+    array = np.asarray(labels, dtype=np.float64) if numeric else np.asarray([str(v) for v in labels], dtype=object)
+    return (name,), array, {"long_name": f"{name} of the model", "units": "1"}
+
+
+def _sizes(study: Study, ratio: str, method: str) -> tuple[tuple[str, ...], Any]:
+    """A size along n, and along its ratio where that is an axis."""
+    if ratio not in study.further:
+        return ("n",), [getattr(study.model, method)(n) for n in study.axes.n]
+    models = [study.model_at(**{ratio: label}) for label in study.labels(ratio)]
+    return ("n", ratio), [[getattr(m, method)(n) for m in models] for n in study.axes.n]
+
+
+def _step_sizes(study: Study) -> tuple[tuple[str, ...], Any]:
+    name = "eta_scale"
+    models = [study.model_at(**{name: v}) for v in study.labels(name)] if name in study.further else [study.model]
+    eta = np.array([[[m.eta(n, alpha) for m in models] for n in study.axes.n] for alpha in study.axes.alpha])
+    return (("alpha", "n", name), eta) if name in study.further else (("alpha", "n"), eta[..., 0])
+
+
+def spectrum_edges(study: Study) -> np.ndarray:
+    """Edges of the bins of the singular values, common to all cells: from 0 to 3/2 of the bulk edge of [model].
+
+    They depend on [model] and [measure] alone, so that no extension of an axis moves them; further out lie only
+    outliers, which `singular_value` holds one by one.
+    """
+    return np.linspace(0.0, 1.5 * bulk_edge(study.model), study.measure.spectrum_bins + 1)
+
+
+def _bins(study: Study) -> dict[str, tuple[tuple[str, ...], Any]]:
+    edges = spectrum_edges(study)
+    middle = (edges[1:] + edges[:-1]) / 2
+    return {"bin": (("bin",), middle), "bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
+
+
+class _Places:
+    """Positions of labels along every axis of a study; None where the study does not have the label."""
+
+    def __init__(self, study: Study) -> None:
+        self.dims = ("alpha", "n", "seed", "lam", *study.further)
+        self.further = tuple(study.further)
+        self._index: dict[str, dict[Any, int]] = {
+            name: {v: i for i, v in enumerate(getattr(study.axes, name))} for name in ("alpha", "n", "seed", "lam")
+        }
+        self._index |= {name: {v: i for i, v in enumerate(study.labels(name))} for name in self.further}
+
+    def cell(self, cell: Cell) -> dict[str, int] | None:
+        labels = {"n": cell.n, "seed": cell.seed, **dict(cell.further)}
+        if set(labels) != {"n", "seed", *self.further}:
+            return None
+        place = {name: self._index[name].get(label) for name, label in labels.items()}
+        return None if None in place.values() else {k: int(v) for k, v in place.items() if v is not None}
+
+    def along(self, name: str, labels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in the result and in the cube of the labels that both have."""
+        pairs = [(i, self._index[name][v]) for i, v in enumerate(labels) if v in self._index[name]]
+        source, target = (np.array(x, dtype=np.intp) for x in zip(*pairs, strict=True)) if pairs else _NOTHING
+        return source, target
+
+
+_NOTHING = (np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp))
+
+
+def _fill(arrays: dict[str, np.ndarray], known_lams: np.ndarray, places: _Places, result: CellResult) -> None:
+    place = places.cell(result.cell)
+    if place is None:
+        return
+    along = {"alpha": places.along("alpha", result.alphas), "lam": places.along("lam", result.lams)}
+    point = _index(("alpha", "n", "seed", *places.further), place, along, target=True)
+    if result.failed:
+        arrays["status"][point] = STATUS["failed"]
+        return
+    known_lams[point] += len(along["lam"][0])
+    for name, values in result.values.items():
+        variable = schema.SPECTRUM if name == schema.SPECTRUM.name else schema.VARIABLES[name]
+        target = _index((*variable.dims, *places.further), place, along, target=True)
+        source = _index(variable.cell_dims, place, along, target=False)
+        arrays[name][target] = np.asarray(values)[source]
+
+
+def _index(
+    dims: tuple[str, ...], place: Mapping[str, int], along: Mapping[str, tuple[np.ndarray, np.ndarray]], *, target: bool
+) -> tuple[Any, ...]:
+    """An index over `dims`: a position where the cell fixes it, positions along alpha and lam, all of the rest.
+
+    NumPy puts the positions along alpha and lam first in the result, which is where the schema has them.
+    """
+    lists = [d for d in dims if d in along]
+    index: list[Any] = []
+    for d in dims:
+        if d in along:
+            shape = [1] * len(lists)
+            shape[lists.index(d)] = -1
+            index.append(along[d][1 if target else 0].reshape(shape))
+        else:
+            index.append(place.get(d, slice(None)))
+    return tuple(index)
+
+
+def _count_outliers(cube: xr.Dataset, study: Study) -> xr.Dataset:
+    """Adds the detection edge, and how many of the leading singular values lie beyond it."""
+    variable = schema.DERIVED["detection_edge"]
+    further = {name: study.labels(name) for name in study.further}
+    shape = (len(study.axes.alpha), len(study.axes.n), *(len(v) for v in further.values()))
+    edge = np.empty(shape)
+    for place in np.ndindex(*(len(v) for v in further.values())):
+        model = study.model_at(**{name: labels[i] for (name, labels), i in zip(further.items(), place, strict=True)})
+        for j, n in enumerate(study.axes.n):
+            edge[(slice(None), j, *place)] = detection_edge(model, n, study.axes.alpha, FALSE_POSITIVE_RATE)
+    cube[variable.name] = (variable_dims(variable, study), edge, attributes(variable))
+    counts = (cube["singular_value"] > cube[variable.name]).sum("rank").astype(np.float64)
+    counts = counts.where(cube["singular_value"].notnull().all("rank")).transpose(*cube["outlier_count"].dims)
+    cube["outlier_count"] = counts.assign_attrs(cube["outlier_count"].attrs)
+    return cube

@@ -1,0 +1,98 @@
+"""Imports go down only, and heavy libraries stay in their one place."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "spikecube"
+THEORY_MAY_USE = {"hermite", "activations", "targets"}
+BELOW = {
+    "model": {"model"},
+    "theory": {"theory", "model"},
+    "cube": {"cube", "theory", "model"},
+    "sweep": {"sweep", "cube", "theory", "model"},
+    "scaling": {"scaling", "cube", "theory", "model"},
+    "explore": {"explore", "cube", "theory", "model"},
+}
+HEAVY = {
+    "xarray": {"cube", "sweep", "scaling", "explore", "cli.py"},
+    "pandas": {"scaling", "explore"},
+    "dask": {"sweep"},
+    "distributed": {"sweep"},
+    "netCDF4": {"cube/store.py"},
+    "statsmodels": {"scaling/regression.py"},
+    "holoviews": {"explore"},
+    "panel": {"explore"},
+    "bokeh": {"explore"},
+    "pydantic": {"cube"},
+    "typer": {"cli.py"},
+    "threadpoolctl": {"sweep", "cube"},
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: imports are absolute here"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours(path: Path) -> Iterator[list[str]]:
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "spikecube" and len(parts) > 1 and (PACKAGE / parts[1]).is_dir():
+            yield parts[1:]
+
+
+@pytest.mark.parametrize("layer", BELOW)
+def test_imports_go_down_only(layer: str) -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {'.'.join(parts)}"
+        for path in (PACKAGE / layer).rglob("*.py")
+        for parts in ours(path)
+        if parts[0] not in BELOW[layer]
+    ]
+    assert not wrong
+
+
+def test_theory_uses_only_the_tables_of_the_model() -> None:
+    wrong = [
+        f"{path.name} imports {'.'.join(parts)}"
+        for path in (PACKAGE / "theory").rglob("*.py")
+        for parts in ours(path)
+        if parts[0] == "model" and (len(parts) < 2 or parts[1] not in THEORY_MAY_USE)
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_each_library_lives_in_its_place(library: str) -> None:
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        place = path.relative_to(PACKAGE).as_posix()
+        used = any(name.split(".")[0] == library for name in imports(path))
+        if used and not any(place == home or place.startswith(f"{home}/") for home in HEAVY[library]):
+            wrong.append(place)
+    assert not wrong
+
+
+def test_a_wrong_import_would_be_seen(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.py"
+    bad.write_text("def f():\n    from spikecube.sweep import run\n")
+    assert ["sweep", "run"] in list(ours(bad))
+
+
+def test_naming_the_package_imports_nothing_heavy() -> None:
+    code = f"import sys, spikecube; print(sorted(m for m in sys.modules if m in {sorted(HEAVY)!r}))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert out.stdout.strip() == "[]"
