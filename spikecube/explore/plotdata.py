@@ -1,0 +1,222 @@
+"""What the views show, computed apart from drawing it: labelled arrays in, labelled arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from spikecube.theory.staircase import threshold
+
+Data = TypeVar("Data", xr.Dataset, xr.DataArray)
+AXES = ("alpha", "n", "lam", "rank", "degree", "ell")
+
+
+class Missing(ValueError):
+    """What a view needs and a cube does not have, as a sentence that is shown in the view's place."""
+
+
+def variable(data: xr.Dataset, name: str, need: str = "") -> xr.DataArray:
+    """A variable that holds at least one number.
+
+    Raises
+    ------
+    Missing
+        If it is not there or has no finite value.
+    """
+    if name not in data:
+        raise Missing(f"This cube has no {name}.{' ' + need if need else ''}")
+    if not bool(data[name].notnull().any()):
+        raise Missing(f"No value of {name} is there yet.{' ' + need if need else ''}")
+    return data[name]
+
+
+def default_label(data: xr.Dataset | xr.DataArray, name: str) -> Any:
+    """Where a view stands along an axis that was not chosen: the largest alpha and n, the middle of the others."""
+    values = data[name].values
+    if values.dtype.kind not in "iuf":
+        return values[0].item() if hasattr(values[0], "item") else values[0]
+    return values[-1 if name in ("alpha", "n") else (len(values) - 1) // 2].item()
+
+
+def nearest(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:
+    """The coordinate value nearest to a label; a text label must be there.
+
+    Raises
+    ------
+    Missing
+        If a text label is not there.
+    """
+    values = data[name].values
+    if values.dtype.kind in "iuf":
+        return values[int(np.argmin(np.abs(values.astype(float) - float(label))))].item()
+    if label not in values:
+        raise Missing(f"{name} has no {label!r}; it has {', '.join(map(str, values))}.")
+    return label
+
+
+def at(data: Data, **labels: Any) -> Data:
+    """The data at the nearest labels, scalar coordinates kept; None stands for its default, other axes are skipped."""
+    chosen = {}
+    for name, label in labels.items():
+        if name in data.dims:
+            chosen[name] = default_label(data, name) if label is None else nearest(data, name, label)
+    return data.sel(chosen)
+
+
+def further_axes(cube: xr.Dataset) -> list[str]:
+    """The axes of a cube beyond those that every cube has."""
+    known = {*AXES, "seed", "bin"}
+    return [str(d) for d in cube.dims if d not in known]
+
+
+def fixed(cube: xr.Dataset, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """A label for each further axis of the cube, as given or its default."""
+    return {name: labels.get(name) for name in further_axes(cube)}
+
+
+def seed_mean(data: xr.DataArray) -> xr.Dataset:
+    """Mean, standard error and number of seeds that have a value.
+
+    stderr = std / sqrt(count) with count - 1 degrees of freedom; NaN for a single seed.
+    """
+    if "seed" not in data.dims:
+        return xr.Dataset({"mean": data, "stderr": data * np.nan, "seeds": data.notnull().astype(int)})
+    seeds = data.notnull().sum("seed")
+    several = seeds > 1
+    mean = data.sum("seed") / seeds.where(seeds > 0)
+    square = ((data - mean) ** 2).sum("seed")
+    stderr = np.sqrt(square / (seeds - 1).where(several) / seeds.where(several))
+    return xr.Dataset({"mean": mean, "stderr": stderr, "seeds": seeds}).assign_attrs(data.attrs)
+
+
+def staircase(limit: xr.DataArray, ell_alpha: xr.DataArray, stop: float) -> xr.Dataset:
+    """The limit of a loss as steps: its value between the thresholds of the spikes, up to `stop`.
+
+    Returns `start`, `end` and `value` along `step`; steps without an alpha in them are left out.
+    """
+    rows = []
+    for ell in np.unique(ell_alpha.values):
+        if ell < 1:
+            continue
+        inside = limit.where(ell_alpha == ell, drop=True)
+        lower, upper = threshold(int(ell)), min(threshold(int(ell) + 1), stop)
+        if inside.size and bool(inside.notnull().any()) and lower < upper:
+            rows.append((lower, upper, float(inside.mean())))
+    table = np.array(rows, dtype=float).reshape(-1, 3)
+    return xr.Dataset({name: ("step", table[:, i]) for i, name in enumerate(("start", "end", "value"))})
+
+
+def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.Dataset:
+    """The distribution of all singular values of F/sqrt(n) at one (alpha, n), seeds pooled.
+
+    `density` integrates to `share`, the number of singular values in the bins over n; `lower`, `upper` along `bin`.
+
+    Raises
+    ------
+    Missing
+        If the study measured no histogram or the cell is not there yet.
+    """
+    if "spectrum" not in cube:
+        raise Missing("The study measured no histogram: set spectrum_bins in [measure].")
+    where = {"alpha": alpha, "n": n} | fixed(cube, further)
+    counts = at(cube["spectrum"], **where)
+    pooled = counts.mean("seed") if "seed" in counts.dims else counts
+    if not bool(pooled.notnull().any()):
+        raise Missing(f"No histogram at alpha = {float(pooled.alpha):g}, n = {int(pooled.n)} yet.")
+    lower, upper = cube["bin_lower"], cube["bin_upper"]
+    return xr.Dataset(
+        {"density": pooled / pooled.n / (upper - lower), "count": pooled, "share": pooled.sum() / pooled.n},
+        coords={"lower": lower, "upper": upper},
+    )
+
+
+def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.DataArray:
+    """The leading singular values of every seed at one (alpha, n): dims seed, rank."""
+    values = at(variable(cube, "singular_value"), alpha=alpha, n=n, **fixed(cube, further))
+    if not bool(values.notnull().any()):
+        raise Missing(f"No singular values at alpha = {float(values.alpha):g}, n = {int(values.n)} yet.")
+    return values.transpose("seed", "rank")
+
+
+def spikes(cube: xr.Dataset, *, most: int = 4, **where: Any) -> xr.Dataset:
+    """Leading singular values against alpha at one n: mean and stderr along (alpha, rank), at most `most` ranks."""
+    values = at(variable(cube, "singular_value"), **where)
+    return seed_mean(values.isel(rank=slice(0, most)))
+
+
+def first_alpha_with(counts: xr.DataArray, k: int) -> xr.DataArray:
+    """The smallest alpha at which at least half of the seeds show k outliers or more, NaN where none does."""
+    detached = (counts >= k).where(counts.notnull())
+    often = detached.mean("seed") >= 0.5
+    first: xr.DataArray = often["alpha"].where(often).min("alpha")
+    return first
+
+
+def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
+    """How far measurement is from prediction: z = (mean - predicted)/stderr, on the alphas that both have.
+
+    Returns `z`, `difference`, `relative`, `mean`, `stderr`, `predicted`.
+
+    Raises
+    ------
+    Missing
+        Without the variable in both, without an alpha in common, or with one seed (no standard error).
+    """
+    measured = seed_mean(variable(cube, name))
+    predicted = variable(prediction, name, "The prediction does not cover it.")
+    if "alpha" in predicted.dims:
+        predicted = predicted.sel(alpha=_common(measured["alpha"].values, predicted["alpha"].values))
+        measured = measured.sel(alpha=predicted["alpha"].values, method="nearest").assign_coords(alpha=predicted.alpha)
+    difference = measured["mean"] - predicted
+    if not bool(measured["stderr"].notnull().any()):
+        raise Missing("One seed has no standard error: z-scores need two or more.")
+    z = difference / measured["stderr"].where(measured["stderr"] > 0)
+    return xr.Dataset(
+        {
+            "z": z,
+            "difference": difference,
+            "relative": difference / predicted,
+            "mean": measured["mean"],
+            "stderr": measured["stderr"],
+            "predicted": predicted,
+        }
+    )
+
+
+def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The predicted alphas at which something was measured."""
+    close = np.abs(predicted[:, None] - measured[None, :]).min(axis=1) < 1e-9
+    if not close.any():
+        raise Missing("The prediction has no alpha in common with the cube.")
+    common: np.ndarray = predicted[close]
+    return common
+
+
+def gap_to_limit(cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
+    """The gap |L(F) - limit| against n with its standard error: mean of the signed gap first, then its size."""
+    losses = at(variable(cube, f"{kind}_loss"), **where)
+    limit = at(variable(prediction, f"{kind}_loss_limit"), **where)
+    gap = seed_mean(losses - limit)
+    return gap.assign(size=np.abs(gap["mean"]), sign=np.sign(gap["mean"]))
+
+
+def gap_to_spiked(cube: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
+    """The gap |L(F) - L(F_ell)| against n for every ell, seeds paired: mean of the signed gap first, then its size."""
+    losses = at(variable(cube, f"{kind}_loss"), **where)
+    spiked = at(variable(cube, f"{kind}_loss_spiked"), **where)
+    gap = seed_mean(losses - spiked)
+    return gap.assign(size=np.abs(gap["mean"]), sign=np.sign(gap["mean"]))
+
+
+def collapse(cube: xr.Dataset, *, k: int, **further: Any) -> xr.Dataset:
+    """The k-th singular value in the variable x = (alpha - alpha_k) ln n: sizes fall on one curve of slope k.
+
+    s_k of F/sqrt(n) scales as n^{1/2 - k(1/2 - alpha)} = exp(k x) (theory section 2), so ln s_k against x has slope k.
+    """
+    values = at(variable(cube, "singular_value"), rank=k, **fixed(cube, further))
+    data = seed_mean(values)
+    x = (data["alpha"] - threshold(k)) * np.log(data["n"])
+    return data.assign_coords(x=x)

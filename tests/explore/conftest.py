@@ -1,0 +1,26 @@
+"""The made-up cubes as fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import xarray as xr
+
+from tests.explore.madeup import fill, made_prediction, study_of
+
+
+@pytest.fixture(scope="session")
+def cube() -> xr.Dataset:
+    return fill(study_of())
+
+
+@pytest.fixture(scope="session")
+def prediction(cube: xr.Dataset) -> xr.Dataset:
+    return made_prediction(cube)
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., xr.Dataset]:
+    """A made-up cube by axes: make(seed=1), make(n=[500])."""
+    return lambda **changes: fill(study_of(**changes))

@@ -1,0 +1,96 @@
+"""The data of the views against known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from spikecube.explore import plotdata
+from spikecube.explore.plotdata import Missing
+
+
+def test_mean_and_error_over_seeds() -> None:
+    data = xr.DataArray(
+        [[1.0, 2.0, 6.0], [4.0, np.nan, np.nan], [np.nan] * 3], dims=("n", "seed"), coords={"n": [1, 2, 3]}
+    )
+    mean = plotdata.seed_mean(data)
+    np.testing.assert_allclose(mean["mean"], [3.0, 4.0, np.nan])
+    np.testing.assert_allclose(mean["stderr"], [np.std([1, 2, 6], ddof=1) / np.sqrt(3), np.nan, np.nan])
+    assert mean["seeds"].values.tolist() == [3, 1, 0]
+
+
+def test_the_nearest_label_is_chosen_and_none_is_the_default(cube: xr.Dataset) -> None:
+    spot = plotdata.at(cube["test_loss"], alpha=0.3, n=None, lam=None)
+    assert (float(spot.alpha), int(spot.n), float(spot.lam)) == (0.29, 1000, pytest.approx(10**-0.5))
+
+
+def test_the_histogram_integrates_to_the_share_in_its_bins(cube: xr.Dataset) -> None:
+    data = plotdata.histogram(cube, alpha=0.2, n=500)
+    area = float((data["density"] * (data["upper"] - data["lower"])).sum())
+    assert area == pytest.approx(1.0)
+    assert float(data["share"]) == pytest.approx(1.0)
+    np.testing.assert_allclose(data["count"], cube["spectrum"].sel(alpha=0.2, n=500).mean("seed"))
+
+
+def test_the_staircase_changes_at_the_thresholds() -> None:
+    alpha = xr.DataArray([0.1, 0.2, 0.3, 0.35], dims="alpha", name="alpha")
+    alpha = alpha.assign_coords(alpha=alpha.values)
+    ell = xr.DataArray([1, 1, 2, 3], dims="alpha", coords={"alpha": alpha.values})
+    limit = xr.DataArray([5.0, 5.0, 3.0, 2.0], dims="alpha", coords={"alpha": alpha.values})
+    steps = plotdata.staircase(limit, ell, 0.35)
+    np.testing.assert_allclose(steps["start"], [0.0, 0.25, 1 / 3])
+    np.testing.assert_allclose(steps["end"], [0.25, 1 / 3, 0.35])
+    np.testing.assert_allclose(steps["value"], [5, 3, 2])
+
+
+def test_z_scores_are_differences_in_standard_errors(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    z = plotdata.z_scores(cube, prediction, "test_loss").sel(alpha=0.29, n=500).isel(lam=2)
+    values = cube["test_loss"].sel(alpha=0.29, n=500).isel(lam=2)
+    expected = float(prediction["test_loss"].sel(alpha=0.29, n=500).isel(lam=2))
+    assert float(z["z"]) == pytest.approx((values.mean() - expected) / (values.std(ddof=1) / 2))
+
+
+def test_z_scores_use_the_alphas_that_both_have(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    fewer = prediction.sel(alpha=[0.2, 0.29])
+    assert plotdata.z_scores(cube, fewer, "test_loss").alpha.values.tolist() == [0.2, 0.29]
+    with pytest.raises(Missing, match="no alpha in common"):
+        plotdata.z_scores(cube, prediction.assign_coords(alpha=prediction.alpha + 0.001), "test_loss")
+
+
+def test_a_signed_gap_is_averaged_before_its_size_is_taken() -> None:
+    noise = np.array([1.0, -1.0, 0.5, -0.5])
+    cube = xr.Dataset({"test_loss": (("n", "seed"), [2.0 + noise])}, coords={"n": [100], "seed": range(4)})
+    gap = plotdata.gap_to_limit(cube, xr.Dataset({"test_loss_limit": 2.1}), kind="test")
+    assert float(gap["size"].squeeze()) == pytest.approx(0.1)
+    assert float(gap["sign"].squeeze()) == -1
+
+
+def test_a_power_law_spike_collapses_to_its_slope() -> None:
+    alpha, n, k = np.array([0.3, 0.4]), np.array([100, 1000]), 2
+    value = 0.7 * n[None, :] ** (0.5 - k * (0.5 - alpha[:, None]))
+    cube = xr.Dataset(
+        {"singular_value": (("alpha", "n", "seed", "rank"), value[..., None, None])},
+        coords={"alpha": alpha, "n": n, "seed": [0], "rank": [k]},
+    )
+    data = plotdata.collapse(cube, k=k)
+    slope, intercept = np.polyfit(data["x"].values.ravel(), np.log(data["mean"].values.ravel()), 1)
+    assert slope == pytest.approx(k)
+    assert np.exp(intercept) == pytest.approx(0.7)
+
+
+def test_the_first_alpha_with_a_spike_in_half_of_the_seeds() -> None:
+    counts = xr.DataArray(
+        [[0, 0, 0, 1], [1, 1, 0, 0], [2, 1, 1, 1]], dims=("alpha", "seed"), coords={"alpha": [0.1, 0.2, 0.3]}
+    )
+    assert float(plotdata.first_alpha_with(counts, 1)) == 0.2
+    assert np.isnan(plotdata.first_alpha_with(counts, 2))
+
+
+def test_what_is_missing_is_named(cube: xr.Dataset) -> None:
+    with pytest.raises(Missing, match="spectrum_bins"):
+        plotdata.histogram(cube.drop_vars("spectrum"))
+    with pytest.raises(Missing, match="no nothing"):
+        plotdata.variable(cube, "nothing")
+    with pytest.raises(Missing, match="it has relu, tanh"):
+        plotdata.nearest(xr.Dataset(coords={"activation": ["relu", "tanh"]}), "activation", "erf")

@@ -1,0 +1,160 @@
+"""The views show the cube's numbers, say measured or predicted, and name what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import holoviews as hv
+import numpy as np
+import pytest
+import xarray as xr
+
+from spikecube.explore import views
+from tests.explore.madeup import made_prediction
+
+Make = Callable[..., xr.Dataset]
+View = Callable[..., hv.Overlay]
+
+ALL: dict[str, View] = {
+    "spectrum": views.spectrum,
+    "outlier_count": lambda cube, prediction, **at: views.outlier_count(cube, **at),
+    "singular_values": views.singular_values,
+    "alignments": lambda cube, prediction, **at: views.alignments(cube, **at),
+    "train": lambda cube, prediction, **at: views.losses(cube, prediction, kind="train", **at),
+    "test": lambda cube, prediction, **at: views.losses(cube, prediction, kind="test", **at),
+    "penalty": views.loss_against_penalty,
+    "gap_to_limit": views.gaps,
+    "gap_to_spiked": lambda cube, prediction, **at: views.gaps(cube, gap="spiked", **at),
+    "collapse": lambda cube, prediction, **at: views.collapse(cube, **at),
+    "agreement": views.agreement,
+}
+
+
+def draw(view: hv.Overlay) -> None:
+    hv.renderer("bokeh").get_plot(view)
+
+
+def labelled(view: hv.Overlay, label: str) -> hv.Element:
+    found = [e for e in view if e.label == label]
+    assert len(found) == 1, [e.label for e in view]
+    return found[0]
+
+
+def sentence(view: hv.Overlay) -> str:
+    (text,) = [e for e in view if isinstance(e, hv.Text)]
+    return str(text.data[2]).replace("\n", " ")
+
+
+def test_points_are_the_means_and_bars_the_standard_errors(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    view = views.losses(cube, prediction, kind="test", lam=0.1)
+    values = cube["test_loss"].sel(n=500).sel(lam=0.1, method="nearest")
+    marks = labelled(view, "measured, n = 500")
+    np.testing.assert_allclose(marks["alpha"], cube.alpha)
+    np.testing.assert_allclose(marks["test_loss"], values.mean("seed"))
+    np.testing.assert_allclose(marks["stderr"], values.std("seed", ddof=1) / 2)
+    bars = [e for e in view if isinstance(e, hv.ErrorBars)][1]
+    np.testing.assert_allclose(bars["above"], marks["stderr"])
+    np.testing.assert_allclose(bars["below"], marks["stderr"])
+
+
+def test_lines_are_the_prediction(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    line = labelled(views.losses(cube, prediction, kind="train", lam=1.0), "predicted, n = 250")
+    np.testing.assert_allclose(line["train_loss"], prediction["train_loss"].sel(n=250, lam=1.0))
+
+
+def test_the_limit_jumps_at_the_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    steps = labelled(views.losses(cube, prediction, kind="test"), "predicted limit")
+    starts = steps["alpha"][::3]
+    np.testing.assert_allclose(starts, [0, 0.25, 1 / 3, 0.375, 0.4444444444])
+
+
+def test_spikes_are_the_singular_values_beyond_the_edge(cube: xr.Dataset) -> None:
+    rug = labelled(views.spectrum(cube, alpha=0.36, n=500), "measured outliers")
+    values = cube["singular_value"].sel(alpha=0.36, n=500).values
+    np.testing.assert_allclose(np.sort(rug["s"]), np.sort(values[values > 1.65]))
+    bars = labelled(views.spectrum(cube, alpha=0.36, n=500), "measured, all")
+    expected = cube["spectrum"].sel(alpha=0.36, n=500).mean("seed") / 500 / (cube["bin_upper"] - cube["bin_lower"])
+    np.testing.assert_allclose(bars.dimension_values("density"), expected)
+
+
+def test_the_map_counts_outliers(cube: xr.Dataset) -> None:
+    boxes = next(e for e in views.outlier_count(cube) if isinstance(e, hv.Rectangles))
+    expected = cube["outlier_count"].mean("seed")
+    for alpha, n, count in zip(boxes["at_alpha"], boxes["n"], boxes["count"], strict=True):
+        assert count == pytest.approx(float(expected.sel(alpha=alpha, n=n)))
+    assert len(boxes) == expected.size
+
+
+def test_the_agreement_map_holds_the_z_scores(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    boxes = next(e for e in views.agreement(cube, prediction, lam=0.1) if isinstance(e, hv.Rectangles))
+    values = cube["test_loss"].sel(lam=0.1, method="nearest")
+    z = (values.mean("seed") - prediction["test_loss"].sel(lam=0.1)) / (values.std("seed", ddof=1) / 2)
+    for alpha, n, value in zip(boxes["at_alpha"], boxes["n"], boxes["z"], strict=True):
+        assert value == pytest.approx(float(z.sel(alpha=alpha, n=n)))
+
+
+def test_a_brush_fades_what_is_outside(cube: xr.Dataset) -> None:
+    marks = labelled(views.losses(cube, kind="test", n=500, brush=(0.24, 0.34)), "measured, n = 500")
+    inside = (cube.alpha >= 0.24) & (cube.alpha <= 0.34)
+    assert ((marks["weight"] == 1) == inside.values).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_legend_says_measured_or_predicted(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    view = ALL[name](cube, prediction)
+    labels = [e.label for e in view if e.label]
+    assert all(any(w in text for w in ("measured", "predicted", "limit")) for text in labels), labels
+    draw(view)
+
+
+SHORT = [{"seed": 1}, {"n": [500]}, {"lam": [0.1]}, {"alpha": [0.3]}]
+SHORTEST = {"seed": 1, "n": [500], "lam": [0.1], "alpha": [0.0]}
+
+
+@pytest.mark.parametrize("changes", [*SHORT, SHORTEST], ids=str)
+def test_short_axes_are_drawn_or_explained(changes: dict[str, object], make: Make) -> None:
+    cube = make(**changes)
+    prediction = made_prediction(cube)
+    for name, show in ALL.items():
+        view = show(cube, prediction)
+        if changes is SHORTEST:
+            draw(view)
+        if any(isinstance(e, hv.Text) for e in view):
+            assert name == "agreement"
+            assert "One seed" in sentence(view)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_cube_without_a_result_yet_says_so(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    empty = cube.copy()
+    for variable in empty.data_vars:
+        if empty[variable].dtype.kind == "f" and variable != "detection_edge":
+            empty[variable] = empty[variable] * np.nan
+    assert "yet" in sentence(ALL[name](empty, prediction))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_half_filled_cube_is_drawn_or_explained(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    half = cube.where((cube.n == 250) & (cube.seed < 2)).assign(detection_edge=cube["detection_edge"])
+    draw(ALL[name](half, prediction))
+    if name in ("spectrum", "singular_values", "alignments", "penalty"):
+        assert "yet" in sentence(ALL[name](half, prediction))
+        assert not any(isinstance(e, hv.Text) for e in ALL[name](half, prediction, n=250))
+
+
+def test_missing_variables_are_named(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    assert "no test_loss" in sentence(views.losses(cube.drop_vars("test_loss"), kind="test"))
+    assert "needs a prediction" in sentence(views.agreement(cube))
+    assert "does not cover" in sentence(views.agreement(cube, prediction.drop_vars("test_loss")))
+
+
+def test_a_thousand_alphas_are_drawn(make: Make) -> None:
+    alphas = np.linspace(0, 0.5, 1000).tolist()
+    cube = make(alpha=alphas, n=[100, 200], seed=2, lam=[0.1], spectrum_bins=0)
+    view = views.losses(cube, made_prediction(cube), kind="test")
+    draw(view)
+    assert len(labelled(view, "measured, n = 200")) == 1000
+
+
+def test_both_losses_stand_side_by_side(cube: xr.Dataset) -> None:
+    assert len(views.losses(cube, lam=0.1)) == 2
