@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,7 @@ def predicted_for(known: Context, prediction: xr.Dataset | bool) -> tuple[xr.Dat
         return prediction, "given"
     if not prediction:
         return None, "not wanted"
-    from spikecube.cube.predict import predict
-
+    predict = importlib.import_module("spikecube.cube.predict").predict
     try:
         return predict(known.study), "made from the study of the cube"
     except ValueError as reason:

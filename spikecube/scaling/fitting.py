@@ -58,7 +58,6 @@ def fit_sample(
     if scan:
         coords["window"] = sample.sizes[: result.sizes["window"]]
     result = result.assign_coords(coords)
-    result = adjust(result)
     result.attrs["law"] = law.formula
     return describe(result, quantity=quantity)
 

@@ -27,7 +27,7 @@ def is_separated(design: Array, outcome: Array) -> bool:
         b_ub=np.concatenate([np.zeros(n_rows), np.ones(n_rows)]),
         bounds=[(None, None)] * n_params,
     )
-    return bool(found.status == 0 and -found.fun > 1e-6)
+    return bool(found.fun is not None and found.fun < -1e-6)
 
 
 def firth(design: Array, outcome: Array, *, iterations: int = 200) -> tuple[Array, Array]:

@@ -44,7 +44,7 @@ def fit_limits(
     Returns
     -------
     xr.Dataset
-        Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (a negative power of n).
+        Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (power of n).
         An interval that is open on one side is infinite there, with a status that says so.
     """
     known = context(cube)

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context, outlier_exponent
+from spikecube.scaling.context import Context, context, predicted_for
 from spikecube.scaling.fitting import adjust, fit_sample
 from spikecube.scaling.laws import POWER, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
@@ -78,7 +78,7 @@ def fit_outliers(
         samples["relative"] = from_data(values / _predicted(predicted, known, degrees), "n", controls=regressors)
         fit = fit_sample(POWER, samples["relative"], expected={"exponent": 0.0}, **keywords)
         fits["relative"] = _shifted(fit, expected)
-    lines = {name: _line(fits[name], samples[name], degrees) for name in samples}
+    lines = {name: exponent_line(fits[name], samples[name], degrees) for name in samples}
     result = _join(fits).merge(_join(lines), join="outer").merge(chosen).sel(estimator=list(fits))
     result["expected_line"] = ("degree", "coefficient"), [[0.5 - k / 2, float(k)] for k in degrees]
     result["correction_exponent"] = _omega(cube, degrees)
@@ -174,7 +174,7 @@ def _shifted(fit: xr.Dataset, expected: xr.DataArray) -> xr.Dataset:
     return fit
 
 
-def _line(fit: xr.Dataset, sample: Sample, degrees: list[int]) -> xr.Dataset:
+def exponent_line(fit: xr.Dataset, sample: Sample, degrees: list[int]) -> xr.Dataset:
     """Exponent = intercept + slope alpha for each degree, with the covariance of the shared draws along alpha."""
     dims = [d for d in sample.dims if d != "alpha"]
     pick = {"param": "exponent"}
@@ -228,7 +228,7 @@ def line_test(x: Array, y: Array, covariance: Array, dof: float, expected: Array
         pvalue = stats.f.sf(wald * (dof - 1) / (2 * dof), 2, dof - 1) if dof > 1 else np.nan
     else:
         pvalue = stats.chi2.sf(wald, 2)
-    return fit.params, np.sqrt(np.diag(spread)), float(pvalue)
+    return fit.params, np.sqrt(np.maximum(np.diag(spread), 0.0)), float(pvalue)
 
 
 def _join(fits: dict[str, xr.Dataset]) -> xr.Dataset:

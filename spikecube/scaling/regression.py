@@ -1,4 +1,4 @@
-"""Inference for one least-squares or logistic problem; the only place that imports statsmodels, and only when a fit is made."""
+"""Inference for one least-squares or logistic problem; the only place that imports statsmodels, when a fit is made."""
 
 from __future__ import annotations
 
@@ -145,12 +145,10 @@ def holm(pvalues: Array) -> Array:
     >>> holm(np.array([0.01, np.nan, 0.04])).tolist()
     [0.02, nan, 0.04]
     """
-    from statsmodels.stats.multitest import multipletests
-
     adjusted = np.full(pvalues.shape, np.nan)
-    known = np.isfinite(pvalues)
-    if known.any():
-        adjusted[known] = multipletests(pvalues[known], method="holm")[1]
+    known = np.flatnonzero(np.isfinite(pvalues))
+    order = known[np.argsort(pvalues[known])]
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.arange(len(order), 0, -1) * pvalues[order]), 1.0)
     return adjusted
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from scipy import stats
@@ -21,7 +23,7 @@ _LEAST_SIZES = 3
 def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
     """Logistic regression of "the k-th spike is detached" on alpha and log n, with errors clustered by seed.
 
-    A spike of strength n^{k(alpha - alpha_k)} crosses the edge of the bulk at a distance from alpha_k of order 1/log n::
+    A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
 
         logit P(detached) = sharpness * log n * (alpha - alpha_k(n)),     alpha_k(n) = critical + offset/log n
 
@@ -47,8 +49,9 @@ def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
     tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}
     dims = ("degree", *further)
     first = next(iter(tables.values()))
-    result = xr.Dataset(coords={"degree": degrees, **{d: cube[d] for d in further}, "n": cube["n"].values.astype(float)})
-    result = result.assign_coords({name: list(PARAMS) for name in ("param", "param_i", "param_j")})
+    coords: dict[str, Any] = {"degree": degrees, "n": cube["n"].values.astype(float), **{d: cube[d] for d in further}}
+    coords |= {name: list(PARAMS) for name in ("param", "param_i", "param_j")}
+    result = xr.Dataset(coords=coords)
     for name, (tail, value) in first.items():
         stacked = np.array([tables[place][name][1] for place in np.ndindex(*shape)])
         result[name] = (*dims, *tail), stacked.reshape(*shape, *np.shape(value))
@@ -116,7 +119,7 @@ def _entry(
         low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
         high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])
         threshold = np.array([_threshold(estimate, covariance, fit, x, t) for x in logs]).T
-        if status == "ok" and not np.isfinite([low, high, *threshold[2:, :1]]).all():
+        if status == "ok" and not np.isfinite(np.stack([low, high])).all():
             status = "open_interval"
     null = np.where(np.isfinite(expected), expected, 0.0)
     with np.errstate(invalid="ignore"):
