@@ -31,22 +31,45 @@ def _one_thread() -> Any:
         yield
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_cell_equals_the_obvious_computation(name: str) -> None:
-    model, measure = make_model(**MODELS[name]), make_measure(degree=4, ell=4, test_samples=47)
-    cell = compute_cell(model, measure, alphas=ALPHAS, lams=LAMS, **AT)
+@pytest.fixture
+def krylov_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes the ways of large n at any n."""
+    monkeypatch.setattr("spikecube.model.ridge.krylov_is_cheaper", lambda *_: True)
+    monkeypatch.setattr("spikecube.model.spectrum.dense_is_cheaper", lambda *_: False)
+
+
+def assert_equals_direct(model: Any, measure: Any, cell: Any, at: dict[str, int], tolerance: float) -> None:
     assert set(cell) == set(VARIABLES) - {"outlier_count"}
     assert np.all(cell["status"] == 1)
     for i, alpha in enumerate(ALPHAS):
         for j, lam in enumerate(LAMS):
-            direct = direct_point(model, measure, alpha=alpha, lam=lam, **AT)
+            direct = direct_point(model, measure, alpha=alpha, lam=lam, **at)
             where = {"alpha": i, "lam": j}
             for key, expected in direct.items():
                 index = tuple(where.get(dim, slice(None)) for dim in VARIABLES[key].cell_dims)
-                np.testing.assert_allclose(cell[key][index], expected, rtol=1e-10, atol=1e-12, err_msg=key)
+                np.testing.assert_allclose(cell[key][index], expected, rtol=tolerance, atol=tolerance, err_msg=key)
 
 
-def test_values_do_not_depend_on_the_other_alphas_and_penalties() -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_cell_equals_the_obvious_computation(name: str) -> None:
+    model, measure = make_model(**MODELS[name]), make_measure(degree=4, ell=4, test_samples=47)
+    cell = compute_cell(model, measure, alphas=ALPHAS, lams=LAMS, **AT)
+    assert_equals_direct(model, measure, cell, AT, 1e-10)
+
+
+@pytest.mark.usefixtures("krylov_always")
+@pytest.mark.parametrize("name", MODELS)
+def test_cell_the_way_of_large_n_equals_the_obvious_computation(name: str) -> None:
+    model, measure = make_model(**MODELS[name]), make_measure(degree=4, ell=3)
+    at = AT | {"n": 200}
+    cell = compute_cell(model, measure, alphas=ALPHAS, lams=LAMS, **at)
+    assert_equals_direct(model, measure, cell, at, 1e-9)
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_values_do_not_depend_on_the_other_alphas_and_penalties(size: str, request: pytest.FixtureRequest) -> None:
+    if size == "large":
+        request.getfixturevalue("krylov_always")
     model, measure = make_model(), make_measure()
     lams = np.logspace(-2, 1, 10)
     whole = compute_cell(model, measure, alphas=ALPHAS, lams=lams, **AT)
