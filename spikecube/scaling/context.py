@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +71,8 @@ def predicted_for(known: Context, prediction: xr.Dataset | bool) -> tuple[xr.Dat
         return prediction, "given"
     if not prediction:
         return None, "not wanted"
-    predict = importlib.import_module("spikecube.cube.predict").predict
+    from spikecube.cube.predict import predict
+
     try:
         return predict(known.study), "made from the study of the cube"
     except ValueError as reason:
