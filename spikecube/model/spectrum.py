@@ -70,7 +70,7 @@ def dense_triplets(state: Prepared, rank: int) -> Triplets:
     n, width = state.features.shape
     values, basis = np.linalg.eigh(state.gram, UPLO="L")
     basis = basis[:, ::-1][:, :rank].copy()
-    left = basis if n <= width else product(state.features, basis)
+    left = basis if n < width else product(state.features, basis)
     return Triplets(np.sqrt(np.maximum(values[::-1][:rank], 0.0)), np.asarray(left / np.linalg.norm(left, axis=0)))
 
 
@@ -136,6 +136,35 @@ def _chains(state: Prepared, right: Array, heads: Array) -> Array:
                 column = column - (known @ column) @ known
             rows.append(column / np.linalg.norm(column))
     return np.array(rows[right.shape[1] :]).T
+
+
+def spectrum_edges(bins: int) -> Array:
+    """Edges of the bins for all singular values, the same for every study: b_i = i/(bins - i), i = 0..bins.
+
+    They are even in s/(1 + s), so that each singular value of F/sqrt(n) has its place however large, and the last bin
+    is open: its upper edge is infinite. Shape (bins + 1,).
+
+    >>> spectrum_edges(4).round(3).tolist()
+    [0.0, 0.333, 1.0, 3.0, inf]
+    """
+    i = np.arange(bins)
+    return np.append(i / (bins - i), np.inf)
+
+
+def spectrum_middles(bins: int) -> Array:
+    """The middles of the bins in s/(1 + s), all finite; shape (bins,).
+
+    >>> spectrum_middles(2).round(3).tolist()
+    [0.333, 3.0]
+    """
+    i = np.arange(bins) + 0.5
+    return np.asarray(i / (bins - i))
+
+
+def spectrum_counts(state: Prepared, bins: int) -> Array:
+    """How many of the min(n, N) singular values of F/sqrt(n) fall into each bin of `spectrum_edges`; (bins,)."""
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(state.gram, UPLO="L"), 0.0))
+    return np.histogram(values / (1 + values), bins=bins, range=(0.0, 1.0))[0].astype(np.float64)
 
 
 def operator_norm(products: Products, size: int) -> float:

@@ -13,7 +13,7 @@ from spikecube.scaling.context import Context, context
 from spikecube.scaling.fitting import adjust
 from spikecube.scaling.regression import Logistic, logistic_regression
 from spikecube.scaling.results import STATUS, describe, messages
-from spikecube.theory.exponents import spike_threshold
+from spikecube.theory.staircase import threshold
 
 PARAMS = ("critical", "offset", "sharpness")
 _LEVEL = 0.95
@@ -72,7 +72,7 @@ def _one(cube: xr.Dataset, known: Context, degrees: list[int], further: list[str
     alpha, size, seed = (a[seen] for a in np.meshgrid(*(counts[d].values for d in counts.dims), indexing="ij"))
     logs = np.log(size.astype(float))
     sizes = np.unique(size)
-    expected = np.array([spike_threshold(k), np.nan, np.nan])
+    expected = np.array([threshold(k), np.nan, np.nan])
     log_sizes = np.log(cube["n"].values.astype(float))
     if len(sizes) < _LEAST_SIZES or len(np.unique(alpha)) < 2:
         return _entry(expected, log_sizes, "too_few_sizes", nobs=len(sizes))

@@ -91,7 +91,7 @@ def test_nodes_hold_four_digits(model: SomeModel, alpha: float) -> None:
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
 def test_conditional_moments_are_expectations(name: str, mean: float, scale: float) -> None:
     activation = resolve_activation([0.0, 1.0, 0.5, 0.2] if name == "hermite" else name)
-    nodes, weights = gaussian_quadrature([(k - mean) / scale for k in activation.kinks])
+    nodes, weights = gaussian_quadrature(tuple((k - mean) / scale for k in activation.kinks))
     values = activation(mean + scale * nodes)
     first, linear = weights @ values, weights @ (nodes * values)
     rest = weights @ (values - first - linear * nodes) ** 2
