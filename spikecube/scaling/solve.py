@@ -141,6 +141,7 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
         c.weights[b, used],
         variance=None if c.variance is None else c.variance[b, used],
         variance_dof=c.dof[b, used],
+        trend=np.log(c.sizes[used]),
     )
     table.estimate[b], table.stderr[b], table.t_dof[b] = theta[b], fit.stderr, fit.dof
     table.covariance[b], table.chi2[b], table.gof_pvalue[b] = fit.covariance, fit.chi2, fit.gof_pvalue
