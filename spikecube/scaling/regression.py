@@ -53,7 +53,7 @@ def weighted_least_squares(
     - `variance` estimated from replicates with `variance_dof` degrees of freedom each: the same sandwich, unbiased
       whatever fixed weights; t intervals with Satterthwaite's degrees of freedom. If the weights themselves come from
       the variances (see `trend`) it is corrected for that. Lack of fit: the ANOVA-type statistic sum_k w_k r_k^2
-      against Box's F approximation, which does not trust the weights.
+      against Box's F approximation, scaled by the variances themselves.
     - no `variance`: heteroscedasticity-consistent HC2 with the degrees of freedom of Bell and McCaffrey.
 
     Parameters
@@ -136,7 +136,8 @@ def _satterthwaite(terms: Array, dof: Array) -> Array:
 def lack_of_fit(residual: Array, hat: Array, variance: Array, dof: Array) -> tuple[float, float]:
     """The whitened sum of squares Q and P(Q or more) under the law; Q = y^T M y, M = I - hat, Cov y = diag(variance).
 
-    Q / tr(MV) is close to F(f1, f2) with f1 = tr(MV)^2 / tr(MVMV) and f2 that of the estimated tr(MV).
+    Q / tr(MV) is close to F(f1, f2), its mean right whatever the weights: f1 = tr(MV)^2 / tr(MVMV) for known V; for an
+    estimated one, whose square is biased, f1 is the rank of M, right for weights near 1/V; f2 that of tr(MV).
     """
     chi2 = float(residual @ residual)
     annihilator = np.eye(len(hat)) - hat
@@ -144,11 +145,11 @@ def lack_of_fit(residual: Array, hat: Array, variance: Array, dof: Array) -> tup
     trace = np.trace(spread)
     if not len(hat) > np.linalg.matrix_rank(hat, tol=1e-8) or not trace > 0:
         return chi2, np.nan
-    f1 = trace**2 / (spread**2).sum()
     f2 = _satterthwaite(np.diag(spread), dof)
     if not np.isfinite(f2):
+        f1 = trace**2 / (spread**2).sum()
         return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
-    return chi2, float(stats.f.sf(chi2 / trace, f1, f2))
+    return chi2, float(stats.f.sf(chi2 / trace, len(hat) - np.trace(hat), f2))
 
 
 def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:
