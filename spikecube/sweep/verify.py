@@ -53,7 +53,7 @@ def verify(
     SweepError
         When it has no computed cell, or one that does not fit in memory.
     """
-    kernel = kernel or default_kernel()
+    kernel = kernel or default_kernel(study)
     study = study_of(cube)
     found = list(results(cube, study))
     if not found:
