@@ -112,6 +112,7 @@ def compute_cell(
     alphas: npt.ArrayLike,
     lams: npt.ArrayLike,
     entropy: int,
+    edges: npt.ArrayLike | None = None,
 ) -> Cell:
     """Every variable of the schema at one (n, seed), arrays in the order of `cell_dims`.
 
@@ -122,6 +123,7 @@ def compute_cell(
     model, measure : the fields of the study file's [model] and [measure].
     n, seed, entropy : size, replicate and root of all random streams.
     alphas, lams : step exponents and penalties.
+    edges : edges of the bins for all singular values; needed if the measure has `spectrum_bins`.
     """
     penalties = np.asarray(lams, dtype=np.float64)
     with np.errstate(all="ignore"):
@@ -131,7 +133,8 @@ def compute_cell(
         buffers = Buffers(features, features if single else np.empty(features.shape, dtype=np.float32))
         initial, solves = _initial(shared, measure, buffers, penalties)
         points = [
-            _point(shared, measure, buffers, solves, model.eta(n, float(a)), penalties) for a in np.asarray(alphas)
+            _point(shared, measure, buffers, solves, model.eta(n, float(a)), penalties, edges)
+            for a in np.asarray(alphas)
         ]
     cell: Cell = {name: np.asarray(value) for name, value in (shared.scalars | initial).items()}
     fine = all(np.all(np.isfinite(value)) for value in cell.values())
@@ -228,7 +231,13 @@ def _initial(
 
 
 def _point(
-    shared: Shared, measure: CellMeasure, buffers: Buffers, solves: list[Solves], eta: float, lams: Array
+    shared: Shared,
+    measure: CellMeasure,
+    buffers: Buffers,
+    solves: list[Solves],
+    eta: float,
+    lams: Array,
+    edges: npt.ArrayLike | None,
 ) -> dict[str, Array]:
     """The variables at one alpha."""
     ridge = shared.ridge
@@ -244,7 +253,7 @@ def _point(
         "subspace_alignment": subspace,
         "train_loss": path.train_loss,
         "test_loss": shared.test.losses(eta, path.coefficients),
-        **({"spectrum": spectrum_counts(state, measure.spectrum_bins)} if measure.spectrum_bins else {}),
+        **({"spectrum": spectrum_counts(state, edges)} if edges is not None else {}),
         **_equivalent(shared, measure, buffers, solves, eta),
     }
 

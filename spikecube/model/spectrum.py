@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Products, dominant, normal_products, product, transposed_product
@@ -138,33 +139,10 @@ def _chains(state: Prepared, right: Array, heads: Array) -> Array:
     return np.array(rows[right.shape[1] :]).T
 
 
-def spectrum_edges(bins: int) -> Array:
-    """Edges of the bins for all singular values, the same for every study: b_i = i/(bins - i), i = 0..bins.
-
-    They are even in s/(1 + s), so that each singular value of F/sqrt(n) has its place however large, and the last bin
-    is open: its upper edge is infinite. Shape (bins + 1,).
-
-    >>> spectrum_edges(4).round(3).tolist()
-    [0.0, 0.333, 1.0, 3.0, inf]
-    """
-    i = np.arange(bins)
-    return np.append(i / (bins - i), np.inf)
-
-
-def spectrum_middles(bins: int) -> Array:
-    """The middles of the bins in s/(1 + s), all finite; shape (bins,).
-
-    >>> spectrum_middles(2).round(3).tolist()
-    [0.333, 3.0]
-    """
-    i = np.arange(bins) + 0.5
-    return np.asarray(i / (bins - i))
-
-
-def spectrum_counts(state: Prepared, bins: int) -> Array:
-    """How many of the min(n, N) singular values of F/sqrt(n) fall into each bin of `spectrum_edges`; (bins,)."""
+def spectrum_counts(state: Prepared, edges: npt.ArrayLike) -> Array:
+    """How many of the min(n, N) singular values of F/sqrt(n) fall into each bin, those outside left out; (bins,)."""
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(state.gram, UPLO="L"), 0.0))
-    return np.histogram(values / (1 + values), bins=bins, range=(0.0, 1.0))[0].astype(np.float64)
+    return np.histogram(values, bins=np.asarray(edges))[0].astype(np.float64)
 
 
 def operator_norm(products: Products, size: int) -> float:

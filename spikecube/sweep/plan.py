@@ -45,7 +45,7 @@ def plan(study: Study, max_memory: float | None = None, kernel: Kernel | None = 
 
     `memory_bytes` is the peak of the largest task with its process: what a worker should be given.
     """
-    kernel = kernel or default_kernel()
+    kernel = kernel or default_kernel(study)
     tasks = list(missing_tasks(study, {}))
     flops, bytes_of = task_cost(study, kernel.flops), task_cost(study, kernel.bytes)
     seconds_per_flop = calibrate(study, kernel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from spikecube.cube import provenance
-from spikecube.cube.assemble import CellResult, assemble
+from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
 from spikecube.cube.runfolder import Contents, RunFolder, run_paths
 from spikecube.cube.schema import STATUS
 from spikecube.cube.store import StoreError, open_cube, write_cube
@@ -40,12 +41,14 @@ class Kernel:
     bytes: CellCost
 
 
-def default_kernel() -> Kernel:
-    """The cell of the package."""
+def default_kernel(study: Study) -> Kernel:
+    """The cell of the package, with the bins of the study where it measures spectra."""
     from spikecube.cube.cell import compute_cell
     from spikecube.cube.cost import cell_bytes, cell_flops
 
-    return Kernel(compute_cell, cell_flops, cell_bytes)
+    if not study.measure.spectrum_bins:
+        return Kernel(compute_cell, cell_flops, cell_bytes)
+    return Kernel(functools.partial(compute_cell, edges=spectrum_edges(study)), cell_flops, cell_bytes)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def run_study(
     kernel: Kernel | None = None,
 ) -> Report:
     """As `run`, with all settings; a share writes shards only."""
-    settings, kernel = settings or Settings(), kernel or default_kernel()
+    settings, kernel = settings or Settings(), kernel or default_kernel(study)
     folder_path, cube_path = run_paths(name)
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)

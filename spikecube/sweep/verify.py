@@ -53,8 +53,8 @@ def verify(
     SweepError
         When it has no computed cell, or one that does not fit in memory.
     """
-    kernel = kernel or default_kernel()
     study = study_of(cube)
+    kernel = kernel or default_kernel(study)
     found = list(results(cube, study))
     if not found:
         raise SweepError("verify: the cube has no computed cell")

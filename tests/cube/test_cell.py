@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.schema import VARIABLES
-from spikecube.model.spectrum import spectrum_edges
 from tests.model.cases import make_measure, make_model
 from tests.model.direct import direct_point
 
@@ -119,16 +118,15 @@ def test_exact_values_do_not_depend_on_the_other_alphas_and_penalties() -> None:
         np.testing.assert_array_equal(whole[key][2:, 1:2], alone[key], err_msg=key)
 
 
-def test_the_spectrum_counts_every_singular_value_in_its_bin() -> None:
-    """Bins hold all min(n, N) values; their cumulative counts equal those of a full decomposition."""
-    model, measure = make_model(width_ratio=0.7), make_measure(spectrum_bins=16)
-    cell = compute_cell(model, measure, alphas=[0.0, 0.4], lams=[1.0], **AT)
-    assert cell["spectrum"].shape == (2, 16)
+def test_the_spectrum_counts_all_singular_values_between_the_edges() -> None:
+    """Against the leading ones: all 42 of them with a wide last bin, one less where the edges end below the spike."""
+    model, measure = make_model(width_ratio=0.7), make_measure(spectrum_bins=3)
+    cell = compute_cell(model, measure, alphas=[0.0, 0.4], lams=[1.0], edges=[0.0, 0.5, 1.0, 100.0], **AT)
+    assert cell["spectrum"].shape == (2, 3)
     assert np.all(cell["spectrum"].sum(axis=1) == 42)
-    for i in range(2):
-        largest = np.flatnonzero(cell["spectrum"][i])[-1]
-        edges = spectrum_edges(16)
-        assert edges[largest] <= cell["singular_value"][i, 0] < edges[largest + 1]
+    first, second = cell["singular_value"][1, :2]
+    cut = compute_cell(model, measure, alphas=[0.4], lams=[1.0], edges=[0.0, (first + second) / 2], **AT)
+    assert cut["spectrum"].tolist() == [[41.0]]
 
 
 @pytest.mark.usefixtures("krylov_always")
