@@ -13,7 +13,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
@@ -21,6 +21,7 @@ html_theme = "furo"
 html_title = "spikecube"
 html_static_path = ["_static"]
 myst_enable_extensions = ["amsmath", "dollarmath"]
+nb_render_markdown_format = "gfm"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
