@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.cube.schema import STATUS
+from spikecube.model import network
 from spikecube.model.activations import Activation, resolve_activation
 from spikecube.model.equivalent import (
     Solves,
@@ -21,6 +22,7 @@ from spikecube.model.equivalent import (
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import dominant, product
 from spikecube.model.network import (
+    Draw,
     NetworkModel,
     draw_network,
     draw_test_batch,
@@ -31,7 +33,16 @@ from spikecube.model.network import (
     predict,
 )
 from spikecube.model.ridge import prepare, solve_path
-from spikecube.model.spectrum import alignments, gradient_products, leading_triplets, operator_norm, spike_degrees
+from spikecube.model.risk import Neurons, PopulationTest, Ridge, SampleTest, ridge_function
+from spikecube.model.spectrum import (
+    alignments,
+    gradient_products,
+    leading_triplets,
+    operator_norm,
+    spectrum_counts,
+    spike_degrees,
+)
+from spikecube.model.targets import resolve_target
 
 Cell = dict[str, npt.NDArray[np.generic]]
 
@@ -63,7 +74,7 @@ class CellMeasure(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch seen by the network: pre-activations X W_0^T and X G^T, labels y, and X beta."""
+    """The ridge batch seen by the network: pre-activations X W_0^T and X G^T, labels y, and X beta."""
 
     initial: Array
     step: Array
@@ -79,7 +90,7 @@ class Shared:
     coefficients: Array
     readout: Array
     ridge: Batch
-    test: Batch
+    test: SampleTest | PopulationTest
     spikes: Spikes
     scalars: dict[str, float]
 
@@ -101,6 +112,7 @@ def compute_cell(
     alphas: npt.ArrayLike,
     lams: npt.ArrayLike,
     entropy: int,
+    edges: npt.ArrayLike | None = None,
 ) -> Cell:
     """Every variable of the schema at one (n, seed), arrays in the order of `cell_dims`.
 
@@ -111,6 +123,7 @@ def compute_cell(
     model, measure : the fields of the study file's [model] and [measure].
     n, seed, entropy : size, replicate and root of all random streams.
     alphas, lams : step exponents and penalties.
+    edges : edges of the bins for all singular values; needed if the measure has `spectrum_bins`.
     """
     penalties = np.asarray(lams, dtype=np.float64)
     with np.errstate(all="ignore"):
@@ -120,7 +133,8 @@ def compute_cell(
         buffers = Buffers(features, features if single else np.empty(features.shape, dtype=np.float32))
         initial, solves = _initial(shared, measure, buffers, penalties)
         points = [
-            _point(shared, measure, buffers, solves, model.eta(n, float(a)), penalties) for a in np.asarray(alphas)
+            _point(shared, measure, buffers, solves, model.eta(n, float(a)), penalties, edges)
+            for a in np.asarray(alphas)
         ]
     cell: Cell = {name: np.asarray(value) for name, value in (shared.scalars | initial).items()}
     fine = all(np.all(np.isfinite(value)) for value in cell.values())
@@ -141,22 +155,46 @@ def make_shared(model: CellModel, measure: CellMeasure, *, n: int, seed: int, en
     step = gradient(draw.step.inputs, draw.step.labels, draw.weights, draw.readout, activation, scale)
     beta = _product(draw.step.inputs.T, draw.step.labels) / len(draw.step.labels)
 
-    def seen(inputs: Array, labels: Array) -> Batch:
-        return Batch(inputs @ draw.weights.T, inputs @ step.T, labels, _product(inputs, beta))
-
-    ridge = seen(draw.ridge.inputs, draw.ridge.labels)
-    n_test = n if measure.test_samples == "n" else int(measure.test_samples)
-    drawn = draw_test_batch(model, draw.direction, n=n, seed=seed, entropy=entropy, n_samples=n_test, dtype=dtype)
-    test = seen(drawn.inputs, drawn.labels)
-    degrees = spike_degrees(coefficients, measure.ell)
-    spikes = make_spikes(coefficients, degrees, ridge.projection, test.projection, draw.readout)
+    inputs = draw.ridge.inputs
+    ridge = Batch(inputs @ draw.weights.T, inputs @ step.T, draw.ridge.labels, _product(inputs, beta))
+    spikes = make_spikes(coefficients, spike_degrees(coefficients, measure.ell), ridge.projection, draw.readout)
+    del inputs
+    if measure.test_risk == "exact":
+        test: SampleTest | PopulationTest = _population_test(model, activation, draw, step, beta, spikes)
+    else:
+        n_test = n if measure.test_samples == "n" else int(measure.test_samples)
+        batch = draw_test_batch(model, draw.direction, n=n, seed=seed, entropy=entropy, n_samples=n_test, dtype=dtype)
+        test = _sample_test(activation, draw, step, beta, spikes, batch)
     scalars = {
         **_step_scalars(step, draw.readout, beta, coefficients[1]),
         "beta_alignment": float((beta @ draw.direction) ** 2 / ((beta @ beta) * (draw.direction @ draw.direction))),
         "label_power": float(np.mean(ridge.labels**2)),
-        "test_label_power": float(np.mean(test.labels**2)),
+        "test_label_power": test.label_power,
     }
     return Shared(activation, coefficients, draw.readout, ridge, test, spikes, scalars)
+
+
+def _sample_test(
+    activation: Activation, draw: Draw, step: Array, beta: Array, spikes: Spikes, batch: network.Batch
+) -> SampleTest:
+    scaled = _product(batch.inputs, beta) / spikes.scale
+    monomials = np.stack([scaled**k for k in spikes.degrees], axis=1)
+    return SampleTest(activation, batch.inputs @ draw.weights.T, batch.inputs @ step.T, batch.labels, monomials)
+
+
+def _population_test(
+    model: CellModel, activation: Activation, draw: Draw, step: Array, beta: Array, spikes: Spikes
+) -> PopulationTest:
+    cross = draw.weights @ step.T
+    neurons = Neurons(activation, draw.weights @ draw.weights.T, cross + cross.T, step @ step.T)
+    target = resolve_target(model.target)
+    degree = None if target.polynomial is None else max(len(target.polynomial) - 1, 1)
+    label = ridge_function(target, draw.direction, draw.weights, step, degree, target.kinks)
+
+    def monomial(k: int) -> Ridge:
+        return ridge_function(lambda z: z**k, beta / spikes.scale, draw.weights, step, k)
+
+    return PopulationTest(neurons, label, model.noise, [monomial(k) for k in spikes.degrees])
 
 
 def _product(matrix: Array, vector: Array) -> Array:
@@ -181,40 +219,41 @@ def _initial(
     shared: Shared, measure: CellMeasure, buffers: Buffers, lams: Array
 ) -> tuple[dict[str, npt.ArrayLike], list[Solves]]:
     """The variables of F_0, and the solves that all F_ell share."""
-    ridge, test = shared.ridge, shared.test
+    ridge = shared.ridge
     features(shared.activation, ridge.initial, None, 0.0, buffers.features, buffers.half)
     state = prepare(buffers.features, ridge.labels, buffers.half)
-
-    def predictions(columns: list[Array]) -> list[Array]:
-        return predict(feature_blocks(shared.activation, test.initial), len(test.labels), columns)
-
-    solves = solve_initial(state, shared.spikes, lams, predictions)
+    solves = solve_initial(state, shared.spikes, lams, shared.test.forms)
     return {
         "singular_value_init": leading_triplets(state, measure.rank).values,
-        "train_loss_init": [s.train_loss for s in solves],
-        "test_loss_init": [np.mean((test.labels - s.predictions[:, 0]) ** 2) for s in solves],
+        "train_loss_init": [s.label for s in solves],
+        "test_loss_init": [s.test_loss for s in solves],
     }, solves
 
 
 def _point(
-    shared: Shared, measure: CellMeasure, buffers: Buffers, solves: list[Solves], eta: float, lams: Array
+    shared: Shared,
+    measure: CellMeasure,
+    buffers: Buffers,
+    solves: list[Solves],
+    eta: float,
+    lams: Array,
+    edges: npt.ArrayLike | None,
 ) -> dict[str, Array]:
     """The variables at one alpha."""
-    ridge, test, activation = shared.ridge, shared.test, shared.activation
-    matrix = features(activation, ridge.initial, ridge.step, eta, buffers.features, buffers.half)
+    ridge = shared.ridge
+    matrix = features(shared.activation, ridge.initial, ridge.step, eta, buffers.features, buffers.half)
     state = prepare(matrix, ridge.labels, buffers.half)
     vectors = len(spike_degrees(shared.coefficients, measure.degree))
     triplets = leading_triplets(state, max(measure.rank, vectors), vectors)
     single, subspace = alignments(triplets.left, ridge.projection, shared.coefficients, measure.degree)
     path = solve_path(state, lams)
-    blocks = feature_blocks(activation, test.initial, test.step, eta)
-    (predicted,) = predict(blocks, len(test.labels), [path.coefficients.T])
     return {
         "singular_value": triplets.values[: measure.rank],
         "alignment": single,
         "subspace_alignment": subspace,
         "train_loss": path.train_loss,
-        "test_loss": np.array([np.mean((test.labels - p) ** 2) for p in predicted.T.copy()]),
+        "test_loss": shared.test.losses(eta, path.coefficients),
+        **({"spectrum": spectrum_counts(state, edges)} if edges is not None else {}),
         **_equivalent(shared, measure, buffers, solves, eta),
     }
 
@@ -224,12 +263,14 @@ def _equivalent(
 ) -> dict[str, Array]:
     """The variables of F_1 ... F_ell at one alpha, with F in the buffer, whose single-precision copy is overwritten."""
     ells, n = range(1, measure.ell + 1), len(shared.ridge.labels)
-    losses = np.array([[spiked_losses(s, shared.spikes, shared.test.labels, eta, ell) for ell in ells] for s in solves])
+    losses = np.array([[spiked_losses(s, shared.spikes, eta, ell) for ell in ells] for s in solves])
     difference = buffers.half
     for rows, block in feature_blocks(shared.activation, shared.ridge.initial):
         np.subtract(buffers.features[rows], block, out=difference[rows], casting="same_kind")
 
     def exact(columns: Array) -> Array:
+        if difference is buffers.features:  # single precision throughout: there is no better copy
+            return product(difference, columns)
         blocks = feature_blocks(shared.activation, shared.ridge.initial)
         return product(buffers.features, columns) - predict(blocks, n, [columns])[0]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, blocks_of, fixed_start, product
+from spikecube.model.krylov import Lanczos, blocks_of, fixed_start
 from spikecube.model.ridge import Prepared, dense_ridge
+from spikecube.model.risk import QuadraticRisk
 
 _NORM = 1e-6  # residual of a leading singular vector of F - F_ell; its value is accurate to the square
 
@@ -22,14 +23,14 @@ class Spikes:
     ----------
     degrees : degrees that carry a spike, ascending.
     left : columns (X~ beta)^{ok} / p^k; (n, spikes).
-    test_left : the same of the test batch, with the p of the ridge batch; (n_test, spikes).
+    scale : p = |X~ beta|.
     right : columns a^{ok} / |a|^k; (width, spikes).
     unit : strengths c_1^k c_k p^k |a|^k at eta = 1; (spikes,).
     """
 
     degrees: tuple[int, ...]
+    scale: float
     left: Array
-    test_left: Array
     right: Array
     unit: Array
 
@@ -42,15 +43,13 @@ class Spikes:
         return sum(k <= ell for k in self.degrees)
 
 
-def make_spikes(
-    coefficients: Array, degrees: tuple[int, ...], projection: Array, test_projection: Array, readout: Array
-) -> Spikes:
-    """The spikes of the given degrees from X~ beta (n,), X_test beta (n_test,) and a (width,); p = |X~ beta|."""
+def make_spikes(coefficients: Array, degrees: tuple[int, ...], projection: Array, readout: Array) -> Spikes:
+    """The spikes of the given degrees from X~ beta (n,) and a (width,)."""
     p, a = (float(np.linalg.norm(v)) or 1.0 for v in (projection, readout))
     return Spikes(
         degrees,
+        p,
         np.stack([(projection / p) ** k for k in degrees], axis=1),
-        np.stack([(test_projection / p) ** k for k in degrees], axis=1),
         np.stack([(readout / a) ** k for k in degrees], axis=1),
         np.array([coefficients[1] ** k * coefficients[k] * (p * a) ** k for k in degrees]),
     )
@@ -58,70 +57,86 @@ def make_spikes(
 
 @dataclass(frozen=True)
 class Solves:
-    """All that F_0 contributes at one penalty, A = F_0 F_0^T + n lam, P = [U, F_0 V] the spikes' left sides and images.
+    """All that F_0 contributes at one penalty, A = F_0 F_0^T + n lam, K = F_0^T F_0/n + lam, U and V the spikes' sides.
 
     Attributes
     ----------
     lam : the penalty.
-    label : y^T A^{-1} y.
-    mixed : P^T A^{-1} y; (2 spikes,).
-    inner : P^T A^{-1} P; (2 spikes, 2 spikes).
-    coefficients : F_0^T A^{-1} [y, P]; (width, 1 + 2 spikes).
-    predictions : F_0,test times `coefficients` and times V; (n_test, 1 + 3 spikes).
+    label : lam y^T A^{-1} y, the training loss of F_0.
+    mixed : lam U^T A^{-1} y; (spikes,).
+    left : lam U^T A^{-1} U; (spikes, spikes).
+    cross : V^T F_0^T A^{-1} U; (spikes, spikes).
+    right : V^T K^{-1} V; (spikes, spikes).
+    image : V^T F_0^T A^{-1} y; (spikes,).
+    risk : test risk of combinations of F_0 [F_0^T A^{-1} y, F_0^T A^{-1} U, K^{-1} V] and (x.beta/p)^k, in this order.
     """
 
     lam: float
     label: float
     mixed: Array
-    inner: Array
-    coefficients: Array
-    predictions: Array
+    left: Array
+    cross: Array
+    right: Array
+    image: Array
+    risk: QuadraticRisk
 
     @property
-    def train_loss(self) -> float:
-        """L_tr(F_0) = lam y^T A^{-1} y."""
-        return self.lam * self.label
+    def test_loss(self) -> float:
+        """L_te(F_0)."""
+        return self.risk(np.eye(1, len(self.risk.linear))[0])
 
 
 def solve_initial(
-    state: Prepared, spikes: Spikes, lams: Array, predictions: Callable[[list[Array]], list[Array]]
+    state: Prepared, spikes: Spikes, lams: Array, forms: Callable[[list[Array]], list[QuadraticRisk]]
 ) -> list[Solves]:
-    """The solves with F_0 (in `state`) at every penalty; `predictions` multiplies by F_0 of the test batch."""
-    images = product(state.features, spikes.right)
-    columns = np.column_stack([state.labels, spikes.left, images])
-    solved = [dense_ridge(state, columns, float(lam)) for lam in lams]
-    predicted = predictions([np.column_stack([a, spikes.right]) for a, _ in solved])
+    """The solves with F_0 (in `state`) at every penalty; `forms` gives the risk of combinations of features of F_0."""
+    columns = np.column_stack([state.labels, spikes.left])
+    solved = []
+    for lam in lams:
+        dense = dense_ridge(state, float(lam))
+        solved.append((*dense.coefficients(columns), dense.inverse(spikes.right)))
+    risks = forms([np.column_stack([a, inverse]) for a, _, inverse in solved])
     return [
-        Solves(float(lam), float(inner[0, 0]), inner[1:, 0], inner[1:, 1:], a, p)
-        for lam, (a, inner), p in zip(lams, solved, predicted, strict=True)
+        Solves(
+            lam=float(lam),
+            label=float(inner[0, 0]),
+            mixed=inner[1:, 0],
+            left=inner[1:, 1:],
+            cross=spikes.right.T @ a[:, 1:],
+            right=spikes.right.T @ inverse,
+            image=spikes.right.T @ a[:, 0],
+            risk=risk,
+        )
+        for lam, (a, inner, inverse), risk in zip(lams, solved, risks, strict=True)
     ]
 
 
-def spiked_losses(solves: Solves, spikes: Spikes, test_labels: Array, eta: float, ell: int) -> tuple[float, float]:
-    """Training and test loss of F_ell by Woodbury's identity: eta enters through the strengths S alone.
+def spiked_losses(solves: Solves, spikes: Spikes, eta: float, ell: int) -> tuple[float, float]:
+    """Training and test loss of F_ell, in which eta enters through the strengths S alone.
 
-    F_ell F_ell^T + n lam = A + P C P^T with C = [[S V^T V S, S], [S, 0]], so that
+    The coefficients a of F_ell = F_0 + U S V^T minimise |y - F_0 a - U t|^2/n + lam |a|^2 under t = S V^T a. With the
+    multiplier nu this is Woodbury's identity in a form that small penalties do not spoil:
 
-        x = (F_ell F_ell^T + n lam)^{-1} y = A^{-1} (y - P g),   g = (I + C P^T A^{-1} P)^{-1} C P^T A^{-1} y,
-        L_tr = lam y^T x,   a = F_ell^T x = F_0^T x + V S U^T x.
+        (I + S V^T F_0^T A^{-1} U) t + S V^T K^{-1} V S nu = S V^T F_0^T A^{-1} y
+        (I + U^T A^{-1} F_0 V S) nu - lam U^T A^{-1} U t = -lam U^T A^{-1} y
+        a = F_0^T A^{-1} (y - U t) - K^{-1} V S nu,   L_tr = lam y^T A^{-1} (y - U t) + y^T A^{-1} F_0 V S nu.
     """
-    j, total = spikes.count(ell), len(spikes.degrees)
-    pick = np.concatenate([np.arange(j), total + np.arange(j)])
-    s, v = spikes.strength(eta)[:j], spikes.right[:, :j]
-    overlap = v.T @ v
-    middle = np.zeros((2 * j, 2 * j))
-    middle[:j, :j] = s[:, None] * overlap * s
-    middle[:j, j:] = middle[j:, :j] = np.diag(s)
-    inner, mixed = solves.inner[np.ix_(pick, pick)], solves.mixed[pick]
-    g = np.linalg.solve(np.eye(2 * j) + middle @ inner, middle @ mixed)
-    train = solves.lam * (solves.label - float(mixed @ g))
-    tail = s * (mixed[:j] - inner[:j] @ g)
-    p = solves.predictions
-    base = np.concatenate([solves.coefficients[:, :1], solves.coefficients[:, 1:][:, pick]], axis=1)
-    weights = np.concatenate([[1.0], -g])
-    predicted = p[:, 0] - p[:, 1:][:, pick] @ g + p[:, 1 + 2 * total :][:, :j] @ tail
-    predicted += spikes.test_left[:, :j] @ (s * (v.T @ (base @ weights) + overlap @ tail))
-    return train, float(np.mean((test_labels - predicted) ** 2))
+    j, total, scale = spikes.count(ell), len(spikes.degrees), np.sqrt(solves.lam)
+    s, k = spikes.strength(eta)[:j], slice(0, j)
+    forward = np.eye(j) + s[:, None] * solves.cross[k, k]
+    matrix = np.block(
+        [
+            [forward, scale * s[:, None] * solves.right[k, k] * s],
+            [-solves.left[k, k] / scale, np.eye(j) + solves.cross[k, k].T * s],
+        ]
+    )
+    found = np.linalg.solve(matrix, np.concatenate([s * solves.image[k], -solves.mixed[k] / scale]))
+    t, pull = found[:j], s * (scale * found[j:])
+    theta = np.zeros(1 + 3 * total)
+    theta[0], theta[1 : 1 + j] = 1.0, -t
+    theta[1 + total : 1 + total + j], theta[1 + 2 * total : 1 + 2 * total + j] = -pull, t
+    train = solves.label - float(solves.mixed[k] @ t) + float(solves.image[k] @ pull)
+    return train, solves.risk(theta)
 
 
 def equivalence_errors(

@@ -13,7 +13,7 @@ from scipy.linalg import cho_factor, cho_solve, solveh_banded
 from scipy.linalg.blas import dsyrk, ssyrk
 
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, fixed_start, normal_products, residual_products, transposed_product
+from spikecube.model.krylov import Lanczos, fixed_start, normal_products, product, residual_products, transposed_product
 
 _LOSS = 5e-9  # energy norm of the coefficients' error over the root of the training loss
 _COEFFICIENT = 1e-8  # error of the coefficients over their norm
@@ -72,7 +72,7 @@ class Prepared:
         """The lower triangle of F F^T / n or F^T F / n, whichever is smaller; Fortran order."""
         f = self.features
         syrk = dsyrk if f.dtype == np.float64 else ssyrk
-        small = syrk(1 / len(f), f.T, trans=f.shape[0] <= f.shape[1], lower=True)
+        small = syrk(1 / len(f), f.T, trans=f.shape[0] < f.shape[1], lower=True)
         return np.asfortranarray(small, dtype=np.float64)
 
     @cached_property
@@ -264,38 +264,65 @@ def conjugate_gradients(state: Prepared, residuals: Array, lam: Array, targets: 
 
 def dense_solution(state: Prepared, lam: float) -> tuple[Array, float]:
     """Coefficients (N,) and training loss at one penalty from dense factors."""
-    a = dense_ridge(state, state.labels[:, None], lam)[0][:, 0]
+    a = dense_ridge(state, lam).coefficients(state.labels[:, None])[0][:, 0]
     loss, _ = _evaluate(state, a[None], np.array([lam]))
     return a, float(loss[0])
 
 
-def dense_ridge(state: Prepared, columns: Array, lam: float) -> tuple[Array, Array]:
-    """Ridge regressions of any label columns B: F^T A^{-1} B, (N, columns), and B^T A^{-1} B, with A = F F^T + n lam.
+def dense_ridge(state: Prepared, lam: float) -> CholeskyRidge | SvdRidge:
+    """Dense factors at one penalty: a Cholesky factor, or singular values where the penalty is out of its reach."""
+    return SvdRidge(state, lam) if lam < 1e-6 * state.edge else CholeskyRidge(state, lam)
 
-    By a Cholesky factor, or by the singular value decomposition where the penalty is out of its reach.
+
+class SvdRidge:
+    """Products with F^T A^{-1} and K^{-1}, A = F F^T + n lam, K = F^T F/n + lam, from singular values."""
+
+    def __init__(self, state: Prepared, lam: float) -> None:
+        self._n, self._lam = len(state.labels), lam
+        self._u, self._s, self._vt = state.svd
+
+    def coefficients(self, columns: Array) -> tuple[Array, Array]:
+        """F^T A^{-1} B, (N, columns), and lam B^T A^{-1} B."""
+        inside = self._u.T @ columns
+        outside = columns - self._u @ inside
+        scaled = inside / (self._s**2 + self._n * self._lam)[:, None]
+        return self._vt.T @ (self._s[:, None] * scaled), self._lam * (inside.T @ scaled) + outside.T @ outside / self._n
+
+    def inverse(self, columns: Array) -> Array:
+        """K^{-1} V; (N, columns)."""
+        inside = self._vt @ columns
+        out = self._vt.T @ (inside / (self._s**2 / self._n + self._lam)[:, None])
+        if len(self._s) < len(columns):  # else nothing lies outside the row space but rounding
+            out += (columns - self._vt.T @ inside) / self._lam
+        return np.asarray(out)
+
+
+class CholeskyRidge:
+    """Products with F^T A^{-1} and K^{-1}, A = F F^T + n lam, K = F^T F/n + lam, from a factor of the smaller one.
+
+    One at a time for a state, whose scratch holds the factor.
     """
-    return _svd_ridge(state, columns, lam) if lam < 1e-6 * state.edge else _cholesky_ridge(state, columns, lam)
 
+    def __init__(self, state: Prepared, lam: float) -> None:
+        self._f, self._lam = state.features, lam
+        shifted = state.scratch
+        shifted[...] = state.gram
+        shifted[np.diag_indices_from(shifted)] += lam
+        self._factor = cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
 
-def _svd_ridge(state: Prepared, columns: Array, lam: float) -> tuple[Array, Array]:
-    u, s, vt = state.svd
-    shift = len(columns) * lam
-    inside = u.T @ columns
-    outside = columns - u @ inside
-    scaled = inside / (s * s + shift)[:, None]
-    return vt.T @ (s[:, None] * scaled), np.asarray(inside.T @ scaled + outside.T @ outside / shift)
+    def coefficients(self, columns: Array) -> tuple[Array, Array]:
+        """F^T A^{-1} B, (N, columns), and lam B^T A^{-1} B."""
+        n, width = self._f.shape
+        if n < width:
+            x = cho_solve(self._factor, columns, check_finite=False) / n
+            return transposed_product(self._f, x), np.asarray(self._lam * (columns.T @ x))
+        image = transposed_product(self._f, columns) / n
+        a = cho_solve(self._factor, image, check_finite=False)
+        return a, np.asarray(columns.T @ columns / n - image.T @ a)
 
-
-def _cholesky_ridge(state: Prepared, columns: Array, lam: float) -> tuple[Array, Array]:
-    f = state.features
-    n, width = f.shape
-    shifted = state.scratch
-    shifted[...] = state.gram
-    shifted[np.diag_indices_from(shifted)] += lam
-    factor = cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
-    if n <= width:
-        x = cho_solve(factor, columns, check_finite=False) / n
-        return transposed_product(f, x), np.asarray(columns.T @ x)
-    image = transposed_product(f, columns)
-    a = cho_solve(factor, image, check_finite=False) / n
-    return a, np.asarray(columns.T @ columns - image.T @ a) / (n * lam)
+    def inverse(self, columns: Array) -> Array:
+        """K^{-1} V; (N, columns)."""
+        n, width = self._f.shape
+        if n < width:
+            return np.asarray((columns - self.coefficients(product(self._f, columns))[0]) / self._lam)
+        return np.asarray(cho_solve(self._factor, columns, check_finite=False))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Products, dominant, normal_products, product, transposed_product
@@ -70,7 +71,7 @@ def dense_triplets(state: Prepared, rank: int) -> Triplets:
     n, width = state.features.shape
     values, basis = np.linalg.eigh(state.gram, UPLO="L")
     basis = basis[:, ::-1][:, :rank].copy()
-    left = basis if n <= width else product(state.features, basis)
+    left = basis if n < width else product(state.features, basis)
     return Triplets(np.sqrt(np.maximum(values[::-1][:rank], 0.0)), np.asarray(left / np.linalg.norm(left, axis=0)))
 
 
@@ -136,6 +137,12 @@ def _chains(state: Prepared, right: Array, heads: Array) -> Array:
                 column = column - (known @ column) @ known
             rows.append(column / np.linalg.norm(column))
     return np.array(rows[right.shape[1] :]).T
+
+
+def spectrum_counts(state: Prepared, edges: npt.ArrayLike) -> Array:
+    """How many of the min(n, N) singular values of F/sqrt(n) fall into each bin, those outside left out; (bins,)."""
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(state.gram, UPLO="L"), 0.0))
+    return np.histogram(values, bins=np.asarray(edges))[0].astype(np.float64)
 
 
 def operator_norm(products: Products, size: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,14 +65,15 @@ def spikes_kept(cube: xr.Dataset) -> list[int | None]:
     return [int(v) if int(v) in measured else None for v in cube["ell_alpha"].values]
 
 
-def predicted_for(known: Context, prediction: xr.Dataset | bool) -> tuple[xr.Dataset | None, str]:
+def predicted_for(known: Context, prediction: xr.Dataset | bool, names: list[str]) -> tuple[xr.Dataset | None, str]:
     """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which."""
     if isinstance(prediction, xr.Dataset):
         return prediction, "given"
     if not prediction:
         return None, "not wanted"
-    predict = importlib.import_module("spikecube.cube.predict").predict
+    from spikecube.cube.predict import predict
+
     try:
-        return predict(known.study), "made from the study of the cube"
-    except ValueError as reason:
+        return predict(known.study, only=names), "made from the study of the cube"
+    except (ValueError, ArithmeticError) as reason:
         return None, f"none: {reason}"

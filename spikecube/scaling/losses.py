@@ -104,7 +104,7 @@ def _mark(fit: xr.Dataset, fine: bool) -> xr.Dataset:
 
 def _limits(known: Context, prediction: xr.Dataset | bool) -> tuple[xr.DataArray | None, str]:
     """The limits of both losses, dims (loss, alpha, lam, ...)."""
-    predicted, note = predicted_for(known, prediction)
+    predicted, note = predicted_for(known, prediction, [f"{loss}_limit" for loss in LOSSES])
     if predicted is None:
         return None, note
     parts = [predicted[f"{loss}_limit"] for loss in LOSSES]

@@ -71,7 +71,7 @@ def fit_outliers(
     keywords: dict[str, Any] = {"n_min": n_min, "rng": rng, "quantity": "outlier of F/sqrt(n)"}
     fits = {"plain": fit_sample(POWER, sample, expected={"exponent": expected}, **keywords)}
     fits["corrected"] = _corrected(values, cube, controls, expected, **keywords)
-    predicted, note = predicted_for(known, prediction)
+    predicted, note = predicted_for(known, prediction, ["singular_value"])
     samples = {"plain": sample}
     if predicted is not None:
         regressors = cube_controls(cube, "singular_value", controls)

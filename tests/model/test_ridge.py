@@ -63,16 +63,20 @@ def test_what_krylov_cannot_reach_is_marked_and_left_to_dense_factors() -> None:
 @pytest.mark.parametrize("lam", [1e-9, 1e-3, 10.0])
 def test_dense_ridge_serves_any_columns(shape: str, lam: float) -> None:
     f, y = make_features(SHAPES[shape])
-    state = prepare(f, y)
-    columns = np.stack([y, y**2, f @ np.arange(f.shape[1])], axis=1)
-    a, inner = dense_ridge(state, columns, lam)
-    u, s, _ = np.linalg.svd(f)
-    inverse = np.full(len(y), 1 / (len(y) * lam))
-    inverse[: len(s)] = 1 / (s * s + len(y) * lam)
-    solved = u @ (inverse[:, None] * (u.T @ columns))
-    np.testing.assert_allclose(a, f.T @ solved, rtol=1e-8, atol=1e-8 * np.abs(a).max())
-    exact = columns.T @ solved
-    np.testing.assert_allclose(inner, exact, rtol=1e-8, atol=1e-12 * np.abs(exact).max())
+    n, width = f.shape
+    right = np.random.default_rng(6).standard_normal((width, 2))
+    columns = np.stack([y, y**2, f @ right[:, 0]], axis=1)
+    dense = dense_ridge(prepare(f, y), lam)
+    a, inner = dense.coefficients(columns)
+    u, s, vt = np.linalg.svd(f)
+    rows, cols = np.full(n, 1 / (n * lam)), np.full(width, 1 / lam)
+    rows[: len(s)] = 1 / (s * s + n * lam)
+    cols[: len(s)] = 1 / (s * s / n + lam)
+    solved = u @ (rows[:, None] * (u.T @ columns))
+    expected = vt[: len(s)].T @ ((s * rows[: len(s)])[:, None] * (u.T @ columns)[: len(s)])
+    np.testing.assert_allclose(a, expected, rtol=1e-8, atol=1e-8 * np.abs(a).max())
+    np.testing.assert_allclose(inner, lam * columns.T @ solved, rtol=1e-8, atol=1e-12 * np.abs(inner).max())
+    np.testing.assert_allclose(dense.inverse(right), vt.T @ (cols[:, None] * (vt @ right)), rtol=1e-7)
 
 
 def test_labels_that_are_zero_give_zero() -> None:
