@@ -24,6 +24,7 @@ ASSUMED_SPREAD = 0.1
 _LEAST_SIZES = {"outliers": 3, "gaps": 3, "limits": 3, "thresholds": 3, "collapse": 3}
 _LEAST_SEEDS = 3
 _MISFIT = 0.05
+_SILENT = ("no_data", "not_applicable")
 
 Row = dict[str, str | float | None]
 
@@ -50,8 +51,8 @@ class FitReport:
         return list(self.rows[0]) if self.rows else []
 
     def text(self) -> list[list[str]]:
-        """The rows as text, numbers with four significant digits."""
-        return [[_shown(v) for v in row.values()] for row in self.rows]
+        """The rows as text, numbers with four significant digits; curves that no law speaks of are left out."""
+        return [[_shown(v) for v in row.values()] for row in self.rows if row["status"] not in _SILENT]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers that are not finite become null."""
