@@ -24,7 +24,6 @@ FIGURE = {
     "default_tools": ["save", "pan", "wheel_zoom", "box_zoom", "reset"],
     "active_tools": [],
     "padding": 0.04,
-    "framewise": True,
 }
 LEGEND = {"background_fill_alpha": 0.85, "border_line_color": None, "padding": 4, "spacing": 1, "glyph_height": 16}
 
@@ -80,7 +79,7 @@ def points(
     kdim, vdim = dimension(x), dimension(y, y_label)
     low, high = _reach(columns[y], columns["stderr"], positive)
     bars = hv.ErrorBars((columns[x], columns[y], low, high), kdim, [vdim, "below", "above"]).opts(
-        line_color=colour, lower_head=None, upper_head=None, line_width=1.5, line_alpha=0.8
+        line_color=colour, lower_head=None, upper_head=None, line_width=1.5, line_alpha=0.8, framewise=True
     )
     extra = [name for name in columns if name not in (x, y)]
     marks = hv.Scatter(columns, kdim, [vdim, *extra], label=label).opts(
@@ -91,6 +90,7 @@ def points(
         line_width=0.8,
         fill_alpha=hv.dim("weight"),
         line_alpha=hv.dim("weight"),
+        framewise=True,
         tools=["hover"],
         hover_tooltips=[("", label), *_tips(x, y, extra)],
     )
@@ -147,6 +147,7 @@ def curve(
         color=colour,
         line_dash=dash,
         line_width=width,
+        framewise=True,
         tools=["hover"],
         hover_tooltips=[("", label), (style.symbol(x), f"@{{{x}}}"), (style.symbol(y), f"@{{{y}}}{{0.0000}}")],
     )
@@ -157,7 +158,7 @@ def vertical(
 ) -> hv.VLines:
     """Vertical lines at positions on the x axis."""
     return hv.VLines(np.asarray(positions, dtype=float), dimension(x)).opts(
-        color=colour, line_dash=dash, line_width=width, apply_ranges=False
+        color=colour, line_dash=dash, line_width=width, apply_ranges=False, framewise=True
     )
 
 

@@ -92,7 +92,7 @@ def _bars(cube: xr.Dataset, where: dict[str, Any]) -> tuple[list[hv.Element], fl
     except Missing:
         edges, heights = np.array([0.0, 1.0]), np.array([0.0])
     bars = hv.Histogram((edges, heights), kdims=_S, vdims=vdim, label="measured, all").opts(
-        fill_color=style.FILL, line_color="white", line_width=0.5, tools=["hover"], show_legend=True
+        fill_color=style.FILL, line_color="white", line_width=0.5, tools=["hover"], show_legend=True, framewise=True
     )
     return [bars], float(np.max(heights)) or 1.0
 
@@ -113,6 +113,7 @@ def _rug(top: xr.DataArray, edge: float, height: float) -> list[hv.Element]:
         color=style.SERIES[1],
         line_width=2,
         line_alpha=0.75,
+        framewise=True,
         tools=["hover"],
         hover_tooltips=[("", label), ("s", "@s{0.000}"), ("rank", "@rank"), ("seed", "@seed")],
     )
@@ -229,6 +230,7 @@ def _cells(data: xr.Dataset, cube: xr.Dataset) -> hv.Rectangles:
         colorbar_opts={"width": 12},
         line_color="white",
         line_width=0.5,
+        framewise=True,
         tools=["hover"],
         hover_tooltips=[
             ("α", "@at_alpha"),
@@ -577,6 +579,7 @@ def agreement(
         colorbar_opts={"width": 12},
         line_color="white",
         line_width=0.5,
+        framewise=True,
         tools=["hover"],
         hover_tooltips=[
             ("α", "@at_alpha"),

@@ -1,0 +1,200 @@
+"""What a cube shows, in plain sentences with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube.schema import STATUS
+from spikecube.explore import plotdata, style
+from spikecube.explore.plotdata import Missing, at, fixed, seed_mean, z_scores
+from spikecube.theory.staircase import threshold
+
+number = style.number
+
+
+def findings(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    fits: Mapping[str, xr.Dataset] | None = None,
+    **further: Any,
+) -> list[str]:
+    """All that can be said about a cube at one place along its further axes; what is missing is left out."""
+    writers = (
+        lambda: completeness(cube),
+        lambda: spikes_seen(cube, prediction, **further),
+        lambda: largest_spike(cube, prediction, **further),
+        lambda: loss_drop(cube, prediction, **further),
+        lambda: agreement(cube, prediction, "train_loss"),
+        lambda: agreement(cube, prediction, "test_loss"),
+        lambda: agreement(cube, prediction, "singular_value"),
+        lambda: distance_of_limit(cube, prediction),
+    )
+    sentences = [sentence for sentence in map(_or_nothing, writers) if sentence]
+    return sentences + [s for law, fit in (fits or {}).items() for s in fitted(law, fit)]
+
+
+def _or_nothing(writer: Any) -> str:
+    try:
+        return str(writer())
+    except Missing:
+        return ""
+
+
+def completeness(cube: xr.Dataset) -> str:
+    """How many points are there, and how many failed; nothing to say about a complete cube."""
+    status = cube["status"].values
+    done, failed = (
+        int((status == STATUS["ok"]).sum()),
+        int(np.isin(status, [STATUS["failed"], STATUS["nonfinite"]]).sum()),
+    )
+    if done == status.size:
+        return ""
+    text = f"The cube is not complete: {done} of {status.size} points (α, n, seed) are there"
+    return text + (f", {failed} failed." if failed else ".")
+
+
+def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
+    """From which alpha on each spike is seen at the largest size, against theory and the limit."""
+    counts = at(plotdata.variable(cube, "outlier_count"), n=None, **fixed(cube, further))
+    n = int(counts.n)
+    parts = []
+    for k in range(1, int(counts.max()) + 1):
+        first = float(plotdata.first_alpha_with(counts, k))
+        if not np.isnan(first):
+            parts.append(f"{_ORDINAL[k]} from α = {number(first)} on{_predicted_from(prediction, n, k, cube, further)}")
+    where = f"At n = {n}, in at least half of {counts.sizes['seed']} {_seeds(counts.sizes['seed'])},"
+    if not parts:
+        return f"{where} no singular value leaves the bulk at any α."
+    return f"{where} the spikes stand clear of the bulk: {'; '.join(parts)}."
+
+
+_ORDINAL = dict(enumerate(("none", "the first", "the second", "the third", "the fourth", *(["a further one"] * 30))))
+
+
+def _seeds(count: int) -> str:
+    return "seed" if count == 1 else "seeds"
+
+
+def _predicted_from(prediction: xr.Dataset | None, n: int, k: int, cube: xr.Dataset, further: Mapping[str, Any]) -> str:
+    """Where theory has the k-th spike detach at size n, and in the limit."""
+    limit = f"in the limit beyond {number(threshold(k))}"
+    if prediction is None or "singular_value" not in prediction or k not in prediction["rank"]:
+        return f" ({limit})"
+    spike = at(prediction["singular_value"].sel(rank=k), n=n, **fixed(cube, further))
+    seen = spike["alpha"].values[np.isfinite(spike.values)]
+    return f" (theory at this n: {number(float(seen.min()))}, {limit})" if seen.size else f" ({limit})"
+
+
+def largest_spike(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
+    """The largest singular value at the alpha where it is clear of the bulk, with edge and prediction."""
+    counts = at(plotdata.variable(cube, "outlier_count"), n=None, **fixed(cube, further))
+    first = float(plotdata.first_alpha_with(counts, 1))
+    if np.isnan(first):
+        raise Missing("no spike")
+    later = [a for a in cube["alpha"].values if a >= first]
+    alpha = float(later[min(1, len(later) - 1)])
+    where = {"alpha": alpha, "n": int(counts.n), "rank": 1} | fixed(cube, further)
+    top = seed_mean(at(cube["singular_value"], **where))
+    text = f"At α = {number(alpha)}, n = {where['n']} the largest singular value of F/√n is {_value(top)}"
+    edge = at(cube["detection_edge"], **where)
+    text += f", while the bulk ends before {number(float(edge))}"
+    if prediction is not None and "singular_value" in prediction:
+        text += f"; theory has it at {number(float(at(prediction['singular_value'], **where)))}"
+    return text + "."
+
+
+def _value(data: xr.Dataset) -> str:
+    """`1.190 ± 0.006`, with as many digits as the error allows."""
+    mean, stderr = float(data["mean"]), float(data["stderr"])
+    if not np.isfinite(stderr) or stderr <= 0:
+        return number(mean)
+    digits = max(0, 1 - int(np.floor(np.log10(stderr))))
+    return f"{mean:.{digits}f} ± {stderr:.{digits}f}"
+
+
+def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
+    """How far the step brings the test loss down at the penalty where it helps most, at the largest size."""
+    data = seed_mean(at(plotdata.variable(cube, "test_loss"), n=None, **fixed(cube, further)))
+    start, end = data.isel(alpha=0), data.isel(alpha=-1)
+    if data.sizes["alpha"] < 2 or not bool((start["mean"] - end["mean"]).notnull().any()):
+        raise Missing("one alpha")
+    best = int((end["mean"] / start["mean"]).argmin("lam"))
+    start, end = start.isel(lam=best), end.isel(lam=best)
+    change = 100 * (float(end["mean"]) / float(start["mean"]) - 1)
+    text = (
+        f"With the step the test loss {'falls' if change < 0 else 'rises'}: "
+        f"at λ = {number(float(end.lam))}, n = {int(end.n)} from {_value(start)} at α = {number(float(start.alpha))} to {_value(end)} at α = {number(float(end.alpha))} "
+        f"({change:+.0f} per cent)".replace("-", "−")
+    )
+    if prediction is not None and "best_linear_loss" in prediction:
+        level = at(prediction["best_linear_loss"], n=int(end.n), **fixed(cube, further))
+        value = float(level.isel(dict.fromkeys(level.dims, -1)))
+        side = "below" if float(end["mean"]) < value else "above"
+        text += f", {side} the {number(value)} of the best linear predictor"
+    return text + "."
+
+
+def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str:
+    """How far the finite-n prediction is from the measurement over all points of a variable."""
+    if prediction is None:
+        raise Missing("no prediction")
+    data = z_scores(cube, prediction, name)
+    z = data["z"].values[np.isfinite(data["z"].values)]
+    if not z.size:
+        raise Missing("no z-score")
+    inside, spread = float(np.mean(np.abs(z) < 2)), float(np.sqrt(np.mean(z**2)))
+    relative = float(np.nanmedian(np.abs(data["relative"].where(np.isfinite(data["z"])))))
+    flat = data["z"].stack(point=data["z"].dims).dropna("point")
+    place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
+    return (
+        f"Theory and measurement of {_THE[name]} at finite n: {inside:.0%} of {z.size} points within 2 standard errors "
+        f"(root mean square of z {spread:.1f}, median difference {100 * relative:.2g} per cent); "
+        f"the farthest is z = {float(place):+.1f} at {style.place(place, ('alpha', 'n', 'lam', 'rank'))}.".replace(
+            "= -", "= −"
+        )
+    )
+
+
+_THE = {"train_loss": "the training loss", "test_loss": "the test loss", "singular_value": "the outliers"}
+
+
+def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
+    """How far the limit still is from the test loss at the largest size."""
+    if prediction is None:
+        raise Missing("no prediction")
+    limit = plotdata.variable(prediction, "test_loss_limit")
+    data = z_scores(cube, xr.Dataset({"test_loss": limit}), "test_loss").isel(n=-1)
+    relative = 100 * float(np.abs(data["relative"]).max())
+    spread = float(np.sqrt((data["z"] ** 2).mean()))
+    return (
+        f"The limit of infinite n is {'not reached' if spread > 3 else 'near'}: at n = {int(data.n)} the test loss "
+        f"still differs from its staircase by up to {relative:.0f} per cent (root mean square of z {spread:.1f})."
+    )
+
+
+def fitted(law: str, fit: xr.Dataset) -> list[str]:
+    """Which fitted exponents agree with theory, which do not, and which are not resolved."""
+    return [s for name in ("exponent", "limit", "threshold") for s in _fitted_param(law, fit, name)]
+
+
+def _fitted_param(law: str, fit: xr.Dataset, name: str) -> list[str]:
+    if "param" not in fit.dims or name not in fit["param"] or "expected" not in fit:
+        return []
+    one = fit.sel(param=name)
+    expected, low, high = (one[v].broadcast_like(one["estimate"]).values for v in ("expected", "ci_low", "ci_high"))
+    compared = np.isfinite(expected) & np.isfinite(low) & np.isfinite(high)
+    total, open_ = int(compared.sum()), int((np.isfinite(expected) & ~compared).sum())
+    if not total and not open_:
+        return []
+    inside = int(((low <= expected) & (expected <= high) & compared).sum())
+    subject = f"Fits of {law}, {name}"
+    text = (
+        f"{subject}: {inside} of {total} 95 per cent intervals hold the theory's value"
+        if total
+        else f"{subject}: none resolved"
+    )
+    return [text + (f"; {open_} not resolved at these sizes." if open_ else ".")]
