@@ -27,8 +27,8 @@ _HOMES = {
     "open_cube": "spikecube.cube.store",
     "predict": "spikecube.cube.predict",
     "report": "spikecube.explore",
-    "run": "spikecube.sweep",
-    "verify": "spikecube.sweep",
+    "run": "spikecube.sweep.run",
+    "verify": "spikecube.sweep.verify",
 }
 _MODULES = {"explore": "spikecube.explore", "views": "spikecube.explore.views"}
 

@@ -63,11 +63,14 @@ def assemble(study: Study, results: Iterable[CellResult]) -> xr.Dataset:
     cube = empty_cube(study)
     places = _Places(study)
     arrays = {str(name): cube[name].values for name in cube.data_vars}
-    known_lams = np.zeros(arrays["status"].shape, dtype=np.int64)
+    status = arrays["status"]
+    failed = np.zeros(status.shape, dtype=bool)
+    known = np.zeros((*status.shape, len(study.axes.lam)), dtype=bool)
     for result in results:
-        _fill(arrays, known_lams, places, result)
-    partial = (arrays["status"] == STATUS["ok"]) & (known_lams < len(study.axes.lam))
-    arrays["status"][partial] = STATUS["pending"]
+        _fill(arrays, known, failed, places, result)
+    incomplete = ~known.all(axis=-1)
+    status[incomplete] = STATUS["pending"]
+    status[incomplete & failed] = STATUS["failed"]
     return _count_outliers(cube, study)
 
 
@@ -116,7 +119,7 @@ def coordinates(study: Study) -> dict[str, Any]:
 def _further_coordinate(study: Study, name: str) -> tuple[tuple[str, ...], Any, dict[str, Any]]:
     labels = study.labels(name)
     numeric = not any(isinstance(label, str) for label in labels)
-    array = np.asarray(labels, dtype=np.float64) if numeric else np.asarray([str(v) for v in labels], dtype=object)
+    array = np.asarray(labels, dtype=np.float64) if numeric else np.asarray([str(v) for v in labels])
     return (name,), array, {"long_name": f"{name} of the model", "units": "1"}
 
 
@@ -178,21 +181,24 @@ class _Places:
 _NOTHING = (np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp))
 
 
-def _fill(arrays: dict[str, np.ndarray], known_lams: np.ndarray, places: _Places, result: CellResult) -> None:
+def _fill(
+    arrays: dict[str, np.ndarray], known: np.ndarray, failed: np.ndarray, places: _Places, result: CellResult
+) -> None:
     place = places.cell(result.cell)
     if place is None:
         return
     along = {"alpha": places.along("alpha", result.alphas), "lam": places.along("lam", result.lams)}
-    point = _index(("alpha", "n", "seed", *places.further), place, along, target=True)
+    points = ("alpha", "n", "seed", *places.further)
     if result.failed:
-        arrays["status"][point] = STATUS["failed"]
+        failed[_index(points, place, along, target=True)] = True
         return
-    known_lams[point] += len(along["lam"][0])
+    known[_index((*points, "lam"), place, along, target=True)] = True
     for name, values in result.values.items():
-        variable = schema.SPECTRUM if name == schema.SPECTRUM.name else schema.VARIABLES[name]
+        variable = schema.measured(name)
         target = _index((*variable.dims, *places.further), place, along, target=True)
-        source = _index(variable.cell_dims, place, along, target=False)
-        arrays[name][target] = np.asarray(values)[source]
+        new = np.asarray(values)[_index(variable.cell_dims, place, along, target=False)]
+        # a point computed in parts is finite only if all of them are
+        arrays[name][target] = np.maximum(arrays[name][target], new) if name == "status" else new
 
 
 def _index(

@@ -94,6 +94,12 @@ VARIABLES = _table(
 
 SPECTRUM = Variable("spectrum", (*_POINT, "bin"), "count", "singular values of F/sqrt(n) in each bin")
 
+
+def measured(name: str) -> Variable:
+    """The measured variable of a name."""
+    return SPECTRUM if name == SPECTRUM.name else VARIABLES[name]
+
+
 DERIVED = _table(
     Variable(
         "detection_edge",

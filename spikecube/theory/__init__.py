@@ -1,5 +1,25 @@
 """Limits and finite-n predictions in NumPy and SciPy only: the bulk, losses, outliers, exponents."""
 
 from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge, detection_edge
+from spikecube.theory.exponents import EXPONENTS, spike_count, spike_threshold
+from spikecube.theory.losses import best_linear_loss, initial_losses, limit_losses, spiked_losses
+from spikecube.theory.newton import ConvergenceError
+from spikecube.theory.outliers import detachment_alphas, initial_outlier, predicted_outliers
 
-__all__ = ["bulk_atom", "bulk_density", "bulk_edge", "detection_edge"]
+__all__ = [
+    "EXPONENTS",
+    "ConvergenceError",
+    "best_linear_loss",
+    "bulk_atom",
+    "bulk_density",
+    "bulk_edge",
+    "detachment_alphas",
+    "detection_edge",
+    "initial_losses",
+    "initial_outlier",
+    "limit_losses",
+    "predicted_outliers",
+    "spike_count",
+    "spike_threshold",
+    "spiked_losses",
+]

@@ -21,7 +21,8 @@ import numpy.typing as npt
 from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
-from spikecube.theory.newton import Array, ConvergenceError, increasing_root
+from spikecube.model.hermite import Array
+from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
 from spikecube.theory.tracy_widom import tracy_widom_quantile
 
@@ -147,6 +148,12 @@ class Bulk:
         m_1 = self._m_1(np.asarray(e))
         _, m_1, _, _, s = self._rest(np.asarray(e), m_1, -np.asarray(self.edge))
         return float((1 + m_1 * s) / (s * (1 + e)) * math.sqrt(2 * h / slope.imag))
+
+    def at_edge(self) -> tuple[float, float, float]:
+        """m_1, m_2 and u at x_+, where their derivatives are infinite."""
+        e = np.asarray(self._edge_e)
+        u, m_1, m_2, _, _ = self._rest(e, self._m_1(e), -np.asarray(self.edge))
+        return float(m_1), float(m_2), float(u)
 
     def density(self, x: npt.ArrayLike) -> Array:
         """Density of the eigenvalues of F_0 F_0^T/n at x > 0, Im m_1(x + i0)/pi, without the atom at zero."""

@@ -1,0 +1,275 @@
+"""The command line: each command parses, calls two or three functions, and prints."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from spikecube.cube.study import Study
+    from spikecube.sweep.run import Report
+
+app = typer.Typer(
+    name="spikecube",
+    help="One gradient step in two-layer networks: labelled cubes of spikes and losses, theory and fits.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyFile = Annotated[str, typer.Argument(metavar="STUDY", help="A study file (TOML).")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a run: NAME, NAME.run or NAME.nc.")]
+CubeFile = Annotated[str, typer.Argument(metavar="CUBE", help="A cube (netCDF), or the name of a run.")]
+
+
+def _size(text: str) -> Any:
+    from spikecube.sweep.memory import parse_size
+
+    return _parsed(parse_size, text)
+
+
+def _share(text: str) -> Any:
+    from spikecube.sweep.tasks import parse_share
+
+    return _parsed(parse_share, text)
+
+
+def _parsed(parse: Callable[[str], Any], text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Memory = Annotated[
+    float | None,
+    typer.Option(metavar="SIZE", parser=_size, help="Memory that all cells in flight may use together, say 16GiB."),
+]
+Share = Annotated[
+    tuple[int, int] | None,
+    typer.Option(metavar="i/N", parser=_share, help="Compute one of N balanced shares only."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+ERROR, USAGE, FAILED_CELLS, INTERRUPTED = 1, 2, 3, 130
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    _State.debug = _State.debug or debug
+
+
+class _State:
+    debug = False
+
+
+def command(function: Callable[..., int | None]) -> Callable[..., None]:
+    """Registers a command; its errors become one line and an exit code."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        with _errors_as_lines():
+            code = function(*args, **kwargs)
+        raise typer.Exit(code or 0)
+
+    app.command()(guarded)
+    return guarded
+
+
+@contextlib.contextmanager
+def _errors_as_lines() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        leave(INTERRUPTED, "interrupted: all finished cells are kept; run the same command again to resume")
+    except BrokenPipeError:
+        leave(ERROR, "")
+    except (typer.Exit, typer.BadParameter):
+        raise
+    except Exception as error:
+        if _State.debug:
+            traceback.print_exc()
+        from spikecube.cube.sections import StudyError
+
+        if isinstance(error, StudyError):
+            for problem in error.problems:
+                typer.echo(problem, err=True)
+            raise typer.Exit(USAGE) from None
+        typer.echo(f"spikecube: {one_line(error)}", err=True)
+        raise typer.Exit(ERROR) from None
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: its own sentence if it is one of ours, else with its kind."""
+    text = " ".join(str(error).split()) or "no message"
+    if type(error).__module__.startswith("spikecube"):
+        return text
+    return f"{type(error).__name__}: {text} (--debug shows where)"
+
+
+def leave(code: int, sentence: str) -> NoReturn:
+    """Ends the process at once: worker processes end with it, and no thread of dask can hold it up."""
+    with contextlib.suppress(OSError):
+        if sentence:
+            print(sentence, file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def interrupt_once() -> None:
+    """Makes SIGTERM act like Ctrl-C, and further ones wait for the clean end that the first one starts."""
+
+    def handler(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+@command
+def run(
+    study: StudyFile,
+    name: Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler, tcp://host:port.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; default: one a core.")] = None,
+    shard: Share = None,
+    max_memory: Memory = None,
+) -> int:
+    """Compute what is missing of a study and write its cube."""
+    from spikecube.cube.study import Study
+    from spikecube.sweep.cluster import connected
+    from spikecube.sweep.progress import for_terminal
+    from spikecube.sweep.run import Settings, run_study
+
+    if scheduler and workers:
+        raise typer.BadParameter("--scheduler brings its own workers: leave out --workers")
+    parsed = Study.from_file(study)
+    interrupt_once()
+    where = connected(scheduler) if scheduler else contextlib.nullcontext()
+    with where as client, for_terminal() as progress:
+        settings = Settings(workers, max_memory, shard, progress)
+        report = run_study(parsed, name or Path(study).stem, client, settings)
+    return _print_report(parsed, report, study, name)
+
+
+def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
+    from spikecube.cube.overview import completeness, text_table
+
+    again = f"spikecube run {file}" + (f" -o {name}" if name else "")
+    if report.failures:
+        rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
+        typer.echo(text_table(["failed cell", "error"], rows))
+        typer.echo(f"{len(rows)} failed and will be tried again by: {again}")
+    if report.cube is None:
+        typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
+    elif not report.computed and not report.failures:
+        typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
+    else:
+        typer.echo(f"{report.path}: {completeness(report.cube)}")
+    return FAILED_CELLS if report.failures else 0
+
+
+@command
+def status(name: Name, as_json: Json = False) -> None:
+    """Tell how far a run has come."""
+    from spikecube.cube.runfolder import RunFolder, run_paths
+    from spikecube.cube.state import run_state, state_text
+
+    state = run_state(RunFolder.existing(run_paths(name)[0]))
+    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else state_text(state))
+
+
+@command
+def info(cube: CubeFile) -> None:
+    """Print axes, completeness, and mean losses and outlier counts of a cube."""
+    from spikecube.cube.overview import overview
+
+    typer.echo(overview(_cube_or_run(cube)))
+
+
+def _cube_or_run(name: str) -> Any:
+    """The cube in a file; that of a run, finished or not, by its name."""
+    from spikecube.cube.runfolder import RunFolder, run_paths
+    from spikecube.cube.store import open_cube
+    from spikecube.sweep.run import assembled
+
+    folder, path = run_paths(name)
+    if Path(name).is_file():
+        return open_cube(name)
+    if path.is_file() and not name.endswith(".run"):
+        return open_cube(path)
+    run_folder = RunFolder.existing(folder)
+    return assembled(run_folder, run_folder.contents())
+
+
+@command
+def plan(
+    study: StudyFile,
+    max_memory: Memory = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes to plan for; default: one a core.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Predict cells, core-hours, memory and size of a study before anything runs."""
+    from spikecube.cube.study import Study
+    from spikecube.sweep.plan import plan as make_plan
+    from spikecube.sweep.plan import plan_text
+
+    planned = make_plan(Study.from_file(study), max_memory)
+    at_once = workers or os.cpu_count() or 1
+    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned, at_once))
+    return 0 if planned.tasks_at_once else ERROR
+
+
+@command
+def merge(
+    cubes: Annotated[list[str], typer.Argument(metavar="CUBES...", help="Cubes of the same model.")],
+    output: Annotated[str, typer.Option("-o", metavar="FILE", help="The joined cube.")],
+    force: Annotated[bool, typer.Option(help="Join cubes of other code or entropy, and record it.")] = False,
+) -> None:
+    """Join cubes that differ in seeds, sizes, alphas, penalties or further axes."""
+    from spikecube.cube.merge import merge as merge_cubes
+    from spikecube.cube.overview import completeness
+    from spikecube.cube.store import open_cube, write_cube
+
+    merged = merge_cubes([open_cube(path) for path in cubes], force=force)
+    write_cube(merged, output)
+    typer.echo(f"{output}: {completeness(merged)}")
+
+
+@command
+def verify(
+    cube: CubeFile,
+    sample: Annotated[int, typer.Option(min=1, help="How many cells.")] = 5,
+    seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
+) -> int:
+    """Recompute some cells of a cube, chosen at random, and compare."""
+    from spikecube.cube.overview import text_table
+    from spikecube.sweep.verify import verified_rows
+    from spikecube.sweep.verify import verify as verify_cube
+
+    verified = verify_cube(_cube_or_run(cube), sample, seed)
+    typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
+    typer.echo(f"compared {verified.reason}: {'all agree' if verified.agrees else 'they do NOT agree'}")
+    return 0 if verified.agrees else ERROR
+
+
+def main() -> None:
+    """The command `spikecube`."""
+    if "--debug" in sys.argv[1:]:
+        sys.argv.remove("--debug")
+        _State.debug = True
+    app()

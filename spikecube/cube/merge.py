@@ -1,0 +1,148 @@
+"""Joins cubes of one model that differ in seeds, sizes, alphas, penalties or further axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube import schema
+from spikecube.cube.assemble import CellResult, assemble, measured_variables
+from spikecube.cube.runfolder import setting_changes
+from spikecube.cube.schema import STATUS
+from spikecube.cube.sections import StudyError
+from spikecube.cube.store import StoreError
+from spikecube.cube.study import Study, axis_label
+
+_AXES = ("alpha", "n", "seed", "lam")
+_JOINED = ("computed_with", "git_commit", "library_versions")  # texts that may differ: all of them are kept
+
+
+def merge(cubes: Sequence[xr.Dataset], *, force: bool = False) -> xr.Dataset:
+    """One cube over the union of the axes; points that no cube has are pending.
+
+    Parameters
+    ----------
+    cubes : cubes of the same model (up to the fields that are axes), measures, entropy and code.
+    force : join them although code or entropy differ, and record it in the attribute `merge_forced`.
+
+    Raises
+    ------
+    StoreError
+        When the cubes are of different models, measures, entropy or code, or differ at a point that both have.
+    """
+    if not cubes:
+        raise StoreError("merge: given no cube; allowed: one or more")
+    studies = [study_of(cube) for cube in cubes]
+    forced = _differences(cubes, studies, force)
+    study = _union(studies)
+    merged = assemble(study, _relabelled(cubes, studies, tuple(study.further)))
+    if not forced:
+        for cube, own in zip(cubes, studies, strict=True):
+            _refuse_conflict(cube, merged.sel(_fixed(own, study.further)))
+    attrs = {k: v for k, v in cubes[0].attrs.items() if k not in merged.attrs}
+    for name in _JOINED:
+        texts = {part for cube in cubes for part in str(cube.attrs.get(name, "")).split("; ") if part}
+        attrs |= {name: "; ".join(sorted(texts))} if texts else {}
+    return merged.assign_attrs(attrs | ({"merge_forced": "; ".join(forced)} if forced else {}))
+
+
+def study_of(cube: xr.Dataset) -> Study:
+    """The study that a cube carries in its attributes.
+
+    Raises
+    ------
+    StoreError
+        When it carries none that can be read.
+    """
+    try:
+        return Study.from_toml(str(cube.attrs.get("study", "")))
+    except StudyError as error:
+        raise StoreError(f"the cube carries no study that can be read: {error.problems[0]}") from error
+
+
+def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
+    """The cells of a cube, each over the alphas at which it was computed."""
+    further = tuple(study.further)
+    names = [v.name for v in measured_variables(study) if v.name in cube]
+    dims = {name: schema.measured(name).cell_dims for name in names}
+    arrays = {name: cube[name].transpose("n", "seed", *further, *dims[name]).values for name in names}
+    done = np.isin(arrays["status"], (STATUS["ok"], STATUS["nonfinite"]))
+    axes = [study.axes.n, study.axes.seed, *(study.labels(name) for name in further)]
+    places = [{label: i for i, label in enumerate(labels)} for labels in axes]
+    for cell in study.cells():
+        labels = (cell.n, cell.seed, *(label for _, label in cell.further))
+        place = tuple(index[label] for index, label in zip(places, labels, strict=True))
+        there = done[place]
+        if there.any():
+            values = {
+                name: array[place].compress(there, axis=dims[name].index("alpha"))
+                if "alpha" in dims[name]
+                else array[place]
+                for name, array in arrays.items()
+            }
+            yield CellResult(cell, tuple(np.compress(there, study.axes.alpha).tolist()), study.axes.lam, values)
+
+
+def _relabelled(cubes: Sequence[xr.Dataset], studies: Sequence[Study], names: Sequence[str]) -> Iterator[CellResult]:
+    """The cells of all cubes, with a label along every further axis that one of them has."""
+    for cube, study in zip(cubes, studies, strict=True):
+        fixed = _fixed(study, names)
+        for result in results(cube, study):
+            labels = fixed | dict(result.cell.further)
+            further = tuple((name, labels[name]) for name in names)
+            yield replace(result, cell=result.cell._replace(further=further))
+
+
+def _fixed(study: Study, names: Iterable[str]) -> dict[str, float | str]:
+    """Labels along further axes of other studies: values of this one's model."""
+    return {name: axis_label(getattr(study.model, name)) for name in names if name not in study.further}
+
+
+def settings(cube: xr.Dataset, study: Study) -> dict[str, Any]:
+    """What two cubes must share to be joined, in the form of a manifest."""
+    return {
+        "code_sha256": cube.attrs.get("code_sha256"),
+        "package": cube.attrs.get("source", "unknown"),
+        "model": study.model.model_dump(mode="json"),
+        "further": list(study.further),
+        "measure": study.measure.model_dump(mode="json"),
+        "entropy": study.random.entropy,
+    }
+
+
+def _differences(cubes: Sequence[xr.Dataset], studies: Sequence[Study], force: bool) -> list[str]:
+    """Differences in code or entropy, which `force` allows; others are refused."""
+    first, *others = [settings(cube, study) for cube, study in zip(cubes, studies, strict=True)]
+    changes = {change: None for other in others for change in setting_changes(first, other)}
+    allowed = [c for c in changes if c.startswith(("its code", "random.entropy"))]
+    refused = [c for c in changes if c not in allowed]
+    if refused:
+        raise StoreError(f"merge: the cubes are of different studies ({'; '.join(refused)})")
+    if allowed and not force:
+        raise StoreError(f"merge: the cubes differ ({'; '.join(allowed)}); --force joins them and records it")
+    return allowed
+
+
+def _union(studies: Sequence[Study]) -> Study:
+    """The study over all axes of some studies; numbers ascend, text keeps the order in which it comes."""
+    axes: dict[str, Any] = {name: sorted({v for s in studies for v in getattr(s.axes, name)}) for name in _AXES}
+    for name in {name: None for s in studies for name in s.further}:
+        values = {v: None for s in studies for v in (s.further.get(name) or (getattr(s.model, name),))}
+        axes[name] = sorted(values) if all(isinstance(v, int | float) for v in values) else list(values)
+    first = studies[0]
+    model = {k: v for k, v in first.model.model_dump().items() if k not in axes}
+    return Study(title=first.title, model=model, axes=axes, measure=first.measure, random=first.random)
+
+
+def _refuse_conflict(cube: xr.Dataset, merged: xr.Dataset) -> None:
+    """A cube must find its own values in the merged one, bit for bit."""
+    found = merged.sel({d: cube[d].values for d in (*cube["status"].dims, "lam")})
+    for name in schema.VARIABLES:
+        if name in cube and name != "status":
+            mine = cube[name].transpose(*found[name].dims).values
+            if not np.all((mine == found[name].values) | np.isnan(mine)):
+                raise StoreError(f"merge: the cubes have different values of {name} at a point that both have")

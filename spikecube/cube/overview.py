@@ -1,0 +1,126 @@
+"""What a person wants to know of a cube first, as text: its axes, how complete it is, mean losses and outliers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube.schema import DIMS, STATUS
+
+_COLUMNS = {
+    "outlier_count": "outliers",
+    "train_loss": "train_loss",
+    "test_loss": "test_loss",
+    "test_loss_init": "test_loss_init",
+}
+_MOST = {"alpha": 6, "n": 4}  # labels of an axis in the table; two of any other
+_MEASURED = ("rank", "degree", "ell", "bin")
+
+
+def overview(cube: xr.Dataset) -> str:
+    """The whole text."""
+    axes = text_table(["axis", "length", "values"], axis_rows(cube))
+    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube)]
+    if "seed" in cube.dims and "train_loss" in cube:
+        lam = middle(cube["lam"].values)
+        seeds = cube.sizes["seed"]
+        note = f"means over {seeds} seeds at lam = {lam:g}, standard errors of the last digits in brackets"
+        parts.append(f"{note}\n{text_table(*mean_rows(cube, lam))}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def axis_rows(cube: xr.Dataset) -> list[list[str]]:
+    """Name, length and first and last labels of every axis of the study."""
+    names = [d for d in (*DIMS, *(str(d) for d in cube.dims if d not in DIMS)) if d in cube.dims and d not in _MEASURED]
+    return [[name, str(cube.sizes[name]), _some(cube[name].values)] for name in names]
+
+
+def _some(labels: np.ndarray) -> str:
+    shown = [f"{v:g}" if isinstance(v, float) else str(v) for v in labels.tolist()]
+    return ", ".join(shown if len(shown) <= 8 else [*shown[:4], "...", *shown[-2:]])
+
+
+def completeness(cube: xr.Dataset) -> str:
+    """`24 of 24 points ok`, and how many are in another state."""
+    if "status" not in cube:
+        return ""
+    status = cube["status"].values
+    counts = {name: int((status == value).sum()) for name, value in STATUS.items()}
+    others = "".join(f", {counts[name]} {name}" for name in ("pending", "failed", "nonfinite") if counts[name])
+    return f"{counts['ok']} of {status.size} points (alpha, n, seed) ok{others}"
+
+
+def mean_rows(cube: xr.Dataset, lam: float) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of means over seeds by n, alpha and the further axes, thinned to a screen."""
+    point = cube.sel(lam=lam)
+    further = [str(d) for d in cube["status"].dims if d not in DIMS]
+    axes = [*further, "n", "alpha"]
+    columns = [name for name in _COLUMNS if name in cube]
+    rows = []
+    for labels in itertools.product(*(_thinned(cube[d].values, _MOST.get(d, 2)) for d in axes)):
+        place = dict(zip(axes, labels, strict=True))
+        means = [_mean(point[name], place) for name in columns]
+        rows.append([*(_label(v) for v in labels), *means])
+    return [*axes, *(_COLUMNS[name] for name in columns)], rows
+
+
+def _label(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _mean(data: xr.DataArray, place: dict[str, Any]) -> str:
+    values = data.sel({d: v for d, v in place.items() if d in data.dims}).values
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return "-"
+    stderr = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return with_error(float(values.mean()), float(stderr))
+
+
+def with_error(value: float, stderr: float) -> str:
+    """A value with its standard error in units of the last digits.
+
+    >>> with_error(0.81234, 0.0045)
+    '0.8123(45)'
+    >>> with_error(2.0, 0.0)
+    '2'
+    >>> with_error(1234.5, 21.0)
+    '1234(21)'
+    """
+    if not stderr > 0:
+        return f"{value:.5g}"
+    digits = max(0, 1 - math.floor(math.log10(stderr)))
+    return f"{value:.{digits}f}({round(stderr * 10**digits)})"
+
+
+def _thinned(labels: np.ndarray, most: int) -> list[Any]:
+    places = np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(int))
+    return list(labels[places].tolist())
+
+
+def middle(labels: Sequence[float] | np.ndarray) -> float:
+    """The label in the middle of an axis."""
+    return float(labels[len(labels) // 2])
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, those of numbers aligned on the right."""
+    return "\n".join(_aligned([header, *rows]))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(map(_NUMBER.fullmatch, column[1:])) for column in columns]
+    for row in rows:
+        texts = zip(row, widths, numeric, strict=True)
+        yield ("  " + "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in texts)).rstrip()
+
+
+_NUMBER = re.compile(r"-|-?[0-9.]+(e[-+]?[0-9]+)?(\([0-9]+\))?")

@@ -1,0 +1,133 @@
+"""Files: whole or not at all, and the netCDF file of a cube."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube import schema
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class StoreError(RuntimeError):
+    """A file or folder that cannot be used, in one sentence."""
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The sentence for a failed write."""
+    if error.errno in _FULL:
+        return StoreError(f"the disk that holds {path} is full: free some space and run the same command again")
+    reason = error.strerror or str(error)
+    if error.errno in _CLOSED:
+        return StoreError(f"{path} is not writable ({reason}): choose another place with -o")
+    return StoreError(f"{path} cannot be written: {reason}")
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write` with a temporary name beside `path`, syncs it, renames it and syncs the folder.
+
+    Whatever kills the process, `path` is what it was before or all that `write` wrote.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        write(temporary)
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep_temporaries(path: Path) -> None:
+    """Removes what killed processes left of writing `path`, or anything in it when it is a folder."""
+    folder, pattern = (path, ".*.tmp") if path.is_dir() else (path.parent, f".{path.name}.*.tmp")
+    for leftover in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def write_cube(cube: xr.Dataset, path: str | Path) -> None:
+    """Writes a cube as netCDF-4 (zlib 4 with shuffle); `path` is never torn.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full or the place is not writable.
+    """
+    path = Path(path)
+    numbers = [str(name) for name, v in cube.variables.items() if v.dtype.kind in "fiu" and v.ndim]
+    encoding: dict[str, Any] = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in numbers}
+    plain = cube.drop_encoding()
+
+    def write(temporary: Path) -> None:
+        try:
+            plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        except RuntimeError as error:  # netCDF hides the reason of a failed write
+            raise _write_reason(temporary, cube.nbytes, error) from error
+
+    write_atomically(path, write)
+
+
+def _write_reason(path: Path, size: int, error: RuntimeError) -> OSError:
+    space = os.statvfs(path.parent)
+    if space.f_bavail * space.f_frsize < max(size, 2**16):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return OSError(errno.EIO, str(error))
+
+
+def open_cube(path: str | Path) -> xr.Dataset:
+    """The cube in a netCDF file, in memory: the file is closed again, and nothing in it is evaluated.
+
+    Raises
+    ------
+    StoreError
+        When there is no such file, or it is no cube of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"there is no cube {path}")
+    try:
+        cube = xr.load_dataset(path, engine="netcdf4", decode_times=False)
+    except Exception as error:  # a malformed file makes netCDF, HDF5 or xarray raise anything
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"{path} cannot be read as netCDF: {reason}") from error
+    problem = cube_problem(cube)
+    if problem:
+        raise StoreError(f"{path} is no cube of spikecube: {problem}")
+    return cube
+
+
+def cube_problem(cube: xr.Dataset) -> str:
+    """What keeps a dataset from being a cube, or an empty text."""
+    if not isinstance(cube.attrs.get("study"), str):
+        return "it has no attribute 'study'"
+    for name in ("alpha", "lam"):
+        if cube.get(name) is None or cube[name].dims != (name,):
+            return f"it has no axis {name}"
+    for key, data in cube.variables.items():
+        name = str(key)
+        known = schema.COORDINATES.get(name) or schema.VARIABLES.get(name)
+        if known and (data.dtype.kind not in "fiu" or not np.issubdtype(data.dtype, np.number)):
+            return f"its {name} does not hold numbers"
+    return ""

@@ -1,0 +1,156 @@
+"""Where tasks run: processes of this machine, or a scheduler elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from spikecube.sweep.errors import SweepError
+from spikecube.sweep.memory import WORKER_BYTES
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_SETTINGS = {
+    "distributed.scheduler.worker-ttl": None,  # a long factorisation may hold back the heartbeat
+    "distributed.scheduler.allowed-failures": 2,
+    "distributed.worker.memory.pause": False,  # concurrency is bounded by the predicted memory
+    "distributed.admin.low-level-log-length": 0,
+    "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, "1"),
+}
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Tasks and bytes that may be in flight, and bytes that the largest worker may use."""
+
+    window: int
+    budget: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """A client, and what its workers can take now."""
+
+    client: Any
+    capacity: Callable[[], Capacity]
+
+
+@contextlib.contextmanager
+def place(client: Any, workers: int, memory: float) -> Iterator[Place]:
+    """The given client with the capacity of its workers, or `workers` processes here that share `memory` bytes."""
+    if client is not None:
+        yield Place(client, _Watched(client))
+        return
+    fixed = Capacity(_window(workers), memory - workers * WORKER_BYTES, memory)
+    with embedded(workers) as own:
+        yield Place(own, lambda: fixed)
+
+
+def _window(threads: int) -> int:
+    """Enough tasks in flight to keep workers busy while the driver looks elsewhere, few enough to forget quickly."""
+    return 2 * threads + 30
+
+
+class _Watched:
+    """The capacity of a client's workers, which may come and go: looked up every few seconds."""
+
+    def __init__(self, client: Any, every: float = 5.0) -> None:
+        self._client, self._every = client, every
+        self._looked = -math.inf
+        self._found = Capacity(1, math.inf, math.inf)
+
+    def __call__(self) -> Capacity:
+        if time.monotonic() - self._looked >= self._every:
+            self._looked = time.monotonic()
+            self._found = self._look()
+        return self._found
+
+    def _look(self) -> Capacity:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        memory = [w["memory_limit"] or math.inf for w in workers]
+        budget = sum(m - WORKER_BYTES for m in memory) if memory else math.inf
+        return Capacity(_window(sum(w["nthreads"] for w in workers)), budget, max(memory, default=math.inf))
+
+
+@contextlib.contextmanager
+def embedded(workers: int) -> Iterator[Any]:
+    """A client of `workers` processes on this machine, on loopback alone and without a dashboard."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    with dask.config.set(_SETTINGS), _main_left_out():
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else its web server, too, asks for port 8787
+            worker_dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        client = Client(cluster, set_as_default=False)
+        try:
+            yield client
+        finally:
+            _close(client, cluster)
+
+
+def _close(client: Any, cluster: Any) -> None:
+    """Ends client and workers within seconds, whatever they do: nothing of theirs is needed any more."""
+    for nanny in cluster.workers.values():
+        process = getattr(getattr(nanny, "process", None), "process", None)
+        with contextlib.suppress(Exception):
+            nanny.auto_restart = False
+            process.kill()  # type: ignore[union-attr]
+    with contextlib.suppress(Exception):
+        client.close(timeout=2)
+    with contextlib.suppress(Exception):
+        cluster.close(timeout=5)
+
+
+@contextlib.contextmanager
+def _main_left_out() -> Iterator[None]:
+    """Keeps worker processes from importing the user's script, which would start the run again in each of them.
+
+    `multiprocessing` imports the file of `__main__` in every process that it spawns. Workers need nothing of it:
+    functions defined there travel by value.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    for name in hidden:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of the scheduler at an address.
+
+    Raises
+    ------
+    SweepError
+        When no scheduler answers there.
+    """
+    from distributed import Client
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise SweepError(f"no dask scheduler answers at {address}: {error}") from error
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(Exception):
+            client.close(timeout=2)

@@ -1,0 +1,273 @@
+"""Runs a study: finds what is missing, computes it under dask, keeps it in shards, assembles the cube."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from spikecube.cube import provenance
+from spikecube.cube.assemble import CellResult, assemble
+from spikecube.cube.runfolder import Contents, RunFolder, run_paths
+from spikecube.cube.schema import STATUS
+from spikecube.cube.store import StoreError, open_cube, write_cube
+from spikecube.cube.study import Study
+from spikecube.sweep.cluster import place
+from spikecube.sweep.drive import outcomes
+from spikecube.sweep.errors import SweepError
+from spikecube.sweep.memory import free_memory, refuse_too_large, workers_that_fit
+from spikecube.sweep.progress import Progress, Silent
+from spikecube.sweep.tasks import CellCost, Task, dearest_first, missing_tasks, share, task_cost
+from spikecube.sweep.worker import ComputeCell, Outcome, run_task
+
+FLUSH_SECONDS = 0.5  # a finished cell waits no longer than this for its shard
+FLUSH_CELLS = 500
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The cell function and its predicted costs."""
+
+    compute: ComputeCell
+    flops: CellCost
+    bytes: CellCost
+
+
+def default_kernel() -> Kernel:
+    """The cell of the package."""
+    from spikecube.cube.cell import compute_cell
+    from spikecube.cube.cost import cell_bytes, cell_flops
+
+    return Kernel(compute_cell, cell_flops, cell_bytes)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: processes on this machine, bytes of memory, a share (index from 1, count), and who is told."""
+
+    workers: int | None = None
+    max_memory: float | None = None
+    share: tuple[int, int] | None = None
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass
+class Report:
+    """What a run did."""
+
+    path: Path
+    kept: int = 0
+    computed: int = 0
+    failures: dict[Task, str] = field(default_factory=dict)
+    cube: xr.Dataset | None = None
+
+
+def run(
+    study: Study,
+    name: str | Path,
+    client: Any = None,
+    *,
+    workers: int | None = None,
+    max_memory: float | None = None,
+) -> xr.Dataset:
+    """The cube of a study, computed where it is missing, kept in NAME.run and written to NAME.nc.
+
+    Points whose cell failed have `status` failed; the next run tries them again. Running again after a change of
+    the axes computes only what is new.
+
+    Parameters
+    ----------
+    study : the study.
+    name : where to keep it: NAME.run and NAME.nc.
+    client : any dask.distributed Client; without one, processes of this machine.
+    workers : number of processes without a client; by default one a core.
+    max_memory : bytes that the cells in flight may use together; by default most of what is free.
+
+    Raises
+    ------
+    StoreError
+        When the folder cannot be used: full disk, not writable, other settings, another driver.
+    SweepError
+        When a cell cannot fit in memory, or the scheduler is gone.
+    """
+    report = run_study(study, name, client, Settings(workers, max_memory))
+    assert report.cube is not None
+    return report.cube
+
+
+def run_study(
+    study: Study,
+    name: str | Path,
+    client: Any = None,
+    settings: Settings | None = None,
+    kernel: Kernel | None = None,
+) -> Report:
+    """As `run`, with all settings; a share writes shards only."""
+    settings, kernel = settings or Settings(), kernel or default_kernel()
+    folder_path, cube_path = run_paths(name)
+    writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
+    folder = RunFolder(folder_path, study, writer)
+    _refuse_any_too_large(study, settings, kernel, client)
+    with folder.opened(shared=settings.share is not None):
+        contents = _usable(folder, settings.progress)
+        tasks = _todo(study, contents, settings, kernel)
+        report = Report(folder_path if settings.share else cube_path, kept=len(contents.points))
+        if tasks:
+            sweep = _Sweep(study, folder, settings, kernel, report)
+            sweep.compute(tasks, client)
+            contents.computed_with |= {computed_with for computed_with, _ in sweep.origins}
+            contents.blas_threads |= {threads for _, threads in sweep.origins}
+        if settings.share is None:
+            report.cube = _finished(folder, contents, cube_path, report)
+    return report
+
+
+def _refuse_any_too_large(study: Study, settings: Settings, kernel: Kernel, client: Any) -> None:
+    """Before anything is written: a cell that does not fit here."""
+    if client is None:
+        limit = settings.max_memory or free_memory()
+        where = "--max-memory allows" if settings.max_memory else "this machine has free"
+        refuse_too_large(list(missing_tasks(study, {})), task_cost(study, kernel.bytes), limit, where)
+
+
+def _usable(folder: RunFolder, progress: Progress) -> Contents:
+    contents = folder.contents()
+    for name, reason in contents.strangers.items():
+        progress.say(f"{folder.shards / name} {reason}: it is set aside, and what it held is computed again")
+    folder.set_aside(contents.strangers)
+    if len(contents.computed_with) > 1:
+        progress.say(f"{folder.path} holds cells computed with {' and with '.join(sorted(contents.computed_with))}")
+    return contents
+
+
+def _todo(study: Study, contents: Contents, settings: Settings, kernel: Kernel) -> list[Task]:
+    flops = task_cost(study, kernel.flops)
+    tasks = dearest_first(list(missing_tasks(study, contents.points)), flops)
+    if settings.share is None:
+        return tasks
+    mine = share(study, *settings.share, flops)
+    return [task for task in tasks if task.cell in mine]
+
+
+class _Sweep:
+    """One pass over tasks: outcomes go to shards and events, failures to the report."""
+
+    def __init__(self, study: Study, folder: RunFolder, settings: Settings, kernel: Kernel, report: Report) -> None:
+        self.study, self.folder, self.settings, self.kernel, self.report = study, folder, settings, kernel, report
+        self.flops, self.bytes = task_cost(study, kernel.flops), task_cost(study, kernel.bytes)
+        self.waiting: list[tuple[CellResult, Outcome]] = []
+        self.origins: set[tuple[str, int]] = set()
+        self.flushed = time.monotonic()
+
+    def compute(self, tasks: list[Task], client: Any) -> None:
+        """Computes tasks; whatever ends it, what has finished is written."""
+        try:
+            memory = self.settings.max_memory or free_memory()
+            with place(client, self._workers(tasks, memory), memory) as where:
+                refuse_too_large(tasks, self.bytes, where.capacity().largest, "a worker has")
+                self.settings.progress.start(len(tasks), sum(map(self.flops, tasks)), self._note(tasks))
+                for batch in outcomes(where, self._submitter(where.client), tasks, self.bytes, lost=self._lost):
+                    for task, outcome in batch:
+                        self._take(task, outcome)
+                    self._flush_when_due()
+        finally:
+            self._flush()
+
+    def _workers(self, tasks: list[Task], memory: float) -> int:
+        from dask.system import CPU_COUNT
+
+        wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
+        return workers_that_fit(wanted, max(map(self.bytes, tasks)), memory)
+
+    def _note(self, tasks: list[Task]) -> str:
+        kept = f", {self.report.kept} are there already" if self.report.kept else ""
+        return f"{self.folder.path}: {len(tasks)} cells to compute{kept}"
+
+    def _submitter(self, client: Any) -> Callable[[Task, str], Any]:
+        models = {task.further: self.study.model_at(**dict(task.further)) for task in self.study.cells()}
+        compute, measure, entropy = self.kernel.compute, self.study.measure, self.study.random.entropy
+
+        def submit(task: Task, key: str) -> Any:
+            cell = task.cell
+            return client.submit(
+                run_task,
+                compute,
+                models[cell.further],
+                measure,
+                n=cell.n,
+                seed=cell.seed,
+                alphas=task.alphas,
+                lams=task.lams,
+                entropy=entropy,
+                key=key,
+                pure=False,
+            )
+
+        return submit
+
+    def _take(self, task: Task, outcome: Outcome) -> None:
+        if outcome.code not in ("", provenance.code_sha256()):
+            raise SweepError("a worker runs other code than this driver: install the same spikecube on both")
+        self.settings.progress.advance(self.flops(task), failed=bool(outcome.error))
+        if outcome.error:
+            self.report.failures[task] = outcome.error
+            self.folder.log("failed", **_coordinates(task), error=outcome.error)
+            return
+        self.report.computed += 1
+        self.waiting.append((CellResult(task.cell, task.alphas, task.lams, outcome.values), outcome))
+
+    def _lost(self, task: Task) -> None:
+        self.folder.log("workers lost", **_coordinates(task))
+
+    def _flush_when_due(self) -> None:
+        if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Writes what has finished as shards, apart for workers with other libraries."""
+        origins: dict[tuple[str, int], list[CellResult]] = {}
+        for result, outcome in self.waiting:
+            origins.setdefault((outcome.computed_with, outcome.blas_threads), []).append(result)
+        for (computed_with, threads), results in origins.items():
+            self.folder.write(results, computed_with, threads)
+            self.origins.add((computed_with, threads))
+        self.waiting.clear()
+        self.flushed = time.monotonic()
+
+
+def _coordinates(task: Task) -> dict[str, Any]:
+    cell = task.cell
+    further = dict(cell.further)
+    return {"n": cell.n, "seed": cell.seed, "further": further, "alphas": task.alphas, "lams": task.lams}
+
+
+def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report) -> xr.Dataset:
+    """The cube, assembled and written unless the file there is that of this study already."""
+    key = {**_identity(folder.study), "computed_with": "; ".join(sorted(contents.computed_with))}
+    if not report.computed and not report.failures:
+        with contextlib.suppress(StoreError):
+            cube = open_cube(path)
+            if (cube["status"] == STATUS["ok"]).all() and all(cube.attrs.get(k) == v for k, v in key.items()):
+                return cube
+    cube = assembled(folder, contents, report.failures)
+    write_cube(cube, path)
+    return cube
+
+
+def _identity(study: Study) -> dict[str, Any]:
+    return {"study": study.to_toml(), "code_sha256": provenance.code_sha256()}
+
+
+def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = ()) -> xr.Dataset:
+    """The cube of what a folder holds now, with its provenance."""
+    study = folder.study
+    failed = (CellResult(task.cell, task.alphas, task.lams, failed=True) for task in failures)
+    cube = assemble(study, itertools.chain(folder.results(), failed))
+    attrs = provenance.attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
+    return cube.assign_attrs(attrs)

@@ -1,0 +1,125 @@
+"""The exponents of n that a fit can be held against, each with the condition under which it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spikecube.model.activations import resolve_activation
+from spikecube.model.targets import resolve_target
+from spikecube.theory.parameters import Model
+
+
+def spike_threshold(k: int) -> float:
+    """(k-1)/(2k): the alpha beyond which the k-th spike grows with n.
+
+    >>> [spike_threshold(k) for k in (1, 2, 3)]
+    [0.0, 0.25, 0.3333333333333333]
+    """
+    return (k - 1) / (2 * k)
+
+
+def spike_count(alpha: float) -> int:
+    """ell(alpha): the number of spikes in the limit, the ell with (ell-1)/(2 ell) < alpha < ell/(2 ell + 2).
+
+    At a threshold itself the spike does not count; at alpha <= 0 there is one, at alpha >= 1/2 no end of them.
+
+    Raises
+    ------
+    ValueError
+        If alpha >= 1/2.
+
+    >>> [spike_count(a) for a in (0.0, 0.2, 0.25, 0.3, 0.42)]
+    [1, 1, 1, 2, 6]
+    """
+    if not alpha < 0.5:
+        raise ValueError(f"alpha = {alpha} was given; the number of spikes is finite only for alpha < 1/2")
+    ell = 1
+    while alpha > spike_threshold(ell + 1) + 1e-12:
+        ell += 1
+    return ell
+
+
+def _hermite(model: Model, degree: int) -> tuple[float, float]:
+    """c_k and c_{*,k}: the matching coefficients of the activation and of the target."""
+    c = resolve_activation(model.activation).coefficients(degree)[degree]
+    return float(c), float(resolve_target(model.target).coefficients(degree)[degree])
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """One row of the table: quantity ~ n^value(alpha, k).
+
+    Attributes
+    ----------
+    name : the row's key.
+    quantity : what scales, in words.
+    formula : the exponent as a formula of alpha and k (or ell).
+    value : the exponent, a function of (alpha, k).
+    condition : when it holds, in words.
+    holds : the same for a model at (alpha, k).
+    rigorous : proved in the paper (else a leading-order perturbation argument, to be tested by the fit).
+    """
+
+    name: str
+    quantity: str
+    formula: str
+    value: Callable[[float, int], float]
+    condition: str
+    holds: Callable[[Model, float, int], bool]
+    rigorous: bool
+
+
+def _detached(model: Model, alpha: float, k: int) -> bool:
+    return _hermite(model, k)[0] != 0 and spike_threshold(k) < alpha < 0.5
+
+
+def _last_spike_finite(model: Model, alpha: float, ell: int) -> bool:
+    return all(_hermite(model, ell)) and spike_threshold(ell) < alpha < 0.5
+
+
+def _next_spike_missing(model: Model, alpha: float, ell: int) -> bool:
+    return all(_hermite(model, ell + 1)) and 0 <= alpha < spike_threshold(ell + 1)
+
+
+EXPONENTS: dict[str, Exponent] = {
+    row.name: row
+    for row in (
+        Exponent(
+            name="outlier",
+            quantity="k-th outlier of F/sqrt(n)",
+            formula="1/2 - k (1/2 - alpha)",
+            value=lambda alpha, k: 0.5 - k * (0.5 - alpha),
+            condition="c_k != 0 and (k-1)/(2k) < alpha < 1/2",
+            holds=_detached,
+            rigorous=True,
+        ),
+        Exponent(
+            name="finite_strength",
+            quantity="L(F_ell) - limit, from the finite strength of the ell-th spike",
+            formula="-(1 - ell (1 - 2 alpha))",
+            value=lambda alpha, ell: ell * (1 - 2 * alpha) - 1,
+            condition="c_ell != 0, c_{*,ell} != 0 and (ell-1)/(2 ell) < alpha < 1/2",
+            holds=_last_spike_finite,
+            rigorous=False,
+        ),
+        Exponent(
+            name="missing_spike",
+            quantity="L(F) - L(F_ell), from the (ell+1)-th spike that F_ell lacks",
+            formula="-((ell + 1)(1 - 2 alpha) - 1)",
+            value=lambda alpha, ell: 1 - (ell + 1) * (1 - 2 * alpha),
+            condition="c_{ell+1} != 0, c_{*,ell+1} != 0 and 0 <= alpha < ell/(2 ell + 2)",
+            holds=_next_spike_missing,
+            rigorous=False,
+        ),
+        Exponent(
+            name="fluctuation",
+            quantity="corrections from sigma^(k)(X~ W_0^T) around its mean c_k k!",
+            formula="-(1 - 2 alpha)",
+            value=lambda alpha, k: 2 * alpha - 1,
+            condition="0 <= alpha < 1/2",
+            holds=lambda model, alpha, k: 0 <= alpha < 0.5,
+            rigorous=False,
+        ),
+    )
+}

@@ -1,0 +1,133 @@
+"""Outliers of F/sqrt n at finite n: where each spike's singular value sits, and from which alpha it is seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from scipy import optimize
+
+from spikecube.model.activations import resolve_activation
+from spikecube.model.hermite import Array
+from spikecube.theory.bulk import Bulk, bulk_of
+from spikecube.theory.parameters import Model
+from spikecube.theory.quantities import Monomials, monomials, require_vanishing_output, spike_factors
+
+SPIKES = 5
+"""Spikes kept by default: the first five detach below alpha = 0.4, and their sum is F to a per cent up to there."""
+
+
+def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES) -> Array:
+    """Singular values of F_ell/sqrt n beyond the bulk at finite n, largest first; one per detached spike.
+
+    x is the square of an outlier when det(I - zeta(x) S A(x) S C) = 0, zeta(x) = x (m_1 - (N-n)/(n x)) n/N,
+    with m_1, m_2 continued to lambda = -x. Equivalently an eigenvalue of zeta R A R^T, R^T R = S C S, is 1; every
+    eigenvalue falls as x grows, so that the number of outliers is the number of those above 1 at the edge
+    (the transition of Baik, Ben Arous and Peche, Ann. Probab. 33, 1643, 2005).
+
+    Parameters
+    ----------
+    n, alpha : samples of the ridge batch and exponent of the step size.
+    ell : spikes kept.
+
+    Raises
+    ------
+    ValueError
+        If the model's initial output is not vanishing.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
+    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
+    ...     eta=lambda n, alpha: n**alpha)
+    >>> predicted_outliers(model, 1000, 0.42).round(4).tolist()
+    [6.3242, 2.3056]
+    """
+    require_vanishing_output(model)
+    bulk, spikes = bulk_of(model, n), monomials(model, ell, n)
+    factors = spike_factors(model, n, alpha, spikes.degrees)
+    count = int(np.sum(_at_edge(bulk, spikes, factors) > 1))
+
+    def eigenvalue(x: float, k: int) -> float:
+        m = bulk.beyond(x)
+        return float(_eigenvalues(float(m.m_1), float(m.m_2), float(m.u), spikes, factors)[k])
+
+    return np.sqrt([_falling_to_one(partial(eigenvalue, k=k), bulk.edge) for k in range(count)])
+
+
+def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES) -> Array:
+    """The alpha in [0, 1/2] from which the k-th spike's outlier of F/sqrt n is detached at this n; shape (spikes,).
+
+    Where the smallest eigenvalue of zeta R A R^T for the spikes up to degree k passes 1 at the edge, for k <= ell,
+    degrees with c_k = 0 left out. NaN: not within the range, or a spike that the readout cannot tell from earlier ones;
+    0: from the start. As n grows it approaches (k-1)/(2k) for degree k, as slowly as 1/ln n.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
+    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
+    ...     eta=lambda n, alpha: n**alpha)
+    >>> detachment_alphas(model, 1000, ell=2).round(3).tolist()
+    [0.127, 0.348]
+    """
+    require_vanishing_output(model)
+    bulk = bulk_of(model, n)
+    degrees = monomials(model, ell, n).degrees
+
+    def first(k: int) -> float:
+        spikes = monomials(model, int(degrees[k]), n)
+
+        def excess(alpha: float) -> float:
+            values = _at_edge(bulk, spikes, spike_factors(model, n, alpha, spikes.degrees))
+            return float(values[k]) - 1 if k < len(values) else -1.0
+
+        if excess(0.0) > 0:
+            return 0.0
+        return float(optimize.brentq(excess, 0.0, 0.5)) if excess(0.5) > 0 else math.nan
+
+    return np.array([first(k) for k in range(len(degrees))])
+
+
+def initial_outlier(model: Model, n: int) -> float:
+    """The outlier that F_0/sqrt n has by itself, or NaN if there is none.
+
+    The degree-2 part of the activation sees |x|^2/d - 1, of variance 2/d: a rank-one term c_2 (|x|^2/d - 1) 1^T,
+    detached for c_2 sqrt(2N/d) well beyond the bulk. It does not point near the target nor change the losses.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(activation=[0, 0.3, 1], dim=lambda n: n // 5, width=lambda n: 8 * n)
+    >>> round(initial_outlier(model, 1000), 3)
+    9.964
+    """
+    bulk = bulk_of(model, n)
+    c_2 = float(resolve_activation(model.activation).coefficients(2)[2])
+    strength = 2 * c_2**2 * model.width(n) / model.dim(n)
+    m_1, _, u = bulk.at_edge()
+    if -u * m_1 * strength <= 1:
+        return math.nan
+
+    def share(x: float) -> float:
+        m = bulk.beyond(x)
+        return float(-m.u * m.m_1) * strength
+
+    return math.sqrt(_falling_to_one(share, bulk.edge))
+
+
+def _at_edge(bulk: Bulk, spikes: Monomials, factors: Array) -> Array:
+    return _eigenvalues(*bulk.at_edge(), spikes, factors)
+
+
+def _eigenvalues(m_1: float, m_2: float, u: float, spikes: Monomials, factors: Array) -> Array:
+    """Eigenvalues of zeta R A R^T, zeta = -u, largest first; A is negative definite beyond the edge."""
+    gram = spikes.gram(np.asarray(m_1), np.asarray(m_2))
+    return np.linalg.eigvalsh(-u * (factors @ gram @ factors.T))[::-1]
+
+
+def _falling_to_one(function: Callable[[float], float], edge: float) -> float:
+    """The x > edge at which a falling function passes 1."""
+    low, high = edge * (1 + 1e-12), 2 * edge
+    if function(low) <= 1:
+        return low
+    while function(high) > 1:
+        high *= 2
+    return float(optimize.brentq(lambda x: function(x) - 1, low, high, xtol=1e-12 * edge))

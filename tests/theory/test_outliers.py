@@ -1,0 +1,93 @@
+"""Predicted outliers: reference values, the transition, the outlier of F_0, and simulation."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import linalg
+
+from spikecube.theory import bulk_edge, detachment_alphas, initial_outlier, predicted_outliers, spike_threshold
+from tests.theory.models import REFERENCE, SomeModel, reference_model
+from tests.theory.simulation import Network, z_scores
+from tests.theory.test_bulk import features
+
+
+@pytest.mark.parametrize("case", REFERENCE, ids=lambda c: c["config"]["activation"])
+def test_outliers_agree_with_the_reference(case: dict[str, Any]) -> None:
+    for row in case["outliers"]:
+        found = predicted_outliers(reference_model(case), row["n"], row["alpha"])
+        assert len(found) == len(row["singular_values"])
+        np.testing.assert_allclose(found, row["singular_values"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("readout", ["gaussian", "rademacher", "constant"])
+def test_an_outlier_detaches_where_detachment_says(readout: str) -> None:
+    model, n = SomeModel("softplus", readout=readout), 2000
+    alphas = detachment_alphas(model, n, ell=2)
+    assert np.isfinite(alphas[0])
+    assert np.isnan(alphas[1]) == (readout == "constant")  # there both spikes are one direction
+    for k, alpha in enumerate(alphas[np.isfinite(alphas)], start=1):
+        below, above = (predicted_outliers(model, n, alpha + s, ell=k) for s in (-2e-4, 2e-4))
+        assert (len(below), len(above)) == (k - 1, k)
+        assert above[-1] == pytest.approx(bulk_edge(model, n), rel=1e-4)
+
+
+def test_detachment_comes_down_to_its_threshold_as_n_grows() -> None:
+    alphas = np.array([detachment_alphas(SomeModel("softplus"), 10**p, ell=2) for p in (3, 6, 12)])
+    thresholds = np.array([spike_threshold(k) for k in (1, 2)])
+    gaps = alphas - thresholds
+    np.testing.assert_allclose(
+        gaps * np.log([[1e3], [1e6], [1e12]]), np.tile(gaps[0] * math.log(1e3), (3, 1)), rtol=1e-4
+    )
+
+
+def test_no_step_gives_no_outlier_and_a_large_one_a_rank_one_spike() -> None:
+    weak = SomeModel(eta_scale=1e-3)
+    assert predicted_outliers(weak, 1000, 0.3).size == 0
+    assert np.isnan(detachment_alphas(SomeModel(eta_scale=1e-9), 1000, ell=2)).all()
+    assert detachment_alphas(SomeModel(eta_scale=50.0), 1000, ell=1)[0] == 0
+    strong = dataclasses.replace(SomeModel("erf"), eta_scale=1e3)
+    single = predicted_outliers(strong, 1000, 0.3, ell=1)
+    doubled = predicted_outliers(dataclasses.replace(strong, eta_scale=2e3), 1000, 0.3, ell=1)
+    assert doubled[0] / single[0] == pytest.approx(2, rel=1e-5)
+
+
+def test_a_full_initial_output_is_declined() -> None:
+    for predict in (lambda m: predicted_outliers(m, 500, 0.2), lambda m: detachment_alphas(m, 500)):
+        with pytest.raises(ValueError, match="initial_output = 'full' was given"):
+            predict(SomeModel(initial_output="full"))
+
+
+def test_the_outlier_of_the_initial_features_is_seen_in_simulation() -> None:
+    """12 seeds at n = 300; the mean within 4 standard errors, which are 1 per cent; none predicted, none seen."""
+    model, n = SomeModel([0.0, 0.3, 1.0], dim_ratio=0.5, width_ratio=8.0), 300
+    largest = [linalg.svdvals(features(model, n, np.random.default_rng(k)))[0] / math.sqrt(n) for k in range(12)]
+    assert initial_outlier(model, n) > 1.05 * bulk_edge(model, n)
+    assert abs(z_scores(np.array(largest), np.array(initial_outlier(model, n)))) < 4
+    assert math.isnan(initial_outlier(SomeModel(), n))
+    assert math.isnan(initial_outlier(SomeModel("tanh", width_ratio=8.0), n))  # c_2 = 0
+
+
+@pytest.mark.parametrize(
+    ("model", "alpha"),
+    [
+        (SomeModel(), 0.3),
+        (SomeModel("tanh", (0.0, 1.0), 0.2, 1.4, 0.7, readout="rademacher", step_ratio=2.0), 0.25),
+        (SomeModel("softplus", (0.2, 1.0, 0.3), 0.3, 0.6, 1.8, readout="constant", step_ratio=0.6), 0.2),
+    ],
+    ids=lambda v: str(getattr(v, "activation", v)),
+)
+def test_first_outlier_agrees_with_simulation(model: SomeModel, alpha: float) -> None:
+    """First singular value of F_2/sqrt n, 20 seeds at n = 400, within 4 standard errors (1 to 3 per cent)."""
+    n = 400
+    first = []
+    for seed in range(20):
+        network = Network(model, n, seed)
+        first.append(network.singular_values(network.spiked(alpha, 2))[0])
+    expected = predicted_outliers(model, n, alpha, ell=2)[0]
+    assert abs(z_scores(np.array(first), expected)) < 4
+    assert abs(z_scores(np.array(first), predicted_outliers(model, n, alpha + 0.1, ell=2)[0])) > 6  # negative control
