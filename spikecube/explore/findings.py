@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.overview import with_error
 from spikecube.cube.schema import STATUS
 from spikecube.explore import plotdata, style
 from spikecube.explore.plotdata import Missing, at, fixed, seed_mean, z_scores
@@ -60,23 +61,38 @@ def completeness(cube: xr.Dataset) -> str:
 def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """From which alpha on each spike is seen at the largest size, against theory and the limit."""
     counts = at(plotdata.variable(cube, "outlier_count"), n=None, **fixed(cube, further))
-    n = int(counts.n)
-    parts = []
-    for k in range(1, int(counts.max()) + 1):
-        first = float(plotdata.first_alpha_with(counts, k))
-        if not np.isnan(first):
-            parts.append(f"{_ORDINAL[k]} from α = {number(first)} on{_predicted_from(prediction, n, k, cube, further)}")
-    where = f"At n = {n}, in at least half of {counts.sizes['seed']} {_seeds(counts.sizes['seed'])},"
+    n, seeds = int(counts.n), counts.sizes["seed"]
+    where = f"At n = {n}, in at least half of {seeds} {'seed' if seeds == 1 else 'seeds'},"
+    most = int(counts.max())
+    firsts = {k: float(plotdata.first_alpha_with(counts, k)) for k in range(1, most + 1)}
+    aligned = _aligned(cube, n, further)
+    parts = [
+        f"{_ORDINAL[k]} from α = {number(firsts[k])} on{_predicted_from(prediction, n, k, cube, further)}"
+        for k in range(1, min(most, aligned) + 1)
+        if not np.isnan(firsts[k])
+    ]
     if not parts:
-        return f"{where} no singular value leaves the bulk at any α."
-    return f"{where} the spikes stand clear of the bulk: {'; '.join(parts)}."
+        return f"{where} no spike leaves the bulk at any α."
+    text = f"{where} spikes stand clear of the bulk: {'; '.join(parts)}."
+    others = [a for k, a in firsts.items() if k > len(parts) and not np.isnan(a)]
+    if others:
+        text += (
+            f" From α = {number(min(others))} on more singular values lie past the edge of the untrained features "
+            "without pointing along a monomial: near α = 1/2 the edge of the bulk itself moves out and is soft."
+        )
+    return text
 
 
-_ORDINAL = dict(enumerate(("none", "the first", "the second", "the third", "the fourth", *(["a further one"] * 30))))
+_ORDINAL = dict(enumerate(("none", "the first", "the second", "the third", *(f"spike {k}" for k in range(4, 21)))))
+ALIGNED = 0.5
 
 
-def _seeds(count: int) -> str:
-    return "seed" if count == 1 else "seeds"
+def _aligned(cube: xr.Dataset, n: int, further: Mapping[str, Any]) -> int:
+    """How many singular vectors in a row come to point along their monomial at some alpha (mean cos^2 above 1/2)."""
+    if "alignment" not in cube:
+        return len(_ORDINAL) - 1
+    best = seed_mean(at(cube["alignment"], n=n, **fixed(cube, further)))["mean"].max("alpha")
+    return int((best > ALIGNED).astype(int).cumprod("degree").sum())
 
 
 def _predicted_from(prediction: xr.Dataset | None, n: int, k: int, cube: xr.Dataset, further: Mapping[str, Any]) -> str:
@@ -108,12 +124,8 @@ def largest_spike(cube: xr.Dataset, prediction: xr.Dataset | None, **further: An
 
 
 def _value(data: xr.Dataset) -> str:
-    """`1.190 ± 0.006`, with as many digits as the error allows."""
-    mean, stderr = float(data["mean"]), float(data["stderr"])
-    if not np.isfinite(stderr) or stderr <= 0:
-        return number(mean)
-    digits = max(0, 1 - int(np.floor(np.log10(stderr))))
-    return f"{mean:.{digits}f} ± {stderr:.{digits}f}"
+    """`1.190(6)`: the standard error in units of the last digits."""
+    return with_error(float(data["mean"]), float(data["stderr"]))
 
 
 def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
@@ -127,7 +139,8 @@ def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -
     change = 100 * (float(end["mean"]) / float(start["mean"]) - 1)
     text = (
         f"With the step the test loss {'falls' if change < 0 else 'rises'}: "
-        f"at λ = {number(float(end.lam))}, n = {int(end.n)} from {_value(start)} at α = {number(float(start.alpha))} to {_value(end)} at α = {number(float(end.alpha))} "
+        f"at λ = {number(float(end.lam))}, n = {int(end.n)} from {_value(start)} at α = {number(float(start.alpha))} "
+        f"to {_value(end)} at α = {number(float(end.alpha))} "
         f"({change:+.0f} per cent)".replace("-", "−")
     )
     if prediction is not None and "best_linear_loss" in prediction:

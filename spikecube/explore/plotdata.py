@@ -38,7 +38,7 @@ def default_label(data: xr.Dataset | xr.DataArray, name: str) -> Any:
     values = data[name].values
     if values.dtype.kind not in "iuf":
         return values[0].item() if hasattr(values[0], "item") else values[0]
-    return values[-1 if name in ("alpha", "n") else (len(values) - 1) // 2].item()
+    return values[-1 if name in ("alpha", "n") else len(values) // 2].item()
 
 
 def nearest(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import holoviews as hv
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import plotdata, predicted, style, tables, views
+from spikecube.explore import plotdata, predicted, style, tables
+from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
 from spikecube.explore.findings import findings
 from spikecube.explore.frames import Film, Slider, film
 
@@ -24,21 +24,58 @@ MOST_POSITIONS = 24
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One figure of the report: a name, a view of (selection), and the axes of its sliders."""
-
-    name: str
-    view: Callable[..., hv.Overlay]
-    sliders: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Section:
-    """A question, what to look for, and the figures that answer it."""
+    """A question, what to look for, and the views of the catalogue that answer it."""
 
     question: str
     text: str
-    panels: tuple[Panel, ...]
+    views: tuple[str, ...]
+
+
+SECTIONS = (
+    Section(
+        "Does a spike leave the bulk?",
+        "The bars are all singular values of the features after the step. Move α, the exponent of the step size: "
+        "first one, then two singular values leave the bulk. Each is a direction that the network has learned.",
+        ("spectrum",),
+    ),
+    Section(
+        "What does the loss gain?",
+        "Losses fall as spikes appear. The solid lines are the theory at this very n, the dashed staircase is its "
+        "limit, which is reached slowly.",
+        ("test", "train"),
+    ),
+    Section(
+        "How far do theory and measurement agree?",
+        "Each cell is the measured mean minus the predicted value, in standard errors: within ±2 is noise. "
+        "Points along α share their random draw, so neighbours move together.",
+        ("agree_test", "agree_train"),
+    ),
+    Section(
+        "When do the spikes appear?",
+        "Left, how many singular values lie beyond the bulk; the dashed lines are the thresholds of infinite n. "
+        "Right, how far out they are, with what theory has for this size.",
+        ("outliers", "singular"),
+    ),
+    Section(
+        "Do the spikes point where theory says?",
+        "Left, the squared cosine between the k-th left singular vector and the k-th power of the learned direction: it "
+        "rises towards 1 beyond the k-th threshold. Right, the first spike in the variable in which theory has all "
+        "sizes fall on one line.",
+        ("alignment", "collapse1"),
+    ),
+    Section(
+        "Which penalty, and does the step help there?",
+        "The loss after the step and that of the untrained features, against the ridge penalty λ.",
+        ("penalty_test", "penalty_train"),
+    ),
+    Section(
+        "How fast does it converge?",
+        "Size of the gap between the measured loss and its limit, and between F and its spiked equivalent, on log "
+        "axes: a straight line is a power of n.",
+        ("gap_limit", "gap_spiked"),
+    ),
+)
 
 
 def report(
@@ -67,15 +104,15 @@ def report(
     """
     if prediction is None:
         prediction = predicted.predict_or_none(cube)
-    sections = _sections(cube, prediction, fits or {})
-    films = {panel.name: film(panel.view, sliders(cube, panel.sliders)) for s in sections for panel in s.panels}
+    scene = Scene(cube, prediction, fits or {})
+    films = {name: _film(scene, CATALOGUE[name]) for section in SECTIONS for name in section.views}
     page = Template(_asset("report.html")).substitute(
         title=html.escape(_title(cube)),
         css=_asset("report.css"),
         js=_asset("report.js"),
         bokeh=_bokeh_js(),
         films=_json([_film_json(name, f) for name, f in films.items()]),
-        body=_body(cube, prediction, fits or {}, sections, films),
+        body=_body(scene, films),
     )
     target = Path(path)
     target.write_text(page, encoding="utf-8")
@@ -100,103 +137,21 @@ def _start(name: str, values: Sequence[Any]) -> int:
     """alpha starts past the second threshold, n at the largest, the others in the middle."""
     if name == "alpha":
         return int(np.argmin([abs(v - 0.34) for v in values]))
-    return len(values) - 1 if name == "n" else (len(values) - 1) // 2
+    return len(values) - 1 if name == "n" else len(values) // 2
 
 
-def _sections(cube: xr.Dataset, prediction: xr.Dataset | None, fits: Mapping[str, xr.Dataset]) -> tuple[Section, ...]:
-    """The questions of the report, in the order in which a newcomer asks them."""
-    further = tuple(plotdata.further_axes(cube))
-
-    def spectrum(**place: Any) -> hv.Overlay:
-        density = None if prediction is None else predicted.bulk(cube, **place)
-        return views.spectrum(cube, prediction, density, **place)
-
-    def losses(kind: views.Kind) -> Callable[..., hv.Overlay]:
-        return lambda **place: views.losses(cube, prediction, kind=kind, **place)
-
-    def penalty(kind: views.Kind) -> Callable[..., hv.Overlay]:
-        return lambda **place: views.loss_against_penalty(cube, prediction, kind=kind, **place)
-
-    def agreement(variable: str) -> Callable[..., hv.Overlay]:
-        return lambda **place: views.agreement(cube, prediction, variable=variable, **place)
-
-    def gap(kind: views.Gap) -> Callable[..., hv.Overlay]:
-        return lambda **place: views.gaps(cube, prediction, gap=kind, **place)
-
-    return (
-        Section(
-            "Does a spike leave the bulk?",
-            "The bars are all singular values of the features after the step. Move α, the exponent of the step size: "
-            "first one, then two singular values leave the bulk. Each is a direction that the network has learned.",
-            (Panel("spectrum", spectrum, ("alpha", "n", *further)),),
-        ),
-        Section(
-            "When do the spikes appear?",
-            "Left, how many singular values lie beyond the bulk; the dashed lines are the thresholds of infinite n. "
-            "Right, how far out they are, with what theory has for this size.",
-            (
-                Panel("outliers", lambda **place: views.outlier_count(cube, **place), further),
-                Panel("singular", lambda **place: views.singular_values(cube, prediction, **place), ("n", *further)),
-            ),
-        ),
-        Section(
-            "What does the loss gain?",
-            "Losses fall as spikes appear. The solid lines are the theory at this very n, the dashed staircase is its "
-            "limit, which is reached slowly.",
-            (
-                Panel("test", losses("test"), ("lam", *further)),
-                Panel("train", losses("train"), ("lam", *further)),
-            ),
-        ),
-        Section(
-            "How far do theory and measurement agree?",
-            "Each cell is the measured mean minus the predicted value, in standard errors: within ±2 is noise. "
-            "Points along α share their random draw, so neighbours move together.",
-            (
-                Panel("agree_test", agreement("test_loss"), ("lam", *further)),
-                Panel("agree_train", agreement("train_loss"), ("lam", *further)),
-            ),
-        ),
-        Section(
-            "Which penalty, and does the step help there?",
-            "The loss after the step and that of the untrained features, against the ridge penalty λ.",
-            (
-                Panel("penalty_test", penalty("test"), ("alpha", "n", *further)),
-                Panel("penalty_train", penalty("train"), ("alpha", "n", *further)),
-            ),
-        ),
-        Section(
-            "Do the spikes point where theory says?",
-            "The squared cosine between the k-th left singular vector and the k-th power of the learned direction: it "
-            "rises towards 1 beyond the k-th threshold.",
-            (
-                Panel("alignment", lambda **place: views.alignments(cube, **place), ("n", *further)),
-                Panel("collapse", lambda **place: views.collapse(cube, k=1, **place), further),
-            ),
-        ),
-        Section(
-            "How fast does it converge?",
-            "Size of the gap between the measured loss and its limit, and between F and its spiked equivalent, on log "
-            "axes: a straight line is a power of n.",
-            (
-                Panel("gap_limit", gap("limit"), ("alpha", "lam", *further)),
-                Panel("gap_spiked", gap("spiked"), ("alpha", "lam", *further)),
-            ),
-        ),
-    )
+def _film(scene: Scene, entry: Entry) -> Film:
+    """Every frame of a view over its own axes and the further ones of the cube."""
+    names = (*entry.axes, *plotdata.further_axes(scene.cube))
+    return film(lambda **labels: entry.draw(scene, None, **labels), sliders(scene.cube, names))
 
 
-def _body(
-    cube: xr.Dataset,
-    prediction: xr.Dataset | None,
-    fits: Mapping[str, xr.Dataset],
-    sections: Sequence[Section],
-    films: Mapping[str, Film],
-) -> str:
+def _body(scene: Scene, films: Mapping[str, Film]) -> str:
+    cube, fits = scene.cube, scene.fits
     parts = [
         _header(cube),
-        _found(findings(cube, prediction, fits), prediction),
-        *(_section_html(section, films) for section in sections),
+        _found(findings(cube, scene.prediction, fits), scene.prediction),
+        *(_section_html(section, films) for section in SECTIONS),
         *(_table_section(f"Fits: {law}", tables.fit_table(fit)) for law, fit in fits.items()),
         _table_section("Means at the largest size", tables.mean_table(cube)),
         _study_section(cube),
@@ -236,12 +191,12 @@ def _found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
     lack = (
         "" if prediction is not None else "<p>There is no prediction for this study: only measurements are shown.</p>"
     )
-    return f'<section class="found"><h2>What was found</h2><ul>{items}</ul>{lack}{key}</section>'
+    return f'<section class="found"><h2>What was found</h2><ul>{items}</ul>{lack}<p>Digits in brackets are standard errors of the last digits.</p>{key}</section>'
 
 
 def _section_html(section: Section, films: Mapping[str, Film]) -> str:
-    figures = "".join(_figure_html(panel.name, films[panel.name]) for panel in section.panels)
-    pair = " pair" if len(section.panels) > 1 else ""
+    figures = "".join(_figure_html(name, films[name]) for name in section.views)
+    pair = " pair" if len(section.views) > 1 else ""
     return (
         f"<section><h2>{html.escape(section.question)}</h2><p>{html.escape(section.text)}</p>"
         f'<div class="figures{pair}">{figures}</div></section>'
