@@ -9,17 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import holoviews as hv
 import pandas as pd
 import panel as pn
 import xarray as xr
+from bokeh.events import SelectionGeometry
 
 from spikecube.explore import plotdata, predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.marks import MEASURED, Brush
+from spikecube.explore.marks import Brush
+from spikecube.explore.picture import Canvas, Picture
 from spikecube.explore.sources import Source, source_of
 
 REFRESH_MS = 2000
+DATA_KINDS = ("points", "line", "spikes", "cells", "histogram")
 Fitter = Callable[[xr.Dataset], Mapping[str, xr.Dataset]]
 
 _SAVE_PICTURE = """
@@ -39,31 +41,29 @@ link.click();
 
 
 class Screen:
-    """A place for one view: redraws in place while the view keeps its parts, anew when they change."""
+    """A place for one view: patched in place while the view keeps its parts, drawn anew when they change."""
 
     def __init__(self, on_brush: Callable[[Brush], None]) -> None:
-        self.pane = pn.pane.HoloViews(sizing_mode="stretch_width", linked_axes=False, min_height=440)
-        self.shown: hv.Overlay | None = None
-        self._parts: tuple[Any, ...] | None = None
-        self._pipe = hv.streams.Pipe(data=None)
+        self.pane = pn.pane.Bokeh(sizing_mode="stretch_width", min_height=440)
+        self.shown = Picture([])
+        self._canvas: Canvas | None = None
         self._on_brush = on_brush
 
-    def show(self, view: hv.Overlay, brushable: bool) -> None:
-        """Draws a view."""
-        self.shown = view
-        parts = (brushable, *((type(e), e.label) for e in view))
-        if brushable:
-            view = view.opts(hv.opts.Overlay(tools=["xbox_select"]))
-        if parts == self._parts:
-            self._pipe.send(view)
+    def show(self, picture: Picture, brushable: bool) -> None:
+        """Draws a picture."""
+        self.shown = picture
+        if self._canvas is not None and self._canvas.parts == picture.parts:
+            self._canvas.show(picture)
             return
-        self._parts = parts
-        self._pipe = hv.streams.Pipe(data=view)
-        moving = hv.DynamicMap(lambda data: data, streams=[self._pipe]).opts(responsive=True)
+        self._canvas = Canvas(picture, brushable=brushable)
         if brushable:
-            bounds = hv.streams.BoundsX(source=moving)
-            bounds.add_subscriber(lambda boundsx: self._on_brush(boundsx))
-        self.pane.object = moving
+            self._canvas.figure.on_event(SelectionGeometry, self._brushed)
+        self.pane.object = self._canvas.figure
+
+    def _brushed(self, event: SelectionGeometry) -> None:
+        ends = dict(event.geometry or {})
+        if event.final and "x0" in ends and "x1" in ends:
+            self._on_brush((float(str(ends["x0"])), float(str(ends["x1"]))))
 
 
 class Explorer:
@@ -206,14 +206,14 @@ def _slider(cube: xr.Dataset, name: str) -> pn.widgets.Widget:
     return pn.widgets.DiscreteSlider(name=label, options=options, value=value, sizing_mode="stretch_width")
 
 
-def table_of(view: hv.Overlay | None) -> pd.DataFrame:
+def table_of(picture: Picture) -> pd.DataFrame:
     """The measured and predicted series of a view, one below the other."""
     parts = []
-    for element in view or ():
-        if isinstance(element, (*MEASURED, hv.Curve)) and len(element):
-            part = element.dframe()
-            part.insert(0, "series", element.label or type(element).__name__)
-            parts.append(part.drop(columns=[c for c in ("weight",) if c in part]))
+    for layer in picture.layers:
+        if layer.kind in DATA_KINDS and len(layer.column(0)):
+            part = pd.DataFrame({name: column for name, column in layer.columns.items() if name != "weight"})
+            part.insert(0, "series", layer.label or ("measured" if layer.measured else "predicted"))
+            parts.append(part)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"series": []})
 
 
@@ -268,23 +268,25 @@ def _escaped(text: object) -> str:
     return html.escape(str(text))
 
 
+_DOWNLOAD = {"embed": False, "width": 90, "button_style": "outline"}
+
+
 def _slot(explorer: Explorer, slot: int) -> pn.viewable.Viewable:
     pictures = []
     for kind in ("png", "svg"):
         button = pn.widgets.Button(name=kind.upper(), button_style="outline", width=60)
         button.js_on_click(args={"kind": kind, "slot": slot}, code=_SAVE_PICTURE)
         pictures.append(button)
-    files = [
-        pn.widgets.FileDownload(
-            callback=lambda: csv_of(explorer.data(slot)), filename="spikecube.csv", label="CSV", embed=False, width=80,
-            button_style="outline",
-        ),
-        pn.widgets.FileDownload(
-            callback=lambda: netcdf_of(explorer.data(slot), explorer.scene), filename="spikecube-view.nc", label="netCDF",
-            embed=False, width=100, button_style="outline",
-        ),
-    ]  # fmt: skip
-    return pn.Column(explorer.choices[slot], explorer.screens[slot].pane, pn.Row(*pictures, *files), min_width=520,
+    csv = pn.widgets.FileDownload(
+        callback=lambda: csv_of(explorer.data(slot)), filename="spikecube.csv", label="CSV", **_DOWNLOAD
+    )
+    netcdf = pn.widgets.FileDownload(
+        callback=lambda: netcdf_of(explorer.data(slot), explorer.scene),
+        filename="spikecube-view.nc",
+        label="netCDF",
+        **_DOWNLOAD,
+    )
+    return pn.Column(explorer.choices[slot], explorer.screens[slot].pane, pn.Row(*pictures, csv, netcdf), min_width=520,
                      styles={"flex": "1 1 520px"})  # fmt: skip
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import holoviews as hv
 import xarray as xr
 
 from spikecube.explore import predicted, views
 from spikecube.explore.marks import Brush
+from spikecube.explore.picture import Picture
+from spikecube.explore.views import picture_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Scene:
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
 
-Draw = Callable[..., hv.Overlay]
+Draw = Callable[..., Picture]
 
 
 @dataclass(frozen=True)
@@ -38,41 +39,43 @@ class Entry:
     alpha_axis: bool = False
 
 
-def _spectrum(scene: Scene, brush: Brush, **at: Any) -> hv.Overlay:
+def _spectrum(scene: Scene, brush: Brush, **at: Any) -> Picture:
     density = None if scene.prediction is None else predicted.bulk(scene.cube, **at)
-    return views.spectrum(scene.cube, scene.prediction, density, **at)
+    return picture_of(views.spectrum)(scene.cube, scene.prediction, density, **at)
 
 
-def _outliers(scene: Scene, brush: Brush, **at: Any) -> hv.Overlay:
-    return views.outlier_count(scene.cube, brush=brush, **at)
+def _outliers(scene: Scene, brush: Brush, **at: Any) -> Picture:
+    return picture_of(views.outlier_count)(scene.cube, brush=brush, **at)
 
 
-def _singular(scene: Scene, brush: Brush, **at: Any) -> hv.Overlay:
-    return views.singular_values(scene.cube, scene.prediction, brush=brush, **at)
+def _singular(scene: Scene, brush: Brush, **at: Any) -> Picture:
+    return picture_of(views.singular_values)(scene.cube, scene.prediction, brush=brush, **at)
 
 
 def _losses(kind: views.Kind) -> Draw:
-    return lambda scene, brush, **at: views.losses(scene.cube, scene.prediction, kind=kind, brush=brush, **at)
+    return lambda scene, brush, **at: picture_of(views.loss)(scene.cube, scene.prediction, kind=kind, brush=brush, **at)
 
 
 def _penalty(kind: views.Kind) -> Draw:
-    return lambda scene, brush, **at: views.loss_against_penalty(scene.cube, scene.prediction, kind=kind, **at)
+    return lambda scene, brush, **at: picture_of(views.loss_against_penalty)(
+        scene.cube, scene.prediction, kind=kind, **at
+    )
 
 
-def _alignment(scene: Scene, brush: Brush, **at: Any) -> hv.Overlay:
-    return views.alignments(scene.cube, brush=brush, **at)
+def _alignment(scene: Scene, brush: Brush, **at: Any) -> Picture:
+    return picture_of(views.alignments)(scene.cube, brush=brush, **at)
 
 
 def _agreement(variable: str) -> Draw:
-    return lambda scene, brush, **at: views.agreement(scene.cube, scene.prediction, variable=variable, **at)
+    return lambda scene, brush, **at: picture_of(views.agreement)(scene.cube, scene.prediction, variable=variable, **at)
 
 
 def _gap(gap: views.Gap, kind: views.Kind) -> Draw:
-    return lambda scene, brush, **at: views.gaps(scene.cube, scene.prediction, gap=gap, kind=kind, **at)
+    return lambda scene, brush, **at: picture_of(views.gaps)(scene.cube, scene.prediction, gap=gap, kind=kind, **at)
 
 
 def _collapse(k: int) -> Draw:
-    return lambda scene, brush, **at: views.collapse(scene.cube, k=k, brush=brush, **at)
+    return lambda scene, brush, **at: picture_of(views.collapse)(scene.cube, k=k, brush=brush, **at)
 
 
 CATALOGUE: dict[str, Entry] = {

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import holoviews as hv
 import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import ColumnDataSource
 
 from spikecube.explore import style
+from spikecube.explore.picture import Canvas, Picture
 
 SIGNIFICANT = 5
 
@@ -44,33 +44,25 @@ class Film:
     frames: tuple[dict[str, Any] | None, ...]
 
 
-def film(view: Callable[..., hv.Overlay], sliders: Sequence[Slider]) -> Film:
-    """Every frame of a view: the last slider runs fastest."""
+def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
+    """Every frame of a picture: the last slider runs fastest."""
     places = list(itertools.product(*(s.values for s in sliders)))
     names = [s.name for s in sliders]
-    shots = {i: view(**dict(zip(names, place, strict=True))) for i, place in enumerate(places)}
-    drawn = {i: shot for i, shot in shots.items() if not is_note(shot)}
+    shots = [view(**dict(zip(names, place, strict=True))) for place in places]
     start = _start(sliders)
-    if not drawn:
-        return Film(_item(_figure(shots[start])), (), ())
-    if start not in drawn:
-        start = min(drawn, key=lambda i: abs(i - start))
-        sliders = _started(sliders, start)
-    if len(places) == 1:
-        return Film(_item(_figure(shots[start])), (), ())
-    moving = hv.DynamicMap(lambda frame: drawn[frame], kdims=[hv.Dimension("frame", values=list(drawn))])
-    plot = hv.renderer("bokeh").get_plot(moving)
+    same = [i for i, shot in enumerate(shots) if not shot.note]
+    if start not in same and same:
+        start = min(same, key=lambda i: abs(i - start))
+    canvas = Canvas(shots[start])
+    drawn = [i for i in same if shots[i].parts == canvas.parts]
+    if len(drawn) < 2:
+        return Film(_item(canvas.figure), (), ())
     states = {}
     for i in drawn:
-        plot.update((i,))
-        states[i] = snapshot(plot.state)
-    plot.update((start,))
-    return Film(_item(plot.state), tuple(sliders), _differences(states, len(places)))
-
-
-def is_note(shot: hv.Overlay) -> bool:
-    """Whether a view is a sentence about what is missing."""
-    return any(isinstance(element, hv.Text) for element in shot)
+        canvas.show(shots[i])
+        states[i] = snapshot(canvas.figure)
+    canvas.show(shots[start])
+    return Film(_item(canvas.figure), _started(sliders, start), _differences(states, len(places)))
 
 
 def _start(sliders: Sequence[Slider]) -> int:
@@ -78,18 +70,13 @@ def _start(sliders: Sequence[Slider]) -> int:
     return int(np.ravel_multi_index([s.start for s in sliders], shape)) if shape else 0
 
 
-def _started(sliders: Sequence[Slider], start: int) -> list[Slider]:
+def _started(sliders: Sequence[Slider], start: int) -> tuple[Slider, ...]:
     positions = np.unravel_index(start, [len(s.values) for s in sliders])
-    return [Slider(s.name, s.values, int(i)) for s, i in zip(sliders, positions, strict=True)]
-
-
-def _figure(shot: hv.Overlay) -> Any:
-    return hv.renderer("bokeh").get_plot(shot).state
+    return tuple(Slider(s.name, s.values, int(i)) for s, i in zip(sliders, positions, strict=True))
 
 
 def _item(figure: Any) -> dict[str, Any]:
     """The figure as a JSON document that fills the width it is given."""
-    figure.sizing_mode = "stretch_width"
     item: dict[str, Any] = dict(json_item(figure))
     item["doc"] = {k: v for k, v in item["doc"].items() if k != "defs"}  # definitions of widgets that are not here
     return item

@@ -59,8 +59,8 @@ SECTIONS = (
     ),
     Section(
         "Do the spikes point where theory says?",
-        "Left, the squared cosine between the k-th left singular vector and the k-th power of the learned direction: it "
-        "rises towards 1 beyond the k-th threshold. Right, the first spike in the variable in which theory has all "
+        "Left, the squared cosine between the k-th left singular vector and the k-th power of the learned direction: "
+        "it rises towards 1 beyond the k-th threshold. Right, the first spike in the variable in which theory has all "
         "sizes fall on one line.",
         ("alignment", "collapse1"),
     ),
@@ -188,10 +188,11 @@ def _found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
         '<span><i class="rule"></i>lines: predicted at this n</span>'
         '<span><i class="dash"></i>dashes: predicted limit</span></div>'
     )
+    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if "(" in items else ""
     lack = (
         "" if prediction is not None else "<p>There is no prediction for this study: only measurements are shown.</p>"
     )
-    return f'<section class="found"><h2>What was found</h2><ul>{items}</ul>{lack}<p>Digits in brackets are standard errors of the last digits.</p>{key}</section>'
+    return f'<section class="found"><h2>What was found</h2><ul>{items}</ul>{lack}{key}</section>'
 
 
 def _section_html(section: Section, films: Mapping[str, Film]) -> str:
