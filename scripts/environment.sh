@@ -1,5 +1,5 @@
 # Sourced by the other scripts from the root of the checkout: makes .venv once and keeps it in step with the lock.
-# Usage: . scripts/environment.sh EXTRAS     where EXTRAS is empty or, say, [test]
+# Usage: EXTRAS=[test]; . scripts/environment.sh     (dash hands a sourced file no arguments of its own)
 
 find_python() {
     for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11 python; do
@@ -12,7 +12,7 @@ find_python() {
     return 1
 }
 
-extras=${1:-}
+extras=${EXTRAS:-}
 stamp=$(cat pyproject.toml scripts/requirements.lock | cksum | tr ' ' '-')
 # A .venv that was moved or half made has no working interpreter, or no stamp: it is made anew.
 if ! .venv/bin/python -c '' 2>/dev/null; then

@@ -235,6 +235,31 @@ def plan(
 
 
 @command
+def predict(
+    study: StudyFile,
+    output: Annotated[str, typer.Option("-o", metavar="FILE", help="Where the prediction goes (netCDF).")],
+) -> None:
+    """Write what the theory predicts for a study, with the names of its cube."""
+    from spikecube.cube.predict import predict as predict_study
+    from spikecube.cube.store import write_cube
+    from spikecube.cube.study import Study
+    from spikecube.sweep.progress import for_terminal
+
+    parsed = Study.from_file(study)
+    with for_terminal() as progress:
+
+        def tick(done: int, total: int) -> None:
+            if done == 1:
+                progress.start(total, total, f"predicting {total} points (alpha, n)")
+            progress.advance(1.0, failed=False)
+
+        prediction = predict_study(parsed, tick)
+    write_cube(prediction, output)
+    declined = f"; {prediction.attrs['declined']}" if "declined" in prediction.attrs else ""
+    typer.echo(f"{output}: {len(prediction.data_vars)} predicted variables{declined}")
+
+
+@command
 def merge(
     cubes: Annotated[list[str], typer.Argument(metavar="CUBES...", help="Cubes of the same model.")],
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The joined cube.")],

@@ -153,11 +153,14 @@ def _bins(study: Study) -> dict[str, tuple[tuple[str, ...], Any]]:
     return {"bin": (("bin",), middle), "bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
 
 
+Positions = np.ndarray | slice
+
+
 class _Places:
     """Positions of labels along every axis of a study; None where the study does not have the label."""
 
     def __init__(self, study: Study) -> None:
-        self.dims = ("alpha", "n", "seed", "lam", *study.further)
+        self._axes = study.axes
         self.further = tuple(study.further)
         self._index: dict[str, dict[Any, int]] = {
             name: {v: i for i, v in enumerate(getattr(study.axes, name))} for name in ("alpha", "n", "seed", "lam")
@@ -171,7 +174,13 @@ class _Places:
         place = {name: self._index[name].get(label) for name, label in labels.items()}
         return None if None in place.values() else {k: int(v) for k, v in place.items() if v is not None}
 
-    def along(self, name: str, labels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    def points(self, alphas: tuple[float, ...], lams: tuple[float, ...]) -> dict[str, tuple[Positions, Positions]]:
+        """Positions along alpha and lam, in the result and in the cube; slices, which are faster, where all agree."""
+        if (alphas, lams) == (self._axes.alpha, self._axes.lam):
+            return {"alpha": (slice(None), slice(None)), "lam": (slice(None), slice(None))}
+        return {"alpha": self._along("alpha", alphas), "lam": self._along("lam", lams)}
+
+    def _along(self, name: str, labels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the result and in the cube of the labels that both have."""
         pairs = [(i, self._index[name][v]) for i, v in enumerate(labels) if v in self._index[name]]
         source, target = (np.array(x, dtype=np.intp) for x in zip(*pairs, strict=True)) if pairs else _NOTHING
@@ -187,7 +196,7 @@ def _fill(
     place = places.cell(result.cell)
     if place is None:
         return
-    along = {"alpha": places.along("alpha", result.alphas), "lam": places.along("lam", result.lams)}
+    along = places.points(result.alphas, result.lams)
     points = ("alpha", "n", "seed", *places.further)
     if result.failed:
         failed[_index(points, place, along, target=True)] = True
@@ -202,7 +211,7 @@ def _fill(
 
 
 def _index(
-    dims: tuple[str, ...], place: Mapping[str, int], along: Mapping[str, tuple[np.ndarray, np.ndarray]], *, target: bool
+    dims: tuple[str, ...], place: Mapping[str, int], along: Mapping[str, tuple[Positions, Positions]], *, target: bool
 ) -> tuple[Any, ...]:
     """An index over `dims`: a position where the cell fixes it, positions along alpha and lam, all of the rest.
 
@@ -211,12 +220,12 @@ def _index(
     lists = [d for d in dims if d in along]
     index: list[Any] = []
     for d in dims:
-        if d in along:
+        position = along[d][1 if target else 0] if d in along else place.get(d, slice(None))
+        if isinstance(position, np.ndarray):
             shape = [1] * len(lists)
             shape[lists.index(d)] = -1
-            index.append(along[d][1 if target else 0].reshape(shape))
-        else:
-            index.append(place.get(d, slice(None)))
+            position = position.reshape(shape)
+        index.append(position)
     return tuple(index)
 
 

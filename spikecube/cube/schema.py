@@ -109,3 +109,19 @@ DERIVED = _table(
     ),
 )
 """Made when a cube is assembled, not measured."""
+
+PREDICTED = _table(
+    Variable("train_loss", ("alpha", "n", "lam"), "L_tr(F)", "predicted training loss of F"),
+    Variable("test_loss", ("alpha", "n", "lam"), "L_te(F)", "predicted test loss of F"),
+    Variable("train_loss_init", ("n", "lam"), "L_tr(F_0)", "predicted training loss of F_0"),
+    Variable("test_loss_init", ("n", "lam"), "L_te(F_0)", "predicted test loss of F_0"),
+    Variable("train_loss_spiked", ("alpha", "n", "lam", "ell"), "L_tr(F_ell)", "predicted training loss of F_ell"),
+    Variable("test_loss_spiked", ("alpha", "n", "lam", "ell"), "L_te(F_ell)", "predicted test loss of F_ell"),
+    Variable("train_loss_limit", ("alpha", "lam"), "lim L_tr", "limit of the training loss as n grows"),
+    Variable("test_loss_limit", ("alpha", "lam"), "lim L_te", "limit of the test loss as n grows"),
+    Variable("singular_value", ("alpha", "n", "rank"), "s_i", "predicted outliers of F/sqrt(n); NaN: no outlier"),
+    Variable("singular_value_init", ("n", "rank"), "s_i", "predicted outliers of F_0/sqrt(n); NaN: no outlier"),
+    Variable("bulk_edge", ("alpha", "n"), "s_+", "predicted edge of the bulk of singular values of F/sqrt(n)"),
+    Variable("best_linear_loss", (), "L_lin", "test loss of the best linear predictor, which knows the target"),
+)
+"""What a prediction holds: the names of what it predicts where that is measured, with no `seed`."""

@@ -123,7 +123,7 @@ def cube_problem(cube: xr.Dataset) -> str:
     if not isinstance(cube.attrs.get("study"), str):
         return "it has no attribute 'study'"
     for name in ("alpha", "lam"):
-        if cube.get(name) is None or cube[name].dims != (name,):
+        if name not in cube.coords or cube[name].dims != (name,):
             return f"it has no axis {name}"
     for key, data in cube.variables.items():
         name = str(key)

@@ -95,7 +95,9 @@ class Activation:
 
     def __call__(self, z: Array) -> Array:
         """The centred activation, elementwise."""
-        return self.raw(z) - z.dtype.type(self.mean)
+        out = self.raw(z)
+        out -= z.dtype.type(self.mean)
+        return out
 
     @cached_property
     def mean(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -56,7 +57,8 @@ def monomial_coefficients(degree: int) -> Array:
     return h
 
 
-def gaussian_quadrature(kinks: Sequence[float] = ()) -> tuple[Array, Array]:
+@functools.cache
+def gaussian_quadrature(kinks: tuple[float, ...] = ()) -> tuple[Array, Array]:
     """Nodes and weights with E f(Z) = sum_i weights[i] f(nodes[i]), for f smooth between the kinks.
 
     Composite Gauss-Legendre on panels that end at the kinks: unlike Gauss-Hermite, exact to rounding for
@@ -71,6 +73,7 @@ def gaussian_quadrature(kinks: Sequence[float] = ()) -> tuple[Array, Array]:
     half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
     nodes = (middle[:, None] + half[:, None] * unit).ravel()
     weights = (half[:, None] * unit_weights).ravel() * np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
+    nodes.flags.writeable = weights.flags.writeable = False  # they are shared by all callers
     return nodes, weights
 
 
@@ -80,7 +83,7 @@ def hermite_coefficients(function: Callable[[Array], Array], degree: int, kinks:
     >>> (hermite_coefficients(lambda z: z**2, 3).round(12) + 0.0).tolist()
     [1.0, 0.0, 1.0, 0.0]
     """
-    nodes, weights = gaussian_quadrature(kinks)
+    nodes, weights = gaussian_quadrature(tuple(kinks))
     values = np.asarray(function(nodes), dtype=np.float64)
     coefficients: Array = hermite_values(nodes, degree) @ (weights * values) / factorials(degree)
     return coefficients

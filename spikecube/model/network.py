@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,10 +12,11 @@ import numpy.typing as npt
 
 from spikecube.model.activations import Activation, Spec
 from spikecube.model.hermite import Array
+from spikecube.model.krylov import grouped, row_blocks
 from spikecube.model.streams import Stream, generator
 from spikecube.model.targets import resolve_target
 
-_BLOCK = 256  # rows drawn, or passed through the activation, at a time
+_BLOCK = 256  # rows drawn at a time
 
 
 class NetworkModel(Protocol):
@@ -197,8 +199,7 @@ def gradient(
     n_samples = len(labels)
     weighted = inputs @ weights.T
     residual = labels.astype(np.float64)
-    blocks = [slice(start, start + _BLOCK) for start in range(0, n_samples, _BLOCK)]
-    for rows in blocks:
+    for rows in row_blocks(n_samples, 2 * weighted.shape[1] * weighted.itemsize):
         z = weighted[rows]
         residual[rows] -= output_scale * (activation(z) @ readout)
         z[...] = activation.derivative(z)
@@ -208,10 +209,41 @@ def gradient(
     return step
 
 
-def features(activation: Activation, initial: Array, step: Array, eta: float, out: Array | None = None) -> Array:
-    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, in row blocks; shape (n_samples, width)."""
+def feature_blocks(
+    activation: Activation, initial: Array, step: Array | None = None, eta: float = 0.0
+) -> Iterator[tuple[slice, Array]]:
+    """Rows of F = sigma(X W_0^T + eta X G^T), or of F_0 without a step, in blocks that fit in the cache."""
+    for rows in row_blocks(len(initial), 2 * initial.shape[1] * initial.itemsize):
+        block = initial[rows]
+        if step is not None:
+            block = step[rows] * initial.dtype.type(eta)
+            block += initial[rows]
+        yield rows, activation(block)
+
+
+def features(
+    activation: Activation,
+    initial: Array,
+    step: Array | None,
+    eta: float,
+    out: Array | None = None,
+    half: Array | None = None,
+) -> Array:
+    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, (n_samples, width); `half` gets a float32 copy."""
     out = np.empty_like(initial) if out is None else out
-    for start in range(0, len(initial), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        out[rows] = activation(initial[rows] + initial.dtype.type(eta) * step[rows])
+    for rows, block in feature_blocks(activation, initial, step, eta):
+        out[rows] = block
+        if half is not None:
+            half[rows] = block
+    return out
+
+
+def predict(blocks: Iterable[tuple[slice, Array]], n_samples: int, columns: Sequence[Array]) -> list[Array]:
+    """F B for each B in `columns`, F given by its row blocks and never kept; each (n_samples, columns of B)."""
+    groups = [list(grouped(c, np.float64)) for c in columns]
+    out: list[Array] = [np.empty((n_samples, c.shape[1])) for c in columns]
+    for rows, block in blocks:
+        for total, parts in zip(out, groups, strict=True):
+            for where, part in parts:
+                total[rows, where] = (block @ part.astype(block.dtype, copy=False))[:, : where.stop - where.start]
     return out

@@ -58,13 +58,17 @@ def fit_sample(
     if scan:
         coords["window"] = sample.sizes[: result.sizes["window"]]
     result = result.assign_coords(coords)
-    result["pvalue_holm"] = result.pvalue.copy(
-        data=np.apply_along_axis(holm, 0, result.pvalue.to_numpy().reshape(-1, len(law.params))).reshape(
-            result.pvalue.shape
-        )
-    )
     result.attrs["law"] = law.formula
     return describe(result, quantity=quantity)
+
+
+def adjust(result: xr.Dataset) -> xr.Dataset:
+    """Add `pvalue_holm`: the p-values of each parameter, adjusted over all curves (of each estimator)."""
+    apart = [d for d in ("estimator", "param") if d in result["pvalue"].dims]
+    pvalue = result["pvalue"].transpose(*apart, ...)
+    rows = pvalue.to_numpy().reshape(int(np.prod([pvalue.sizes[d] for d in apart])), -1)
+    adjusted = pvalue.copy(data=np.stack([holm(row) for row in rows]).reshape(pvalue.shape))
+    return result.assign(pvalue_holm=adjusted.transpose(*result["pvalue"].dims))
 
 
 def _window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, Arrays]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.fitting import adjust, fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, POWER, Law, corrected_power
+from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
 
 
@@ -78,11 +79,13 @@ def fit_power_law(
     >>> fit.estimate.sel(param="exponent").item().__round__(10)
     0.25
     """
-    return fit_sample(
+    quantity = str(data.name or "the data")
+    result = fit_sample(
         power_law(correction),
         from_data(data, dim, stderr),
         n_min=n_min,
         rng=rng,
         expected={} if expected is None else {"exponent": expected},
-        quantity=str(data.name or "the data"),
+        quantity=quantity,
     )
+    return describe(adjust(result), quantity=quantity)

@@ -1,4 +1,4 @@
-"""Inference for one least-squares problem; the only place that imports statsmodels, and only when a fit is made."""
+"""Inference for one least-squares or logistic problem; the only place that imports statsmodels, when a fit is made."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from spikecube.scaling.arrays import Array
+from spikecube.scaling.logistic import firth, is_separated
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,41 @@ def holm(pvalues: Array) -> Array:
     >>> holm(np.array([0.01, np.nan, 0.04])).tolist()
     [0.02, nan, 0.04]
     """
-    from statsmodels.stats.multitest import multipletests
-
     adjusted = np.full(pvalues.shape, np.nan)
-    known = np.isfinite(pvalues)
-    if known.any():
-        adjusted[known] = multipletests(pvalues[known], method="holm")[1]
+    known = np.flatnonzero(np.isfinite(pvalues))
+    order = known[np.argsort(pvalues[known])]
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.arange(len(order), 0, -1) * pvalues[order]), 1.0)
     return adjusted
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Coefficients (p,) of a logistic regression, their covariance (p, p), and whether outcomes are separated."""
+
+    params: Array
+    covariance: Array
+    separated: bool
+
+
+def logistic_regression(design: Array, outcome: Array, groups: Array) -> Logistic:
+    """Logistic regression with errors clustered by `groups` (rows of a group share their draw).
+
+    Separated outcomes get Firth's penalised fit with its information as covariance.
+
+    Parameters
+    ----------
+    design, outcome, groups : (n, p), (n,) of 0 and 1, (n,) labels.
+
+    References
+    ----------
+    Liang and Zeger, Biometrika 73 (1986) 13, for the clustered covariance.
+    """
+    if is_separated(design, outcome):
+        params, covariance = firth(design, outcome)
+        return Logistic(params, covariance, separated=True)
+    import statsmodels.api as sm
+
+    size = np.abs(design).max(axis=0)
+    model = sm.GLM(outcome, design / size, family=sm.families.Binomial())
+    fit = model.fit(cov_type="cluster", cov_kwds={"groups": np.unique(groups, return_inverse=True)[1]})
+    return Logistic(np.asarray(fit.params) / size, np.asarray(fit.cov_params()) / size / size[:, None], separated=False)

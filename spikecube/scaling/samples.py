@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.controls import centred_controls
+from spikecube.cube.summary import controls_for, priority, replicate_means
 from spikecube.scaling.arrays import Array
 
-MIN_SEEDS = 3
 _SEED = "seed"
 
 
@@ -44,8 +45,15 @@ class Sample:
     plain_stderr: Array | None = None
 
 
-def from_data(data: xr.DataArray, dim: str = "n", stderr: xr.DataArray | None = None) -> Sample:
+def from_data(
+    data: xr.DataArray,
+    dim: str = "n",
+    stderr: xr.DataArray | None = None,
+    controls: xr.DataArray | None = None,
+) -> Sample:
     """The means along `seed` (if there is such a dim) at each point of `dim`, for every other label.
+
+    `controls`, dims (control, dim, seed, ...), are control variates of expectation 0, the dearest first.
 
     Raises
     ------
@@ -71,10 +79,25 @@ def from_data(data: xr.DataArray, dim: str = "n", stderr: xr.DataArray | None = 
     if _SEED in data.dims:
         if stderr is not None:
             raise ValueError("the data have a dim 'seed', which gives the errors: leave out stderr")
-        values = data.transpose(*others, dim, _SEED).to_numpy().reshape(-1, len(sizes), data.sizes[_SEED])
-        mean, error, dof, deviations = replicate_means(values.astype(float))
-        count = np.isfinite(values).sum(-1)
-        return Sample(sizes, mean, error, dof, deviations, others, shape, coords, dim, count, error)
+        ordered = data.transpose(*others, dim, _SEED)
+        values, regressors = ordered.to_numpy().astype(float), None
+        if controls is not None:
+            values, regressors = controls_for(ordered, controls, controls["control"].values.tolist())
+            regressors = regressors.reshape(-1, len(sizes), data.sizes[_SEED], regressors.shape[-1])
+        means = replicate_means(values.reshape(-1, len(sizes), data.sizes[_SEED]), regressors)
+        return Sample(
+            sizes,
+            means.mean,
+            means.stderr,
+            means.dof,
+            means.deviations,
+            others,
+            shape,
+            coords,
+            dim,
+            means.count,
+            means.plain_stderr,
+        )
     flat = data.transpose(*others, dim).to_numpy().astype(float).reshape(-1, len(sizes))
     dof = np.full(flat.shape, np.inf)
     if stderr is None:
@@ -91,17 +114,12 @@ def from_data(data: xr.DataArray, dim: str = "n", stderr: xr.DataArray | None = 
     return Sample(sizes, flat, errors, dof, None, others, shape, coords, dim)
 
 
-def replicate_means(values: Array) -> tuple[Array, Array, Array, Array]:
-    """Means (B, K), standard errors, their degrees of freedom, and scaled deviations from values (B, K, m)."""
-    count = np.isfinite(values).sum(-1)
-    enough = count >= MIN_SEEDS
-    safe = np.where(enough, count, 2)
-    mean = np.where(enough, np.nansum(values, -1) / safe, np.nan)
-    deviations = values - mean[..., None]
-    variance = np.nansum(deviations**2, -1) / (safe - 1)
-    stderr = np.where(enough, np.sqrt(variance / safe), np.nan)
-    deviations = deviations * np.sqrt(safe / (safe - 1.0))[..., None]
-    return mean, stderr, np.where(enough, safe - 1.0, np.nan), deviations
+def cube_controls(cube: xr.Dataset, name: str, controls: bool) -> xr.DataArray | None:
+    """The control variates of a cube in the order in which they help the variable `name`; None if not wanted."""
+    if not controls:
+        return None
+    centred = centred_controls(cube)
+    return centred.sel(control=[c for c in priority(name) if c in centred["control"].values])
 
 
 def smooth_variance(sizes: Array, variance: Array, dof: Array) -> Array:
@@ -134,3 +152,18 @@ def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resam
     totals = np.einsum("rkm,bkm->rbk", counts, filled, optimize=True)
     present = np.einsum("rkm,bkm->rbk", counts, np.isfinite(deviations).astype(float), optimize=True)
     return np.where(np.isfinite(stderr), totals / np.maximum(present, 1.0), np.nan)
+
+
+def curve_covariance(response: Array, sample: Sample, rows: Array) -> Array:
+    """Covariance (C, C) of one parameter of the curves `rows` with responses (C, K) to their means.
+
+    Sizes are independent; at one size, equal seeds of different curves share their draw:
+    cov = sum_k response_ak response_bk Cov(mean_ak, mean_bk).
+    """
+    if sample.deviations is None:
+        stderr = 0.0 if sample.stderr is None else sample.stderr[rows]
+        return np.diag(((response * np.nan_to_num(stderr)) ** 2).sum(-1))
+    deviations = np.nan_to_num(sample.deviations[rows])
+    pull = response[..., None] * deviations / np.maximum(np.isfinite(sample.deviations[rows]).sum(-1), 1)[..., None]
+    covariance: Array = np.einsum("akm,bkm->ab", pull, pull)
+    return covariance

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from spikecube.cube.summary import MIN_SEEDS
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.curves import Curves, Group, groups
 from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum, profile_ends
 from spikecube.scaling.regression import lack_of_fit, weighted_least_squares
 from spikecube.scaling.results import STATUS
-from spikecube.scaling.samples import MIN_SEEDS, Sample
+from spikecube.scaling.samples import Sample
 
 LEVEL = 0.95
 _RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent

@@ -42,14 +42,17 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(client: Any, workers: int, memory: float) -> Iterator[Place]:
-    """The given client with the capacity of its workers, or `workers` processes here that share `memory` bytes."""
-    if client is not None:
-        yield Place(client, _Watched(client))
-        return
+def here(workers: int, memory: float) -> Iterator[Place]:
+    """`workers` processes of this machine that share `memory` bytes."""
     fixed = Capacity(_window(workers), memory - workers * WORKER_BYTES, memory)
     with embedded(workers) as own:
         yield Place(own, lambda: fixed)
+
+
+@contextlib.contextmanager
+def elsewhere(client: Any, memory: float | None) -> Iterator[Place]:
+    """The workers of a client, with their own memory or with `memory` bytes in all where that is less."""
+    yield Place(client, _Watched(client, memory or math.inf))
 
 
 def _window(threads: int) -> int:
@@ -60,8 +63,8 @@ def _window(threads: int) -> int:
 class _Watched:
     """The capacity of a client's workers, which may come and go: looked up every few seconds."""
 
-    def __init__(self, client: Any, every: float = 5.0) -> None:
-        self._client, self._every = client, every
+    def __init__(self, client: Any, memory: float, every: float = 5.0) -> None:
+        self._client, self._memory, self._every = client, memory, every
         self._looked = -math.inf
         self._found = Capacity(1, math.inf, math.inf)
 
@@ -74,7 +77,7 @@ class _Watched:
     def _look(self) -> Capacity:
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         memory = [w["memory_limit"] or math.inf for w in workers]
-        budget = sum(m - WORKER_BYTES for m in memory) if memory else math.inf
+        budget = min(self._memory, sum(memory) if memory else math.inf) - WORKER_BYTES * len(memory)
         return Capacity(_window(sum(w["nthreads"] for w in workers)), budget, max(memory, default=math.inf))
 
 

@@ -8,18 +8,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from spikecube.sweep.cluster import Capacity, Place
+from spikecube.sweep.cluster import Place
 from spikecube.sweep.errors import SweepError
 from spikecube.sweep.tasks import Task
 from spikecube.sweep.worker import Outcome
 
 POLL = 0.25  # seconds between looks at clock, signals and scheduler
+Submit = Callable[[Sequence[Task], list[str]], list[Any]]
+"""Submits tasks under keys and gives their futures."""
+
 _GONE = ("connecting", "closing", "closed")
 
 
 def outcomes(
     place: Place,
-    submit: Callable[[Task, str], Any],
+    submit: Submit,
     tasks: Sequence[Task],
     bytes_of: Callable[[Task], float],
     *,
@@ -48,7 +51,7 @@ def outcomes(
 
 
 class _Flight:
-    def __init__(self, place: Place, submit: Callable[[Task, str], Any], bytes_of: Callable[[Task], float]) -> None:
+    def __init__(self, place: Place, submit: Submit, bytes_of: Callable[[Task], float]) -> None:
         self.place, self.submit, self.bytes_of = place, submit, bytes_of
         self.keys = (f"cell-{secrets.token_hex(4)}-{i}" for i in itertools.count())
         self.tasks: dict[Any, Task] = {}
@@ -57,18 +60,23 @@ class _Flight:
     def run(self, waiting: deque[Task]) -> Iterator[tuple[list[tuple[Task, Outcome]], list[Task]]]:
         """Pairs of outcomes and of tasks whose workers died."""
         while waiting or self.tasks:
-            capacity = self.place.capacity()
-            while waiting and self._fits(waiting[0], capacity):
-                self._start(waiting.popleft())
+            self._start(waiting)
             yield self._finished()
 
-    def _fits(self, task: Task, capacity: Capacity) -> bool:
-        room = len(self.tasks) < capacity.window and self.bytes + self.bytes_of(task) <= capacity.budget
-        return room or not self.tasks
-
-    def _start(self, task: Task) -> None:
-        self.tasks[self.submit(task, next(self.keys))] = task
-        self.bytes += self.bytes_of(task)
+    def _start(self, waiting: deque[Task]) -> None:
+        """Submits as many tasks as there is capacity for, in one piece; always one when nothing is in flight."""
+        capacity = self.place.capacity()
+        starting: list[Task] = []
+        while waiting:
+            room = len(self.tasks) + len(starting) < capacity.window
+            need = self.bytes + self.bytes_of(waiting[0])
+            if not (room and need <= capacity.budget) and (self.tasks or starting):
+                break
+            self.bytes = need
+            starting.append(waiting.popleft())
+        if starting:
+            futures = self.submit(starting, list(itertools.islice(self.keys, len(starting))))
+            self.tasks |= dict(zip(futures, starting, strict=True))
 
     def _finished(self) -> tuple[list[tuple[Task, Outcome]], list[Task]]:
         from concurrent.futures import CancelledError

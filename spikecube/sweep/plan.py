@@ -14,7 +14,7 @@ from spikecube.sweep.memory import WORKER_BYTES, free_memory, size
 from spikecube.sweep.progress import duration
 from spikecube.sweep.run import Kernel, default_kernel
 from spikecube.sweep.tasks import Task, missing_tasks, task_cost
-from spikecube.sweep.worker import one_blas_thread
+from spikecube.sweep.worker import Job, call, make_job, one_blas_thread
 
 _TRIAL_N = 300  # size of the cell that calibrates; larger ones run at a higher rate, so times are on the safe side
 _TRIALS = 2
@@ -45,7 +45,7 @@ def plan(study: Study, max_memory: float | None = None, kernel: Kernel | None = 
 
     `memory_bytes` is the peak of the largest task with its process: what a worker should be given.
     """
-    kernel = kernel or default_kernel()
+    kernel = kernel or default_kernel(study)
     tasks = list(missing_tasks(study, {}))
     flops, bytes_of = task_cost(study, kernel.flops), task_cost(study, kernel.bytes)
     seconds_per_flop = calibrate(study, kernel)
@@ -75,18 +75,15 @@ def calibrate(study: Study, kernel: Kernel) -> float:
     cell = next(study.cells())
     n = min(_TRIAL_N, max(study.axes.n))
     task = Task(cell._replace(n=max(n, min(study.axes.n))), study.axes.alpha, study.axes.lam)
-    model = study.model_at(**dict(cell.further))
+    job = make_job(kernel.compute, study, task)
     with one_blas_thread:
-        best = min(_seconds(study, kernel, model, task) for _ in range(_TRIALS))
+        best = min(_seconds(job) for _ in range(_TRIALS))
     return best / task_cost(study, kernel.flops)(task)
 
 
-def _seconds(study: Study, kernel: Kernel, model: Any, task: Task) -> float:
+def _seconds(job: Job) -> float:
     begun = time.perf_counter()
-    entropy = study.random.entropy
-    kernel.compute(
-        model, study.measure, n=task.cell.n, seed=task.cell.seed, alphas=task.alphas, lams=task.lams, entropy=entropy
-    )
+    call(job)
     return time.perf_counter() - begun
 
 

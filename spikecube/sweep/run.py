@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +15,18 @@ from typing import Any
 import xarray as xr
 
 from spikecube.cube import provenance
-from spikecube.cube.assemble import CellResult, assemble
+from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
 from spikecube.cube.runfolder import Contents, RunFolder, run_paths
 from spikecube.cube.schema import STATUS
 from spikecube.cube.store import StoreError, open_cube, write_cube
 from spikecube.cube.study import Study
-from spikecube.sweep.cluster import place
-from spikecube.sweep.drive import outcomes
+from spikecube.sweep.cluster import Place, elsewhere, here
+from spikecube.sweep.drive import Submit, outcomes
 from spikecube.sweep.errors import SweepError
 from spikecube.sweep.memory import free_memory, refuse_too_large, workers_that_fit
 from spikecube.sweep.progress import Progress, Silent
 from spikecube.sweep.tasks import CellCost, Task, dearest_first, missing_tasks, share, task_cost
-from spikecube.sweep.worker import ComputeCell, Outcome, run_task
+from spikecube.sweep.worker import ComputeCell, Outcome, make_job, run_job
 
 FLUSH_SECONDS = 0.5  # a finished cell waits no longer than this for its shard
 FLUSH_CELLS = 500
@@ -39,12 +41,14 @@ class Kernel:
     bytes: CellCost
 
 
-def default_kernel() -> Kernel:
-    """The cell of the package."""
+def default_kernel(study: Study) -> Kernel:
+    """The cell of the package, with the bins of the study where it measures spectra."""
     from spikecube.cube.cell import compute_cell
     from spikecube.cube.cost import cell_bytes, cell_flops
 
-    return Kernel(compute_cell, cell_flops, cell_bytes)
+    if not study.measure.spectrum_bins:
+        return Kernel(compute_cell, cell_flops, cell_bytes)
+    return Kernel(functools.partial(compute_cell, edges=spectrum_edges(study)), cell_flops, cell_bytes)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def run_study(
     kernel: Kernel | None = None,
 ) -> Report:
     """As `run`, with all settings; a share writes shards only."""
-    settings, kernel = settings or Settings(), kernel or default_kernel()
+    settings, kernel = settings or Settings(), kernel or default_kernel(study)
     folder_path, cube_path = run_paths(name)
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)
@@ -168,8 +172,7 @@ class _Sweep:
     def compute(self, tasks: list[Task], client: Any) -> None:
         """Computes tasks; whatever ends it, what has finished is written."""
         try:
-            memory = self.settings.max_memory or free_memory()
-            with place(client, self._workers(tasks, memory), memory) as where:
+            with self._place(tasks, client) as where:
                 refuse_too_large(tasks, self.bytes, where.capacity().largest, "a worker has")
                 self.settings.progress.start(len(tasks), sum(map(self.flops, tasks)), self._note(tasks))
                 for batch in outcomes(where, self._submitter(where.client), tasks, self.bytes, lost=self._lost):
@@ -179,35 +182,23 @@ class _Sweep:
         finally:
             self._flush()
 
-    def _workers(self, tasks: list[Task], memory: float) -> int:
+    def _place(self, tasks: list[Task], client: Any) -> AbstractContextManager[Place]:
         from dask.system import CPU_COUNT
 
+        if client is not None:
+            return elsewhere(client, self.settings.max_memory)
+        memory = self.settings.max_memory or free_memory()
         wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
-        return workers_that_fit(wanted, max(map(self.bytes, tasks)), memory)
+        return here(workers_that_fit(wanted, max(map(self.bytes, tasks)), memory), memory)
 
     def _note(self, tasks: list[Task]) -> str:
         kept = f", {self.report.kept} are there already" if self.report.kept else ""
         return f"{self.folder.path}: {len(tasks)} cells to compute{kept}"
 
-    def _submitter(self, client: Any) -> Callable[[Task, str], Any]:
-        models = {task.further: self.study.model_at(**dict(task.further)) for task in self.study.cells()}
-        compute, measure, entropy = self.kernel.compute, self.study.measure, self.study.random.entropy
-
-        def submit(task: Task, key: str) -> Any:
-            cell = task.cell
-            return client.submit(
-                run_task,
-                compute,
-                models[cell.further],
-                measure,
-                n=cell.n,
-                seed=cell.seed,
-                alphas=task.alphas,
-                lams=task.lams,
-                entropy=entropy,
-                key=key,
-                pure=False,
-            )
+    def _submitter(self, client: Any) -> Submit:
+        def submit(tasks: Sequence[Task], keys: list[str]) -> list[Any]:
+            jobs = [make_job(self.kernel.compute, self.study, task) for task in tasks]
+            return list(client.map(run_job, jobs, key=keys, pure=False))
 
         return submit
 

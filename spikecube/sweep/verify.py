@@ -17,7 +17,7 @@ from spikecube.sweep.errors import SweepError
 from spikecube.sweep.memory import free_memory, refuse_too_large
 from spikecube.sweep.run import Kernel, default_kernel
 from spikecube.sweep.tasks import Task, task_cost
-from spikecube.sweep.worker import Outcome, computed_with, run_task
+from spikecube.sweep.worker import computed_with, make_job, run_job
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-2}
 """Largest relative deviation that another BLAS may cause, over the largest value of the variable in the cell."""
@@ -53,8 +53,8 @@ def verify(
     SweepError
         When it has no computed cell, or one that does not fit in memory.
     """
-    kernel = kernel or default_kernel()
     study = study_of(cube)
+    kernel = kernel or default_kernel(study)
     found = list(results(cube, study))
     if not found:
         raise SweepError("verify: the cube has no computed cell")
@@ -76,19 +76,9 @@ def _criterion(cube: xr.Dataset, study: Study) -> tuple[float, str]:
 
 
 def _deviation(result: CellResult, study: Study, kernel: Kernel) -> float:
-    cell = result.cell
-    outcome: Outcome = run_task(
-        kernel.compute,
-        study.model_at(**dict(cell.further)),
-        study.measure,
-        n=cell.n,
-        seed=cell.seed,
-        alphas=result.alphas,
-        lams=result.lams,
-        entropy=study.random.entropy,
-    )
+    outcome = run_job(make_job(kernel.compute, study, Task(result.cell, result.alphas, result.lams)))
     if outcome.error:
-        raise SweepError(f"verify: the cell with {cell.describe()} raises {outcome.error}")
+        raise SweepError(f"verify: the cell with {result.cell.describe()} raises {outcome.error}")
     return max(_relative(values, result.values[name]) for name, values in outcome.values.items())
 
 

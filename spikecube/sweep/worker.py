@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import threading
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from spikecube.cube.provenance import code_sha256
 from spikecube.cube.sections import Measure, Model
+from spikecube.cube.study import Study
+from spikecube.sweep.tasks import Task
 
 
 class ComputeCell(Protocol):
@@ -31,24 +34,58 @@ class ComputeCell(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task found, or the error that it raised, and what it ran on."""
+    """What a task found, or the error that it raised, and what it ran on.
 
-    values: dict[str, np.ndarray] = field(default_factory=dict)
+    Values travel as one piece: dask would send each of two dozen small arrays in a frame of its own.
+    """
+
+    packed: bytes = b""
     error: str = ""
     computed_with: str = ""
     blas_threads: int = 1
     code: str = ""
 
+    @property
+    def values(self) -> dict[str, np.ndarray]:
+        """Values by variable name; none where the cell raised."""
+        return pickle.loads(self.packed) if self.packed else {}
 
-def run_task(compute: ComputeCell, model: Model, measure: Measure, **arguments: Any) -> Outcome:
+
+class Job(NamedTuple):
+    """All that a worker must know to compute one task."""
+
+    compute: ComputeCell
+    model: Model
+    measure: Measure
+    entropy: int
+    n: int
+    seed: int
+    alphas: tuple[float, ...]
+    lams: tuple[float, ...]
+
+
+def make_job(compute: ComputeCell, study: Study, task: Task) -> Job:
+    """The job of a task of a study."""
+    cell, model = task.cell, study.model_at(**dict(task.cell.further))
+    return Job(compute, model, study.measure, study.random.entropy, cell.n, cell.seed, task.alphas, task.lams)
+
+
+def run_job(job: Job) -> Outcome:
     """Computes one task; an exception of the cell is a result, that of the machinery is not."""
     with one_blas_thread:
         found = Outcome(computed_with=computed_with(), blas_threads=blas_threads(), code=code_sha256())
         try:
-            return replace(found, values=compute(model, measure, **arguments))
+            return replace(found, packed=pickle.dumps(call(job)))
         except Exception as error:  # any error of a cell is recorded and costs no other cell
             reason = " ".join(str(error).split()) or "no message"
             return replace(found, error=f"{type(error).__name__}: {reason}")
+
+
+def call(job: Job) -> dict[str, np.ndarray]:
+    """The cell function on a job."""
+    return job.compute(
+        job.model, job.measure, n=job.n, seed=job.seed, alphas=job.alphas, lams=job.lams, entropy=job.entropy
+    )
 
 
 @functools.cache

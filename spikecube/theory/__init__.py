@@ -1,10 +1,12 @@
 """Limits and finite-n predictions in NumPy and SciPy only: the bulk, losses, outliers, exponents."""
 
 from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge, detection_edge
-from spikecube.theory.exponents import EXPONENTS, spike_count, spike_threshold
+from spikecube.theory.conditional import conditional_losses, finite_losses
+from spikecube.theory.exponents import EXPONENTS
 from spikecube.theory.losses import best_linear_loss, initial_losses, limit_losses, spiked_losses
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.outliers import detachment_alphas, initial_outlier, predicted_outliers
+from spikecube.theory.staircase import spike_count, threshold
 
 __all__ = [
     "EXPONENTS",
@@ -13,13 +15,15 @@ __all__ = [
     "bulk_atom",
     "bulk_density",
     "bulk_edge",
+    "conditional_losses",
     "detachment_alphas",
     "detection_edge",
+    "finite_losses",
     "initial_losses",
     "initial_outlier",
     "limit_losses",
     "predicted_outliers",
     "spike_count",
-    "spike_threshold",
     "spiked_losses",
+    "threshold",
 ]

@@ -126,7 +126,7 @@ class Bulk:
             there, slope = self._inverse(e)
             return np.log(x / there), -slope * e / there
 
-        low, high = np.log(self.variance / x), np.full_like(x, math.log(-self._edge_e))
+        low, high = np.log(self.variance / x), np.full_like(x, math.log(-self.edge_e))
         t = increasing_root(gap, low, high, name=f"m_1 at lam = -x, x in {_span(x)}, {self}")
         e = -np.exp(t)
         self._check(np.abs(self._inverse(e)[0] / x - 1), 1e-9, f"x in {_span(x)}")
@@ -137,23 +137,24 @@ class Bulk:
     @cached_property
     def edge(self) -> float:
         """x_+, the upper end of the support: where x(e), decreasing as e goes down from 0, first turns."""
-        return float(self._inverse(np.asarray(self._edge_e))[0])
+        return float(self._inverse(np.asarray(self.edge_e))[0])
 
     @cached_property
     def edge_curvature(self) -> float:
         """C in density(x) = (C/pi) sqrt(x_+ - x) + ..., x_+ being the edge."""
-        e = self._edge_e
+        e = self.edge_e
         h = 1e-20
         slope = self._inverse(np.asarray(e + 1j * h))[1]
         m_1 = self._m_1(np.asarray(e))
         _, m_1, _, _, s = self._rest(np.asarray(e), m_1, -np.asarray(self.edge))
         return float((1 + m_1 * s) / (s * (1 + e)) * math.sqrt(2 * h / slope.imag))
 
-    def at_edge(self) -> tuple[float, float, float]:
-        """m_1, m_2 and u at x_+, where their derivatives are infinite."""
-        e = np.asarray(self._edge_e)
-        u, m_1, m_2, _, _ = self._rest(e, self._m_1(e), -np.asarray(self.edge))
-        return float(m_1), float(m_2), float(u)
+    def outside(self, e: float) -> tuple[float, float, float, float]:
+        """x, m_1, m_2 and u beyond the edge as explicit functions of e, `edge_e` <= e < 0 (0 is x at infinity)."""
+        at = np.asarray(e)
+        x, _ = self._inverse(at)
+        u, m_1, m_2, _, _ = self._rest(at, self._m_1(at), -x)
+        return float(x), float(m_1), float(m_2), float(u)
 
     def density(self, x: npt.ArrayLike) -> Array:
         """Density of the eigenvalues of F_0 F_0^T/n at x > 0, Im m_1(x + i0)/pi, without the atom at zero."""
@@ -166,7 +167,8 @@ class Bulk:
         return density
 
     @cached_property
-    def _edge_e(self) -> float:
+    def edge_e(self) -> float:
+        """e at the edge."""
         grid = -np.logspace(-8, 0, 1000)[:-1]
         turned = np.flatnonzero(self._inverse(grid)[1] <= 0)
         if not len(turned) or turned[0] == 0:

@@ -8,36 +8,7 @@ from dataclasses import dataclass
 from spikecube.model.activations import resolve_activation
 from spikecube.model.targets import resolve_target
 from spikecube.theory.parameters import Model
-
-
-def spike_threshold(k: int) -> float:
-    """(k-1)/(2k): the alpha beyond which the k-th spike grows with n.
-
-    >>> [spike_threshold(k) for k in (1, 2, 3)]
-    [0.0, 0.25, 0.3333333333333333]
-    """
-    return (k - 1) / (2 * k)
-
-
-def spike_count(alpha: float) -> int:
-    """ell(alpha): the number of spikes in the limit, the ell with (ell-1)/(2 ell) < alpha < ell/(2 ell + 2).
-
-    At a threshold itself the spike does not count; at alpha <= 0 there is one, at alpha >= 1/2 no end of them.
-
-    Raises
-    ------
-    ValueError
-        If alpha >= 1/2.
-
-    >>> [spike_count(a) for a in (0.0, 0.2, 0.25, 0.3, 0.42)]
-    [1, 1, 1, 2, 6]
-    """
-    if not alpha < 0.5:
-        raise ValueError(f"alpha = {alpha} was given; the number of spikes is finite only for alpha < 1/2")
-    ell = 1
-    while alpha > spike_threshold(ell + 1) + 1e-12:
-        ell += 1
-    return ell
+from spikecube.theory.staircase import threshold
 
 
 def _hermite(model: Model, degree: int) -> tuple[float, float]:
@@ -71,15 +42,15 @@ class Exponent:
 
 
 def _detached(model: Model, alpha: float, k: int) -> bool:
-    return _hermite(model, k)[0] != 0 and spike_threshold(k) < alpha < 0.5
+    return _hermite(model, k)[0] != 0 and threshold(k) < alpha < 0.5
 
 
 def _last_spike_finite(model: Model, alpha: float, ell: int) -> bool:
-    return all(_hermite(model, ell)) and spike_threshold(ell) < alpha < 0.5
+    return all(_hermite(model, ell)) and threshold(ell) < alpha < 0.5
 
 
 def _next_spike_missing(model: Model, alpha: float, ell: int) -> bool:
-    return all(_hermite(model, ell + 1)) and 0 <= alpha < spike_threshold(ell + 1)
+    return all(_hermite(model, ell + 1)) and 0 <= alpha < threshold(ell + 1)
 
 
 EXPONENTS: dict[str, Exponent] = {

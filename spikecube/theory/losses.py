@@ -14,6 +14,7 @@ from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Moments, bulk_of
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import (
+    hermite_spikes,
     label_power,
     linear_power,
     monomials,
@@ -34,17 +35,17 @@ def best_linear_loss(model: Model) -> float:
     return label_power(model) - linear_power(model)
 
 
-def initial_losses(model: Model, lam: npt.ArrayLike, n: int | None = None) -> Losses:
+def initial_losses(model: Model, lam: npt.ArrayLike, n: int | None = None, *, moments: Moments | None = None) -> Losses:
     """Losses (train, test) of F_0: in the limit, or with the rounded d and N of n; each of the shape of lam.
 
-    T = c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1.
+    T = c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1; `moments`, if known already, are those of `bulk_of(model, n)` at lam.
 
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5, width_ratio=1.0)
     >>> [round(float(loss), 4) for loss in initial_losses(model, 0.1)]
     [0.5958, 1.495]
     """
-    moments = bulk_of(model, n).moments(lam)
+    moments = moments or bulk_of(model, n).moments(lam)
     linear = linear_power(model)
     return _losses(moments, *_mix(moments, linear, label_power(model) - linear))
 
@@ -77,19 +78,23 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
         return initial_losses(model, lam)
     require_vanishing_output(model)
     moments = bulk_of(model).moments(lam)
-    spikes = monomials(model, ell)
-    overlap = spikes.overlap(moments.m_1, moments.m_2)
-    gamma = np.linalg.solve(spikes.gram(moments.m_1, moments.m_2), overlap[..., None])[..., 0]
+    spikes, label = hermite_spikes(model, ell)
+    weights = np.where(np.arange(ell + 1) == 1, moments.m_2[..., None], moments.m_1[..., None]) ** 0.5
+    basis, _ = np.linalg.qr(weights[..., None] * spikes)
+    seen = weights * label
+    explained = (basis @ (seen[..., None, :] @ basis).swapaxes(-1, -2))[..., 0]
+    rest = (seen - explained) / weights
     linear, power = linear_power(model), label_power(model)
-    explained = _quadratic(gamma, spikes.full) - 2 * gamma @ spikes.label
-    explained_first = _quadratic(gamma, spikes.first) - 2 * gamma @ spikes.label_first
-    t_1 = linear + explained_first
+    t_1 = linear - label[1] ** 2 + rest[..., 1] ** 2
+    total = power + np.sum(rest**2 - label**2, axis=-1)
     value, _ = _mix(moments, linear, power - linear)
-    _, slope = _mix(moments, t_1, power + explained - t_1)
-    return _losses(moments, value - np.sum(gamma * overlap, axis=-1), slope)
+    _, slope = _mix(moments, t_1, total - t_1)
+    return _losses(moments, value - np.sum(explained**2, axis=-1), slope)
 
 
-def spiked_losses(model: Model, lam: npt.ArrayLike, n: int, alpha: float, ell: int) -> Losses:
+def spiked_losses(
+    model: Model, lam: npt.ArrayLike, n: int, alpha: float, ell: int, *, moments: Moments | None = None
+) -> Losses:
     """Losses (train, test) of F_ell at finite n: the spikes keep their finite strength; each of the shape of lam.
 
     T = c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1 - v^T (A + (u S C S)^{-1})^{-1} v,   u = lambda (m_1 + (N-n)/(lambda n)) n/N
@@ -102,6 +107,7 @@ def spiked_losses(model: Model, lam: npt.ArrayLike, n: int, alpha: float, ell: i
     lam : penalties > 0.
     n, alpha : samples of the ridge batch and exponent of the step size.
     ell : number of spikes; 0 is F_0.
+    moments : those of `bulk_of(model, n)` at lam, where they are known already.
 
     Raises
     ------
@@ -116,9 +122,9 @@ def spiked_losses(model: Model, lam: npt.ArrayLike, n: int, alpha: float, ell: i
     [0.4714, 1.2108]
     """
     if ell == 0:
-        return initial_losses(model, lam, n)
+        return initial_losses(model, lam, n, moments=moments)
     require_vanishing_output(model)
-    moments = bulk_of(model, n).moments(lam)
+    moments = moments or bulk_of(model, n).moments(lam)
     spikes = monomials(model, ell, n)
     factors = spike_factors(model, n, alpha, spikes.degrees)
     linear = linear_power(model)

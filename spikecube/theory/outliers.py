@@ -13,7 +13,7 @@ from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Bulk, bulk_of
 from spikecube.theory.parameters import Model
-from spikecube.theory.quantities import Monomials, monomials, require_vanishing_output, spike_factors
+from spikecube.theory.quantities import Monomials, monomials, require_vanishing_output, spike_degrees, spike_factors
 
 SPIKES = 5
 """Spikes kept by default: the first five detach below alpha = 0.4, and their sum is F to a per cent up to there."""
@@ -47,13 +47,12 @@ def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES)
     require_vanishing_output(model)
     bulk, spikes = bulk_of(model, n), monomials(model, ell, n)
     factors = spike_factors(model, n, alpha, spikes.degrees)
-    count = int(np.sum(_at_edge(bulk, spikes, factors) > 1))
+    count = int(np.sum(_eigenvalues(bulk, bulk.edge_e, spikes, factors) > 1))
 
-    def eigenvalue(x: float, k: int) -> float:
-        m = bulk.beyond(x)
-        return float(_eigenvalues(float(m.m_1), float(m.m_2), float(m.u), spikes, factors)[k])
+    def excess(t: float, k: int) -> float:
+        return float(_eigenvalues(bulk, -math.exp(t), spikes, factors)[k]) - 1
 
-    return np.sqrt([_falling_to_one(partial(eigenvalue, k=k), bulk.edge) for k in range(count)])
+    return np.sqrt([_position(bulk, partial(excess, k=k)) for k in range(count)])
 
 
 def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES) -> Array:
@@ -72,13 +71,13 @@ def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES) -> Array:
     """
     require_vanishing_output(model)
     bulk = bulk_of(model, n)
-    degrees = monomials(model, ell, n).degrees
+    degrees = spike_degrees(model, ell)
 
     def first(k: int) -> float:
         spikes = monomials(model, int(degrees[k]), n)
 
         def excess(alpha: float) -> float:
-            values = _at_edge(bulk, spikes, spike_factors(model, n, alpha, spikes.degrees))
+            values = _eigenvalues(bulk, bulk.edge_e, spikes, spike_factors(model, n, alpha, spikes.degrees))
             return float(values[k]) - 1 if k < len(values) else -1.0
 
         if excess(0.0) > 0:
@@ -102,32 +101,25 @@ def initial_outlier(model: Model, n: int) -> float:
     bulk = bulk_of(model, n)
     c_2 = float(resolve_activation(model.activation).coefficients(2)[2])
     strength = 2 * c_2**2 * model.width(n) / model.dim(n)
-    m_1, _, u = bulk.at_edge()
-    if -u * m_1 * strength <= 1:
-        return math.nan
 
-    def share(x: float) -> float:
-        m = bulk.beyond(x)
-        return float(-m.u * m.m_1) * strength
+    def excess(t: float) -> float:
+        _, m_1, _, u = bulk.outside(-math.exp(t))
+        return -u * m_1 * strength - 1
 
-    return math.sqrt(_falling_to_one(share, bulk.edge))
+    return math.sqrt(_position(bulk, excess)) if excess(math.log(-bulk.edge_e)) > 0 else math.nan
 
 
-def _at_edge(bulk: Bulk, spikes: Monomials, factors: Array) -> Array:
-    return _eigenvalues(*bulk.at_edge(), spikes, factors)
-
-
-def _eigenvalues(m_1: float, m_2: float, u: float, spikes: Monomials, factors: Array) -> Array:
+def _eigenvalues(bulk: Bulk, e: float, spikes: Monomials, factors: Array) -> Array:
     """Eigenvalues of zeta R A R^T, zeta = -u, largest first; A is negative definite beyond the edge."""
+    _, m_1, m_2, u = bulk.outside(e)
     gram = spikes.gram(np.asarray(m_1), np.asarray(m_2))
     return np.linalg.eigvalsh(-u * (factors @ gram @ factors.T))[::-1]
 
 
-def _falling_to_one(function: Callable[[float], float], edge: float) -> float:
-    """The x > edge at which a falling function passes 1."""
-    low, high = edge * (1 + 1e-12), 2 * edge
-    if function(low) <= 1:
-        return low
-    while function(high) > 1:
-        high *= 2
-    return float(optimize.brentq(lambda x: function(x) - 1, low, high, xtol=1e-12 * edge))
+def _position(bulk: Bulk, excess: Callable[[float], float]) -> float:
+    """x where an excess, positive at the edge and falling to -1 at infinity, vanishes; its argument is log(-e)."""
+    high = math.log(-bulk.edge_e)
+    low = high - 1
+    while excess(low) > 0:
+        low -= 2
+    return bulk.outside(-math.exp(optimize.brentq(excess, low, high, xtol=1e-13)))[0]

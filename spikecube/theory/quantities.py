@@ -90,8 +90,8 @@ class Monomials:
         return np.multiply.outer(m_1, self.label) + np.multiply.outer(m_2 - m_1, self.label_first)
 
 
-def monomials(model: Model, ell: int, n: int | None = None) -> Monomials:
-    """The monomials of the first ell spikes; E[y | kappa] has Hermite coefficients g_p = c_{*,p} rho^p.
+def spike_degrees(model: Model, ell: int) -> npt.NDArray[np.int64]:
+    """The degrees k <= ell with c_k != 0, each of which gives a spike.
 
     Raises
     ------
@@ -100,7 +100,12 @@ def monomials(model: Model, ell: int, n: int | None = None) -> Monomials:
     """
     if ell < 0:
         raise ValueError(f"ell = {ell} was given; a number of spikes is 0 or more")
-    degrees = np.flatnonzero(resolve_activation(model.activation).coefficients(ell))
+    return np.flatnonzero(resolve_activation(model.activation).coefficients(ell))
+
+
+def monomials(model: Model, ell: int, n: int | None = None) -> Monomials:
+    """The monomials of the first ell spikes; E[y | kappa] has Hermite coefficients g_p = c_{*,p} rho^p."""
+    degrees = spike_degrees(model, ell)
     h = monomial_coefficients(ell)[degrees]
     target: Target = resolve_target(model.target)
     rho = target.coefficients(1)[1] / beta_length(model, n)
@@ -109,6 +114,19 @@ def monomials(model: Model, ell: int, n: int | None = None) -> Monomials:
     one = h[:, 1] if ell else np.zeros(len(degrees))
     g_1 = g[1] if ell else 0.0
     return Monomials(degrees, weighted @ h.T, np.outer(one, one), weighted @ g, one * g_1)
+
+
+def hermite_spikes(model: Model, ell: int) -> tuple[Array, Array]:
+    """The limit's spikes kappa^k and E[y | kappa] as coordinates in the orthonormal Hermite polynomials of kappa.
+
+    Columns of the first, shape (ell + 1, spikes), have length 1: only their span matters when strengths are infinite.
+    """
+    degrees = spike_degrees(model, ell)
+    norms = np.sqrt(factorials(ell))
+    spikes = (monomial_coefficients(ell)[degrees] * norms).T
+    target = resolve_target(model.target).coefficients(ell)
+    rho = resolve_target(model.target).coefficients(1)[1] / beta_length(model)
+    return spikes / np.linalg.norm(spikes, axis=0), target * rho ** np.arange(ell + 1) * norms
 
 
 def spike_factors(model: Model, n: int, alpha: float, degrees: npt.NDArray[np.int64]) -> Array:

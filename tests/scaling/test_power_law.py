@@ -7,9 +7,11 @@ import pytest
 import statsmodels.api as sm
 import xarray as xr
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from spikecube.scaling import fit_power_law
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, corrected_power, known_limit, raw_scale
+from spikecube.scaling.regression import holm
 
 SIZES = np.array([250.0, 500.0, 1000.0, 2000.0, 4000.0])
 LAWS = {
@@ -230,3 +232,8 @@ def test_any_order_of_sizes_gives_the_same_fit() -> None:
     data = noisy(rng, curve(), seeds=5, noise=0.1)
     shuffled = data.isel(n=[3, 0, 4, 1, 2])
     xr.testing.assert_identical(fit_power_law(data), fit_power_law(shuffled))
+
+
+def test_holm_agrees_with_statsmodels() -> None:
+    pvalues = np.array([0.03, 0.2, 0.001, 0.03, 0.9, 0.04])
+    np.testing.assert_allclose(holm(pvalues), multipletests(pvalues, method="holm")[1])

@@ -63,8 +63,8 @@ def test_one_worker_gives_the_same_cube(processes: Any, expected: xr.Dataset, tm
         def __getattr__(self, name: str) -> Any:
             return getattr(processes, name)
 
-        def submit(self, *args: Any, **kwargs: Any) -> Any:
-            return processes.submit(*args, workers=[worker], allow_other_workers=False, **kwargs)
+        def map(self, *args: Any, **kwargs: Any) -> Any:
+            return processes.map(*args, workers=[worker], allow_other_workers=False, **kwargs)
 
     same(run(standin.make_study(), tmp_path / "cube", OneWorker()), expected)
 

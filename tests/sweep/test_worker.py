@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from spikecube.sweep.worker import _controller, blas_threads, computed_with, one_blas_thread, run_task
+from spikecube.cube.study import Cell
+from spikecube.sweep.tasks import Task
+from spikecube.sweep.worker import _controller, blas_threads, call, computed_with, make_job, one_blas_thread, run_job
 from tests.sweep import standin
 
-ARGUMENTS: dict[str, Any] = {"n": 20, "seed": 1, "alphas": (0.1,), "lams": (1.0,), "entropy": 7}
+STUDY = standin.make_study()
+TASK = Task(Cell(20, 1, (("activation", "relu"),)), (0.2,), (1.0,))
 
 
 def test_an_exception_is_a_result_in_one_line() -> None:
-    study = standin.make_study()
-    outcome = run_task(standin.raising_at_seed_1, study.model, study.measure, **ARGUMENTS)
+    outcome = run_job(make_job(standin.raising_at_seed_1, STUDY, TASK))
     assert outcome.error == "FloatingPointError: no convergence after 30 steps"
     assert outcome.values == {}
 
@@ -32,9 +34,9 @@ def two_blas_threads() -> Any:
 
 @pytest.mark.usefixtures("two_blas_threads")
 def test_a_task_runs_on_one_blas_thread_and_restores_the_others() -> None:
-    study = standin.make_study()
-    assert standin.telling_blas_threads(study.model, study.measure, **ARGUMENTS)["beta_power"] == 2
-    outcome = run_task(standin.telling_blas_threads, study.model, study.measure, **ARGUMENTS)
+    job = make_job(standin.telling_blas_threads, STUDY, TASK)
+    assert call(job)["beta_power"] == 2
+    outcome = run_job(job)
     assert outcome.values["beta_power"] == 1
     assert outcome.blas_threads == 1
     assert blas_threads() == 2

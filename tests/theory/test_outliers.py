@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from spikecube.theory import bulk_edge, detachment_alphas, initial_outlier, predicted_outliers, spike_threshold
+from spikecube.theory import bulk_edge, detachment_alphas, initial_outlier, predicted_outliers, threshold
 from tests.theory.models import REFERENCE, SomeModel, reference_model
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
@@ -38,7 +38,7 @@ def test_an_outlier_detaches_where_detachment_says(readout: str) -> None:
 
 def test_detachment_comes_down_to_its_threshold_as_n_grows() -> None:
     alphas = np.array([detachment_alphas(SomeModel("softplus"), 10**p, ell=2) for p in (3, 6, 12)])
-    thresholds = np.array([spike_threshold(k) for k in (1, 2)])
+    thresholds = np.array([threshold(k) for k in (1, 2)])
     gaps = alphas - thresholds
     np.testing.assert_allclose(
         gaps * np.log([[1e3], [1e6], [1e12]]), np.tile(gaps[0] * math.log(1e3), (3, 1)), rtol=1e-4

@@ -1,0 +1,79 @@
+"""What a cube knows of itself: its study, the degrees that carry spikes, and what theory predicts along its axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube.study import Study
+from spikecube.model.activations import resolve_activation
+from spikecube.model.spectrum import spike_degrees
+from spikecube.theory.exponents import EXPONENTS
+
+_NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
+
+
+@dataclass(frozen=True)
+class Context:
+    """The study of a cube and what follows from its model.
+
+    Attributes
+    ----------
+    degrees : degrees k with c_k != 0 up to the largest one measured; the j-th of them is the j-th spike.
+    """
+
+    study: Study
+    degrees: tuple[int, ...]
+
+    def rank(self, degree: int) -> int:
+        """Which spike (1 is the largest) belongs to a degree."""
+        return self.degrees.index(degree) + 1
+
+    def exponent(self, name: str, alpha: float, k: int) -> float:
+        """A row of the theory's table of exponents; NaN where its condition fails or it all but vanishes.
+
+        At a transition exponents of convergence pass through zero, and nothing converges at any size.
+        """
+        row = EXPONENTS[name]
+        value = row.value(alpha, k) if row.holds(self.study.model, alpha, k) else np.nan
+        return value if name == "outlier" or value < -_NEAR else np.nan
+
+
+def context(cube: xr.Dataset) -> Context:
+    """Read the study that stands in the cube.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or if the activation or the target is an axis: the degrees then have no common meaning.
+    """
+    if "study" not in cube.attrs:
+        raise ValueError("the cube has no attribute 'study'; fit_power_law and collapse take any DataArray instead")
+    study = Study.from_toml(cube.attrs["study"])
+    for name in ("activation", "target"):
+        if name in study.further:
+            raise ValueError(f"the cube has an axis {name!r}: select one of its values, then fit")
+    degree = int(cube.sizes.get("degree", study.measure.degree))
+    return Context(study, spike_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+
+
+def spikes_kept(cube: xr.Dataset) -> list[int | None]:
+    """ell(alpha) for each alpha; None where it is unbounded or not measured."""
+    measured = set(cube["ell"].values.tolist()) if "ell" in cube.coords else set()
+    return [int(v) if int(v) in measured else None for v in cube["ell_alpha"].values]
+
+
+def predicted_for(known: Context, prediction: xr.Dataset | bool, names: list[str]) -> tuple[xr.Dataset | None, str]:
+    """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which."""
+    if isinstance(prediction, xr.Dataset):
+        return prediction, "given"
+    if not prediction:
+        return None, "not wanted"
+    from spikecube.cube.predict import predict
+
+    try:
+        return predict(known.study, only=names), "made from the study of the cube"
+    except (ValueError, ArithmeticError) as reason:
+        return None, f"none: {reason}"

@@ -1,0 +1,176 @@
+"""How losses approach their limits and their equivalents: limits with exponents, and signed gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from spikecube.scaling.context import (
+    Context,
+    context,
+    predicted_for,
+    spikes_kept,
+)
+from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.laws import LIMIT, POWER, known_limit
+from spikecube.scaling.results import STATUS, describe, messages
+from spikecube.scaling.samples import cube_controls, from_data
+
+LOSSES = ("train_loss", "test_loss")
+
+
+def fit_limits(
+    cube: xr.Dataset,
+    *,
+    exponent: float | str = "theory",
+    prediction: xr.Dataset | bool = True,
+    controls: bool = True,
+    n_min: float | str | None = None,
+    rng: np.random.Generator | None = None,
+) -> xr.Dataset:
+    """Fit L(F) = L_inf + A n^b with b < 0, train and test, against the theory's limit.
+
+    Parameters
+    ----------
+    cube : with `train_loss`, `test_loss` and its study.
+    exponent : "theory" takes the slowest of the finite strength of spike ell, -(1 - ell(1 - 2 alpha)), the missing
+        spike ell + 1, -((ell + 1)(1 - 2 alpha) - 1), and the fluctuations, -(1 - 2 alpha) (alphas where it vanishes get
+        a status); "free" estimates b; a negative number gives it.
+    prediction : of `predict`, made anew if True: its `train_loss_limit` and `test_loss_limit` are the expected limits.
+    controls, n_min, rng : see `fit_outliers`.
+
+    Returns
+    -------
+    xr.Dataset
+        Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (power of n).
+        An interval that is open on one side is infinite there, with a status that says so.
+    """
+    known = context(cube)
+    limits, note = _limits(known, prediction)
+    losses = _stack(cube, controls)
+    kept = spikes_kept(cube)
+    theory = {a: _leading(a, ell, known) for a, ell in zip(cube["alpha"].values.tolist(), kept, strict=True)}
+    rows = []
+    for a, leading in theory.items():
+        expected = {"limit": np.nan if limits is None else limits.sel(alpha=a), "exponent": leading}
+        law, fine = LIMIT, True
+        if exponent != "free":
+            power = leading if exponent == "theory" else _number(exponent)
+            fine = bool(np.isfinite(power))
+            law = known_limit(power if fine else -1.0)
+        parts = [
+            fit_sample(
+                law,
+                from_data(values.sel(alpha=[a]).where(fine), "n", controls=regressors),
+                n_min=n_min,
+                rng=rng,
+                expected={k: v if isinstance(v, float) else v.sel(loss=loss) for k, v in expected.items()},
+            )
+            for loss, (values, regressors) in losses.items()
+        ]
+        rows.append(_mark(xr.concat(parts, dim=xr.Variable("loss", list(losses))), fine))
+    result: xr.Dataset = xr.concat(rows, dim="alpha")
+    powers = [theory[a] if exponent in ("theory", "free") else _number(exponent) for a in theory]
+    result["theory_exponent"] = ("alpha", np.array(powers, dtype=float))
+    result["theory_exponent"].attrs["long_name"] = "exponent of n of the leading approach to the limit"
+    result.attrs |= {"controls": str(controls), "prediction": note, "exponent": str(exponent)}
+    return describe(adjust(result), quantity="loss")
+
+
+def _number(exponent: float | str) -> float:
+    if isinstance(exponent, str):
+        raise ValueError(f'exponent={exponent!r} is not "theory", "free" or a negative number')
+    return float(exponent)
+
+
+def _leading(alpha: float, ell: int | None, known: Context) -> float:
+    """The slowest of the three approaches; NaN where the strength of spike ell does not decide."""
+    if ell is None:
+        return np.nan
+    own = known.exponent("finite_strength", alpha, ell)
+    others = [known.exponent("missing_spike", alpha, ell), known.exponent("fluctuation", alpha, ell)]
+    return float(max([own, *(x for x in others if np.isfinite(x))]))
+
+
+def _mark(fit: xr.Dataset, fine: bool) -> xr.Dataset:
+    """The status not_applicable where there is no law to fit."""
+    if not fine:
+        fit["status"] = xr.full_like(fit["status"], STATUS["not_applicable"])
+        fit["message"] = fit["status"].dims, messages(fit["status"].to_numpy())
+    return fit
+
+
+def _limits(known: Context, prediction: xr.Dataset | bool) -> tuple[xr.DataArray | None, str]:
+    """The limits of both losses, dims (loss, alpha, lam, ...)."""
+    predicted, note = predicted_for(known, prediction, [f"{loss}_limit" for loss in LOSSES])
+    if predicted is None:
+        return None, note
+    parts = [predicted[f"{loss}_limit"] for loss in LOSSES]
+    joined: xr.DataArray = xr.concat(parts, dim=xr.Variable("loss", list(LOSSES)), coords="minimal", compat="override")
+    return joined.drop_vars([c for c in joined.coords if c not in joined.dims]), note
+
+
+def _stack(
+    cube: xr.Dataset, controls: bool, make: Callable[[str], xr.DataArray] | None = None
+) -> dict[str, tuple[xr.DataArray, xr.DataArray | None]]:
+    """Each loss (or what `make` makes of its name) with its control variates."""
+    found = {}
+    for loss in LOSSES:
+        values = cube[loss] if make is None else make(loss)
+        extra = [c for c in values.coords if c not in values.dims]
+        found[loss] = (values.drop_vars(extra), cube_controls(cube, loss, controls))
+    return found
+
+
+def fit_gaps(
+    cube: xr.Dataset,
+    *,
+    prediction: xr.Dataset | bool = True,
+    controls: bool = True,
+    n_min: float | str | None = None,
+    rng: np.random.Generator | None = None,
+) -> xr.Dataset:
+    """Fit the signed mean gaps E[gap] = C n^b on the raw scale, C of either sign, train and test.
+
+    ``gap = "missing_spike"``: L(F) - L(F_ell), paired by seed, expected b = -((ell + 1)(1 - 2 alpha) - 1);
+    ``gap = "finite_strength"``: L(F_ell) - limit, expected b = -(1 - ell(1 - 2 alpha)); ell = ell(alpha).
+
+    No logarithm of a noisy gap is taken: seeds with negative gaps count like all others, and a gap that is not resolved
+    from zero gets a status instead of an exponent. The fit is that of a Gaussian GLM with log link and known variances.
+
+    Parameters
+    ----------
+    cube : with the losses of F and F_ell, and its study.
+    prediction : of `predict`, made anew if True; without it (False) the finite-strength gap is left out.
+    controls, n_min, rng : see `fit_outliers`.
+
+    Returns
+    -------
+    xr.Dataset
+        Dims (gap, loss, alpha, lam, ...further axes); see `fit_power_law`.
+    """
+    known = context(cube)
+    limits, note = _limits(known, prediction)
+    kept = spikes_kept(cube)
+    alphas = cube["alpha"].values.tolist()
+    ell = xr.DataArray([k or 1 for k in kept], dims="alpha", coords={"alpha": alphas})
+    bounded = xr.DataArray([k is not None for k in kept], dims="alpha", coords={"alpha": alphas})
+
+    def spiked(loss: str) -> xr.DataArray:
+        return cube[f"{loss}_spiked"].sel(ell=ell).where(bounded)
+
+    gaps: dict[str, Callable[[str], xr.DataArray]] = {"missing_spike": lambda loss: cube[loss] - spiked(loss)}
+    if limits is not None:
+        gaps["finite_strength"] = lambda loss: spiked(loss) - limits.sel(loss=loss, drop=True)
+    rows = []
+    for gap, make in gaps.items():
+        exponents = [np.nan if k is None else known.exponent(gap, a, k) for a, k in zip(alphas, kept, strict=True)]
+        expected = xr.DataArray(exponents, dims="alpha", coords={"alpha": alphas})
+        samples = [from_data(v, "n", controls=z) for v, z in _stack(cube, controls, make).values()]
+        parts = [fit_sample(POWER, s, n_min=n_min, rng=rng, expected={"exponent": expected}) for s in samples]
+        rows.append(xr.concat(parts, dim=xr.Variable("loss", list(LOSSES))))
+    result: xr.Dataset = xr.concat(rows, dim=xr.Variable("gap", list(gaps)))
+    result.attrs |= {"controls": str(controls), "prediction": note}
+    return describe(adjust(result), quantity="gap between losses")

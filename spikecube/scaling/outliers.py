@@ -1,0 +1,240 @@
+"""Outliers of F/sqrt(n) against n: their exponents, degree by degree, and how these depend on alpha."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from spikecube.scaling.arrays import Array
+from spikecube.scaling.context import Context, context, predicted_for
+from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.laws import POWER, corrected_power
+from spikecube.scaling.regression import weighted_least_squares
+from spikecube.scaling.results import describe
+from spikecube.scaling.samples import Sample, cube_controls, curve_covariance, from_data
+
+DETACHED = 0.95
+ALIGNED = 0.5
+_LEAST_CORRECTION = 0.1  # a correction that decays slower than n^-0.1 cannot be told from the exponent itself
+
+SELECTION = (
+    f"sizes at which the spike is counted as detached in at least {DETACHED:.0%} of the seeds and the singular vector "
+    f"has a mean squared cosine of at least {ALIGNED} with the spike's monomial"
+)
+
+
+def fit_outliers(
+    cube: xr.Dataset,
+    *,
+    prediction: xr.Dataset | bool = True,
+    controls: bool = True,
+    n_min: float | str | None = None,
+    rng: np.random.Generator | None = None,
+) -> xr.Dataset:
+    """Fit s_k = C n^b to the outlier of each degree k at each alpha, against b = 1/2 - k(1/2 - alpha).
+
+    Three estimates stand side by side along `estimator`. `plain`. `corrected`, with a factor 1 + D n^-omega and the
+    leading omega = min(1 - k(1 - 2 alpha), 1 - 2 alpha): the first from the bulk under the outlier, which shifts its
+    square by a constant, the second from the fluctuations of sigma'. `relative`: the exponent of the ratio to the
+    finite-n prediction plus the predicted limit exponent, which removes the bulk's part of the curvature.
+
+    A spike enters at the sizes at which it is detached in nearly all seeds and points where a spike of its degree must
+    (`selected`; rank alone would take the outlier of F_0 for a spike). The exponents are then regressed on alpha, with
+    the covariance that the shared draws induce: `line` holds intercept and slope, `line_pvalue` tests 1/2 - k/2 and k
+    jointly.
+
+    Parameters
+    ----------
+    cube : with `singular_value`, `outlier_count`, `alignment` and its study.
+    prediction : of `predict`, made anew if True; without it (False) the `relative` estimate is left out.
+    controls : whether means over seeds use control variates.
+    n_min, rng : see `fit_power_law`.
+
+    Returns
+    -------
+    xr.Dataset
+        Dims (estimator, degree, alpha, ...further axes); see `fit_power_law`.
+
+    References
+    ----------
+    Moniri, Lee, Hassani, Dobriban, ICML 2024 (arXiv:2310.07891), section 3, for the exponents.
+    """
+    known = context(cube)
+    degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
+    chosen = select(cube, known, degrees)
+    values = _spikes(cube, known, degrees).where(chosen["selected"])
+    sample = from_data(values, "n", controls=cube_controls(cube, "singular_value", controls))
+    expected = _expected(cube, known, degrees)
+    keywords: dict[str, Any] = {"n_min": n_min, "rng": rng, "quantity": "outlier of F/sqrt(n)"}
+    fits = {"plain": fit_sample(POWER, sample, expected={"exponent": expected}, **keywords)}
+    fits["corrected"] = _corrected(values, cube, controls, expected, **keywords)
+    predicted, note = predicted_for(known, prediction, ["singular_value"])
+    samples = {"plain": sample}
+    if predicted is not None:
+        regressors = cube_controls(cube, "singular_value", controls)
+        samples["relative"] = from_data(values / _predicted(predicted, known, degrees), "n", controls=regressors)
+        fit = fit_sample(POWER, samples["relative"], expected={"exponent": 0.0}, **keywords)
+        fits["relative"] = _shifted(fit, expected)
+    lines = {name: exponent_line(fits[name], samples[name], degrees) for name in samples}
+    result = _join(fits).merge(_join(lines), join="outer").merge(chosen).sel(estimator=list(fits))
+    result["expected_line"] = ("degree", "coefficient"), [[0.5 - k / 2, float(k)] for k in degrees]
+    result["correction_exponent"] = _omega(cube, degrees)
+    result.attrs = {**fits["plain"].attrs, "selection": SELECTION, "controls": str(controls), "prediction": note}
+    return describe(adjust(result), quantity="outlier of F/sqrt(n)")
+
+
+def select(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.Dataset:
+    """Which sizes enter for each degree, and why; dims (degree, alpha, n, ...further axes)."""
+    detached, aligned = [], []
+    for k in degrees:
+        seen = cube["outlier_count"].notnull()
+        detached.append((cube["outlier_count"] >= known.rank(k)).where(seen).mean("seed"))
+        aligned.append(cube["alignment"].sel(degree=k, drop=True).mean("seed"))
+    index = xr.DataArray(degrees, dims="degree", coords={"degree": degrees})["degree"]
+    fraction, cosine = xr.concat(detached, dim=index), xr.concat(aligned, dim=index)
+    selected = (fraction >= DETACHED) & (cosine >= ALIGNED)
+    found = xr.Dataset({"detached_fraction": fraction, "mean_alignment": cosine, "selected": selected})
+    found["detached_fraction"].attrs["long_name"] = "fraction of seeds with the spike beyond the detection edge"
+    found["mean_alignment"].attrs["long_name"] = "mean squared cosine of the singular vector with the spike's monomial"
+    found["selected"].attrs["long_name"] = SELECTION
+    return found.drop_vars([c for c in found.coords if c not in found.dims])
+
+
+def _spikes(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
+    """The singular value that belongs to each degree, dims (degree, alpha, n, seed, ...further axes)."""
+    parts = [cube["singular_value"].sel(rank=known.rank(k), drop=True) for k in degrees]
+    index = xr.DataArray(degrees, dims="degree", coords={"degree": degrees})["degree"]
+    joined: xr.DataArray = xr.concat(parts, dim=index)
+    return joined.drop_vars([c for c in joined.coords if c not in joined.dims])
+
+
+def _predicted(prediction: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
+    """The predicted outlier of each degree, NaN where none has detached."""
+    table = prediction["singular_value"]
+    parts = [table.sel(rank=known.rank(k), drop=True) for k in degrees if known.rank(k) in table["rank"].values]
+    joined: xr.DataArray = xr.concat(parts, dim=xr.Variable("degree", degrees[: len(parts)]))
+    return joined.drop_vars([c for c in joined.coords if c not in joined.dims])
+
+
+def _expected(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
+    alpha = cube["alpha"].values
+    return xr.DataArray(
+        [[known.exponent("outlier", float(a), k) for a in alpha] for k in degrees],
+        dims=("degree", "alpha"),
+        coords={"degree": degrees, "alpha": alpha},
+    )
+
+
+def _omega(cube: xr.Dataset, degrees: list[int]) -> xr.DataArray:
+    """The leading correction exponent, NaN where it is too small to be told from the exponent."""
+    alpha, k = cube["alpha"].values, np.array(degrees)[:, None]
+    omega = np.minimum(1 - k * (1 - 2 * alpha), 1 - 2 * alpha)
+    return xr.DataArray(
+        np.where(omega >= _LEAST_CORRECTION, omega, np.nan),
+        dims=("degree", "alpha"),
+        coords={"degree": degrees, "alpha": alpha},
+        attrs={"long_name": "omega of the corrected law 1 + D n^-omega"},
+    )
+
+
+def _corrected(
+    values: xr.DataArray, cube: xr.Dataset, controls: bool, expected: xr.DataArray, **keywords: Any
+) -> xr.Dataset:
+    """One fit for each degree and alpha, whose laws differ in omega."""
+    regressors = cube_controls(cube, "singular_value", controls)
+    omega = _omega(cube, values["degree"].values.tolist())
+    rows = []
+    for k in values["degree"].values:
+        cells = []
+        for a in values["alpha"].values:
+            power = omega.sel(degree=k, alpha=a).item()
+            one = values.sel(degree=[k], alpha=[a])
+            if not np.isfinite(power):
+                one, power = one * np.nan, 1.0
+            fit = fit_sample(
+                corrected_power(power),
+                from_data(one, "n", controls=regressors),
+                expected={"exponent": expected},
+                **keywords,
+            )
+            cells.append(fit)
+        rows.append(xr.concat(cells, dim="alpha", join="outer"))
+    return xr.concat(rows, dim="degree", join="outer")
+
+
+def _shifted(fit: xr.Dataset, expected: xr.DataArray) -> xr.Dataset:
+    """The exponent of a ratio plus the exponent of what it was divided by."""
+    shift = expected * xr.DataArray((fit["param"] == "exponent").astype(float), dims="param")
+    for name in ("estimate", "ci_low", "ci_high", "expected", "null_value"):
+        fit[name] = (fit[name] + shift).transpose(*fit[name].dims)
+    fit["leave_one_out"] = (fit["leave_one_out"] + shift).transpose(*fit["leave_one_out"].dims)
+    return fit
+
+
+def exponent_line(fit: xr.Dataset, sample: Sample, degrees: list[int]) -> xr.Dataset:
+    """Exponent = intercept + slope alpha for each degree, with the covariance of the shared draws along alpha."""
+    dims = [d for d in sample.dims if d != "alpha"]
+    pick = {"param": "exponent"}
+    estimate = fit["estimate"].sel(pick).transpose(*dims, "alpha")
+    rows = np.arange(len(sample.mean)).reshape(sample.shape)
+    rows = np.moveaxis(rows, sample.dims.index("alpha"), -1)
+    response = fit["response"].sel(pick).to_numpy().reshape(len(sample.mean), -1)
+    t_dof = fit["t_dof"].sel(pick).to_numpy().reshape(-1)
+    shape = estimate.shape[:-1]
+    coefficients, errors = np.full((*shape, 2), np.nan), np.full((*shape, 2), np.nan)
+    pvalue, count = np.full(shape, np.nan), np.zeros(shape)
+    for place in np.ndindex(*shape):
+        row = rows[place]
+        fine = np.isfinite(estimate.to_numpy()[place]) & np.isfinite(t_dof[row])
+        count[place] = fine.sum()
+        if fine.sum() < 3:
+            continue
+        alpha = fit["alpha"].to_numpy()[fine]
+        covariance = curve_covariance(response[row[fine]], sample, row[fine])
+        k = degrees[place[dims.index("degree")]]
+        coefficients[place], errors[place], pvalue[place] = line_test(
+            alpha, estimate.to_numpy()[place][fine], covariance, t_dof[row[fine]].min(), np.array([0.5 - k / 2, k])
+        )
+    table = {
+        "line": ((*dims, "coefficient"), coefficients, "intercept and slope of the exponent in alpha"),
+        "line_stderr": ((*dims, "coefficient"), errors, "standard error of intercept and slope"),
+        "line_pvalue": (tuple(dims), pvalue, "p-value of intercept 1/2 - k/2 and slope k jointly (Hotelling)"),
+        "line_nobs": (tuple(dims), count, "values of alpha in the line"),
+    }
+    coords = {d: fit[d] for d in dims if d in fit.coords} | {"coefficient": ["intercept", "slope"]}
+    return xr.Dataset({n: (d, v, {"long_name": text}) for n, (d, v, text) in table.items()}, coords)
+
+
+def line_test(x: Array, y: Array, covariance: Array, dof: float, expected: Array) -> tuple[Array, Array, float]:
+    """Intercept and slope of y on x with their errors, and Hotelling's p-value of `expected` for both.
+
+    The line is weighted by the variances alone: an inverse of an estimated covariance of nearly equal rows would
+    amplify its noise. Its errors use the whole covariance.
+
+    >>> x = np.array([0.0, 1.0, 2.0])
+    >>> line, error, p = line_test(x, 1 + 2 * x, np.eye(3), np.inf, np.array([1.0, 2.0]))
+    >>> line.round(9).tolist(), round(p, 6)
+    ([1.0, 2.0], 1.0)
+    """
+    variance = np.diag(covariance)
+    fit = weighted_least_squares(np.column_stack([np.ones_like(x), x]), y, 1 / variance, variance=variance)
+    spread = fit.influence @ covariance @ fit.influence.T
+    off = fit.params - expected
+    wald = float(off @ np.linalg.pinv(spread, hermitian=True) @ off)
+    if np.isfinite(dof):
+        pvalue = stats.f.sf(wald * (dof - 1) / (2 * dof), 2, dof - 1) if dof > 1 else np.nan
+    else:
+        pvalue = stats.chi2.sf(wald, 2)
+    return fit.params, np.sqrt(np.maximum(np.diag(spread), 0.0)), float(pvalue)
+
+
+def _join(fits: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Several estimates along a new dim `estimator`; parameters that one of them lacks are NaN."""
+    longest = max((f for f in fits.values() if "param" in f.dims), key=lambda f: f.sizes["param"], default=None)
+    joined: xr.Dataset = xr.concat(list(fits.values()), dim=xr.Variable("estimator", list(fits)), join="outer")
+    if longest is None:
+        return joined
+    return joined.reindex({name: longest[name].values for name in ("param", "param_i", "param_j")})

@@ -1,0 +1,178 @@
+"""Where in alpha each spike detaches at finite n, and where that runs as n grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from spikecube.scaling.arrays import Array
+from spikecube.scaling.context import Context, context
+from spikecube.scaling.fitting import adjust
+from spikecube.scaling.regression import Logistic, logistic_regression
+from spikecube.scaling.results import STATUS, describe, messages
+from spikecube.theory.staircase import threshold
+
+PARAMS = ("critical", "offset", "sharpness")
+_LEVEL = 0.95
+_LEAST_SIZES = 3
+
+
+def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
+    """Logistic regression of "the k-th spike is detached" on alpha and log n, with errors clustered by seed.
+
+    A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
+
+        logit P(detached) = sharpness * log n * (alpha - alpha_k(n)),     alpha_k(n) = critical + offset/log n
+
+    `critical` is the extrapolation to n -> infinity, expected at (k - 1)/(2k); `threshold` is alpha_k(n) at each size.
+    Points along alpha of one (n, seed) share their draw and form a cluster. Intervals of ratios of coefficients are
+    Fieller's, and infinite where the slope is not resolved. Where outcomes are perfectly separated the fit is penalised
+    (Firth) and the status says so.
+
+    Parameters
+    ----------
+    cube : with `outlier_count` and its study.
+
+    Returns
+    -------
+    xr.Dataset
+        Dims (degree, ...further axes); params critical, offset, sharpness; `threshold` with its interval (degree, n);
+        gof_pvalue of the law in n against a threshold of its own for each size (clustered Wald test).
+    """
+    known = context(cube)
+    degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
+    further = list(known.study.further)
+    shape = (len(degrees), *(cube.sizes[d] for d in further))
+    tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}
+    dims = ("degree", *further)
+    first = next(iter(tables.values()))
+    coords: dict[str, Any] = {"degree": degrees, "n": cube["n"].values.astype(float), **{d: cube[d] for d in further}}
+    coords |= {name: list(PARAMS) for name in ("param", "param_i", "param_j")}
+    result = xr.Dataset(coords=coords)
+    for name, (tail, value) in first.items():
+        stacked = np.array([tables[place][name][1] for place in np.ndindex(*shape)])
+        result[name] = (*dims, *tail), stacked.reshape(*shape, *np.shape(value))
+    result["status"] = result["status"].astype(np.int8)
+    result["message"] = result["status"].dims, messages(result["status"].to_numpy())
+    result.attrs["law"] = "logit P = sharpness log n (alpha - critical - offset/log n)"
+    return describe(adjust(result), quantity="detachment of a spike")
+
+
+Entry = dict[str, tuple[tuple[str, ...], Array | float | bool]]
+
+
+def _one(cube: xr.Dataset, known: Context, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:
+    k = degrees[place[0]]
+    counts = cube["outlier_count"].isel(dict(zip(further, place[1:], strict=True))).transpose("alpha", "n", "seed")
+    seen = np.isfinite(counts.to_numpy())
+    detached = (counts.to_numpy() >= known.rank(k)).astype(float)[seen]
+    alpha, size, seed = (a[seen] for a in np.meshgrid(*(counts[d].values for d in counts.dims), indexing="ij"))
+    logs = np.log(size.astype(float))
+    sizes = np.unique(size)
+    expected = np.array([threshold(k), np.nan, np.nan])
+    log_sizes = np.log(cube["n"].values.astype(float))
+    if len(sizes) < _LEAST_SIZES or len(np.unique(alpha)) < 2:
+        return _entry(expected, log_sizes, "too_few_sizes", nobs=len(sizes))
+    if detached.min() == detached.max():
+        return _entry(expected, log_sizes, "no_data", nobs=len(sizes))
+    groups = size.astype(np.int64) * (int(seed.max()) + 1) + seed
+    design = np.column_stack([np.ones_like(logs), logs, alpha * logs])
+    fit = logistic_regression(design, detached, groups)
+    gof = np.nan if fit.separated else _lack_of_fit(alpha, logs, detached, groups)
+    dof = float(len(np.unique(groups)) - 3)
+    return _entry(expected, log_sizes, "separated" if fit.separated else "ok", fit, gof, dof, nobs=len(sizes))
+
+
+def _lack_of_fit(alpha: Array, logs: Array, detached: Array, groups: Array) -> float:
+    """Clustered Wald test of thresholds that are free at each size against critical + offset/log n."""
+    sizes = np.unique(logs)
+    free = [(logs == s).astype(float) for s in sizes[1:-1]]
+    design = np.column_stack([np.ones_like(logs), logs, alpha * logs, *free])
+    fit = logistic_regression(design, detached, groups)
+    if fit.separated or not free:
+        return np.nan
+    extra, covariance = fit.params[3:], fit.covariance[3:, 3:]
+    return float(stats.chi2.sf(extra @ np.linalg.pinv(covariance, hermitian=True) @ extra, len(extra)))
+
+
+def _entry(
+    expected: Array,
+    logs: Array,
+    status: str,
+    fit: Logistic | None = None,
+    gof: float = np.nan,
+    dof: float = np.nan,
+    *,
+    nobs: int,
+) -> Entry:
+    nothing = np.full(3, np.nan)
+    estimate, stderr, low, high, covariance = nothing, nothing, nothing, nothing, np.full((3, 3), np.nan)
+    threshold = np.full((4, len(logs)), np.nan)
+    if fit is not None:
+        estimate, covariance = _reparametrise(fit)
+        stderr = np.sqrt(np.diag(covariance))
+        t = float(stats.t.ppf((1 + _LEVEL) / 2, dof))
+        ends = [fieller(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
+        low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
+        high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])
+        threshold = np.array([_threshold(estimate, covariance, fit, x, t) for x in logs]).T
+        if status == "ok" and not np.isfinite(np.stack([low, high])).all():
+            status = "open_interval"
+    null = np.where(np.isfinite(expected), expected, 0.0)
+    with np.errstate(invalid="ignore"):
+        z = (estimate - null) / stderr
+    param = ("param",)
+    return {
+        "estimate": (param, estimate),
+        "stderr": (param, stderr),
+        "ci_low": (param, low),
+        "ci_high": (param, high),
+        "pvalue": (param, np.asarray(2 * stats.t.sf(np.abs(z), dof))),
+        "expected": (param, expected),
+        "null_value": (param, null),
+        "z": (param, np.where(np.isfinite(expected), z, np.nan)),
+        "covariance": (("param_i", "param_j"), covariance),
+        "threshold": (("n",), threshold[0]),
+        "threshold_stderr": (("n",), threshold[1]),
+        "threshold_low": (("n",), threshold[2]),
+        "threshold_high": (("n",), threshold[3]),
+        "nobs": ((), float(nobs)),
+        "dof": ((), float(nobs - 2)),
+        "gof_pvalue": ((), gof),
+        "n_min": ((), float(np.exp(logs.min()))),
+        "converged": ((), fit is not None),
+        "status": ((), STATUS[status]),
+    }
+
+
+def _reparametrise(fit: Logistic) -> tuple[Array, Array]:
+    """critical = -b_1/b_2, offset = -b_0/b_2, sharpness = b_2, with the covariance of the linearisation."""
+    b0, b1, b2 = fit.params
+    slopes = np.array([[0.0, -1 / b2, b1 / b2**2], [-1 / b2, 0.0, b0 / b2**2], [0.0, 0.0, 1.0]])
+    return np.array([-b1 / b2, -b0 / b2, b2]), slopes @ fit.covariance @ slopes.T
+
+
+def _threshold(estimate: Array, covariance: Array, fit: Logistic, log_n: float, t: float) -> Array:
+    """alpha_k(n), its standard error and Fieller interval."""
+    row = np.array([1.0, 1 / log_n, 0.0])
+    ends = fieller(fit, np.array([1 / log_n, 1.0, 0.0]), t)
+    return np.array([row @ estimate, np.sqrt(row @ covariance @ row), *ends])
+
+
+def fieller(fit: Logistic, row: Array, t: float) -> tuple[float, float]:
+    """The set of values a with |row.b + a b_2| <= t stderr: an interval where b_2 is resolved, else open.
+
+    References
+    ----------
+    Fieller, J. R. Stat. Soc. B 16 (1954) 175.
+    """
+    numerator, slope = float(row @ fit.params), float(fit.params[2])
+    vn, vs, c = float(row @ fit.covariance @ row), float(fit.covariance[2, 2]), float(row @ fit.covariance[:, 2])
+    a, b, d = slope**2 - t**2 * vs, numerator * slope - t**2 * c, numerator**2 - t**2 * vn
+    if a <= 0:
+        return -np.inf, np.inf
+    root = np.sqrt(max(b * b - a * d, 0.0))
+    return (-b - root) / a, (-b + root) / a

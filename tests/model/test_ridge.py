@@ -1,0 +1,114 @@
+"""Every way to a ridge path equals a dense solve, whatever the shape, the rank and the penalty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spikecube.model.hermite import Array
+from spikecube.model.ridge import dense_ridge, dense_solution, krylov_path, prepare, residual_target, ridge_path
+
+LAMS = np.logspace(-8, 4, 13)
+SHAPES = {"wide": (40, 90), "square": (60, 60), "tall": (90, 40), "larger": (260, 300)}
+
+
+def make_features(shape: tuple[int, int], rank: int | None = None, spike: float = 0.0) -> tuple[Array, Array]:
+    rng = np.random.default_rng(5)
+    f = rng.standard_normal(shape)
+    if rank is not None:
+        f = rng.standard_normal((shape[0], rank)) @ rng.standard_normal((rank, shape[1]))
+    f += spike * np.outer(rng.standard_normal(shape[0]), rng.standard_normal(shape[1]))
+    return f, rng.standard_normal(shape[0])
+
+
+def dense_path(f: Array, y: Array, lams: Array) -> tuple[Array, Array]:
+    """Through the singular value decomposition, which no penalty troubles."""
+    u, s, vt = np.linalg.svd(f, full_matrices=False)
+    n = len(y)
+    c = u.T @ y
+    outside = y @ y - c @ c
+    a = np.array([((s / (s * s + n * lam)) * c) @ vt for lam in lams])
+    return a, np.array([lam * np.sum(c * c / (s * s + n * lam)) + max(outside, 0.0) / n for lam in lams])
+
+
+@pytest.mark.parametrize("rank", [None, 12])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ridge_path_equals_a_dense_solve(shape: str, rank: int | None) -> None:
+    f, y = make_features(SHAPES[shape], rank)
+    path = ridge_path(f, y, LAMS)
+    coefficients, losses = dense_path(f, y, LAMS)
+    error = np.linalg.norm(path.coefficients - coefficients, axis=1)
+    assert np.all(error <= 1e-8 * np.linalg.norm(coefficients, axis=1))
+    np.testing.assert_allclose(path.train_loss, losses, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("spike", [0.0, 5.0])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_krylov_path_keeps_its_promise(shape: str, spike: float) -> None:
+    f, y = make_features(SHAPES[shape], spike=spike)
+    lams = LAMS[5:]
+    path = krylov_path(prepare(f, y), lams)
+    coefficients, losses = dense_path(f, y, lams)
+    error = np.linalg.norm(path.coefficients - coefficients, axis=1)
+    assert np.all(error <= 1e-8 * np.linalg.norm(coefficients, axis=1))
+    np.testing.assert_allclose(path.train_loss, losses, rtol=1e-12)
+
+
+def test_what_krylov_cannot_reach_is_marked_and_left_to_dense_factors() -> None:
+    f, y = make_features(SHAPES["square"])
+    assert np.isnan(krylov_path(prepare(f, y), np.array([1e-13])).train_loss[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("lam", [1e-9, 1e-3, 10.0])
+def test_dense_ridge_serves_any_columns(shape: str, lam: float) -> None:
+    f, y = make_features(SHAPES[shape])
+    n, width = f.shape
+    right = np.random.default_rng(6).standard_normal((width, 2))
+    columns = np.stack([y, y**2, f @ right[:, 0]], axis=1)
+    dense = dense_ridge(prepare(f, y), lam)
+    a, inner = dense.coefficients(columns)
+    u, s, vt = np.linalg.svd(f)
+    rows, cols = np.full(n, 1 / (n * lam)), np.full(width, 1 / lam)
+    rows[: len(s)] = 1 / (s * s + n * lam)
+    cols[: len(s)] = 1 / (s * s / n + lam)
+    solved = u @ (rows[:, None] * (u.T @ columns))
+    expected = vt[: len(s)].T @ ((s * rows[: len(s)])[:, None] * (u.T @ columns)[: len(s)])
+    np.testing.assert_allclose(a, expected, rtol=1e-8, atol=1e-8 * np.abs(a).max())
+    np.testing.assert_allclose(inner, lam * columns.T @ solved, rtol=1e-8, atol=1e-12 * np.abs(inner).max())
+    np.testing.assert_allclose(dense.inverse(right), vt.T @ (cols[:, None] * (vt @ right)), rtol=1e-7)
+
+
+def test_labels_that_are_zero_give_zero() -> None:
+    f, _ = make_features(SHAPES["wide"])
+    path = ridge_path(f, np.zeros(40), LAMS)
+    assert not np.any(path.coefficients)
+    assert not np.any(path.train_loss)
+
+
+def test_labels_outside_the_column_space_give_no_coefficients() -> None:
+    f = np.eye(5)[:, :2]
+    path = ridge_path(f, np.eye(5)[4], [0.1, 1.0])
+    np.testing.assert_array_equal(path.coefficients, 0.0)
+    np.testing.assert_allclose(path.train_loss, 0.2)
+
+
+def test_a_penalty_alone_gives_the_same_bits() -> None:
+    f, y = make_features((400, 380), spike=1.0)
+    lams = np.logspace(-3, 2, 11)
+    for path_of in (lambda x: ridge_path(f, y, x), lambda x: krylov_path(prepare(f, y), x)):
+        whole = path_of(lams)
+        for j in (0, 3, 10):
+            alone = path_of(lams[j : j + 1])
+            np.testing.assert_array_equal(alone.coefficients[0], whole.coefficients[j])
+            assert alone.train_loss[0] == whole.train_loss[j]
+
+
+def test_the_promise_is_needed() -> None:
+    """Negative control: a solution whose residual is a hundred times the target fails the bound that others keep."""
+    f, y = make_features((260, 300))
+    lam = 1e-3
+    a, loss = dense_solution(prepare(f, y), lam)
+    target = residual_target(loss, float(np.linalg.norm(a)), lam)
+    error = 100 * target / lam
+    assert error > 1e-8 * np.linalg.norm(a)

@@ -1,0 +1,111 @@
+"""Thresholds of detachment: known truth, coverage, clusters and separation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+import xarray as xr
+from scipy import special
+
+from spikecube.cube.assemble import empty_cube
+from spikecube.cube.study import Study
+from spikecube.scaling import fit_thresholds
+from spikecube.scaling.logistic import firth, is_separated
+from spikecube.scaling.regression import logistic_regression
+
+STUDY = """
+[axes]
+alpha = { start = 0.05, stop = 0.45, num = 9 }
+n = [200, 400, 800, 1600]
+seed = 20
+lam = [0.1]
+
+[measure]
+rank = 3
+degree = 2
+"""
+
+
+def detachment(rng, *, critical: float, offset: float = 0.6, sharpness: float = 8.0) -> xr.Dataset:
+    """Counts of a spike whose log strength has one logistic draw per (n, seed), so that the law holds exactly."""
+    cube = empty_cube(Study.from_toml(STUDY))
+    logs = np.log(cube.n.astype(float))
+    draw = xr.DataArray(rng.logistic(size=(4, 20)), dims=("n", "seed"))
+    score = sharpness * logs * (cube.alpha - critical - offset / logs)
+    first = (score + 2 + draw > 0).astype(float)
+    cube["outlier_count"] = (first + (score + draw > 0)).transpose("alpha", "n", "seed")
+    return cube
+
+
+def test_thresholds_cover_the_truth() -> None:
+    """Intervals of alpha_2 at n -> infinity and at n = 800 over 60 cubes: 95 per cent within 3 standard errors."""
+    rng = np.random.default_rng(1)
+    limit, finite, gof = [], [], []
+    for _ in range(60):
+        fit = fit_thresholds(detachment(rng, critical=0.2)).sel(degree=2)
+        one = fit.sel(param="critical")
+        limit.append(bool(one.ci_low < 0.2 < one.ci_high))
+        truth = 0.2 + 0.6 / np.log(800)
+        at = fit.sel(n=800)
+        finite.append(bool(at.threshold_low < truth < at.threshold_high))
+        gof.append(fit.gof_pvalue.item() < 0.05)
+    tolerance = 3 * np.sqrt(0.05 * 0.95 / 60)
+    assert np.mean(limit) == pytest.approx(0.95, abs=tolerance)
+    assert np.mean(finite) == pytest.approx(0.95, abs=tolerance)
+    assert np.mean(gof) == pytest.approx(0.05, abs=2 * tolerance)
+
+
+def test_the_expected_threshold_and_its_test() -> None:
+    fit = fit_thresholds(detachment(np.random.default_rng(2), critical=0.25))
+    one = fit.sel(degree=2, param="critical")
+    assert one.expected.item() == 0.25
+    assert one.pvalue.item() > 0.01
+    off = fit_thresholds(detachment(np.random.default_rng(2), critical=0.0)).sel(degree=2, param="critical")
+    assert off.pvalue.item() < 0.01
+    assert fit.threshold.dims == ("degree", "n")
+    assert fit.attrs["quantity"] == "detachment of a spike"
+
+
+def test_clusters_widen_the_errors() -> None:
+    """Rows copied ten times within their cluster change no clustered error, but shrink naive ones."""
+    rng = np.random.default_rng(3)
+    x = np.column_stack([np.ones(60), rng.standard_normal(60)])
+    y = (rng.random(60) < special.expit(x @ [0.3, 1.0])).astype(float)
+    once = logistic_regression(x, y, np.arange(60))
+    tenfold = logistic_regression(np.repeat(x, 10, axis=0), np.repeat(y, 10), np.repeat(np.arange(60), 10))
+    np.testing.assert_allclose(tenfold.params, once.params, rtol=1e-8)
+    np.testing.assert_allclose(tenfold.covariance, once.covariance, rtol=0.02)
+    naive = sm.Logit(np.repeat(y, 10), np.repeat(x, 10, axis=0)).fit(disp=0)
+    assert naive.bse[1] < 0.5 * np.sqrt(tenfold.covariance[1, 1])
+    np.testing.assert_allclose(naive.params, once.params, rtol=1e-6)
+
+
+def test_perfect_separation_gives_a_penalised_fit_and_a_sentence() -> None:
+    cube = empty_cube(Study.from_toml(STUDY))
+    cube["outlier_count"] = xr.where(cube.alpha > 0.22, 2.0, 1.0).broadcast_like(cube["outlier_count"])
+    fit = fit_thresholds(cube).sel(degree=2)
+    assert "perfectly separated" in fit.message.item()
+    assert np.isfinite(fit.stderr).all()
+    assert ((fit.threshold > 0.2) & (fit.threshold < 0.25)).all()
+    always = fit_thresholds(cube).sel(degree=1)
+    assert "Nothing here" in always.message.item()
+
+
+def test_two_sizes_are_too_few() -> None:
+    fit = fit_thresholds(detachment(np.random.default_rng(4), critical=0.2).isel(n=[0, 1]))
+    assert "fewer sizes" in fit.message.values[0]
+    assert np.isnan(fit.estimate).all()
+
+
+@pytest.mark.parametrize(("outcome", "separated"), [([0, 0, 1, 1], True), ([0, 1, 0, 1], False), ([1, 1, 1, 1], True)])
+def test_separation(outcome: list[int], separated: bool) -> None:
+    x = np.column_stack([np.ones(4), np.arange(4.0)])
+    assert is_separated(x, np.array(outcome)) is separated
+
+
+def test_firth_on_one_parameter_has_its_closed_form() -> None:
+    """An intercept alone: Jeffreys' prior adds half a success and half a failure (Firth 1993)."""
+    y = np.array([1.0] * 7 + [0.0] * 2)
+    params, _ = firth(np.ones((9, 1)), y)
+    assert params[0] == pytest.approx(np.log(7.5 / 2.5), abs=1e-9)

@@ -1,0 +1,224 @@
+"""F itself at finite n: reference values, the settings it must reduce to, and how it is solved."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikecube.model.activations import ACTIVATIONS, resolve_activation
+from spikecube.model.hermite import gaussian_quadrature
+from spikecube.theory import conditional, finite_losses, initial_losses, spiked_losses
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.conditional import conditional_losses, images, jacobian, quadratic_form, solve
+from spikecube.theory.newton import ConvergenceError
+from spikecube.theory.profile import gaussian_moments, gaussian_nodes, profile_of, step_reach
+from tests.theory.models import REFERENCE, SomeModel, reference_model
+
+LAMS = np.logspace(-6, 3, 10)
+MODELS = [
+    SomeModel(),
+    SomeModel("tanh", (0.0, 1.0, 0.0, 0.3), 0.2, 1.4, 0.7, readout="rademacher", step_ratio=2.0),
+    SomeModel("softplus", (0.2, 1.0, 0.6), 0.3, 0.6, 1.8, 2.0, readout="constant", step_ratio=0.6),
+    SomeModel("gelu", (0.1, 0.8, -0.5, 0.2), 0.1, 3.0, 0.5),
+]
+
+
+@pytest.mark.parametrize("case", REFERENCE, ids=lambda c: c["config"]["activation"])
+def test_losses_agree_with_the_reference(case: dict[str, Any]) -> None:
+    for row in case["finite"]:
+        losses = finite_losses(reference_model(case), row["lam"], row["n"], row["alpha"])
+        np.testing.assert_allclose(losses, [row["train_loss"], row["test_loss"]], rtol=3e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [
+        (400, 0.2844),
+        (1333, 0.3063),
+        (2266, 0.2678),
+        (3199, 0.2053),
+        (4133, 0.1711),
+        (5066, 0.1525),
+        (6000, 0.1410),
+    ],
+)
+def test_the_setting_of_cui_et_al_gives_its_four_digits(n: int, expected: float) -> None:
+    """d = N = 2000, n_0 = 1000, tanh student and teacher, no noise, n lambda = 0.01 N (arXiv:2402.04980)."""
+    model = SomeModel(
+        "tanh", "tanh", 0.0, 2000 / n, 2000 / n, (2000 / n) ** 0.5, readout="constant", step_ratio=1000 / n
+    )
+    assert (model.dim(n), model.width(n), model.step_samples(n)) == (2000, 2000, 1000)
+    assert round(float(finite_losses(model, 0.01 * 2000 / n, n, 0.5)[1]), 4) == expected
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_no_step_is_the_initial_network(model: SomeModel) -> None:
+    still = dataclasses.replace(model, eta_scale=1e-9)
+    np.testing.assert_allclose(finite_losses(still, LAMS, 700, 0.2), initial_losses(still, LAMS, 700), rtol=1e-8)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_short_steps_are_the_spiked_network(model: SomeModel) -> None:
+    """Section 6 is the leading order: the gap falls like eta^2/N, or like eta/sqrt(N) where a_i has a mean."""
+    lam = np.array([0.1, 1.0])
+    gaps = []
+    for n in (10**5, 10**7):
+        weak = dataclasses.replace(model, target=(0.0, *model.target[1:]), eta_scale=1.0)
+        gain = np.array(initial_losses(weak, lam, n)) - spiked_losses(weak, lam, n, 0.02, 4)
+        gaps.append(
+            np.max(np.abs(np.subtract(finite_losses(weak, lam, n, 0.02), spiked_losses(weak, lam, n, 0.02, 4)) / gain))
+        )
+    order = 1 if model.readout == "constant" else 2
+    assert gaps[0] < (0.1 if order == 1 else 1e-3)
+    assert gaps[1] / gaps[0] == pytest.approx(100 ** (order * (0.02 - 0.5)), rel=0.3)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+@pytest.mark.parametrize("alpha", [0.1, 0.36, 0.48, 0.5])
+def test_nodes_hold_four_digits(model: SomeModel, alpha: float) -> None:
+    coarse, fine = (conditional_losses(profile_of(model, 1000, alpha, refine=r), LAMS) for r in (1.0, 2.0))
+    np.testing.assert_allclose(coarse.train, fine.train, rtol=5e-5)
+    np.testing.assert_allclose(coarse.test, fine.test, rtol=5e-5)
+    np.testing.assert_allclose(coarse.train_error / fine.train, fine.train_error / fine.train, rtol=5e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "hermite"])
+@pytest.mark.parametrize("mean", [-3.0, 0.0, 0.4])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+def test_conditional_moments_are_expectations(name: str, mean: float, scale: float) -> None:
+    activation = resolve_activation([0.0, 1.0, 0.5, 0.2] if name == "hermite" else name)
+    nodes, weights = gaussian_quadrature(tuple((k - mean) / scale for k in activation.kinks))
+    values = activation(mean + scale * nodes)
+    first, linear = weights @ values, weights @ (nodes * values)
+    rest = weights @ (values - first - linear * nodes) ** 2
+    found = gaussian_moments(activation, activation.kinks, np.array([mean]), np.array([scale]))
+    size = weights @ values**2
+    np.testing.assert_allclose([v[0] for v in found], [first, linear, rest], rtol=1e-8, atol=1e-9 * size)
+
+
+def test_nodes_integrate_polynomials_and_functions_that_vary_on_their_scale() -> None:
+    nodes, weights = gaussian_nodes(0.2, 0.2)
+    assert weights @ nodes**6 == pytest.approx(15, rel=1e-6)
+    fine, fine_weights = gaussian_quadrature()
+    assert weights @ np.tanh(5 * nodes) ** 2 == pytest.approx(fine_weights @ np.tanh(5 * fine) ** 2, rel=1e-6)
+
+
+def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
+    """theta and s of the simulated pre-activation x.w_i given kappa, for one a: second moments over d = 400 inputs."""
+    from tests.theory.simulation import Network
+
+    model, n, alpha = SomeModel("tanh", readout="constant", dim_ratio=0.8), 500, 0.48
+    network = Network(model, n, 3)
+    pre = network.pre[1] + model.eta(n, alpha) * network.shift[1]
+    kappa = network.test.inputs @ network.beta / np.linalg.norm(network.beta)
+    along, spread = step_reach(model, n, alpha)
+    theta = (kappa @ pre) / (kappa @ kappa)
+    rest = pre - np.outer(kappa, theta)
+    assert theta.mean() == pytest.approx(along, rel=0.05)
+    assert np.mean(rest**2) == pytest.approx(1 + spread**2, rel=0.03)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_jacobian_is_the_derivative_of_the_images(model: SomeModel) -> None:
+    profile, lam, h = profile_of(model, 400, 0.45), np.array([0.1]), 1e-6
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=len(profile.kappa) + len(profile.neurons)) * 0.3
+    direction = rng.normal(size=x.shape)
+    split = len(profile.kappa)
+
+    def gap(x: np.ndarray) -> np.ndarray:
+        rho, e = np.exp(x[None, :split]), np.exp(x[None, split:])
+        at = images(profile, lam[:, None], rho, e)
+        return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=1)[0]
+
+    rho, e = np.exp(x[None, :split]), np.exp(x[None, split:])
+    matrix = jacobian(profile, rho, e, images(profile, lam[:, None], rho, e))[0]
+    quotient = (gap(x + h * direction) - gap(x - h * direction)) / (2 * h)
+    np.testing.assert_allclose(matrix @ direction, quotient, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_the_map_is_increasing_and_does_not_expand(model: SomeModel) -> None:
+    """1 - J has entries >= 0 with row sums below 1: the proof of uniqueness and convergence rests on it."""
+    profile = profile_of(model, 400, 0.45)
+    rng = np.random.default_rng(2)
+    for _ in range(5):
+        rho, e = np.exp(rng.normal(size=(1, len(profile.kappa)))), np.exp(rng.normal(size=(1, len(profile.neurons))))
+        at = images(profile, np.array([[0.05]]), rho, e)
+        inner = np.eye(rho.size + e.size) - jacobian(profile, rho, e, at)[0]
+        assert inner.min() >= -1e-12
+        assert inner.sum(axis=1).max() < 1
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_quadratic_form_is_that_of_the_notes(model: SomeModel) -> None:
+    """T and its derivative from the formulas as they are written, with n R for rho and plain solves."""
+    p = profile_of(model, 400, 0.45)
+    lam = np.array([0.2])
+    rho, e, at = solve(p, lam)
+    value, on_samples, on_neurons = quadratic_form(p, rho, at.w)
+
+    def form(rho: np.ndarray, e: np.ndarray) -> float:
+        weight, d_over_w = p.samples * rho, p.dim_ratio * np.diag((1 + e) / p.neurons)
+        tilted = p.kappa[:, None] * p.linear
+
+        def product(f: np.ndarray, g: np.ndarray) -> Any:
+            inner = np.linalg.solve(d_over_w + tilted.T @ (weight[:, None] * tilted), tilted.T @ (weight * g.T).T)
+            return f.T @ (weight * g.T).T - (tilted.T @ (weight * f.T).T).T @ inner
+
+        across = p.linear.T @ (weight * p.label_linear)
+        kernel = p.linear.T @ (weight[:, None] * p.linear)
+        mm = product(p.mean, p.mean) + np.diag((1 + e) / p.neurons) / p.n
+        b = product(p.mean, p.label)
+        total = product(p.label, p.label) + weight @ p.label_noise + weight @ p.label_linear**2
+        return float(total - across @ np.linalg.solve(d_over_w + kernel, across) - b @ np.linalg.solve(mm, b))
+
+    assert value[0] == pytest.approx(form(rho[0], e[0]), rel=1e-8)
+    h, d_rho, d_e = 1e-5, np.cos(np.arange(rho.size)), np.sin(np.arange(e.size))
+    quotient = (
+        form(rho[0] * np.exp(h * d_rho), e[0] * np.exp(h * d_e))
+        - form(rho[0] * np.exp(-h * d_rho), e[0] * np.exp(-h * d_e))
+    ) / (2 * h)
+    slope = on_samples[0] @ d_rho + (on_neurons[0] * e[0] / (1 + e[0])) @ d_e
+    assert slope == pytest.approx(quotient, rel=1e-5, abs=1e-7 * value[0])
+
+
+def test_training_error_without_the_penalty_is_the_derivative_in_lambda() -> None:
+    model, lam, h = SomeModel("gelu"), np.logspace(-3, 1, 5), 1e-4
+    profile = profile_of(model, 600, 0.45)
+    up, here, down = (conditional_losses(profile, lam * (1 + s)) for s in (h, 0.0, -h))
+    slope = (up.train / (lam * (1 + h)) - down.train / (lam * (1 - h))) / (2 * h * lam)
+    np.testing.assert_allclose(here.train_error, -(lam**2) * slope, rtol=1e-5)
+    assert np.all(here.train_error < here.train)
+
+
+def test_a_point_with_twenty_penalties_takes_well_under_fifty_milliseconds() -> None:
+    model, lam = SomeModel(), np.logspace(-6, 3, 20)
+    finite_losses(model, lam, 1000, 0.4)
+    start = time.process_time()
+    for alpha in (0.1, 0.2, 0.3, 0.4, 0.48):
+        finite_losses(model, lam, 1000, alpha)
+    assert (time.process_time() - start) / 5 < 0.05
+
+
+def test_failure_is_an_error_that_names_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="initial_output = 'full' was given"):
+        finite_losses(SomeModel(initial_output="full"), 1.0, 500, 0.2)
+    with pytest.raises(ValueError, match="lam = "):
+        finite_losses(SomeModel(), [0.0], 500, 0.2)
+    profile = profile_of(SomeModel(), 500, 0.2)
+    monkeypatch.setattr(conditional, "_ROUNDS", 2)
+    with pytest.raises(ConvergenceError, match=r"lam in \[1e-06, 1e-06\], n = 500, alpha = 0\.2"):
+        solve(profile, np.array([1e-6]))
+
+
+def test_rho_is_flat_without_a_step() -> None:
+    model = SomeModel(eta_scale=1e-9)
+    rho, e, _ = solve(profile_of(model, 500, 0.2), LAMS)
+    moments = bulk_of(model, 500).moments(LAMS)
+    np.testing.assert_allclose(rho, np.repeat(moments.m_1[:, None], rho.shape[1], axis=1), rtol=1e-7)
+    np.testing.assert_allclose(1 / (1 + e), np.repeat(moments.u[:, None], e.shape[1], axis=1), rtol=1e-7)
