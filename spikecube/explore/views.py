@@ -119,7 +119,7 @@ def _histogram(cube: xr.Dataset, where: dict[str, Any]) -> Layer:
         left, right, heights = np.array([0.0]), np.array([1.0]), np.array([0.0])
     columns = {"s": (left + right) / 2, "density": heights, "left": left, "right": right}
     look = {"fill_color": style.FILL, "line_color": "white", "line_width": 0.5, "tools": ["hover"], "show_legend": True}
-    return Layer("histogram", columns, "measured, all", look)
+    return Layer("histogram", columns, "measured, all", look, measured=True)
 
 
 def _rug(top: xr.DataArray, edge: float, height: float) -> Layer:
