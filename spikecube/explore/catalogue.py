@@ -45,7 +45,8 @@ def _spectrum(scene: Scene, brush: Brush, **at: Any) -> Picture:
 
 
 def _outliers(scene: Scene, brush: Brush, **at: Any) -> Picture:
-    return picture_of(views.outlier_count)(scene.cube, brush=brush, **at)
+    detachment = None if scene.prediction is None else predicted.detachment(scene.cube, **at)
+    return picture_of(views.outlier_count)(scene.cube, detachment, brush=brush, **at)
 
 
 def _singular(scene: Scene, brush: Brush, **at: Any) -> Picture:

@@ -97,12 +97,12 @@ def _aligned(cube: xr.Dataset, n: int, further: Mapping[str, Any]) -> int:
 
 def _predicted_from(prediction: xr.Dataset | None, n: int, k: int, cube: xr.Dataset, further: Mapping[str, Any]) -> str:
     """Where theory has the k-th spike detach at size n, and in the limit."""
-    limit = f"in the limit beyond {number(threshold(k))}"
+    limit = f"in the limit beyond {threshold(k):.3g}"
     if prediction is None or "singular_value" not in prediction or k not in prediction["rank"]:
         return f" ({limit})"
     spike = at(prediction["singular_value"].sel(rank=k), n=n, **fixed(cube, further))
     seen = spike["alpha"].values[np.isfinite(spike.values)]
-    return f" (theory at this n: {number(float(seen.min()))}, {limit})" if seen.size else f" ({limit})"
+    return f" (theory at this n: {float(seen.min()):.2g}, {limit})" if seen.size else f" ({limit})"
 
 
 def largest_spike(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
@@ -129,12 +129,12 @@ def _value(data: xr.Dataset) -> str:
 
 
 def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
-    """How far the step brings the test loss down at the penalty where it helps most, at the largest size."""
+    """How far the step brings the test loss down at the penalty that is best after it, at the largest size."""
     data = seed_mean(at(plotdata.variable(cube, "test_loss"), n=None, **fixed(cube, further)))
     start, end = data.isel(alpha=0), data.isel(alpha=-1)
     if data.sizes["alpha"] < 2 or not bool((start["mean"] - end["mean"]).notnull().any()):
         raise Missing("one alpha")
-    best = int((end["mean"] / start["mean"]).argmin("lam"))
+    best = int(end["mean"].argmin("lam"))
     start, end = start.isel(lam=best), end.isel(lam=best)
     change = 100 * (float(end["mean"]) / float(start["mean"]) - 1)
     text = (

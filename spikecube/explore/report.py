@@ -41,8 +41,8 @@ SECTIONS = (
     ),
     Section(
         "What does the loss gain?",
-        "Losses fall as spikes appear. The solid lines are the theory at this very n, the dashed staircase is its "
-        "limit, which is reached slowly.",
+        "Where spikes appear, the loss falls. The solid lines are the theory at this very n, the dashed staircase is "
+        "its limit, which is reached slowly.",
         ("test", "train"),
     ),
     Section(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.overview import with_error
 from spikecube.explore import plotdata, style
 from spikecube.explore.predicted import study_of
 
@@ -79,20 +80,25 @@ def _label(data: xr.Dataset, name: str, position: int) -> Any:
 
 
 def mean_table(cube: xr.Dataset) -> str:
-    """Mean number of outliers and losses at the largest size and the middle penalty, with standard errors."""
+    """Mean number of outliers, first singular value and losses at the largest size and the middle penalty."""
     names = [v for v in ("outlier_count", "singular_value", "train_loss", "test_loss") if v in cube]
     where = {"n": None, "lam": None, "rank": 1} | plotdata.fixed(cube, {})
-    means = {name: plotdata.seed_mean(plotdata.at(cube[name], **where)) for name in names}
-    header, rows = ["α"], [[float(a)] for a in cube["alpha"].values]
-    for name, data in means.items():
-        header += [style.symbol(name).replace("sᵢ", "s₁"), "±"]
-        for i, row in enumerate(rows):
-            row += [float(data["mean"][i]), float(data["stderr"][i])]
-    keep = style.thin(rows, 60)
     if not names:
         return ""
-    where_text = style.place(plotdata.at(cube, **where), ("n", "lam"))
-    return f"<p>At {html.escape(where_text)}; means over seeds with their standard errors.</p>" + table(header, keep)
+    means = [plotdata.seed_mean(plotdata.at(cube[name], **where)) for name in names]
+    rows = [
+        [float(alpha), *(_with_error(data.isel(alpha=i)) for data in means)]
+        for i, alpha in enumerate(cube["alpha"].values)
+    ]
+    spot = style.place(plotdata.at(cube, **where), ("n", "lam"))
+    lead = f"<p>At {html.escape(spot)}; standard errors of the last digits in brackets.</p>"
+    header = ["α", *(style.symbol(name).replace("sᵢ", "s₁") for name in names)]
+    return lead + table(header, style.thin(rows, MOST_ROWS // 4))
+
+
+def _with_error(data: xr.Dataset) -> str:
+    mean = float(data["mean"])
+    return with_error(mean, float(data["stderr"])) if np.isfinite(mean) else "–"
 
 
 def provenance_table(cube: xr.Dataset) -> str:

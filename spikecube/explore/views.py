@@ -245,7 +245,8 @@ def singular_values(
     layers: list[Layer] = []
     for i, k in enumerate(data["rank"].values):
         look: dict[str, Any] = {"colour": style.SERIES[i]}
-        if prediction is not None and name in prediction and k in prediction["rank"]:
+        if _predicted_anywhere(prediction, k):
+            assert prediction is not None
             curve = at(prediction[name], **where).sel(rank=k)
             layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, spike {k}", **look))
         layers += marks.points(
@@ -259,6 +260,13 @@ def singular_values(
         )
     title = f"Leading singular values at {style.place(data, ('n', *further))}"
     return _against_alpha(layers, title, name, logy=True)
+
+
+def _predicted_anywhere(prediction: xr.Dataset | None, k: int) -> bool:
+    """Whether a spike k is predicted at any place, so that its line is there at all of them."""
+    if prediction is None or "singular_value" not in prediction or k not in prediction["rank"]:
+        return False
+    return bool(prediction["singular_value"].sel(rank=k).notnull().any())
 
 
 def _against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -> Picture:
@@ -275,8 +283,8 @@ def alignments(
     low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
     layers: list[Layer] = []
     for i, k in enumerate(data["degree"].values[:MOST_SPIKES].tolist()):
-        if not bool((data["mean"].sel(degree=k) > 0).any()):
-            continue
+        if not bool((cube[name].sel(degree=k) > 0).any()):
+            continue  # no spike of this degree: c_k = 0
         colour, start = style.SERIES[i], max(threshold(k), low)
         layers += marks.points(
             data.sel(degree=k), "alpha", name, label=f"measured, k = {k}", colour=colour, marker=style.MARKERS[i],
@@ -418,6 +426,7 @@ def gaps(
         ylabel="size of the mean gap",
         logx=True,
         logy=True,
+        options={"xticks": style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)},
     )
 
 
@@ -478,12 +487,11 @@ def agreement(
             ("relative difference", "@relative{0.0%}"),
         ],
     )
-    spot = style.place(data, ("lam", "rank", *further))
-    title = f"z = (measured − predicted)/standard error of {style.symbol(variable)}"
+    axes = [name for name in ("lam", "rank", *further) if name in cube[variable].dims]
+    spot = style.place(data, axes)
+    title = f"z-scores of {style.symbol(variable)}" + (f" at {spot}" if spot else "")
     ends = _edges(data["alpha"].values)
-    return _map(
-        [boxes, *_z_texts(grid)], data, f"{title}, {spot}" if spot else title, (float(ends[0]), float(ends[-1]))
-    )
+    return _map([boxes, *_z_texts(grid)], data, title, (float(ends[0]), float(ends[-1])))
 
 
 def _z_texts(grid: dict[str, np.ndarray]) -> list[Layer]:
