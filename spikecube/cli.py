@@ -260,6 +260,45 @@ def predict(
 
 
 @command
+def report(
+    cube: CubeFile,
+    output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
+    fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
+) -> None:
+    """Write the report of a cube: one HTML file that needs no network."""
+    from spikecube.explore.report import report as write_report
+
+    opened = _cube_or_run(cube)
+    typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
+
+
+@command
+def explore(
+    cube: CubeFile,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
+    from spikecube.explore.serve import serve
+
+    def started(address: str) -> None:
+        typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
+
+    serve(cube, port=port, fitter=_all_fits, show=browser, started=started)
+
+
+def _all_fits(cube: Any) -> dict[str, Any]:
+    """The scaling fits of a cube by law; a law that the cube has no data for is left out."""
+    import spikecube
+
+    fits = {}
+    for law in ("outliers", "gaps", "limits", "thresholds"):
+        with contextlib.suppress(ValueError, KeyError):
+            fits[law] = getattr(spikecube, f"fit_{law}")(cube)
+    return fits
+
+
+@command
 def merge(
     cubes: Annotated[list[str], typer.Argument(metavar="CUBES...", help="Cubes of the same model.")],
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The joined cube.")],

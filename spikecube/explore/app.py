@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 import panel as pn
 import xarray as xr
-from bokeh.events import SelectionGeometry
 
 from spikecube.explore import plotdata, predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Scene
@@ -55,15 +54,13 @@ class Screen:
         if self._canvas is not None and self._canvas.parts == picture.parts:
             self._canvas.show(picture)
             return
-        self._canvas = Canvas(picture, brushable=brushable)
+        self._canvas = Canvas(picture)
         if brushable:
-            self._canvas.figure.on_event(SelectionGeometry, self._brushed)
+            self._canvas.let_select(self._brushed)
         self.pane.object = self._canvas.figure
 
-    def _brushed(self, event: SelectionGeometry) -> None:
-        ends = dict(event.geometry or {})
-        if event.final and "x0" in ends and "x1" in ends:
-            self._on_brush((float(str(ends["x0"])), float(str(ends["x1"]))))
+    def _brushed(self, start: float, end: float) -> None:
+        self._on_brush((start, end))
 
 
 class Explorer:
@@ -92,7 +89,7 @@ class Explorer:
         self.brush: Brush = None
         self.sliders = {name: _slider(self.scene.cube, name) for name in _axes(self.scene.cube)}
         options = {entry.title: name for name, entry in CATALOGUE.items()}
-        self.choices = [pn.widgets.Select(options=options, value=v, name="") for v in ("spectrum", "test")]
+        self.choices = [pn.widgets.Select(options=options, value=v) for v in ("spectrum", "test")]
         self.screens = [Screen(self.set_brush) for _ in self.choices]
         self.busy = pn.indicators.LoadingSpinner(value=False, size=22)
         self.message = pn.pane.Str("", css_classes=["message"])
@@ -202,8 +199,8 @@ def _slider(cube: xr.Dataset, name: str) -> pn.widgets.Widget:
         value = plotdata.nearest(cube, "alpha", 0.34)
     label = f"{style.symbol(name)} ({name})" if style.symbol(name) != name else name
     if isinstance(labels[0], str):
-        return pn.widgets.Select(name=label, options=options, value=value, sizing_mode="stretch_width")
-    return pn.widgets.DiscreteSlider(name=label, options=options, value=value, sizing_mode="stretch_width")
+        return pn.widgets.Select(label=label, options=options, value=value, sizing_mode="stretch_width")
+    return pn.widgets.DiscreteSlider(label=label, options=options, value=value, sizing_mode="stretch_width")
 
 
 def table_of(picture: Picture) -> pd.DataFrame:
@@ -241,9 +238,9 @@ def page(explorer: Explorer) -> pn.viewable.Viewable:
     for widget in explorer.named_widgets().values():
         widget.param.watch(update_link, "value")
     update_link()
-    predict = pn.widgets.Button(name="Predict", button_type="primary", on_click=explorer.predict)
-    fit = pn.widgets.Button(name="Fit", button_type="primary", on_click=explorer.fit, disabled=explorer.fitter is None)
-    clear = pn.widgets.Button(name="Clear the mark", on_click=lambda _event: explorer.set_brush(None))
+    predict = pn.widgets.Button(label="Predict", color="primary", on_click=explorer.predict)
+    fit = pn.widgets.Button(label="Fit", color="primary", on_click=explorer.fit, disabled=explorer.fitter is None)
+    clear = pn.widgets.Button(label="Clear the mark", on_click=lambda _event: explorer.set_brush(None))
     side = pn.Column(
         pn.pane.HTML(f"<h2>{_escaped(explorer.scene.cube.attrs.get('title', 'spikecube'))}</h2>"),
         pn.pane.HTML(f"<p>{_escaped(tables.model_sentence(explorer.scene.cube))}</p>"),
@@ -268,13 +265,13 @@ def _escaped(text: object) -> str:
     return html.escape(str(text))
 
 
-_DOWNLOAD = {"embed": False, "width": 90, "button_style": "outline"}
+_DOWNLOAD = {"embed": False, "width": 90, "variant": "outline"}
 
 
 def _slot(explorer: Explorer, slot: int) -> pn.viewable.Viewable:
     pictures = []
     for kind in ("png", "svg"):
-        button = pn.widgets.Button(name=kind.upper(), button_style="outline", width=60)
+        button = pn.widgets.Button(label=kind.upper(), variant="outline", width=60)
         button.js_on_click(args={"kind": kind, "slot": slot}, code=_SAVE_PICTURE)
         pictures.append(button)
     csv = pn.widgets.FileDownload(

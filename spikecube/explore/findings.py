@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.cube.overview import with_error
 from spikecube.cube.schema import STATUS
-from spikecube.explore import plotdata, style
+from spikecube.explore import plotdata, predicted, style
 from spikecube.explore.plotdata import Missing, at, fixed, seed_mean, z_scores
 from spikecube.theory.staircase import threshold
 
@@ -98,11 +98,12 @@ def _aligned(cube: xr.Dataset, n: int, further: Mapping[str, Any]) -> int:
 def _predicted_from(prediction: xr.Dataset | None, n: int, k: int, cube: xr.Dataset, further: Mapping[str, Any]) -> str:
     """Where theory has the k-th spike detach at size n, and in the limit."""
     limit = f"in the limit beyond {threshold(k):.3g}"
-    if prediction is None or "singular_value" not in prediction or k not in prediction["rank"]:
+    if prediction is None:
         return f" ({limit})"
-    spike = at(prediction["singular_value"].sel(rank=k), n=n, **fixed(cube, further))
-    seen = spike["alpha"].values[np.isfinite(spike.values)]
-    return f" (theory at this n: {float(seen.min()):.2g}, {limit})" if seen.size else f" ({limit})"
+    alphas = predicted.detachment(cube, **further)
+    known = k in alphas["k"] and n in alphas["n"]
+    alpha = float(alphas.sel(k=k, n=n)) if known else np.nan
+    return f" (theory at this n: {alpha:.2g}, {limit})" if np.isfinite(alpha) else f" ({limit})"
 
 
 def largest_spike(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 import holoviews as hv
 import numpy as np
+from bokeh.events import SelectionGeometry
+from bokeh.models import BoxSelectTool
 
 from spikecube.explore import style
 
@@ -109,7 +111,7 @@ class Picture:
         y = self.ylim or _span([e[1] for e in extents], self.logy)
         return x, y
 
-    def overlay(self, *, brushable: bool = False) -> hv.Overlay:
+    def overlay(self) -> hv.Overlay:
         """The picture as a HoloViews object."""
         xlim, ylim = self.limits()
         options: dict[str, Any] = _FIGURE | {
@@ -124,8 +126,6 @@ class Picture:
             "hooks": [_tidy],
             "default_tools": _TOOLS,
         }
-        if brushable:
-            options |= {"default_tools": [*_TOOLS, "xbox_select"], "active_tools": ["xbox_select"]}
         return hv.Overlay([layer.element() for layer in self.layers]).opts(
             hv.opts.Overlay(**{**options, **self.options})
         )
@@ -134,13 +134,26 @@ class Picture:
 class Canvas:
     """A Bokeh figure of a picture that can be made to show others of the same parts."""
 
-    def __init__(self, picture: Picture, *, brushable: bool = False) -> None:
-        plot = hv.renderer("bokeh").get_plot(picture.overlay(brushable=brushable))
+    def __init__(self, picture: Picture) -> None:
+        plot = hv.renderer("bokeh").get_plot(picture.overlay())
         self.parts = picture.parts
         self.figure = plot.state
         self.figure.width = None
         self.figure.sizing_mode = "stretch_width"
         self.sources = [part.handles.get("source") for part in plot.subplots.values()]
+
+    def let_select(self, selected: Callable[[float, float], None]) -> None:
+        """Gives the figure a tool that selects an interval of its x axis, and tells of each interval."""
+        tool = BoxSelectTool(dimensions="width")
+        self.figure.add_tools(tool)
+        self.figure.toolbar.active_drag = tool
+
+        def tell(event: SelectionGeometry) -> None:
+            ends: dict[str, Any] = dict(event.geometry or {})
+            if event.final and {"x0", "x1"} <= set(ends):
+                selected(float(ends["x0"]), float(ends["x1"]))
+
+        self.figure.on_event(SelectionGeometry, tell)
 
     def show(self, picture: Picture) -> None:
         """Replaces the columns, the limits, the title and the labels."""

@@ -77,6 +77,8 @@ def _bulk(study: str, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
 def _detachment(study: str, labels: Labels) -> np.ndarray:
     known = _study(study)
     model = known.model_at(**dict(labels))
+    if model.initial_output == "full":  # theory declines it
+        return np.full((len(known.axes.n), 1), np.nan)
     return np.array([detachment_alphas(model, n) for n in known.axes.n])
 
 

@@ -24,6 +24,7 @@ FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--enable-unsafe-swiftshader",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -95,7 +96,8 @@ class Page:
             case "Runtime.consoleAPICalled" if params["type"] in ("error", "assert", "warning"):
                 self.errors.append(" ".join(str(a.get("value", a.get("description"))) for a in params["args"]))
             case "Log.entryAdded" if params["entry"]["level"] in ("error", "warning"):
-                self.errors.append(params["entry"]["text"])
+                if "GL Driver Message" not in params["entry"]["text"]:  # of the machine, not of the page
+                    self.errors.append(params["entry"]["text"])
 
     def open(self, url: str, width: int = 1280, height: int = 1000) -> None:
         """Loads a page."""
@@ -158,9 +160,12 @@ var everywhere = (root, selector) => [
   ...root.querySelectorAll(selector),
   ...[...root.querySelectorAll("*")].filter((e) => e.shadowRoot).flatMap((e) => everywhere(e.shadowRoot, selector)),
 ];
-var ink = () => everywhere(document, "canvas").map((canvas) => {
+var ink = (root = document) => everywhere(root, "canvas").map((canvas) => {
   if (!canvas.width || !canvas.height) return "";
-  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  const context = copy.getContext("2d", { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;
   let sum = 0, inked = 0;
   for (let i = 0; i < pixels.length; i += 4) {
     if (pixels[i + 3] && pixels[i] + pixels[i + 1] + pixels[i + 2] < 600) inked += 1;
@@ -168,6 +173,10 @@ var ink = () => everywhere(document, "canvas").map((canvas) => {
   }
   return inked > 200 ? `${inked}:${sum}` : "";
 }).filter((text) => text);
+var settled = async (selector) => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))));
+  return ink(document.querySelector(selector)).join();
+};
 var until = (condition, ms) => new Promise((done) => {
   const end = performance.now() + ms;
   const look = () => {
