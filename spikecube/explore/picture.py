@@ -6,6 +6,7 @@ the figure's layers (`Canvas.show`), which is some thirty times faster than draw
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import textwrap
@@ -80,7 +81,7 @@ class Layer:
     def element(self) -> hv.Element:
         """The layer as HoloViews draws it."""
         element = KINDS[self.kind].element(self)
-        return element.opts(**self.style) if self.style else element
+        return element.opts(**copy.deepcopy(dict(self.style)))  # HoloViews writes into what it is given
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Picture:
             "default_tools": _TOOLS,
         }
         return hv.Overlay([layer.element() for layer in self.layers]).opts(
-            hv.opts.Overlay(**{**options, **self.options})
+            hv.opts.Overlay(**copy.deepcopy({**options, **self.options}))
         )
 
 
