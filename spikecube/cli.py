@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -260,6 +261,38 @@ def predict(
 
 
 @command
+def fit(
+    cube: CubeFile,
+    law: Annotated[
+        str | None, typer.Option(help="outliers, gaps, limits, thresholds or collapse; by default all of them.")
+    ] = None,
+    output: Annotated[str | None, typer.Option("-o", metavar="FILE", help="Where the fits go (netCDF).")] = None,
+    theory: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
+    ] = None,
+    controls: Annotated[bool, typer.Option(help="Use control variates for the means over seeds.")] = True,
+    as_json: Json = False,
+) -> int:
+    """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
+    from spikecube.cube.overview import text_table
+    from spikecube.cube.store import open_cube, write_groups
+    from spikecube.scaling.tables import LAWS, fit_report
+
+    data, prediction = _cube_or_run(cube), open_cube(theory) if theory else True
+    reports = [fit_report(data, name, prediction=prediction, controls=controls) for name in ([law] if law else LAWS)]
+    found = {report.law: report.dataset for report in reports if report.dataset is not None}
+    if output and found:
+        write_groups(found, output)
+    if as_json:
+        typer.echo(json.dumps([report.as_dict() for report in reports], indent=2))
+    else:
+        for report in reports:
+            table = f"{text_table(report.header(), report.text())}\n" if report.rows else ""
+            typer.echo(f"{report.law}\n{table}{textwrap.fill(report.sentence, 110)}\n")
+    return 0 if found else ERROR
+
+
+@command
 def report(
     cube: CubeFile,
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
@@ -288,14 +321,15 @@ def explore(
 
 
 def _all_fits(cube: Any) -> dict[str, Any]:
-    """The scaling fits of a cube by law; a law that the cube has no data for is left out."""
-    import spikecube
+    """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it."""
+    import xarray as xr
 
-    fits = {}
-    for law in ("outliers", "gaps", "limits", "thresholds"):
-        with contextlib.suppress(ValueError, KeyError):
-            fits[law] = getattr(spikecube, f"fit_{law}")(cube)
-    return fits
+    from spikecube.scaling.tables import LAWS, fit_report
+
+    reports = [fit_report(cube, law) for law in LAWS]
+    return {
+        r.law: (xr.Dataset() if r.dataset is None else r.dataset).assign_attrs(sentence=r.sentence) for r in reports
+    }
 
 
 @command

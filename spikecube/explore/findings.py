@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,8 +35,8 @@ def findings(
         lambda: agreement(cube, prediction, "singular_value"),
         lambda: distance_of_limit(cube, prediction),
     )
-    sentences = [sentence for sentence in map(_or_nothing, writers) if sentence]
-    return sentences + [s for law, fit in (fits or {}).items() for s in fitted(law, fit)]
+    laws = [functools.partial(fitted, law, fit) for law, fit in (fits or {}).items()]
+    return [sentence for sentence in map(_or_nothing, (*writers, *laws)) if sentence]
 
 
 def _or_nothing(writer: Any) -> str:
@@ -190,25 +191,13 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
     )
 
 
-def fitted(law: str, fit: xr.Dataset) -> list[str]:
-    """Which fitted exponents agree with theory, which do not, and which are not resolved."""
-    return [s for name in ("exponent", "limit", "threshold") for s in _fitted_param(law, fit, name)]
-
-
-def _fitted_param(law: str, fit: xr.Dataset, name: str) -> list[str]:
-    if "param" not in fit.dims or name not in fit["param"] or "expected" not in fit:
-        return []
-    one = fit.sel(param=name)
-    expected, low, high = (one[v].broadcast_like(one["estimate"]).values for v in ("expected", "ci_low", "ci_high"))
+def fitted(law: str, fit: xr.Dataset) -> str:
+    """What a fit means: its own sentence, or how many of its intervals hold the theory's value."""
+    if "sentence" in fit.attrs:
+        return str(fit.attrs["sentence"])
+    if not {"estimate", "expected", "ci_low", "ci_high"} <= set(fit):
+        raise Missing(f"The fit of {law} has no interval.")
+    expected, low, high = (fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high"))
     compared = np.isfinite(expected) & np.isfinite(low) & np.isfinite(high)
-    total, open_ = int(compared.sum()), int((np.isfinite(expected) & ~compared).sum())
-    if not total and not open_:
-        return []
-    inside = int(((low <= expected) & (expected <= high) & compared).sum())
-    subject = f"Fits of {law}, {name}"
-    text = (
-        f"{subject}: {inside} of {total} 95 per cent intervals hold the theory's value"
-        if total
-        else f"{subject}: none resolved"
-    )
-    return [text + (f"; {open_} not resolved at these sizes." if open_ else ".")]
+    inside = ((low <= expected) & (expected <= high)).where(compared, False)
+    return f"Fits of {law}: {int(inside.sum())} of {int(compared.sum())} 95 per cent intervals hold the theory's value."

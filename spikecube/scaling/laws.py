@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.arrays import Array, FitError
 
 EXPONENTS = np.linspace(-6.0, 6.0, 121)
 DECAYS = -np.geomspace(0.03, 6.0, 60)
@@ -106,7 +106,7 @@ def corrected_power(omega: float) -> Law:
     [6.324555]
     """
     if not omega > 0:
-        raise ValueError(f"correction={omega} is not positive: a correction to scaling must vanish as n grows")
+        raise FitError(f"correction={omega} is not positive: a correction to scaling must vanish as n grows")
 
     def start(n: Array, y: Array, weights: Array) -> Array:
         plain = np.pad(_power_start(n, y, weights)[0], ((0, 0), (0, 1)))
@@ -219,7 +219,7 @@ def known_limit(exponent: float) -> Law:
     [3.0]
     """
     if not exponent < 0:
-        raise ValueError(f"exponent={exponent} is not negative: then y has no limit")
+        raise FitError(f"exponent={exponent} is not negative: then y has no limit")
 
     def design(n: Array) -> Array:
         return np.stack([np.ones_like(n), n**exponent], axis=-1)

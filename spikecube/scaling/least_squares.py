@@ -132,19 +132,21 @@ def profile_ends(
     y: Array,
     weights: Array,
     minimum: Minimum,
-    half_width: Array,
-    threshold: Array,
+    curvature: Array,
+    rise: Array,
     *,
     iterations: int = 30,
 ) -> tuple[Array, Array]:
-    """Where the profile of each parameter, min over the others of the cost, has risen by `threshold`.
+    """Where the profile of each parameter, min over the others of the cost, has risen by so much.
 
-    The root of the rise is nearly linear in the distance from the minimum, so false position on it
-    takes few steps. An end farther than 100 half-widths is infinite: the interval is open there.
+    The root of the rise is nearly linear in the distance from the minimum, so false position on it takes few steps;
+    each starts on the tangent of the profile's path. An end farther than 100 linearised ones is infinite: the interval
+    is open there.
 
     Parameters
     ----------
-    half_width, threshold : (B, p), the linearised half-width (first guess) and the rise asked for.
+    curvature : (B, p, p), (J^T W J)^{-1} at the minimum.
+    rise : (B, p), the rise asked for.
 
     Returns
     -------
@@ -157,13 +159,15 @@ def profile_ends(
     n_sets, n_params = minimum.theta.shape
     item, param, side = (a.ravel() for a in np.indices((n_sets, n_params, 2)))
     sign = 2.0 * side - 1
-    centre, aim = minimum.theta[item, param], np.sqrt(threshold[item, param])
+    centre, aim = minimum.theta[item, param], np.sqrt(rise[item, param])
+    own = curvature[item, param, param]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tangent = curvature[item, :, param] / own[:, None]
     inside, outside = np.zeros(len(item)), np.full(len(item), np.inf)
     rise_in, rise_out = np.zeros(len(item)), np.full(len(item), np.inf)
-    distance = half_width[item, param].copy()
+    distance = aim * np.sqrt(own)
     limit = 100 * distance
-    theta = minimum.theta[item].copy()
-    held = np.zeros(theta.shape, dtype=bool)
+    held = np.zeros(tangent.shape, dtype=bool)
     held[np.arange(len(item)), param] = True
     end = np.full(len(item), np.nan)
     alive = np.isfinite(distance) & np.isfinite(aim) & (distance > 0)
@@ -172,14 +176,13 @@ def profile_ends(
         r = np.flatnonzero(alive)
         if not len(r):
             break
-        theta[r, param[r]] = centre[r] + sign[r] * distance[r]
-        fit = minimise(value, jacobian, y[item[r]], weights[item[r]], theta[r], held=held[r], iterations=40)
-        rise = np.sqrt(np.maximum(fit.cost - minimum.cost[item[r]], 0.0))
-        theta[r] = np.where(np.isfinite(rise)[:, None], fit.theta, minimum.theta[item[r]])
-        low = rise < aim[r]
-        inside[r], rise_in[r] = np.where(low, [distance[r], rise], [inside[r], rise_in[r]])
-        outside[r], rise_out[r] = np.where(low, [outside[r], rise_out[r]], [distance[r], rise])
-        done = (np.abs(rise - aim[r]) < 1e-5 * aim[r]) | (outside[r] - inside[r] < 1e-6 * outside[r])
+        start = minimum.theta[item[r]] + (sign * distance)[r, None] * tangent[r]
+        fit = minimise(value, jacobian, y[item[r]], weights[item[r]], start, held=held[r], iterations=40)
+        risen = np.sqrt(np.maximum(fit.cost - minimum.cost[item[r]], 0.0))
+        low = risen < aim[r]
+        inside[r], rise_in[r] = np.where(low, [distance[r], risen], [inside[r], rise_in[r]])
+        outside[r], rise_out[r] = np.where(low, [outside[r], rise_out[r]], [distance[r], risen])
+        done = (np.abs(risen - aim[r]) < 1e-5 * aim[r]) | (outside[r] - inside[r] < 1e-6 * outside[r])
         end[r[done]] = distance[r[done]]
         open_ended = low & (distance[r] >= limit[r])
         end[r[open_ended]] = np.inf

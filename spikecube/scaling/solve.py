@@ -17,6 +17,7 @@ from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 
 LEVEL = 0.95
+_EDGE = 1e-3  # an end this close to the estimate, in half-widths, is the edge of the law's domain
 _RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
 
 
@@ -141,6 +142,7 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
         c.weights[b, used],
         variance=None if c.variance is None else c.variance[b, used],
         variance_dof=c.dof[b, used],
+        trend=np.log(c.sizes[used]),
     )
     table.estimate[b], table.stderr[b], table.t_dof[b] = theta[b], fit.stderr, fit.dof
     table.covariance[b], table.chi2[b], table.gof_pvalue[b] = fit.covariance, fit.chi2, fit.gof_pvalue
@@ -174,14 +176,17 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array) -> None:
         return
     part = Curves(c.law, c.sizes, c.y[rows], c.weights[rows], None, c.dof[rows])
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse_weights = np.where(c.weights[rows] > 0, 1 / c.weights[rows], 0.0)
-        unit = (table.response[rows] ** 2 * inverse_weights[:, None, :]).sum(-1)
-        threshold = half[rows] ** 2 / unit
+        inverse_weights = np.where(part.weights > 0, 1 / part.weights, 0.0)
+        curvature = np.einsum("bpk,bk,bqk->bpq", table.response[rows], inverse_weights, table.response[rows])
+        rise = half[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
-    low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, half[rows], threshold)
+    low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
     table.ci_low[rows], table.ci_high[rows] = low, high
     open_ended = ~(np.isfinite(low) & np.isfinite(high)).all(1)
     table.status[rows[open_ended]] = STATUS["open_interval"]
+    cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half[rows]
+    for b in rows[(cut_short & (half[rows] > 0)).any(1)]:
+        _blank(table, int(b), "not_converged")
 
 
 def _to_data_scale(table: Table, group: Group, mean: Array) -> None:
