@@ -32,7 +32,7 @@ from spikecube.model.network import (
     output_scale,
     predict,
 )
-from spikecube.model.ridge import prepare, solve_path
+from spikecube.model.ridge import eigen_is_cheaper, eigen_path, prepare, solve_path
 from spikecube.model.risk import Neurons, PopulationTest, Ridge, SampleTest, ridge_function
 from spikecube.model.spectrum import (
     alignments,
@@ -246,7 +246,7 @@ def _point(
     vectors = len(spike_degrees(shared.coefficients, measure.degree))
     triplets = leading_triplets(state, max(measure.rank, vectors), vectors)
     single, subspace = alignments(triplets.left, ridge.projection, shared.coefficients, measure.degree)
-    path = solve_path(state, lams)
+    path = (eigen_path if eigen_is_cheaper(matrix.shape) else solve_path)(state, lams)
     return {
         "singular_value": triplets.values[: measure.rank],
         "alignment": single,

@@ -20,11 +20,13 @@ _COEFFICIENT = 1e-8  # error of the coefficients over their norm
 _HALF = 1e-6  # how far single precision reduces a residual
 _FIRST = 100.0  # residual of the shared basis over the final one
 _EARLY = 16  # steps in the features' own precision, while the largest singular values are found
+_SVD = 1e-6  # penalty over the scale of the eigenvalues below which normal equations lose too many digits
 _ROUNDS = 8  # corrections before a penalty is handed to dense factors
 
 _PRODUCT_RATE = 50e9  # cost model: flops per second of matrix products,
 _PASS_RATE = 25e9  # of a pass of matrix-vector products in single precision,
-_CALL = 6e-5  # and seconds that a step takes however small the matrix
+_CALL = 8e-5  # seconds that a step takes however small the matrix,
+_PASSES = 300  # and passes that a path and leading triplets take together
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ class Prepared:
         return np.asfortranarray(small, dtype=np.float64)
 
     @cached_property
+    def eigen(self) -> tuple[Array, Array]:
+        """Eigenvalues of `gram`, largest first, and the eigenvectors as columns."""
+        values, vectors = np.linalg.eigh(self.gram, UPLO="L")
+        return np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors[:, ::-1])
+
+    @cached_property
     def scratch(self) -> Array:
         """Room for one factor of the Gram matrix at a time."""
         return np.empty_like(self.gram)
@@ -111,6 +119,13 @@ def krylov_is_cheaper(shape: tuple[int, ...], edge: float, lam: float) -> bool:
     small, large = sorted(shape)
     dense = (small * small * large + small**3 / 3) / _PRODUCT_RATE
     return krylov_steps(edge, lam) * (_CALL + 4 * small * large / _PASS_RATE) < dense
+
+
+def eigen_is_cheaper(shape: tuple[int, ...]) -> bool:
+    """Whether one symmetric eigendecomposition costs less than the Krylov passes for a path and leading triplets."""
+    small, large = sorted(shape)
+    dense = (small * small * large + 9.0 * small**3) / _PRODUCT_RATE
+    return dense < _PASSES * (_CALL + 4.0 * small * large / _PASS_RATE)
 
 
 def ridge_path(features: Array, labels: Array, lam: npt.ArrayLike) -> RidgePath:
@@ -155,6 +170,23 @@ def solve_path(state: Prepared, lam: npt.ArrayLike) -> RidgePath:
     for i in np.flatnonzero(np.isnan(losses)):
         coefficients[i], losses[i] = dense_solution(state, float(penalties[i]))
     return RidgePath(coefficients, losses)
+
+
+def eigen_path(state: Prepared, lam: npt.ArrayLike) -> RidgePath:
+    """`ridge_path` from the eigendecomposition of the smaller Gram matrix, where that is at hand."""
+    penalties = np.atleast_1d(np.asarray(lam, dtype=np.float64))
+    n, width = state.features.shape
+    values, vectors = state.eigen
+    start = vectors.T @ (state.labels / n if n < width else state.image)
+
+    def solution(x: float) -> Array:
+        if x < _SVD * state.edge:
+            return dense_solution(state, x)[0]
+        a = vectors @ (start / (values + x))
+        return np.asarray(a @ state.features if n < width else a)
+
+    coefficients = np.array([solution(float(x)) for x in penalties])
+    return RidgePath(coefficients, _evaluate(state, coefficients, penalties)[0])
 
 
 def krylov_path(state: Prepared, penalties: Array) -> RidgePath:
@@ -271,7 +303,7 @@ def dense_solution(state: Prepared, lam: float) -> tuple[Array, float]:
 
 def dense_ridge(state: Prepared, lam: float) -> CholeskyRidge | SvdRidge:
     """Dense factors at one penalty: a Cholesky factor, or singular values where the penalty is out of its reach."""
-    return SvdRidge(state, lam) if lam < 1e-6 * state.edge else CholeskyRidge(state, lam)
+    return SvdRidge(state, lam) if lam < _SVD * state.edge else CholeskyRidge(state, lam)
 
 
 class SvdRidge:

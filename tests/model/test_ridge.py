@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from spikecube.model.hermite import Array
-from spikecube.model.ridge import dense_ridge, dense_solution, krylov_path, prepare, residual_target, ridge_path
+from spikecube.model.ridge import (
+    dense_ridge,
+    dense_solution,
+    eigen_path,
+    krylov_path,
+    prepare,
+    residual_target,
+    ridge_path,
+)
 
 LAMS = np.logspace(-8, 4, 13)
 SHAPES = {"wide": (40, 90), "square": (60, 60), "tall": (90, 40), "larger": (260, 300)}
@@ -52,6 +60,17 @@ def test_krylov_path_keeps_its_promise(shape: str, spike: float) -> None:
     error = np.linalg.norm(path.coefficients - coefficients, axis=1)
     assert np.all(error <= 1e-8 * np.linalg.norm(coefficients, axis=1))
     np.testing.assert_allclose(path.train_loss, losses, rtol=1e-12)
+
+
+@pytest.mark.parametrize("rank", [None, 12])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_eigen_path_equals_a_dense_solve(shape: str, rank: int | None) -> None:
+    f, y = make_features(SHAPES[shape], rank)
+    path = eigen_path(prepare(f, y), LAMS)
+    coefficients, losses = dense_path(f, y, LAMS)
+    error = np.linalg.norm(path.coefficients - coefficients, axis=1)
+    assert np.all(error <= 1e-8 * np.linalg.norm(coefficients, axis=1))
+    np.testing.assert_allclose(path.train_loss, losses, rtol=1e-9, atol=1e-15)
 
 
 def test_what_krylov_cannot_reach_is_marked_and_left_to_dense_factors() -> None:
