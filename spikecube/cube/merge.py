@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.assemble import CellResult, assemble, measured_variables
+from spikecube.cube.assemble import CellResult, assemble, measured_variables, variable_dims
 from spikecube.cube.runfolder import setting_changes
 from spikecube.cube.schema import STATUS
 from spikecube.cube.sections import StudyError
@@ -65,26 +65,40 @@ def study_of(cube: xr.Dataset) -> Study:
 
 
 def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
-    """The cells of a cube, each over the alphas at which it was computed."""
+    """The cells of a cube, or of a part of it, each over the alphas at which it was computed.
+
+    Raises
+    ------
+    StoreError
+        When a variable is missing or has other dims than its study gives it.
+    """
     further = tuple(study.further)
-    names = [v.name for v in measured_variables(study) if v.name in cube]
-    dims = {name: schema.measured(name).cell_dims for name in names}
-    arrays = {name: cube[name].transpose("n", "seed", *further, *dims[name]).values for name in names}
+    arrays = {v.name: _array(cube, v, study) for v in measured_variables(study)}
+    alphas, lams = (tuple(cube[name].values.tolist()) for name in ("alpha", "lam"))
+    places = [{label: i for i, label in enumerate(cube[d].values.tolist())} for d in ("n", "seed", *further)]
     done = np.isin(arrays["status"], (STATUS["ok"], STATUS["nonfinite"]))
-    axes = [study.axes.n, study.axes.seed, *(study.labels(name) for name in further)]
-    places = [{label: i for i, label in enumerate(labels)} for labels in axes]
     for cell in study.cells():
         labels = (cell.n, cell.seed, *(label for _, label in cell.further))
+        if not all(label in index for index, label in zip(places, labels, strict=True)):
+            continue
         place = tuple(index[label] for index, label in zip(places, labels, strict=True))
         there = done[place]
         if there.any():
-            values = {
-                name: array[place].compress(there, axis=dims[name].index("alpha"))
-                if "alpha" in dims[name]
-                else array[place]
-                for name, array in arrays.items()
-            }
-            yield CellResult(cell, tuple(np.compress(there, study.axes.alpha).tolist()), study.axes.lam, values)
+            values = {name: _at_alphas(name, array[place], there) for name, array in arrays.items()}
+            yield CellResult(cell, tuple(np.compress(there, alphas).tolist()), lams, values)
+
+
+def _array(cube: xr.Dataset, variable: schema.Variable, study: Study) -> np.ndarray:
+    """The values of a variable, those of a cell in its last axes."""
+    dims = variable_dims(variable, study)
+    if variable.name not in cube or set(cube[variable.name].dims) != set(dims) or not set(dims) <= {*cube.coords}:
+        raise StoreError(f"the cube has no {variable.name} over {', '.join(dims)}, as its study says")
+    return cube[variable.name].transpose("n", "seed", *study.further, *variable.cell_dims).values
+
+
+def _at_alphas(name: str, values: np.ndarray, there: np.ndarray) -> np.ndarray:
+    dims = schema.measured(name).cell_dims
+    return values.compress(there, axis=dims.index("alpha")) if "alpha" in dims else values
 
 
 def _relabelled(cubes: Sequence[xr.Dataset], studies: Sequence[Study], names: Sequence[str]) -> Iterator[CellResult]:

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import platform
 import subprocess
+import threading
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -22,9 +23,17 @@ NOT_COMPARED = ("date_created",)
 """Attributes that differ between two runs of the same study."""
 
 
-@functools.cache
 def code_sha256() -> str:
     """Hash of the sources that decide the numbers of a cell: `model`, `cube/cell.py` and what they import of ours."""
+    with _parsing:
+        return _code_sha256()
+
+
+_parsing = threading.Lock()  # in Python 3.11 two threads that parse at once can raise SystemError
+
+
+@functools.cache
+def _code_sha256() -> str:
     digest = hashlib.sha256()
     for path in code_files():
         digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
@@ -59,6 +68,7 @@ def _imports(path: Path) -> Iterable[Path]:
                 yield _PACKAGE.joinpath(*parts).with_suffix(".py")
 
 
+@functools.cache
 def library_versions() -> str:
     """`python 3.12.1, numpy 2.1.0, ...`."""
     libraries = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]

@@ -87,6 +87,8 @@ def embedded(workers: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
+    # Workers are killed at the end; a connection to one may say so, with a traceback, after silence_logs is over.
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS), _main_left_out():
         cluster = LocalCluster(
             n_workers=workers,

@@ -1,7 +1,8 @@
 """Limits and finite-n predictions in NumPy and SciPy only: the bulk, losses, outliers, exponents."""
 
-from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge, detection_edge
+from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge
 from spikecube.theory.conditional import conditional_losses, finite_losses
+from spikecube.theory.detection import detection_edge
 from spikecube.theory.exponents import EXPONENTS
 from spikecube.theory.losses import best_linear_loss, initial_losses, limit_losses, spiked_losses
 from spikecube.theory.newton import ConvergenceError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from scipy import optimize, special
 
@@ -23,6 +25,7 @@ def tracy_widom_cdf(s: float) -> float:
     return float(np.linalg.det(np.eye(_NODES) - kernel))
 
 
+@functools.cache
 def tracy_widom_quantile(probability: float) -> float:
     """The s with F_1(s) = probability.
 
