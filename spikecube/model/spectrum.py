@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Products, dominant, normal_products, product, transposed_product
-from spikecube.model.ridge import Prepared, eigen_is_cheaper
+from spikecube.model.prepared import Prepared
+from spikecube.model.ridge import eigen_is_cheaper
 
 _VECTOR = 2e-9  # error of a left singular vector
 _EXTRA = 12  # Ritz vectors beyond the wanted ones that a refinement starts with
