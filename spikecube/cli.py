@@ -293,6 +293,46 @@ def fit(
 
 
 @command
+def report(
+    cube: CubeFile,
+    output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
+    fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
+) -> None:
+    """Write the report of a cube: one HTML file that needs no network."""
+    from spikecube.explore.report import report as write_report
+
+    opened = _cube_or_run(cube)
+    typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
+
+
+@command
+def explore(
+    cube: CubeFile,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
+    from spikecube.explore.serve import serve
+
+    def started(address: str) -> None:
+        typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
+
+    serve(cube, port=port, fitter=_all_fits, show=browser, started=started)
+
+
+def _all_fits(cube: Any) -> dict[str, Any]:
+    """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it."""
+    import xarray as xr
+
+    from spikecube.scaling.tables import LAWS, fit_report
+
+    reports = [fit_report(cube, law) for law in LAWS]
+    return {
+        r.law: (xr.Dataset() if r.dataset is None else r.dataset).assign_attrs(sentence=r.sentence) for r in reports
+    }
+
+
+@command
 def merge(
     cubes: Annotated[list[str], typer.Argument(metavar="CUBES...", help="Cubes of the same model.")],
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The joined cube.")],
