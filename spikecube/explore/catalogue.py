@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.explore import predicted, views
 from spikecube.explore.marks import Brush
-from spikecube.explore.picture import Picture
+from spikecube.explore.picture import Picture, note
 from spikecube.explore.views import picture_of
 
 
@@ -72,7 +72,16 @@ def _agreement(variable: str) -> Draw:
 
 
 def _gap(gap: views.Gap, kind: views.Kind) -> Draw:
-    return lambda scene, brush, **at: picture_of(views.gaps)(scene.cube, scene.prediction, gap=gap, kind=kind, **at)
+    def draw(scene: Scene, brush: Brush, **at: Any) -> Picture:
+        return picture_of(views.gaps)(scene.cube, scene.prediction, scene.fits.get("gaps"), gap=gap, kind=kind, **at)
+
+    return draw
+
+
+def _exponents(scene: Scene, brush: Brush, **at: Any) -> Picture:
+    if "outliers" not in scene.fits:
+        return note("Nothing is fitted yet.")
+    return picture_of(views.exponents)(scene.fits["outliers"], brush=brush)
 
 
 def _collapse(k: int) -> Draw:
@@ -90,6 +99,7 @@ CATALOGUE: dict[str, Entry] = {
     "penalty_train": Entry("Training loss against λ", ("alpha", "n"), _penalty("train")),
     "gap_limit": Entry("Gap to the limit, test loss", ("alpha", "lam"), _gap("limit", "test")),
     "gap_spiked": Entry("Gap to F_ℓ, training loss", ("alpha", "lam"), _gap("spiked", "train")),
+    "exponents": Entry("Fitted exponents of the outliers", (), _exponents, alpha_axis=True),
     "collapse1": Entry("Collapse of the first spike", (), _collapse(1)),
     "collapse2": Entry("Collapse of the second spike", (), _collapse(2)),
     "agree_test": Entry("Agreement, test loss", ("lam",), _agreement("test_loss")),

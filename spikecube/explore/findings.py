@@ -192,12 +192,32 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
 
 
 def fitted(law: str, fit: xr.Dataset) -> str:
-    """What a fit means: its own sentence, or how many of its intervals hold the theory's value."""
-    if "sentence" in fit.attrs:
-        return str(fit.attrs["sentence"])
+    """How many of a fit's intervals hold the theory's value, and how many curves gave none."""
     if not {"estimate", "expected", "ci_low", "ci_high"} <= set(fit):
         raise Missing(f"The fit of {law} has no interval.")
+    estimators = fit["estimator"].values.tolist() if "estimator" in fit.dims else [""]
+    counts = [_held(fit.sel(estimator=e) if e else fit) for e in estimators]
+    parts = [
+        (f"{e}: " if e else "")
+        + f"{held} of {compared} 95 per cent intervals hold the theory's value, {silent} unresolved"
+        for e, (held, compared, silent) in zip(estimators, counts, strict=True)
+    ]
+    return f"Fits of {_LAWS.get(law, law)}: {'; '.join(parts)}."
+
+
+_LAWS = {
+    "outliers": "the exponents of the outliers",
+    "gaps": "the exponents of the gaps",
+    "limits": "the limits of the losses",
+    "thresholds": "the thresholds of the spikes",
+    "collapse": "the critical alpha from a collapse",
+}
+
+
+def _held(fit: xr.Dataset) -> tuple[int, int, int]:
+    """Intervals that hold the expected value, intervals in all, and expected values without an interval."""
     expected, low, high = (fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high"))
-    compared = np.isfinite(expected) & np.isfinite(low) & np.isfinite(high)
-    inside = ((low <= expected) & (expected <= high)).where(compared, False)
-    return f"Fits of {law}: {int(inside.sum())} of {int(compared.sum())} 95 per cent intervals hold the theory's value."
+    known = np.isfinite(expected)
+    compared = known & np.isfinite(low) & np.isfinite(high)
+    held = ((low <= expected) & (expected <= high)).where(compared, False)
+    return int(held.sum()), int(compared.sum()), int((known & ~compared).sum())

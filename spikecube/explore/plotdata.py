@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.overview import with_error
 from spikecube.theory.staircase import threshold
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
@@ -236,3 +237,30 @@ def slope_line(collapsed: xr.Dataset, k: int) -> tuple[np.ndarray, np.ndarray]:
     amplitude = np.exp(np.median(np.log(y[beyond]) - k * x[beyond]))
     along = np.linspace(0, float(x[beyond].max()), 50)
     return along, amplitude * np.exp(k * along)
+
+
+def power_law(fit: xr.Dataset, n: np.ndarray) -> xr.Dataset:
+    """A fitted power law between the sizes: `value` along n with the ends `low`, `high` of its 95 per cent band.
+
+    log y = m + b log n has the variance (1, log n) C (1, log n)^T; NaN where nothing was fitted.
+    """
+    along = np.geomspace(n[0], n[-1], 40)
+    names = ["log_amplitude", "exponent"]
+    theta = fit["estimate"].sel(param=names).values
+    covariance = fit["covariance"].sel(param_i=names, param_j=names).values
+    design = np.stack([np.ones_like(along), np.log(along)], axis=1)
+    middle = design @ theta
+    half = 1.96 * np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", design, covariance, design), 0))
+    curves = {"value": middle, "low": middle - half, "high": middle + half}
+    return xr.Dataset({name: ("n", np.exp(np.minimum(v, 700))) for name, v in curves.items()}, coords={"n": along})
+
+
+def exponent_text(fit: xr.Dataset) -> str:
+    """The fitted exponent with its error, the theory's, and the test of fit; what its status says without one."""
+    one = fit.sel(param="exponent")
+    if not np.isfinite(float(one["estimate"])):
+        return "no fit"
+    text = f"exponent {with_error(float(one['estimate']), float(one['stderr']))}".replace("-", "−")
+    if np.isfinite(float(one["expected"])):
+        text += f", theory {float(one['expected']):.2f}".replace("-", "−")
+    return text + (f", lack of fit p = {float(one['gof_pvalue']):.2g}" if np.isfinite(float(one["gof_pvalue"])) else "")
