@@ -149,7 +149,7 @@ def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -
         level = at(prediction["best_linear_loss"], n=int(end.n), **fixed(cube, further))
         value = float(level.isel(dict.fromkeys(level.dims, -1)))
         side = "below" if float(end["mean"]) < value else "above"
-        text += f", {side} the {number(value)} of the best linear predictor"
+        text += f", {side} the {number(value)} of the best linear predictor, which knows the target"
     return text + "."
 
 
@@ -196,13 +196,8 @@ def fitted(law: str, fit: xr.Dataset) -> str:
     if not {"estimate", "expected", "ci_low", "ci_high"} <= set(fit):
         raise Missing(f"The fit of {law} has no interval.")
     estimators = fit["estimator"].values.tolist() if "estimator" in fit.dims else [""]
-    counts = [_held(fit.sel(estimator=e) if e else fit) for e in estimators]
-    parts = [
-        (f"{e}: " if e else "")
-        + f"{held} of {compared} 95 per cent intervals hold the theory's value, {silent} unresolved"
-        for e, (held, compared, silent) in zip(estimators, counts, strict=True)
-    ]
-    return f"Fits of {_LAWS.get(law, law)}: {'; '.join(parts)}."
+    parts = [(f"{e}: " if e else "") + _held(fit.sel(estimator=e) if e else fit) for e in estimators]
+    return f"Fits of {_LAWS.get(law, law)}, 95 per cent intervals: {'; '.join(parts)}."
 
 
 _LAWS = {
@@ -214,10 +209,15 @@ _LAWS = {
 }
 
 
-def _held(fit: xr.Dataset) -> tuple[int, int, int]:
-    """Intervals that hold the expected value, intervals in all, and expected values without an interval."""
+def _held(fit: xr.Dataset) -> str:
+    """How many intervals hold the expected value, and how many expected values have no interval."""
     expected, low, high = (fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high"))
     known = np.isfinite(expected)
     compared = known & np.isfinite(low) & np.isfinite(high)
-    held = ((low <= expected) & (expected <= high)).where(compared, False)
-    return int(held.sum()), int(compared.sum()), int((known & ~compared).sum())
+    held = int(((low <= expected) & (expected <= high)).where(compared, False).sum())
+    if not compared.any():
+        return "none is resolved at these sizes"
+    silent = int((known & ~compared).sum())
+    return f"{held} of {int(compared.sum())} hold the theory's value" + (
+        f", {silent} are not resolved" if silent else ""
+    )

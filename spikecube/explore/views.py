@@ -85,7 +85,9 @@ def spectrum(
     if density is not None:
         height = max(height, float(density.where(density.x > 0.1).max()))
         layers.append(
-            marks.line(density.x, density, "s", "density", label="predicted bulk", colour=style.SERIES[0], width=2.5)
+            marks.line(
+                density.x, density, "s", "density", label="predicted bulk of F₀", colour=style.SERIES[0], width=2.5
+            )
         )
     height = height or 1.0
     edge = float(at(cube["detection_edge"], **where)) if "detection_edge" in cube else 0.0
@@ -428,7 +430,7 @@ def gaps(
     if fit is not None and gap == "spiked" and "covariance" in fit:
         one = at(fit, **{"gap": "missing_spike", "loss": f"{kind}_loss"} | where)
         layers += _law_with_band(plotdata.power_law(one, cube["n"].values))
-        told = f"; {plotdata.exponent_text(one)}"
+        told = f"\n{plotdata.exponent_text(one)}"
     return Picture(
         layers,
         title=f"{_KIND[kind]} loss: {what} at {style.place(data, ('alpha', 'lam', *further))}{told}",
