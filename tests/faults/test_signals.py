@@ -31,7 +31,7 @@ def check(name: Path, expected: xr.Dataset) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_run_at_once_and_it_resumes(
     start: Any, study: Path, tmp_path: Path, expected: xr.Dataset, number: signal.Signals
 ) -> None:
@@ -70,6 +70,7 @@ def test_a_killed_driver_resumes_and_its_workers_end(
     check(name, expected)
 
 
+@pytest.mark.slow
 def test_two_drivers_at_once(start: Any, study: Path, tmp_path: Path) -> None:
     first = start("endless", "run", study, "-o", tmp_path / "x", "--workers", 1)
     wait_for_a_shard(tmp_path / "x.run")

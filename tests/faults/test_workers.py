@@ -32,17 +32,17 @@ def test_a_cell_that_always_kills_its_worker_fails_alone(
     expected: xr.Dataset,
 ) -> None:
     """Fails when a cell is tried for ever, or when cells that shared its workers are given up with it."""
-    study = standin.make_study(axes={"activation": ["tanh"]})
+    study = standin.make_study(axes={"activation": ["tanh"], "n": [20]})
     report = run_study(study, tmp_path / "x", processes, kernel=standin.kernel(standin.dying_at_seed_1))
-    assert {(task.cell.n, task.cell.seed) for task in report.failures} == {(20, 1), (40, 1)}
+    assert {(task.cell.n, task.cell.seed) for task in report.failures} == {(20, 1)}
     assert set(report.failures.values()) == {"WorkerLost: each worker that computed it died"}
-    assert report.computed == 4
+    assert report.computed == 2
     assert report.cube is not None
     kept = report.cube.sel(seed=[0, 2])
-    xr.testing.assert_equal(kept, expected.sel(seed=[0, 2], activation=["tanh"]))
+    xr.testing.assert_equal(kept, expected.sel(seed=[0, 2], activation=["tanh"], n=[20]))
     events = (tmp_path / "x.run" / "events.jsonl").read_text()
-    assert events.count('"event": "workers lost"') >= 2
-    assert events.count('"event": "failed"') == 2
+    assert events.count('"event": "workers lost"') >= 1
+    assert events.count('"event": "failed"') == 1
 
 
 CLUSTER = """
