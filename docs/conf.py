@@ -1,5 +1,7 @@
 """Sphinx: python -m sphinx -W docs docs/_build (in an environment with the docs extra)."""
 
+import re
+
 from spikecube import __version__
 
 project = "spikecube"
@@ -11,7 +13,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
@@ -19,9 +21,24 @@ html_theme = "furo"
 html_title = "spikecube"
 html_static_path = ["_static"]
 myst_enable_extensions = ["amsmath", "dollarmath"]
+nb_render_markdown_format = "gfm"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"
+
+
+def plain_equations(app, what, name, obj, options, lines):
+    """Docstrings write equations as plain text: keep |x|, x_i and a * b from being read as markup."""
+    in_example = False
+    for i, line in enumerate(lines):
+        in_example = line.lstrip().startswith((">>>", "...")) or (in_example and bool(line.strip()))
+        if not in_example:
+            lines[i] = re.sub(r"([|*_])", r"\\\1", line) if "``" not in line else line
+
+
+def setup(app):
+    """Before numpydoc reads them."""
+    app.connect("autodoc-process-docstring", plain_equations, priority=100)

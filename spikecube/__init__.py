@@ -26,7 +26,7 @@ _HOMES = {
     "merge": "spikecube.cube.merge",
     "open_cube": "spikecube.cube.store",
     "predict": "spikecube.cube.predict",
-    "report": "spikecube.explore",
+    "report": "spikecube.explore.report",
     "run": "spikecube.sweep.run",
     "verify": "spikecube.sweep.verify",
 }

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -257,6 +258,78 @@ def predict(
     write_cube(prediction, output)
     declined = f"; {prediction.attrs['declined']}" if "declined" in prediction.attrs else ""
     typer.echo(f"{output}: {len(prediction.data_vars)} predicted variables{declined}")
+
+
+@command
+def fit(
+    cube: CubeFile,
+    law: Annotated[
+        str | None, typer.Option(help="outliers, gaps, limits, thresholds or collapse; by default all of them.")
+    ] = None,
+    output: Annotated[str | None, typer.Option("-o", metavar="FILE", help="Where the fits go (netCDF).")] = None,
+    theory: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
+    ] = None,
+    controls: Annotated[bool, typer.Option(help="Use control variates for the means over seeds.")] = True,
+    as_json: Json = False,
+) -> int:
+    """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
+    from spikecube.cube.overview import text_table
+    from spikecube.cube.store import open_cube, write_groups
+    from spikecube.scaling.tables import LAWS, fit_report
+
+    data, prediction = _cube_or_run(cube), open_cube(theory) if theory else True
+    reports = [fit_report(data, name, prediction=prediction, controls=controls) for name in ([law] if law else LAWS)]
+    found = {report.law: report.dataset for report in reports if report.dataset is not None}
+    if output and found:
+        write_groups(found, output)
+    if as_json:
+        typer.echo(json.dumps([report.as_dict() for report in reports], indent=2))
+    else:
+        for report in reports:
+            table = f"{text_table(report.header(), report.text())}\n" if report.rows else ""
+            typer.echo(f"{report.law}\n{table}{textwrap.fill(report.sentence, 110)}\n")
+    return 0 if found else ERROR
+
+
+@command
+def report(
+    cube: CubeFile,
+    output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
+    fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
+) -> None:
+    """Write the report of a cube: one HTML file that needs no network."""
+    from spikecube.explore.report import report as write_report
+
+    opened = _cube_or_run(cube)
+    typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
+
+
+@command
+def explore(
+    cube: CubeFile,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
+    from spikecube.explore.serve import serve
+
+    def started(address: str) -> None:
+        typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
+
+    serve(cube, port=port, fitter=_all_fits, show=browser, started=started)
+
+
+def _all_fits(cube: Any) -> dict[str, Any]:
+    """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it."""
+    import xarray as xr
+
+    from spikecube.scaling.tables import LAWS, fit_report
+
+    reports = [fit_report(cube, law) for law in LAWS]
+    return {
+        r.law: (xr.Dataset() if r.dataset is None else r.dataset).assign_attrs(sentence=r.sentence) for r in reports
+    }
 
 
 @command

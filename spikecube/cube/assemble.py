@@ -12,7 +12,7 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.schema import STATUS, Variable
 from spikecube.cube.study import Cell, Study
-from spikecube.theory.bulk import bulk_edge, detection_edge
+from spikecube.theory import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
 
 FALSE_POSITIVE_RATE = 0.01

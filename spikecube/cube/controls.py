@@ -23,6 +23,10 @@ PRIORITY = {
 DEFAULT_PRIORITY = ("beta_power", "beta_signal", "label_power", "readout_power", "test_label_power")
 
 
+class ControlError(ValueError):
+    """Control variates that cannot be made, in one sentence."""
+
+
 class ControlModel(Protocol):
     """What the expectations need to know of a model."""
 
@@ -109,7 +113,7 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     from spikecube.cube.study import Study
 
     if "study" not in cube.attrs:
-        raise ValueError("the cube has no attribute 'study', which control variates need: use controls=False")
+        raise ControlError("the cube has no attribute 'study', which control variates need: use controls=False")
     study = Study.from_toml(cube.attrs["study"])
     measured = {name: cube[name] for name in DEFAULT_PRIORITY if name in cube}
     if {"beta_power", "beta_alignment"} <= set(cube.data_vars):

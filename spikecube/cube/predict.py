@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -19,11 +20,11 @@ from spikecube.theory import (
     initial_losses,
     initial_outlier,
     limit_losses,
-    predicted_outliers,
     spike_count,
     spiked_losses,
 )
 from spikecube.theory.bulk import Moments, bulk_of
+from spikecube.theory.outside import conditional_edge, conditional_outliers
 from spikecube.theory.staircase import UNBOUNDED
 
 Progress = Callable[[int, int], None]
@@ -37,9 +38,9 @@ class PredictionError(ValueError):
 def predict(study: Study, progress: Progress | None = None, *, only: Iterable[str] | None = None) -> xr.Dataset:
     """The predictions for a study: losses, their limits, outliers and bulk edges, with the names of its cube.
 
-    `cube - predict(study)` broadcasts over seeds. Losses of F are those of the conditional equivalence (any alpha),
-    `*_spiked` those of F_ell with spikes of finite strength, `*_limit` those of ell(alpha) infinitely strong ones
-    (NaN at alpha = 1/2, where their number is unbounded). See docs/theory.md.
+    `cube - predict(study)` broadcasts over seeds. Losses, outliers and bulk edge of F are those of the conditional
+    equivalence (any alpha), `*_spiked` those of F_ell with spikes of finite strength, `*_limit` those of ell(alpha)
+    infinitely strong ones (NaN at alpha = 1/2, where their number is unbounded). See docs/theory.md.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ def _fill_initial(arrays: Arrays, study: Study, model: Model, j: int, moments: M
     if "singular_value_init" in arrays:
         arrays["singular_value_init"][j, 0] = initial_outlier(model, n)
     if "bulk_edge" in arrays:
-        arrays["bulk_edge"][:, j] = bulk_edge(model, n)
+        arrays["bulk_edge"][:, j] = bulk_edge(model, n)  # that of F_0, where no prediction after the step replaces it
 
 
 def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments) -> None:
@@ -164,8 +165,13 @@ def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int],
             losses = spiked_losses(model, lam, n, alpha, k + 1, moments=moments)
             _put(arrays, names, losses, (*at, slice(None), k))
     if "singular_value" in arrays:
-        outliers = predicted_outliers(model, n, alpha)[: study.measure.rank]
+        outliers, edge = conditional_outliers(model, n, alpha)
+        outliers = outliers[: study.measure.rank]
         arrays["singular_value"][(*at, slice(len(outliers)))] = outliers
+        if "bulk_edge" in arrays:
+            arrays["bulk_edge"][at] = math.sqrt(edge.x)
+    elif "bulk_edge" in arrays:
+        arrays["bulk_edge"][at] = math.sqrt(conditional_edge(model, n, alpha).x)
 
 
 def _put(arrays: Arrays, names: tuple[str, ...], values: tuple[np.ndarray, ...], at: tuple[int | slice, ...]) -> None:

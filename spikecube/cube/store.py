@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,22 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
             raise _write_reason(temporary, cube.nbytes, error) from error
 
     write_atomically(path, write)
+
+
+def write_groups(parts: Mapping[str, xr.Dataset], path: str | Path) -> None:
+    """Writes datasets as the groups of one netCDF-4 file: `xr.open_dataset(path, group=name)` reads one of them.
+
+    Raises
+    ------
+    StoreError
+        When the disk is full or the place is not writable.
+    """
+
+    def write(temporary: Path) -> None:
+        for i, (name, part) in enumerate(parts.items()):
+            part.drop_encoding().to_netcdf(temporary, mode="a" if i else "w", group=name, engine="netcdf4")
+
+    write_atomically(Path(path), write)
 
 
 def _write_reason(path: Path, size: int, error: RuntimeError) -> OSError:

@@ -48,6 +48,8 @@ class Study(Section):
     StudyError
         With one sentence a mistake: its key, what was given and what is allowed.
 
+    Examples
+    --------
     >>> study = Study(axes={"alpha": [0.0, 0.29], "n": [200, 400], "seed": 3, "lam": [0.1]})
     >>> study.axes.seed
     (0, 1, 2)

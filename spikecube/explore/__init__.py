@@ -1,24 +1,23 @@
-"""HoloViews and Panel, and only here: views, app, report."""
+"""HoloViews and Panel, and only here: views, report, and the explorer.
+
+`spikecube.explore` is both this package and, called, the explorer of a cube: `sc.explore(cube)`.
+"""
 
 from __future__ import annotations
 
-import importlib
 import sys
 from types import ModuleType
 from typing import Any
 
 
-class _Explore(ModuleType):
-    """`spikecube.explore` is both this subpackage and the function `sc.explore(cube)`: a module that can be called."""
+class _Callable(ModuleType):
+    """This package, which shows the explorer when it is called."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return importlib.import_module("spikecube.explore.app").explore(*args, **kwargs)
+        """The explorer of a cube; see `spikecube.explore.app.explore`."""
+        from spikecube.explore.app import explore
+
+        return explore(*args, **kwargs)
 
 
-sys.modules[__name__].__class__ = _Explore
-
-
-def __getattr__(name: str) -> Any:
-    if name == "report":
-        return importlib.import_module("spikecube.explore.report").report
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+sys.modules[__name__].__class__ = _Callable

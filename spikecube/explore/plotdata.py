@@ -38,7 +38,7 @@ def default_label(data: xr.Dataset | xr.DataArray, name: str) -> Any:
     values = data[name].values
     if values.dtype.kind not in "iuf":
         return values[0].item() if hasattr(values[0], "item") else values[0]
-    return values[-1 if name in ("alpha", "n") else (len(values) - 1) // 2].item()
+    return values[-1 if name in ("alpha", "n") else len(values) // 2].item()
 
 
 def nearest(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:
@@ -92,21 +92,25 @@ def seed_mean(data: xr.DataArray) -> xr.Dataset:
     return xr.Dataset({"mean": mean, "stderr": stderr, "seeds": seeds}).assign_attrs(data.attrs)
 
 
-def staircase(limit: xr.DataArray, ell_alpha: xr.DataArray, stop: float) -> xr.Dataset:
-    """The limit of a loss as steps: its value between the thresholds of the spikes, up to `stop`.
+def staircase(limit: xr.DataArray, ell_alpha: xr.DataArray, start: float, stop: float) -> xr.Dataset:
+    """The limit of a loss as steps: its value between the thresholds of the spikes, from `start` to `stop`.
 
     Returns `start`, `end` and `value` along `step`; steps without an alpha in them are left out.
     """
+    values, ells = limit.values, ell_alpha.values
     rows = []
-    for ell in np.unique(ell_alpha.values):
-        if ell < 1:
-            continue
-        inside = limit.where(ell_alpha == ell, drop=True)
-        lower, upper = threshold(int(ell)), min(threshold(int(ell) + 1), stop)
-        if inside.size and bool(inside.notnull().any()) and lower < upper:
+    for ell in np.unique(ells[ells > 0]):
+        inside = values[(ells == ell) & np.isfinite(values)]
+        lower, upper = max(threshold(int(ell)), start), min(threshold(int(ell) + 1), stop)
+        if inside.size and lower < upper:
             rows.append((lower, upper, float(inside.mean())))
     table = np.array(rows, dtype=float).reshape(-1, 3)
     return xr.Dataset({name: ("step", table[:, i]) for i, name in enumerate(("start", "end", "value"))})
+
+
+def last(data: xr.DataArray) -> float:
+    """The value at the end of every dim: at the largest size, say."""
+    return float(data.values.ravel()[-1])
 
 
 def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.Dataset:
@@ -204,10 +208,11 @@ def gap_to_limit(cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, **where
 
 
 def gap_to_spiked(cube: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
-    """The gap |L(F) - L(F_ell)| against n for every ell, seeds paired: mean of the signed gap first, then its size."""
+    """The gap |L(F) - L(F_ell)| against n at this alpha's ell, seeds paired: signed mean first, then its size."""
     losses = at(variable(cube, f"{kind}_loss"), **where)
     spiked = at(variable(cube, f"{kind}_loss_spiked"), **where)
-    gap = seed_mean(losses - spiked)
+    ell, most = int(losses["ell_alpha"]), int(spiked["ell"].max())
+    gap = seed_mean(losses - spiked.sel(ell=min(ell, most) if ell > 0 else most))
     return gap.assign(size=np.abs(gap["mean"]), sign=np.sign(gap["mean"]))
 
 
@@ -220,3 +225,14 @@ def collapse(cube: xr.Dataset, *, k: int, **further: Any) -> xr.Dataset:
     data = seed_mean(values)
     x = (data["alpha"] - threshold(k)) * np.log(data["n"])
     return data.assign_coords(x=x)
+
+
+def slope_line(collapsed: xr.Dataset, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The line C exp(k x) from x = 0 on, C the median over the points there; empty without such points."""
+    x, y = collapsed["x"].values, collapsed["mean"].values
+    beyond = (x > 0) & np.isfinite(y) & (y > 0)
+    if not beyond.any():
+        return np.empty(0), np.empty(0)
+    amplitude = np.exp(np.median(np.log(y[beyond]) - k * x[beyond]))
+    along = np.linspace(0, float(x[beyond].max()), 50)
+    return along, amplitude * np.exp(k * along)

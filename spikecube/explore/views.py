@@ -8,37 +8,55 @@ data is a sentence in its place.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, ParamSpec
 
 import holoviews as hv
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import marks, plotdata, style
+from spikecube.explore import marks, picture, plotdata, style
 from spikecube.explore.marks import Brush
+from spikecube.explore.picture import Layer, Picture
 from spikecube.explore.plotdata import Missing, at, fixed
 from spikecube.theory.staircase import threshold
 
+P = ParamSpec("P")
 Kind = Literal["train", "test"]
+Gap = Literal["limit", "spiked"]
 MOST_SIZES = 4
 MOST_SPIKES = 4
 
+_PICTURES: dict[Callable[..., Any], Callable[..., Picture]] = {}
 
-def _or_note(view: Callable[..., hv.Overlay]) -> Callable[..., hv.Overlay]:
-    """The view, or the sentence that says what it lacks."""
 
-    @functools.wraps(view)
-    def safe(*args: Any, **kwargs: Any) -> hv.Overlay:
+def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay]:
+    """A view as a HoloViews object; what it lacks is a sentence in its place."""
+
+    @functools.wraps(draw)
+    def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay:
+        return drawn(*args, **kwargs).overlay()
+
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Picture:
         try:
-            return view(*args, **kwargs)
+            made = draw(*args, **kwargs)
         except Missing as missing:
-            return marks.note(str(missing))
+            return picture.note(str(missing))
+        if any(len(layer.column(0)) for layer in made.layers if layer.measured):
+            return made
+        return picture.note("Nothing is measured here yet.")
 
-    return safe
+    shown.__annotations__ = {**draw.__annotations__, "return": hv.Overlay}
+    _PICTURES[shown] = drawn
+    return shown
 
 
-@_or_note
+def picture_of(view: Callable[..., hv.Overlay]) -> Callable[..., Picture]:
+    """The function that makes a view's picture, layers as plain columns, from the same arguments."""
+    return _PICTURES[view]
+
+
+@_view
 def spectrum(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
@@ -47,7 +65,7 @@ def spectrum(
     alpha: float | None = None,
     n: int | None = None,
     **further: Any,
-) -> hv.Overlay:
+) -> Picture:
     """Does a spike leave the bulk? Singular values of F/sqrt(n) at one (alpha, n), all seeds.
 
     Parameters
@@ -57,86 +75,74 @@ def spectrum(
     prediction
         From `predict`: the bulk edge and the outliers are drawn.
     density
-        Predicted density of the bulk along `x`, as `plotdata`'s neighbour `predicted.bulk` gives it.
+        Predicted density of the bulk along `x`, see `spikecube.explore.predicted.bulk`.
     """
     where = {"alpha": alpha, "n": n} | further
     top = plotdata.leading(cube, **where)
-    elements, height = _bars(cube, where)
+    bars = _histogram(cube, where)
+    height = float(np.max(bars.column(1))) or 1.0
+    layers = [bars]
     if density is not None:
         height = max(height, float(density.where(density.x > 0.1).max()))
-        elements.append(
-            marks.curve(
-                density.x, density, "s", "density", label="predicted bulk", colour=style.SERIES[0], y_label=_DENSITY
-            )
+        layers.append(
+            marks.line(density.x, density, "s", "density", label="predicted bulk", colour=style.SERIES[0], width=2.5)
         )
-    edge = float(at(cube["detection_edge"], **where)) if "detection_edge" in cube else np.inf
-    elements += _rug(top, edge, height)
-    right = max(1.12 * float(top.max()), 0.0 if np.isinf(edge) else 1.8 * edge)
+    edge = float(at(cube["detection_edge"], **where)) if "detection_edge" in cube else 0.0
+    layers.append(_rug(top, edge, 0.3 * height))
     if prediction is not None:
-        elements += _predicted_outliers(prediction, where, height)
-    title = f"Singular values of F/√n at {style.place(top, ('alpha', 'n', *further))}, {top.sizes['seed']} seeds"
-    return marks.finish(elements, xlim=(0, right), ylim=(0, 1.15 * height), title=title, ylabel=_DENSITY)
+        outliers, edges = (_finite(prediction, name, where) for name in ("singular_value", "bulk_edge"))
+        layers += [
+            marks.stems(outliers, 0.55 * height, "s", "density", label="predicted outliers", colour=style.SERIES[2]),
+            marks.stems(edges, 1.1 * height, "s", "density", label="predicted edge", colour=style.INK, dash="dashed"),
+        ]
+    return Picture(
+        layers,
+        title=f"Singular values of F/√n at {style.place(top, ('alpha', 'n', *further))}, {_seeds(top)}",
+        xlabel="s   singular value of F/√n",
+        ylabel="density of singular values",
+        xlim=(0, max(1.12 * float(top.max()), 1.8 * edge)),
+        ylim=(0, 1.15 * height),
+    )
 
 
-_DENSITY = "density of singular values"
-_S = hv.Dimension("s", label="s   singular value of F/√n")
+def _seeds(data: xr.DataArray) -> str:
+    count = data.sizes["seed"]
+    return f"{count} seeds" if count > 1 else "1 seed"
 
 
-def _bars(cube: xr.Dataset, where: dict[str, Any]) -> tuple[list[hv.Element], float]:
-    """The histogram, if there is one, and the height of the axis."""
-    vdim = hv.Dimension("density", label=_DENSITY)
+def _histogram(cube: xr.Dataset, where: dict[str, Any]) -> Layer:
+    """The distribution of all singular values; without one, a bar of no height, so that the rest is drawn."""
     try:
         data = plotdata.histogram(cube, **where)
-        edges = np.append(data["lower"].values, data["upper"].values[-1])
-        heights = data["density"].values
+        left, right, heights = (data[name].values.astype(float) for name in ("lower", "upper", "density"))
     except Missing:
-        edges, heights = np.array([0.0, 1.0]), np.array([0.0])
-    bars = hv.Histogram((edges, heights), kdims=_S, vdims=vdim, label="measured, all").opts(
-        fill_color=style.FILL, line_color="white", line_width=0.5, tools=["hover"], show_legend=True
-    )
-    return [bars], float(np.max(heights)) or 1.0
+        left, right, heights = np.array([0.0]), np.array([1.0]), np.array([0.0])
+    columns = {"s": (left + right) / 2, "density": heights, "left": left, "right": right}
+    look = {"fill_color": style.FILL, "line_color": "white", "line_width": 0.5, "tools": ["hover"], "show_legend": True}
+    return Layer("histogram", columns, "measured, all", look, measured=True)
 
 
-def _rug(top: xr.DataArray, edge: float, height: float) -> list[hv.Element]:
+def _rug(top: xr.DataArray, edge: float, height: float) -> Layer:
     """The leading singular values of each seed that lie beyond the detection edge, as spikes from the axis."""
-    rank, _ = xr.broadcast(top["rank"], top)
-    seed, _ = xr.broadcast(top["seed"], top)
-    beyond = (top > (0 if np.isinf(edge) else edge)).values.ravel()
-    columns = {
-        "s": top.values.ravel()[beyond],
-        "height": np.full(int(beyond.sum()), 0.30 * height),
-        "rank": rank.transpose(*top.dims).values.ravel()[beyond],
-        "seed": seed.transpose(*top.dims).values.ravel()[beyond],
-    }
-    label = "measured, leading" if np.isinf(edge) else "measured outliers"
-    spikes = hv.Spikes(columns, _S, ["height", "rank", "seed"], label=label).opts(
-        color=style.SERIES[1],
-        line_width=2,
-        line_alpha=0.75,
-        tools=["hover"],
-        hover_tooltips=[("", label), ("s", "@s{0.000}"), ("rank", "@rank"), ("seed", "@seed")],
+    values = top.values.ravel()
+    beyond = values > edge
+    rank, seed = (
+        np.broadcast_to(c, top.shape).ravel()[beyond] for c in (top["rank"].values, top["seed"].values[:, None])
     )
-    return [spikes]
-
-
-def _predicted_outliers(prediction: xr.Dataset, where: dict[str, Any], height: float) -> list[hv.Element]:
-    """Predicted outliers as tall lines, the bulk edge as a dashed one."""
-    outliers = _finite(prediction, "singular_value", where)
-    edges = _finite(prediction, "bulk_edge", where)
-    return [
-        _stems(outliers, 0.55 * height, "predicted outliers", style.SERIES[0], "solid"),
-        _stems(edges, 1.1 * height, "predicted edge", style.INK, "dashed"),
-    ]
-
-
-def _stems(positions: np.ndarray, height: float, label: str, colour: str, dash: str) -> hv.Curve:
-    """Lines from the axis up, one curve with gaps so that the legend names them once."""
-    x = np.repeat(positions, 3)
-    y = np.tile([0.0, height, np.nan], len(positions))
-    return marks.curve(x, y, "s", "density", label=label, colour=colour, dash=dash, width=1.8, y_label=_DENSITY)
+    columns = {"s": values[beyond], "height": np.full(int(beyond.sum()), height), "rank": rank, "seed": seed}
+    label = "measured outliers" if edge else "measured, leading"
+    look = {
+        "color": style.SERIES[1],
+        "line_width": 2,
+        "line_alpha": 0.75,
+        "tools": ["hover"],
+        "hover_tooltips": [("", label), ("s", "@s{0.000}"), ("rank", "@rank"), ("seed", "@seed")],
+    }
+    return Layer("spikes", columns, label, look, measured=True)
 
 
 def _finite(prediction: xr.Dataset, name: str, where: dict[str, Any]) -> np.ndarray:
+    """The values of a prediction at one place that are there."""
     if name not in prediction:
         return np.empty(0)
     values = np.asarray(at(prediction[name], **where), dtype=float).ravel()
@@ -144,43 +150,52 @@ def _finite(prediction: xr.Dataset, name: str, where: dict[str, Any]) -> np.ndar
     return finite
 
 
-@_or_note
+@_view
 def outlier_count(
     cube: xr.Dataset, detachment: xr.DataArray | None = None, *, brush: Brush = None, **further: Any
-) -> hv.Overlay:
+) -> Picture:
     """When do spikes appear? Mean number of outliers over (alpha, n).
 
-    The limits of the thresholds, alpha_k = (k - 1)/(2k), are dashed; `detachment` (dims n, k) holds the alpha at
-    which theory has the k-th spike detach at size n, drawn as lines with markers.
+    The limits of the thresholds, alpha_k = (k - 1)/(2k), are dashed; `detachment` (dims n, k) holds the alpha at which
+    theory has the k-th spike detach at size n, see `spikecube.explore.predicted.detachment`.
     """
-    counts = at(plotdata.variable(cube, "outlier_count"), **fixed(cube, further))
-    data = plotdata.seed_mean(counts)
-    elements = [_cells(data, cube), *_threshold_marks(cube, len(data["n"]))]
+    data = plotdata.seed_mean(at(plotdata.variable(cube, "outlier_count"), **fixed(cube, further)))
+    low, high = _alpha_ends(cube)
+    limits = [threshold(k) for k in range(2, 6) if low < threshold(k) < high]
+    layers = [
+        marks.cells(
+            _grid(data, {"count": data["mean"], "stderr": data["stderr"], "seeds": data["seeds"]}),
+            limits=(0, max(2, cube.sizes.get("rank", 6))),
+            colours=style.COUNTS,
+            clabel="measured outliers",
+            hover_tooltips=[*_CELL_TIPS, ("outliers", "@count{0.00}"), *_ERROR_TIPS, ("seeds", "@seeds")],
+        ),
+        marks.verticals(limits, "alpha", colour=style.SERIES[1], width=2),
+    ]
     if detachment is not None:
-        rows = np.arange(len(data["n"])) + 0.5
-        for k in detachment["k"].values[:MOST_SPIKES]:
-            line = at(detachment, **fixed(cube, further)).sel(k=k).reindex(n=data["n"].values)
-            elements.append(
-                marks.curve(
-                    line.values, rows, "alpha", "row", label=f"predicted, spike {k}", colour=style.SERIES[(k - 1) % 6]
-                )
-            )
-    if brush is not None:
-        elements.append(marks.vertical(brush, "alpha", colour=style.SERIES[1], dash="solid"))
-    ticks = [(i + 0.5, style.number(n)) for i, n in enumerate(data["n"].values)]
-    low, high = _alpha_range(cube)
-    return marks.finish(
-        elements,
-        title="Mean number of outliers; dashes: limits αₖ = (k − 1)/(2k)",
-        yticks=ticks if len(ticks) <= 12 else style.thin(ticks, 8),
-        xlim=(low, high),
-        ylim=(0, len(ticks)),
-        ylabel=style.axis_label("n"),
-        show_grid=False,
-    )
+        layers += _detachment_lines(at(detachment, **fixed(cube, further)), data)
+    layers.append(marks.verticals(brush or (), "alpha", colour=style.SERIES[2], dash="solid", width=2))
+    title = "Mean number of outliers; dashes: limits αₖ = (k − 1)/(2k)"
+    return _map(layers, data, title, (low, high))
 
 
-def _alpha_range(cube: xr.Dataset) -> tuple[float, float]:
+def _detachment_lines(detachment: xr.DataArray, data: xr.Dataset) -> list[Layer]:
+    """Where theory has each spike detach, from row to row of the map."""
+    rows = np.arange(data.sizes["n"]) + 0.5
+    lines = []
+    for k in detachment["k"].values[:MOST_SPIKES]:
+        alphas = detachment.sel(k=k).reindex(n=data["n"].values).values
+        if np.isfinite(alphas).any():
+            label = f"predicted, spike {k}"
+            lines.append(marks.line(alphas, rows, "alpha", "row", label=label, colour=style.SERIES[2], width=3))
+    return lines
+
+
+_CELL_TIPS = [("α", "@at_alpha"), ("n", "@at_n")]
+_ERROR_TIPS = [("standard error", "@stderr{0.0000}")]
+
+
+def _alpha_ends(cube: xr.Dataset) -> tuple[float, float]:
     """The ends of the cells along alpha."""
     edges = _edges(cube["alpha"].values)
     return float(edges[0]), float(edges[-1])
@@ -195,130 +210,91 @@ def _edges(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
 
 
-def _cells(data: xr.Dataset, cube: xr.Dataset) -> hv.Rectangles:
-    """One rectangle a cell (alpha, n), sizes as rows of equal height."""
+def _grid(data: xr.Dataset, values: dict[str, xr.DataArray]) -> dict[str, np.ndarray]:
+    """One rectangle for each (alpha, n) that has the first of the values, sizes as rows of equal height."""
     edges = _edges(data["alpha"].values)
-    mean = data["mean"].transpose("alpha", "n")
-    rows = [
-        (
-            edges[i],
-            j,
-            edges[i + 1],
-            j + 1,
-            float(mean[i, j]),
-            float(data["stderr"].transpose("alpha", "n")[i, j]),
-            float(data["alpha"][i]),
-            int(data["n"][j]),
-            int(data["seeds"].transpose("alpha", "n")[i, j]),
-        )
-        for i in range(mean.shape[0])
-        for j in range(mean.shape[1])
-        if np.isfinite(mean[i, j])
-    ]
-    most = float(np.nanmax(mean.values))
-    return hv.Rectangles(
-        rows,
-        kdims=[marks.dimension("alpha"), hv.Dimension("row", label=style.axis_label("n")), "alpha_end", "row_end"],
-        vdims=["count", "stderr", "at_alpha", "n", "seeds"],
-    ).opts(
-        color="count",
-        cmap=list(style.COUNTS),
-        clim=(0, max(most, 1.0)),
-        colorbar=True,
-        clabel="measured outliers",
-        colorbar_opts={"width": 12},
-        line_color="white",
-        line_width=0.5,
-        tools=["hover"],
-        hover_tooltips=[
-            ("α", "@at_alpha"),
-            ("n", "@n"),
-            ("measured outliers", "@count{0.00}"),
-            ("standard error", "@stderr{0.00}"),
-            ("seeds", "@seeds"),
-        ],
+    table = {name: value.transpose("alpha", "n").values.astype(float) for name, value in values.items()}
+    i, j = np.nonzero(np.isfinite(next(iter(table.values()))))
+    box = {"left_alpha": edges[i], "low_row": j.astype(float), "right_alpha": edges[i + 1], "high_row": j + 1.0}
+    labels = {"at_alpha": data["alpha"].values[i], "at_n": data["n"].values[j]}
+    return box | {name: value[i, j] for name, value in table.items()} | labels
+
+
+def _map(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: tuple[float, float]) -> Picture:
+    """A map over (alpha, n) with the sizes as labels of its rows."""
+    ticks = style.thin([(i + 0.5, style.number(n)) for i, n in enumerate(data["n"].values.tolist())], 12)
+    return Picture(
+        layers,
+        title=title,
+        xlabel=style.axis_label("alpha"),
+        ylabel=style.axis_label("n"),
+        xlim=ends,
+        ylim=(0, data.sizes["n"]),
+        options={"yticks": ticks, "show_grid": False},
     )
 
 
-def _threshold_marks(cube: xr.Dataset, rows: int) -> list[hv.Element]:
-    """The limits of the thresholds, dashed."""
-    low, high = _alpha_range(cube)
-    positions = [threshold(k) for k in range(2, 6) if low < threshold(k) < high]
-    return [marks.vertical(positions, "alpha", colour=style.SERIES[1], width=2)]
-
-
-@_or_note
+@_view
 def singular_values(
     cube: xr.Dataset, prediction: xr.Dataset | None = None, *, n: int | None = None, brush: Brush = None, **further: Any
-) -> hv.Overlay:
+) -> Picture:
     """How far do the spikes go? Leading singular values of F/sqrt(n) against alpha at one n."""
     where = {"n": n} | fixed(cube, further)
     data = plotdata.spikes(cube, most=MOST_SPIKES, **where)
     name = "singular_value"
-    elements: list[hv.Element] = []
+    layers: list[Layer] = []
     for i, k in enumerate(data["rank"].values):
-        colour = style.SERIES[i]
-        if prediction is not None and name in prediction and k in prediction["rank"]:
-            line = at(prediction[name], **where).sel(rank=k)
-            elements.append(marks.curve(line.alpha, line, "alpha", name, label=f"predicted, spike {k}", colour=colour))
-        elements += marks.points(
-            data.sel(rank=k),
-            "alpha",
-            name,
-            label=f"measured, i = {k}",
-            colour=colour,
-            marker=style.MARKERS[i],
-            brush=brush,
-            positive=True,
-        )
+        look: dict[str, Any] = {"colour": style.SERIES[i]}
+        if _predicted_anywhere(prediction, k):
+            assert prediction is not None
+            curve = at(prediction[name], **where).sel(rank=k)
+            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, spike {k}", **look))
+        layers += marks.points(
+            data.sel(rank=k), "alpha", name, label=f"measured, i = {k}", marker=style.MARKERS[i], brush=brush,
+            positive=True, **look,
+        )  # fmt: skip
     if prediction is not None and "bulk_edge" in prediction:
-        edge = at(prediction["bulk_edge"], **where)
-        edge = edge if "alpha" in edge.dims else edge.expand_dims(alpha=prediction["alpha"])
-        elements.append(
-            marks.curve(edge.alpha, edge, "alpha", name, label="predicted edge", colour=style.INK, dash="dashed")
+        edge = at(prediction["bulk_edge"], **where).broadcast_like(prediction["alpha"])
+        layers.append(
+            marks.line(edge.alpha, edge, "alpha", name, label="predicted edge", colour=style.INK, dash="dashed")
         )
     title = f"Leading singular values at {style.place(data, ('n', *further))}"
-    return marks.finish(elements, logy=True, title=title)
+    return _against_alpha(layers, title, name, logy=True)
 
 
-@_or_note
+def _predicted_anywhere(prediction: xr.Dataset | None, k: int) -> bool:
+    """Whether a spike k is predicted at any place, so that its line is there at all of them."""
+    if prediction is None or "singular_value" not in prediction or k not in prediction["rank"]:
+        return False
+    return bool(prediction["singular_value"].sel(rank=k).notnull().any())
+
+
+def _against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -> Picture:
+    return Picture(layers, title=title, xlabel=style.axis_label("alpha"), ylabel=style.axis_label(name), **axes)
+
+
+@_view
 def alignments(
-    cube: xr.Dataset,
-    *,
-    n: int | None = None,
-    subspace: bool = False,
-    brush: Brush = None,
-    **further: Any,
-) -> hv.Overlay:
+    cube: xr.Dataset, *, n: int | None = None, subspace: bool = False, brush: Brush = None, **further: Any
+) -> Picture:
     """Do the spikes point where theory says? Squared cosines with the monomials of x.beta against alpha at one n."""
     name = "subspace_alignment" if subspace else "alignment"
     data = plotdata.seed_mean(at(plotdata.variable(cube, name), n=n, **fixed(cube, further)))
-    elements: list[hv.Element] = []
-    for i, k in enumerate(data["degree"].values[:MOST_SPIKES]):
-        colour = style.SERIES[i]
-        if not bool(data["mean"].sel(degree=k).notnull().any()):
-            continue
-        elements += marks.points(
-            data.sel(degree=k),
-            "alpha",
-            name,
-            label=f"measured, k = {k}",
-            colour=colour,
-            marker=style.MARKERS[i],
+    low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
+    layers: list[Layer] = []
+    for i, k in enumerate(data["degree"].values[:MOST_SPIKES].tolist()):
+        if not bool((cube[name].sel(degree=k) > 0).any()):
+            continue  # no spike of this degree: c_k = 0
+        colour, start = style.SERIES[i], max(threshold(k), low)
+        layers += marks.points(
+            data.sel(degree=k), "alpha", name, label=f"measured, k = {k}", colour=colour, marker=style.MARKERS[i],
             brush=brush,
-        )
-        elements.append(_after_threshold(int(k), _alpha_range(cube), name, colour))
-    title = f"Alignment with the monomials at {style.place(data, ('n', *further))}; dashes: limit 1 beyond αₖ"
-    return marks.finish(elements, ylim=(-0.03, 1.06), title=title)
-
-
-def _after_threshold(k: int, alphas: tuple[float, float], name: str, colour: str) -> hv.Curve:
-    """The limit of an alignment: 1 once alpha has passed the k-th threshold."""
-    start = max(threshold(k), alphas[0])
-    x = [start, alphas[1]] if start < alphas[1] else []
-    return marks.curve(
-        x, [1.0 + 0.008 * (k - 1)] * len(x), "alpha", name, label=f"limit, k = {k}", colour=colour, dash="dashed"
-    )
+        )  # fmt: skip
+        level = 1 + 0.012 * i
+        limit = {"label": f"limit, k = {k}", "colour": colour, "dash": "dashed"}
+        layers.append(marks.steps([start], [max(high, start)], [level], "alpha", name, **limit))
+    title = f"Alignment with the monomials, {style.place(data, ('n', *further))}; limit 1 beyond αₖ"
+    return _against_alpha(layers, title, name, ylim=(-0.03, 1.08))
 
 
 def losses(
@@ -340,89 +316,60 @@ def losses(
     kind
         "train" or "test"; without it both side by side.
     """
-    if kind is not None:
-        return _losses(cube, prediction, lam=lam, n=n, kind=kind, brush=brush, **further)
-    both = [_losses(cube, prediction, lam=lam, n=n, kind=k, brush=brush, **further) for k in ("train", "test")]
-    return hv.Layout(both).cols(2)
+    kinds: tuple[Kind, ...] = ("train", "test") if kind is None else (kind,)
+    shown = [loss(cube, prediction, kind=k, lam=lam, n=n, brush=brush, **further) for k in kinds]
+    return hv.Layout(shown).cols(2) if kind is None else shown[0]
 
 
-@_or_note
-def _losses(
+@_view
+def loss(
     cube: xr.Dataset,
-    prediction: xr.Dataset | None,
+    prediction: xr.Dataset | None = None,
     *,
-    lam: float | None,
-    n: int | None,
-    kind: Kind,
-    brush: Brush,
+    kind: Kind = "test",
+    lam: float | None = None,
+    n: int | None = None,
+    brush: Brush = None,
     **further: Any,
-) -> hv.Overlay:
+) -> Picture:
+    """One of the two `losses` against alpha."""
     name = f"{kind}_loss"
     where = {"lam": lam} | fixed(cube, further)
     data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
     sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [plotdata.nearest(data, "n", n)]
-    elements = _baselines(cube, prediction, name, where, sizes[-1])
+    layers = _baselines(cube, prediction, name, where)
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
-        elements += _loss_of_size(data, prediction, name, where, size, colour, marker, brush)
+        if prediction is not None and name in prediction and size in prediction["n"]:
+            curve = at(prediction[name], **where, n=size)
+            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, n = {size}", colour=colour))
+        layers += marks.points(
+            data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
+        )
     title = f"{_KIND[kind]} loss against step size, {style.place(data, ('lam', *further))}"
-    return marks.finish(elements, title=title)
+    return _against_alpha(layers, title, name)
 
 
 _KIND = {"train": "Training", "test": "Test"}
 
 
-def _loss_of_size(
-    data: xr.Dataset,
-    prediction: xr.Dataset | None,
-    name: str,
-    where: dict[str, Any],
-    size: int,
-    colour: str,
-    marker: str,
-    brush: Brush,
-) -> list[hv.Element]:
-    elements: list[hv.Element] = []
-    if prediction is not None and name in prediction and size in prediction["n"]:
-        line = at(prediction[name].sel(n=size), **where)
-        elements.append(marks.curve(line.alpha, line, "alpha", name, label=f"predicted, n = {size}", colour=colour))
-    return elements + marks.points(
-        data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
-    )
-
-
-def _baselines(
-    cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where: dict[str, Any], size: int
-) -> list[hv.Element]:
+def _baselines(cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where: dict[str, Any]) -> list[Layer]:
     """The staircase of limits and the best linear predictor, where the prediction has them."""
-    if prediction is None:
-        return []
-    elements = []
+    layers: list[Layer] = []
     low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
-    if f"{name}_limit" in prediction:
+    if prediction is not None and f"{name}_limit" in prediction:
         limit = at(prediction[f"{name}_limit"], **where)
         ell = limit["ell_alpha"] if "ell_alpha" in limit.coords else cube["ell_alpha"]
-        steps = plotdata.staircase(limit, ell, max(high, low + 1e-3))
-        x = np.stack([steps["start"], steps["end"], np.full(steps.sizes["step"], np.nan)], axis=1).ravel()
-        y = np.repeat(steps["value"].values, 3)
-        elements.append(marks.curve(x, y, "alpha", name, label="predicted limit", colour=style.INK, dash="dashed"))
-    if "best_linear_loss" in prediction and name == "test_loss":
-        best = at(prediction["best_linear_loss"], **{**where, "n": size})
-        level = float(best.isel(dict.fromkeys(best.dims, -1)))
-        elements.append(
-            marks.curve(
-                [low, high],
-                [level, level],
-                "alpha",
-                name,
-                label="best linear (predicted)",
-                colour=style.SOFT,
-                dash="dotted",
-            )
-        )
-    return elements
+        steps = plotdata.staircase(limit, ell, low, max(high, low + 1e-3))
+        look = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
+        layers.append(marks.steps(steps["start"], steps["end"], steps["value"], "alpha", name, **look))
+    if prediction is not None and "best_linear_loss" in prediction and name == "test_loss":
+        level = plotdata.last(at(prediction["best_linear_loss"], **where))
+        look = {"label": "best linear (predicted)", "colour": style.SOFT, "dash": "dotted"}
+        layers.append(marks.steps([low], [high], [level], "alpha", name, **look))
+    return layers
 
 
-@_or_note
+@_view
 def loss_against_penalty(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
@@ -431,32 +378,24 @@ def loss_against_penalty(
     n: int | None = None,
     kind: Kind = "test",
     **further: Any,
-) -> hv.Overlay:
+) -> Picture:
     """Which penalty is best, and does the step help there? Losses of F and of F_0 against lam at one (alpha, n)."""
     where = {"alpha": alpha, "n": n} | fixed(cube, further)
-    elements: list[hv.Element] = []
-    y_label = f"{_KIND[kind]} loss"
+    layers: list[Layer] = []
     for i, (suffix, what) in enumerate((("", "F"), ("_init", "F₀"))):
         name = f"{kind}_loss{suffix}"
         data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
-        colour = style.SERIES[1 - i]
+        look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
         if prediction is not None and name in prediction:
-            line = at(prediction[name], **where)
-            elements.append(
-                marks.curve(line.lam, line, "lam", y_label, label=f"predicted, {what}", colour=colour, y_label=y_label)
-            )
-        elements += marks.points(
-            data, "lam", y_label, label=f"measured, {what}", colour=colour, marker=style.MARKERS[i], y_label=y_label
-        )
-    spot = at(cube["train_loss"], **where) if "train_loss" in cube else data
-    title = f"{y_label} against penalty at {style.place(spot, ('alpha', 'n', *further))}"
-    return marks.finish(elements, logx=True, title=title)
+            curve = at(prediction[name], **where)
+            layers.append(marks.line(curve.lam, curve, "lam", "loss", label=f"predicted, {what}", **look))
+        layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
+    spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
+    title = f"{_KIND[kind]} loss against penalty at {style.place(spot, ('alpha', 'n', *further))}"
+    return Picture(layers, title=title, xlabel=style.axis_label("lam"), ylabel=f"{_KIND[kind].lower()} loss", logx=True)
 
 
-Gap = Literal["limit", "spiked"]
-
-
-@_or_note
+@_view
 def gaps(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
@@ -466,73 +405,57 @@ def gaps(
     lam: float | None = None,
     kind: Kind = "test",
     **further: Any,
-) -> hv.Overlay:
-    """How fast do losses converge? Size of the mean gap against n on log axes, with its fit.
+) -> Picture:
+    """How fast do losses converge? Size of the mean gap against n on log axes.
 
     `gap = "limit"` is L(F) minus its limit, `"spiked"` is L(F) - L(F_ell) with the ell of this alpha.
     """
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
-    if gap == "limit":
-        if prediction is None:
-            raise Missing("The gap to the limit needs a prediction.")
-        data = plotdata.gap_to_limit(cube, prediction, kind=kind, **where)
-        what = "|L(F) − limit|"
-    else:
+    if gap == "spiked":
         data = plotdata.gap_to_spiked(cube, kind=kind, **where)
-        ell = int(at(cube["ell_alpha"], alpha=alpha))
-        data = data.sel(ell=min(ell, int(data["ell"].max())) if ell > 0 else int(data["ell"].max()))
         what = f"|L(F) − L(F{_SUB[int(data.ell) % 10]})|"
-    drawn = data.drop_vars("mean").rename(size="mean")
-    elements = marks.points(drawn, "n", "gap", label="measured", colour=style.SERIES[0], y_label=what, positive=True)
-    title = f"{_KIND[kind]} loss: {what} at {style.place(data, ('alpha', 'lam', *further))}"
-    return marks.finish(elements, logx=True, logy=True, title=title)
-
-
-@_or_note
-def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: Any) -> hv.Overlay:
-    """Do the sizes fall on one curve? The k-th singular value against (alpha - alpha_k) ln n."""
-    data = plotdata.collapse(cube, k=k, **further)
-    sizes = style.thin(data["n"].values.tolist(), 6)
-    elements: list[hv.Element] = []
-    for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
-        elements += marks.points(
-            data.sel(n=size),
-            "x",
-            "singular_value",
-            label=f"measured, n = {size}",
-            colour=colour,
-            marker=marker,
-            brush=brush,
-            positive=True,
-        )
-    x = data["x"].values
-    beyond = data.where((data["x"] > 0) & data["mean"].notnull())
-    if bool(beyond["mean"].notnull().any()) and x.max() > 0:
-        amplitude = float(np.exp(np.nanmedian(np.log(beyond["mean"]) - k * beyond["x"])))
-        line = np.linspace(0, x.max(), 50)
-        elements.append(
-            marks.curve(
-                line,
-                amplitude * np.exp(k * line),
-                "x",
-                "singular_value",
-                label=f"limit slope {k}",
-                colour=style.INK,
-                dash="dashed",
-            )
-        )
-    return marks.finish(
-        elements,
+    elif prediction is None:
+        raise Missing("The gap to the limit needs a prediction.")
+    else:
+        data, what = plotdata.gap_to_limit(cube, prediction, kind=kind, **where), "|L(F) − limit|"
+    sized = data.drop_vars("mean").rename(size="mean")
+    return Picture(
+        marks.points(sized, "n", "gap", label="measured", colour=style.SERIES[0], positive=True),
+        title=f"{_KIND[kind]} loss: {what} at {style.place(data, ('alpha', 'lam', *further))}",
+        xlabel=style.axis_label("n"),
+        ylabel="size of the mean gap",
+        logx=True,
         logy=True,
-        xlabel=f"(α − α{_SUB[k]}) ln n,   α{_SUB[k]} = {threshold(k):.4g}",
-        title=f"Collapse of singular value {k}",
+        options={"xticks": style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)},
     )
 
 
 _SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
 
 
-@_or_note
+@_view
+def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: Any) -> Picture:
+    """Do the sizes fall on one curve? The k-th singular value against (alpha - alpha_k) ln n."""
+    data = plotdata.collapse(cube, k=k, **further)
+    sizes = style.thin(data["n"].values.tolist(), 6)
+    layers: list[Layer] = []
+    for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
+        layers += marks.points(
+            data.sel(n=size), "x", "singular_value", label=f"measured, n = {size}", colour=colour, marker=marker,
+            brush=brush, positive=True,
+        )  # fmt: skip
+    x, y = plotdata.slope_line(data, k)
+    layers.append(marks.line(x, y, "x", "singular_value", label=f"limit, slope {k}", colour=style.INK, dash="dashed"))
+    return Picture(
+        layers,
+        title=f"Collapse of singular value {k}",
+        xlabel=f"(α − α{_SUB[k]}) ln n,   α{_SUB[k]} = {threshold(k):.4g}",
+        ylabel=style.axis_label("singular_value"),
+        logy=True,
+    )
+
+
+@_view
 def agreement(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
@@ -541,77 +464,46 @@ def agreement(
     lam: float | None = None,
     rank: int = 1,
     **further: Any,
-) -> hv.Overlay:
+) -> Picture:
     """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n)."""
     if prediction is None:
         raise Missing("The agreement map needs a prediction.")
-    data = plotdata.z_scores(cube, prediction, variable)
-    data = at(data, **{"lam": lam, "rank": rank, "ell": None} | fixed(cube, further))
-    edges = _edges(data["alpha"].values)
-    names = ("z", "relative", "mean", "predicted", "stderr")
-    table = {name: data[name].transpose("alpha", "n").values for name in names}
-    rows = [
-        (
-            edges[i],
-            j,
-            edges[i + 1],
-            j + 1,
-            *(float(table[name][i, j]) for name in names),
-            float(data["alpha"][i]),
-            int(data["n"][j]),
-        )
-        for i, j in np.argwhere(np.isfinite(table["z"]))
-    ]
-    if not rows:
+    place = {"lam": lam, "rank": rank, "ell": None} | fixed(cube, further)
+    data = plotdata.z_scores(at(cube, **place), at(prediction, **place), variable)
+    grid = _grid(data, {name: data[name] for name in ("z", "mean", "stderr", "predicted", "relative")})
+    if not len(grid["z"]):
         raise Missing(f"No point of {variable} has a prediction and an error at this place.")
-    boxes = hv.Rectangles(
-        rows,
-        kdims=[marks.dimension("alpha"), hv.Dimension("row", label=style.axis_label("n")), "alpha_end", "row_end"],
-        vdims=[*names, "at_alpha", "n"],
-    ).opts(
-        color="z",
-        cmap=list(style.DIVERGING),
-        clim=(-5, 5),
-        colorbar=True,
+    boxes = marks.cells(
+        grid,
+        limits=(-5, 5),
+        colours=style.DIVERGING,
         clabel="z",
-        colorbar_opts={"width": 12},
-        line_color="white",
-        line_width=0.5,
-        tools=["hover"],
         hover_tooltips=[
-            ("α", "@at_alpha"),
-            ("n", "@n"),
+            *_CELL_TIPS,
             ("z", "@z{0.00}"),
             ("measured", "@mean{0.0000}"),
-            ("standard error", "@stderr{0.0000}"),
+            *_ERROR_TIPS,
             ("predicted", "@predicted{0.0000}"),
             ("relative difference", "@relative{0.0%}"),
         ],
     )
-    ticks = [(i + 0.5, style.number(n)) for i, n in enumerate(data["n"].values)]
-    title = f"z = (measured − predicted)/standard error of {style.symbol(variable)}"
-    spot = style.place(data, ("lam", "rank", *further))
-    return marks.finish(
-        [boxes, *_texts(rows)],
-        title=f"{title}, {spot}" if spot else title,
-        yticks=ticks if len(ticks) <= 12 else style.thin(ticks, 8),
-        ylim=(0, len(ticks)),
-        xlim=(float(edges[0]), float(edges[-1])),
-        ylabel=style.axis_label("n"),
-        show_grid=False,
-    )
+    axes = [name for name in ("lam", "rank", *further) if name in cube[variable].dims]
+    spot = style.place(data, axes)
+    title = f"z-scores of {style.symbol(variable)}" + (f" at {spot}" if spot else "")
+    ends = _edges(data["alpha"].values)
+    return _map([boxes, *_z_texts(grid)], data, title, (float(ends[0]), float(ends[-1])))
 
 
-def _texts(rows: list[tuple[Any, ...]]) -> list[hv.Element]:
-    """The z-scores as numbers in the cells, while they fit."""
-    small = rows if len(rows) <= 80 else []
-    dark = [r for r in small if abs(r[4]) > 3]
-    light = [r for r in small if abs(r[4]) <= 3]
-    return [
-        hv.Labels(
-            [((r[0] + r[2]) / 2, r[1] + 0.5, f"{r[4]:+.1f}".replace("-", "−")) for r in group],
-            [marks.dimension("alpha"), "row"],
-            "text",
-        ).opts(text_font_size="8pt", text_color=colour)
-        for group, colour in ((light, style.INK), (dark, "white"))
-    ]
+def _z_texts(grid: dict[str, np.ndarray]) -> list[Layer]:
+    """The z-scores as numbers in the cells while they fit, white where the cell is dark."""
+    fits = len(grid["z"]) <= 80
+    layers = []
+    for dark, colour in ((False, style.INK), (True, "white")):
+        chosen = (np.abs(grid["z"]) > 3) == dark if fits else np.zeros(len(grid["z"]), dtype=bool)
+        columns = {
+            "alpha": (grid["left_alpha"][chosen] + grid["right_alpha"][chosen]) / 2,
+            "row": grid["low_row"][chosen] + 0.5,
+            "text": np.array([f"{z:+.1f}".replace("-", "−") for z in grid["z"][chosen]], dtype=object),
+        }
+        layers.append(Layer("texts", columns, style={"text_font_size": "8pt", "text_color": colour}))
+    return layers

@@ -1,7 +1,11 @@
-"""The array type of the fits: floats, and the masks and indices that select among them."""
+"""The array type of the fits (floats, and the masks and indices that select among them), and their error."""
 
 from typing import Any
 
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+class FitError(ValueError):
+    """A fit that was asked for in a way that cannot be, in one sentence."""

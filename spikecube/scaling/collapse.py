@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.master_curve import ANSATZE, Ansatz, Points, Spline, descend, jacobian, reduce
 from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.scaling.samples import Sample, from_data, resample
@@ -94,19 +94,19 @@ def _checked(
     data: xr.DataArray, size: str, control: str, ansatz: str, fixed: Mapping[str, float]
 ) -> tuple[Ansatz, dict[str, float]]:
     if ansatz not in ANSATZE:
-        raise ValueError(f"ansatz={ansatz!r} is not one of {', '.join(ANSATZE)}")
+        raise FitError(f"ansatz={ansatz!r} is not one of {', '.join(ANSATZE)}")
     form = ANSATZE[ansatz]
     unknown = [name for name in fixed if name not in form.params]
     if unknown:
-        raise ValueError(f"fixed={unknown[0]!r} is not a parameter of {ansatz!r}, which has {', '.join(form.params)}")
+        raise FitError(f"fixed={unknown[0]!r} is not a parameter of {ansatz!r}, which has {', '.join(form.params)}")
     others = set(data.dims) - {size, control, "seed"}
     missing = {size, control} - set(data.dims)
     if others or missing:
-        raise ValueError(
+        raise FitError(
             f"the data have dims {', '.join(map(str, data.dims))}; a collapse takes {size}, {control} and perhaps seed"
         )
     if fixed.get("nu", 1.0) <= 0:
-        raise ValueError(f"nu={fixed['nu']} is not positive")
+        raise FitError(f"nu={fixed['nu']} is not positive")
     return form, {k: float(v) for k, v in fixed.items()}
 
 
@@ -156,7 +156,7 @@ def _search(
         u, _ = form.scaled(theta, points.size, points.control)
         inside = np.abs(u) <= window
         if inside.sum() < 4 * _BASES[0]:
-            raise ValueError(f"window={window} leaves {int(inside.sum())} points; at least {4 * _BASES[0]} are needed")
+            raise FitError(f"window={window} leaves {int(inside.sum())} points; at least {4 * _BASES[0]} are needed")
         points, place = points.keep(inside), place[inside]
         theta, n_basis, ends = _descents(form, points, [theta, *starts], free)
     return theta, n_basis, ends, points, place

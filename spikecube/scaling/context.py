@@ -10,6 +10,7 @@ import xarray as xr
 from spikecube.cube.study import Study
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spectrum import spike_degrees
+from spikecube.scaling.arrays import FitError
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
@@ -50,11 +51,11 @@ def context(cube: xr.Dataset) -> Context:
         If there is none, or if the activation or the target is an axis: the degrees then have no common meaning.
     """
     if "study" not in cube.attrs:
-        raise ValueError("the cube has no attribute 'study'; fit_power_law and collapse take any DataArray instead")
+        raise FitError("the cube has no attribute 'study'; fit_power_law and collapse take any DataArray instead")
     study = Study.from_toml(cube.attrs["study"])
     for name in ("activation", "target"):
         if name in study.further:
-            raise ValueError(f"the cube has an axis {name!r}: select one of its values, then fit")
+            raise FitError(f"the cube has an axis {name!r}: select one of its values, then fit")
     degree = int(cube.sizes.get("degree", study.measure.degree))
     return Context(study, spike_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
 

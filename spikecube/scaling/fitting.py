@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.curves import groups
 from spikecube.scaling.laws import Law
 from spikecube.scaling.regression import holm
@@ -78,10 +78,10 @@ def _window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array,
         return everything, {}
     if n_min != "auto":
         if isinstance(n_min, str):
-            raise ValueError(f'n_min={n_min!r} is not None, "auto" or a number')
+            raise FitError(f'n_min={n_min!r} is not None, "auto" or a number')
         return everything & (sample.sizes >= n_min), {}
     if sample.stderr is None:
-        raise ValueError('n_min="auto" needs errors to test the fit against: give seeds, or stderr')
+        raise FitError('n_min="auto" needs errors to test the fit against: give seeds, or stderr')
     starts = sample.sizes[: max(len(sample.sizes) - len(law.params), 1)]
     tables = [solve(law, sample, everything & (sample.sizes >= s), intervals=False) for s in starts]
     fine = np.stack([t.gof_pvalue > _SCAN_LEVEL for t in tables], axis=1)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.arrays import Array, FitError
 
 EXPONENTS = np.linspace(-6.0, 6.0, 121)
 DECAYS = -np.geomspace(0.03, 6.0, 60)
@@ -28,6 +28,8 @@ class Law:
     start : (sizes, y, weights) -> (S, B, p), the starting points for each of the B data sets.
     log : whether the law speaks of log y.
     linear : whether it is linear in theta, so that its intervals are exact as they are.
+    conditional : for a law that is linear but for its last parameter: a grid of it (G,), and
+        (sizes, grids (B, G)) -> the regressors (B, G, K, p - 1) that belong to them.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Law:
     start: Callable[[Array, Array, Array], Array]
     log: bool = False
     linear: bool = False
+    conditional: tuple[Array, Callable[[Array, Array], Array]] | None = None
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -106,7 +109,7 @@ def corrected_power(omega: float) -> Law:
     [6.324555]
     """
     if not omega > 0:
-        raise ValueError(f"correction={omega} is not positive: a correction to scaling must vanish as n grows")
+        raise FitError(f"correction={omega} is not positive: a correction to scaling must vanish as n grows")
 
     def start(n: Array, y: Array, weights: Array) -> Array:
         plain = np.pad(_power_start(n, y, weights)[0], ((0, 0), (0, 1)))
@@ -202,6 +205,15 @@ def _limit_start(n: Array, y: Array, weights: Array) -> Array:
     return best[None]
 
 
+_FINE_DECAYS = -np.geomspace(12.0, 0.004, 500)
+
+
+def _limit_bases(n: Array, exponents: Array) -> Array:
+    """1 and n^b for all exponents."""
+    power = n ** exponents[..., None]
+    return np.stack([np.ones_like(power), power], axis=-1)
+
+
 LIMIT = Law(
     "limit",
     "y = L + A n^b, b < 0",
@@ -209,6 +221,7 @@ LIMIT = Law(
     _limit_value,
     _limit_jacobian,
     _limit_start,
+    conditional=(_FINE_DECAYS, _limit_bases),
 )
 
 
@@ -219,7 +232,7 @@ def known_limit(exponent: float) -> Law:
     [3.0]
     """
     if not exponent < 0:
-        raise ValueError(f"exponent={exponent} is not negative: then y has no limit")
+        raise FitError(f"exponent={exponent} is not negative: then y has no limit")
 
     def design(n: Array) -> Array:
         return np.stack([np.ones_like(n), n**exponent], axis=-1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from spikecube.scaling.arrays import FitError
 from spikecube.scaling.context import (
     Context,
     context,
@@ -81,7 +82,7 @@ def fit_limits(
 
 def _number(exponent: float | str) -> float:
     if isinstance(exponent, str):
-        raise ValueError(f'exponent={exponent!r} is not "theory", "free" or a negative number')
+        raise FitError(f'exponent={exponent!r} is not "theory", "free" or a negative number')
     return float(exponent)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from spikecube.scaling.arrays import FitError
 from spikecube.scaling.fitting import adjust, fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, POWER, Law, corrected_power
 from spikecube.scaling.results import describe
@@ -22,7 +23,7 @@ def power_law(correction: float | str | None) -> Law:
     if correction == "free":
         return FREE_CORRECTION
     if isinstance(correction, str):
-        raise ValueError(f'correction={correction!r} is not None, "free" or a positive number')
+        raise FitError(f'correction={correction!r} is not None, "free" or a positive number')
     return corrected_power(float(correction))
 
 

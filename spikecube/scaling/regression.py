@@ -44,20 +44,23 @@ def weighted_least_squares(
     *,
     variance: Array | None = None,
     variance_dof: Array | float = np.inf,
+    trend: Array | None = None,
 ) -> Inference:
     """Fit response = design @ params by WLS, with the covariance that the knowledge of the errors allows.
 
     - `variance` known (`variance_dof` infinite): params have covariance H V H^T, H the pseudo-inverse of the weighted
       design; with weights 1/variance that is statsmodels' ``cov_type="fixed scale"``. Lack of fit: chi squared.
     - `variance` estimated from replicates with `variance_dof` degrees of freedom each: the same sandwich, unbiased
-      whatever the weights; t intervals with Satterthwaite's degrees of freedom. Lack of fit: the ANOVA-type
-      statistic sum_k w_k r_k^2 against Box's F approximation, which does not trust the weights.
+      whatever fixed weights; t intervals with Satterthwaite's degrees of freedom. If the weights themselves come from
+      the variances (see `trend`) it is corrected for that. Lack of fit: the ANOVA-type statistic sum_k w_k r_k^2
+      against Box's F approximation, scaled by the variances themselves.
     - no `variance`: heteroscedasticity-consistent HC2 with the degrees of freedom of Bell and McCaffrey.
 
     Parameters
     ----------
     design, response, weights : (K, p), (K,), (K,).
     variance, variance_dof : (K,).
+    trend : (K,), the regressor on which the logarithms of the variances were regressed for the weights.
 
     References
     ----------
@@ -74,9 +77,7 @@ def weighted_least_squares(
     import statsmodels.api as sm
 
     size = np.linalg.norm(np.sqrt(weights)[:, None] * design, axis=0)
-    size = np.where(
-        size > 0, size, 1.0
-    )  # columns of one length: statsmodels' pseudo-inverse cuts small singular values
+    size = np.where(size > 0, size, 1.0)  # columns of one length, since the pseudo-inverse cuts small singular values
     fit = sm.WLS(response, design / size, weights=weights).fit()
     root = np.sqrt(weights)
     whitened = np.asarray(fit.model.pinv_wexog)
@@ -89,6 +90,8 @@ def weighted_least_squares(
     else:
         covariance = (influence * variance) @ influence.T
         own = np.broadcast_to(np.asarray(variance_dof, dtype=float), variance.shape)
+        if trend is not None and np.isfinite(own).all():
+            covariance = covariance + _weight_noise(design, influence, variance, own, trend)
         dof = _satterthwaite(influence**2 * variance, own)
         chi2, gof = lack_of_fit(fit.wresid, hat, weights * variance, own)
     return Inference(
@@ -104,6 +107,25 @@ def weighted_least_squares(
     )
 
 
+def _weight_noise(design: Array, influence: Array, variance: Array, dof: Array, trend: Array) -> Array:
+    """What the sandwich loses when weights exp(-g x_k) have a slope g estimated from the same variances s_k^2.
+
+    Sizes that happen to scatter little get more weight, so that sum_k h_k^2 s_k^2 is too small on average by
+    2 sum_k h_k h'_k Cov(g, s_k^2), h' = dh/dg = -h X (1 - J h) with X = diag(x) and J the design;
+    Cov(g, s_k^2) = a_k (2/d_k) s_k^2 with a_k the weight of log s_k^2 in g, since Cov(log s^2, s^2) = 2 sigma^2/d.
+    Without this term 95 per cent intervals from 5 seeds cover 93 per cent. What is returned is its positive part.
+    """
+    x = trend - (dof @ trend) / dof.sum()
+    power = dof @ x**2
+    if not power > 0:
+        return np.zeros((len(influence), len(influence)))
+    pulled = influence * x
+    slope = pulled @ design @ influence - pulled
+    cross = (influence * (2 * x / power * variance)) @ slope.T
+    values, vectors = np.linalg.eigh(-(cross + cross.T))
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+
+
 def _satterthwaite(terms: Array, dof: Array) -> Array:
     """Degrees of freedom of sum_k terms[..., k], each a variance estimated with dof[k] degrees of freedom."""
     total = terms.sum(-1) ** 2
@@ -114,7 +136,8 @@ def _satterthwaite(terms: Array, dof: Array) -> Array:
 def lack_of_fit(residual: Array, hat: Array, variance: Array, dof: Array) -> tuple[float, float]:
     """The whitened sum of squares Q and P(Q or more) under the law; Q = y^T M y, M = I - hat, Cov y = diag(variance).
 
-    Q / tr(MV) is close to F(f1, f2) with f1 = tr(MV)^2 / tr(MVMV) and f2 that of the estimated tr(MV).
+    Q / tr(MV) is close to F(f1, f2), its mean right whatever the weights: f1 = tr(MV)^2 / tr(MVMV) for known V; for an
+    estimated one, whose square is biased, f1 is the rank of M, right for weights near 1/V; f2 that of tr(MV).
     """
     chi2 = float(residual @ residual)
     annihilator = np.eye(len(hat)) - hat
@@ -122,11 +145,11 @@ def lack_of_fit(residual: Array, hat: Array, variance: Array, dof: Array) -> tup
     trace = np.trace(spread)
     if not len(hat) > np.linalg.matrix_rank(hat, tol=1e-8) or not trace > 0:
         return chi2, np.nan
-    f1 = trace**2 / (spread**2).sum()
     f2 = _satterthwaite(np.diag(spread), dof)
     if not np.isfinite(f2):
+        f1 = trace**2 / (spread**2).sum()
         return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
-    return chi2, float(stats.f.sf(chi2 / trace, f1, f2))
+    return chi2, float(stats.f.sf(chi2 / trace, len(hat) - np.trace(hat), f2))
 
 
 def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from spikecube.cube.controls import centred_controls
 from spikecube.cube.summary import controls_for, priority, replicate_means
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.arrays import Array, FitError
 
 _SEED = "seed"
 
@@ -66,19 +66,19 @@ def from_data(
     ([[2.0, 5.0]], [[2.0, 2.0]])
     """
     if dim not in data.dims:
-        raise ValueError(f"dim={dim!r} is not a dim of the data, which has {', '.join(map(str, data.dims))}")
+        raise FitError(f"dim={dim!r} is not a dim of the data, which has {', '.join(map(str, data.dims))}")
     if dim not in data.coords:
-        raise ValueError(f"the data have no coordinate {dim!r}: a law in {dim} needs the sizes")
+        raise FitError(f"the data have no coordinate {dim!r}: a law in {dim} needs the sizes")
     data = data.sortby(dim)
     sizes = data[dim].to_numpy().astype(float)
     if not (sizes > 0).all() or len(set(sizes)) < len(sizes):
-        raise ValueError(f"the coordinate {dim!r} must be positive and without repeats, got {sizes.tolist()}")
+        raise FitError(f"the coordinate {dim!r} must be positive and without repeats, got {sizes.tolist()}")
     others = tuple(str(d) for d in data.dims if d not in (dim, _SEED))
     coords = {str(k): v for k, v in data.coords.items() if set(v.dims) <= set(others)}
     shape = tuple(data.sizes[d] for d in others)
     if _SEED in data.dims:
         if stderr is not None:
-            raise ValueError("the data have a dim 'seed', which gives the errors: leave out stderr")
+            raise FitError("the data have a dim 'seed', which gives the errors: leave out stderr")
         ordered = data.transpose(*others, dim, _SEED)
         values, regressors = ordered.to_numpy().astype(float), None
         if controls is not None:
@@ -106,11 +106,11 @@ def from_data(
         _, wide = xr.broadcast(data, stderr.sortby(dim) if dim in stderr.coords else stderr)
         errors = wide.transpose(*others, dim).to_numpy().astype(float).reshape(flat.shape)
     except ValueError:
-        raise ValueError(
+        raise FitError(
             f"stderr has dims {tuple(stderr.dims)}, which do not fit those of the data, {data.dims}"
         ) from None
     if not (np.isnan(errors) | (errors > 0)).all():
-        raise ValueError("stderr must be positive")
+        raise FitError("stderr must be positive")
     return Sample(sizes, flat, errors, dof, None, others, shape, coords, dim)
 
 

@@ -93,6 +93,8 @@ def embedded(workers: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
+    # Workers are killed at the end; a connection to one may say so, with a traceback, after all the rest is over.
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
     with dask.config.set(_SETTINGS), _main_left_out(), _quiet():
         cluster = LocalCluster(
             n_workers=workers,

@@ -1,8 +1,10 @@
 """Limits and finite-n predictions in NumPy and SciPy only: the bulk, losses, outliers, exponents."""
 
-from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge, detection_edge
+from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge
 from spikecube.theory.conditional import conditional_losses, finite_losses
+from spikecube.theory.detection import detection_edge
 from spikecube.theory.exponents import EXPONENTS
+from spikecube.theory.inside import conditional_density
 from spikecube.theory.losses import best_linear_loss, initial_losses, limit_losses, spiked_losses
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.outliers import detachment_alphas, initial_outlier, predicted_outliers
@@ -15,6 +17,7 @@ __all__ = [
     "bulk_atom",
     "bulk_density",
     "bulk_edge",
+    "conditional_density",
     "conditional_losses",
     "detachment_alphas",
     "detection_edge",

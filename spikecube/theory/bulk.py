@@ -24,7 +24,6 @@ from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
 from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
-from spikecube.theory.tracy_widom import tracy_widom_quantile
 
 Complex = npt.NDArray[np.complex128]
 
@@ -317,24 +316,3 @@ def bulk_atom(model: Model) -> float:
     0.25
     """
     return bulk_of(model).atom
-
-
-def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_rate: float = 0.01) -> Array:
-    """The singular value of F/sqrt n beyond which an outlier is counted, for each alpha; shape (alphas,).
-
-    sqrt( x_+ + (n C)^{-2/3} t ),   density(x) = (C/pi) sqrt(x_+ - x) near x_+,   F_1(t) = 1 - false_positive_rate
-
-    with F_1 the Tracy-Widom law (beta = 1): a network without outliers exceeds it with that probability as n grows.
-    (Corrections fall like n^{-1/3}: relu keeps the rate at n = 100 already, tanh stays below it by a factor of 3.)
-    The edge is that of F_0 and does not move with alpha.
-
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", dim=lambda n: n // 2, width=lambda n: n)
-    >>> detection_edge(model, 1000, [0.0, 0.3]).round(3).tolist()
-    [1.588, 1.588]
-    """
-    alphas = np.asarray(alphas, dtype=np.float64)
-    bulk = bulk_of(model, n)
-    quantile = tracy_widom_quantile(1 - false_positive_rate)
-    x = bulk.edge + quantile * (n * bulk.edge_curvature) ** (-2 / 3)
-    return np.full(alphas.shape, math.sqrt(x))

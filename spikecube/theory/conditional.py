@@ -111,13 +111,9 @@ def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array
     so that at fixed minimisers every derivative is one of its terms, and T is their sum.
     """
     weight, root, phi = profile.samples * rho, np.sqrt(w)[:, None, :], profile.dim_ratio
-    linear, mean = profile.linear * root, profile.mean * root
-    tilted = profile.kappa[:, None] * linear
+    linear = profile.linear * root
     label = np.broadcast_to(profile.label[:, None], (*rho.shape, 1))
-    functions = np.concatenate([mean, label], axis=2)
-    y = _ridge(tilted, weight, phi, functions)
-    rest = functions - tilted @ y
-    gram = (functions * weight[..., None]).swapaxes(1, 2) @ rest
+    gram, rest, y = overlaps(profile, rho, linear, np.concatenate([profile.mean * root, label], axis=2))
     eye = np.eye(w.shape[1])
     z = np.linalg.solve(gram[:, :-1, :-1] + eye / profile.n, gram[:, :-1, -1:])
     linear_label = np.broadcast_to(profile.label_linear[:, None], (*rho.shape, 1))
@@ -128,6 +124,20 @@ def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array
     y_label = y[..., -1:] - y[..., :-1] @ z
     on_neurons = (phi * (y_label**2 + x**2) + z**2 / profile.n)[..., 0]
     return on_samples.sum(axis=1) + on_neurons.sum(axis=1), on_samples, on_neurons
+
+
+def overlaps(profile: Profile, rho: Array, linear: Array, functions: Array) -> tuple[Array, Array, Array]:
+    """<f,g> of functions of kappa, what is left of each beside the input coordinate along beta, and its coefficients.
+
+    <f,g> = sum_kappa nu rho f g - F^T (phi diag(1/w) + K')^{-1} G,   F_a = sum_kappa nu rho kappa l_a f,
+    K'_ab = sum_kappa nu rho kappa^2 l_a l_b, where `linear` is l sqrt(w); shapes (penalties, functions, functions),
+    (penalties, kappa, functions) and (penalties, a, functions).
+    """
+    weight = profile.samples * rho
+    tilted = profile.kappa[:, None] * linear
+    coefficients = _ridge(tilted, weight, profile.dim_ratio, functions)
+    rest = functions - tilted @ coefficients
+    return (functions * weight[..., None]).swapaxes(1, 2) @ rest, rest, coefficients
 
 
 def _ridge(features: Array, weight: Array, penalty: float, targets: Array) -> Array:
@@ -190,7 +200,7 @@ def solve(profile: Profile, lam: Array) -> tuple[Array, Array, Images]:
     rho, e = _start(profile, lam)
     at = images(profile, lam[:, None], rho, e)
     for _ in range(_ROUNDS):
-        residual = _residual(rho, e, at)
+        residual = log_residual(rho, e, at)
         worst = np.abs(residual).max(axis=1)
         if worst.max() < _TOLERANCE:
             return rho, e, at
@@ -209,13 +219,13 @@ def _descend(
     """The point along the step where the residual falls below `worst`, the step being halved until it does."""
     length = np.ones((len(lam), 1))
     for _ in range(_HALVINGS):
-        moved = _moved(rho, e, length * step)
-        at = images(profile, lam[:, None], *moved)
-        falls = np.abs(_residual(*moved, at)).max(axis=1) < worst
+        there = moved(rho, e, length * step)
+        at = images(profile, lam[:, None], *there)
+        falls = np.abs(log_residual(*there, at)).max(axis=1) < worst
         if falls.all():
             break
         length[~falls] /= 2
-    return *moved, at
+    return *there, at
 
 
 def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
@@ -229,10 +239,12 @@ def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
     return rho, np.repeat((1 / moments.u - 1)[:, None], len(profile.neurons), axis=1)
 
 
-def _residual(rho: Array, e: Array, at: Images) -> Array:
+def log_residual(rho: Array, e: Array, at: Images) -> Array:
+    """log of (rho, e) over their images; shape (penalties, kappa + a)."""
     return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=1)
 
 
-def _moved(rho: Array, e: Array, step: Array) -> tuple[Array, Array]:
+def moved(rho: Array, e: Array, step: Array) -> tuple[Array, Array]:
+    """(rho, e) after a step in their logarithms."""
     split = rho.shape[1]
     return rho * np.exp(step[:, :split]), e * np.exp(step[:, split:])

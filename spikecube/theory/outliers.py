@@ -12,6 +12,7 @@ from scipy import optimize
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Bulk, bulk_of
+from spikecube.theory.outside import conditional_outliers
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import Monomials, monomials, require_vanishing_output, spike_degrees, spike_factors
 
@@ -19,7 +20,7 @@ SPIKES = 5
 """Spikes kept by default: the first five detach below alpha = 0.4, and their sum is F to a per cent up to there."""
 
 
-def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES) -> Array:
+def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES, conditional: bool = False) -> Array:
     """Singular values of F_ell/sqrt n beyond the bulk at finite n, largest first; one per detached spike.
 
     x is the square of an outlier when det(I - zeta(x) S A(x) S C) = 0, zeta(x) = x (m_1 - (N-n)/(n x)) n/N,
@@ -31,6 +32,7 @@ def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES)
     ----------
     n, alpha : samples of the ridge batch and exponent of the step size.
     ell : spikes kept.
+    conditional : take those of F itself, beyond its own bulk, from the conditional equivalence; ell plays no role then.
 
     Raises
     ------
@@ -43,8 +45,12 @@ def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES)
     ...     eta=lambda n, alpha: n**alpha)
     >>> predicted_outliers(model, 1000, 0.42).round(4).tolist()
     [6.3242, 2.3056]
+    >>> predicted_outliers(model, 1000, 0.42, conditional=True).round(2).tolist()
+    [6.34, 2.88]
     """
     require_vanishing_output(model)
+    if conditional:
+        return conditional_outliers(model, n, alpha)[0]
     bulk, spikes = bulk_of(model, n), monomials(model, ell, n)
     factors = spike_factors(model, n, alpha, spikes.degrees)
     count = int(np.sum(_eigenvalues(bulk, bulk.edge_e, spikes, factors) > 1))

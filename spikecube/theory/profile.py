@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
@@ -23,6 +24,7 @@ from spikecube.theory.quantities import beta_length, label_power, readout_nodes,
 
 _REACH = 9.0  # P(|u| > 9) is below 1e-18
 _PIECE = 48  # Gauss-Legendre nodes on each side of a kink
+_LEGENDRE = np.polynomial.legendre.leggauss(_PIECE)
 _STEP = 0.33  # of the trapezoidal rule in the activation's own argument, whose scale is 1
 _TAIL = 6.8  # Gaussian nodes reach so far: P(|Z| > 6.8) is 1e-11
 
@@ -56,7 +58,7 @@ def _trapezoid(scale: float) -> tuple[Array, Array]:
 
 
 def _pieces(kinks: Sequence[float], mean: Array, scale: Array) -> tuple[Array, Array]:
-    unit, unit_weights = np.polynomial.legendre.leggauss(_PIECE)
+    unit, unit_weights = _LEGENDRE
     inner = [np.clip((k - mean) / np.maximum(scale, 1e-300), -_REACH, _REACH) for k in kinks]
     ends = np.stack([np.full_like(mean, -_REACH), *inner, np.full_like(mean, _REACH)], axis=-1)
     half, middle = np.diff(ends)[..., None] / 2, (ends[..., 1:] + ends[..., :-1])[..., None] / 2
@@ -97,16 +99,17 @@ Nodes = tuple[Array, Array]
 """Values of a standard Gaussian, or of sqrt(N) a, with their probabilities."""
 
 
-def gaussian_nodes(scale: float, step: float) -> Nodes:
+def gaussian_nodes(scale: float, step: float, reach: float = _TAIL) -> Nodes:
     """Nodes scale sinh(t) for equidistant t: finer than `scale` around 0, ever coarser (in proportion) further out.
 
     The trapezoidal rule in t converges exponentially, for functions that vary on the scale as for those of Z itself.
+    Z is cut off at `reach`.
 
     >>> nodes, probabilities = gaussian_nodes(scale=0.1, step=0.2)
     >>> len(nodes), round(float(probabilities @ nodes**4), 6)
     (51, 3.0)
     """
-    end = math.asinh(_TAIL / scale)
+    end = math.asinh(reach / scale)
     t = np.linspace(-end, end, 2 * math.ceil(end / step) + 1)
     nodes = scale * np.sinh(t)
     weights = np.cosh(t) * np.exp(-(nodes**2) / 2)
@@ -168,11 +171,30 @@ def profile_of(model: Model, n: int, alpha: float, *, refine: float = 1.0) -> Pr
     ValueError
         If the initial output is not vanishing, or the readout is unknown.
     """
+    return _profile(model, n, alpha, refine, (_TAIL, _TAIL))
+
+
+def resolved_profile(model: Model, n: int, alpha: float, share: float) -> Profile:
+    """The profile on the kappa and a that n samples and N neurons show: all but `share` of a sample and of a neuron.
+
+    For spectra: nodes far out in the tails, of which there is no sample, would each make a lump of their own.
+
+    Raises
+    ------
+    ValueError
+        If the initial output is not vanishing, or the readout is unknown.
+    """
+    cuts = (float(-special.ndtri(share / count / 2)) for count in (n, model.width(n)))
+    kappa, readout = (min(cut, _TAIL) for cut in cuts)
+    return _profile(model, n, alpha, 0.8, (kappa, readout))
+
+
+def _profile(model: Model, n: int, alpha: float, refine: float, cuts: tuple[float, float]) -> Profile:
     require_vanishing_output(model)
     reach = max(step_reach(model, n, alpha))
     if model.readout != "gaussian":
-        kappa = gaussian_nodes(100.0, 0.0045 / max(reach, 1.0) / refine)
+        kappa = gaussian_nodes(100.0, 0.0045 / max(reach, 1.0) / refine, cuts[0])
         return make_profile(model, n, alpha, kappa, readout_nodes(model.readout, 1))
     scale = 1 / max(reach, 0.01)
-    readout = gaussian_nodes(scale, min(0.25, 0.5 / scale) / refine)
-    return make_profile(model, n, alpha, gaussian_nodes(1.5, 0.2 / refine), readout)
+    readout = gaussian_nodes(scale, min(0.25, 0.5 / scale) / refine, cuts[1])
+    return make_profile(model, n, alpha, gaussian_nodes(1.5, 0.2 / refine, cuts[0]), readout)

@@ -46,7 +46,7 @@ def test_every_number_is_that_of_the_function_behind_it() -> None:
     spiked = np.stack([spiked_losses(given.model, lam, 1000, 0.36, ell) for ell in (1, 2, 3)], axis=-1)
     np.testing.assert_allclose([point.train_loss_spiked, point.test_loss_spiked], spiked)
     np.testing.assert_allclose([point.train_loss_limit, point.test_loss_limit], limit_losses(given.model, lam, 3))
-    outliers = predicted_outliers(given.model, 1000, 0.36)
+    outliers = predicted_outliers(given.model, 1000, 0.36, conditional=True)
     np.testing.assert_allclose(point.singular_value[: len(outliers)], outliers)
     assert np.isnan(point.singular_value[len(outliers) :]).all()
     assert prediction.best_linear_loss == pytest.approx(0.5 + 0.3**2)

@@ -27,15 +27,24 @@ def fill(study: Study) -> xr.Dataset:
     spike = 0.8 * np.exp(k * (alpha - (k - 1) / (2 * k)) * np.log(n)) * noise
     shape = cube["singular_value"]
     cube["singular_value"] = (
-        np.maximum(spike, 1.55 + 0.02 * noise - 0.02 * k).transpose(*shape.dims).assign_attrs(shape.attrs)
+        np.maximum(spike, 1.55 + 0.02 * noise - 0.02 * k)
+        .broadcast_like(shape)
+        .transpose(*shape.dims)
+        .assign_attrs(shape.attrs)
     )
     count = (cube["singular_value"] > 1.65).sum("rank").astype(float)
-    cube["outlier_count"] = count.transpose(*cube["outlier_count"].dims).assign_attrs(cube["outlier_count"].attrs)
+    cube["outlier_count"] = (
+        count.broadcast_like(cube["outlier_count"])
+        .transpose(*cube["outlier_count"].dims)
+        .assign_attrs(cube["outlier_count"].attrs)
+    )
     cube["detection_edge"] = (("alpha", "n"), np.full((study.shape["alpha"], study.shape["n"]), 1.65))
     loss = (1.2 - alpha) * (1 + 0.1 * np.log10(cube["lam"]) ** 2) * noise * (1 + 20 / n)
     for kind, scale in (("train", 0.6), ("test", 1.0)):
         name = f"{kind}_loss"
-        cube[name] = (scale * loss).transpose(*cube[name].dims).assign_attrs(cube[name].attrs)
+        cube[name] = (
+            (scale * loss).broadcast_like(cube[name]).transpose(*cube[name].dims).assign_attrs(cube[name].attrs)
+        )
     if "spectrum" in cube:
         middle = cube["bin"]
         weight = np.sqrt(np.maximum(1.55 - middle, 0))

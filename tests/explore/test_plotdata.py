@@ -38,7 +38,7 @@ def test_the_staircase_changes_at_the_thresholds() -> None:
     alpha = alpha.assign_coords(alpha=alpha.values)
     ell = xr.DataArray([1, 1, 2, 3], dims="alpha", coords={"alpha": alpha.values})
     limit = xr.DataArray([5.0, 5.0, 3.0, 2.0], dims="alpha", coords={"alpha": alpha.values})
-    steps = plotdata.staircase(limit, ell, 0.35)
+    steps = plotdata.staircase(limit, ell, 0.0, 0.35)
     np.testing.assert_allclose(steps["start"], [0.0, 0.25, 1 / 3])
     np.testing.assert_allclose(steps["end"], [0.25, 1 / 3, 0.35])
     np.testing.assert_allclose(steps["value"], [5, 3, 2])

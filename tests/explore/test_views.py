@@ -10,6 +10,8 @@ import pytest
 import xarray as xr
 
 from spikecube.explore import views
+from spikecube.explore.catalogue import CATALOGUE, Scene
+from spikecube.explore.picture import Canvas
 from tests.explore.madeup import made_prediction
 
 Make = Callable[..., xr.Dataset]
@@ -40,9 +42,13 @@ def labelled(view: hv.Overlay, label: str) -> hv.Element:
     return found[0]
 
 
+def is_note(view: hv.Overlay) -> bool:
+    return [type(e) for e in view] == [hv.Labels]
+
+
 def sentence(view: hv.Overlay) -> str:
-    (text,) = [e for e in view if isinstance(e, hv.Text)]
-    return str(text.data[2]).replace("\n", " ")
+    assert is_note(view)
+    return str(next(iter(view))["text"][0]).replace("\n", " ")
 
 
 def test_points_are_the_means_and_bars_the_standard_errors(cube: xr.Dataset, prediction: xr.Dataset) -> None:
@@ -80,7 +86,7 @@ def test_spikes_are_the_singular_values_beyond_the_edge(cube: xr.Dataset) -> Non
 def test_the_map_counts_outliers(cube: xr.Dataset) -> None:
     boxes = next(e for e in views.outlier_count(cube) if isinstance(e, hv.Rectangles))
     expected = cube["outlier_count"].mean("seed")
-    for alpha, n, count in zip(boxes["at_alpha"], boxes["n"], boxes["count"], strict=True):
+    for alpha, n, count in zip(boxes["at_alpha"], boxes["at_n"], boxes["count"], strict=True):
         assert count == pytest.approx(float(expected.sel(alpha=alpha, n=n)))
     assert len(boxes) == expected.size
 
@@ -89,7 +95,7 @@ def test_the_agreement_map_holds_the_z_scores(cube: xr.Dataset, prediction: xr.D
     boxes = next(e for e in views.agreement(cube, prediction, lam=0.1) if isinstance(e, hv.Rectangles))
     values = cube["test_loss"].sel(lam=0.1, method="nearest")
     z = (values.mean("seed") - prediction["test_loss"].sel(lam=0.1)) / (values.std("seed", ddof=1) / 2)
-    for alpha, n, value in zip(boxes["at_alpha"], boxes["n"], boxes["z"], strict=True):
+    for alpha, n, value in zip(boxes["at_alpha"], boxes["at_n"], boxes["z"], strict=True):
         assert value == pytest.approx(float(z.sel(alpha=alpha, n=n)))
 
 
@@ -119,7 +125,7 @@ def test_short_axes_are_drawn_or_explained(changes: dict[str, object], make: Mak
         view = show(cube, prediction)
         if changes is SHORTEST:
             draw(view)
-        if any(isinstance(e, hv.Text) for e in view):
+        if is_note(view):
             assert name == "agreement"
             assert "One seed" in sentence(view)
 
@@ -139,7 +145,7 @@ def test_a_half_filled_cube_is_drawn_or_explained(name: str, cube: xr.Dataset, p
     draw(ALL[name](half, prediction))
     if name in ("spectrum", "singular_values", "alignments", "penalty"):
         assert "yet" in sentence(ALL[name](half, prediction))
-        assert not any(isinstance(e, hv.Text) for e in ALL[name](half, prediction, n=250))
+        assert not is_note(ALL[name](half, prediction, n=250))
 
 
 def test_missing_variables_are_named(cube: xr.Dataset, prediction: xr.Dataset) -> None:
@@ -158,3 +164,21 @@ def test_a_thousand_alphas_are_drawn(make: Make) -> None:
 
 def test_both_losses_stand_side_by_side(cube: xr.Dataset) -> None:
     assert len(views.losses(cube, lam=0.1)) == 2
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_patched_figure_holds_what_a_new_one_would(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    entry, scene = CATALOGUE[name], Scene(cube, prediction)
+    first, second = ({axis: cube[axis].values[place].item() for axis in entry.axes} for place in (1, 2))
+    canvas = Canvas(entry.draw(scene, None, **first))
+    target = entry.draw(scene, (0.2, 0.34), **second)
+    assert target.parts == canvas.parts
+    canvas.show(target)
+    fresh = Canvas(target)
+    for old, new in zip(canvas.sources, fresh.sources, strict=True):
+        assert set(new.data) <= set(old.data)
+        for column in new.data:
+            np.testing.assert_array_equal(np.asarray(old.data[column]), np.asarray(new.data[column]))
+    for mine, theirs in ((canvas.figure.x_range, fresh.figure.x_range), (canvas.figure.y_range, fresh.figure.y_range)):
+        assert (mine.start, mine.end) == pytest.approx((theirs.start, theirs.end))
+    assert canvas.figure.title.text == fresh.figure.title.text

@@ -56,6 +56,7 @@ def synthetic_cube(*, noise: float = 0.03, drift: float = 0.0, entropy: int = 1)
         [n ** (0.5 - k * (0.5 - cube.alpha) + drift) * factor for k in (1, 2, 3, 4)], dim=cube["rank"]
     ).transpose("alpha", "n", "seed", "rank")
     cube["outlier_count"] = xr.where(cube.alpha > 0.25, 2.0, 1.0).broadcast_like(cube["outlier_count"])
+    cube["detection_edge"] = (("alpha", "n"), np.full((7, 5), 1.5))
     cube["alignment"] = xr.full_like(cube["alignment"], 0.97)
     return _add_losses(cube, n, factor, rng, noise)
 

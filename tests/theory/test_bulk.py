@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikecube.model.activations import resolve_activation
-from spikecube.theory import bulk_atom, bulk_density, bulk_edge, detection_edge
+from spikecube.theory import bulk_atom, bulk_density, bulk_edge
 from spikecube.theory.bulk import Bulk, bulk_of
 from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.tracy_widom import tracy_widom_cdf, tracy_widom_quantile
@@ -192,21 +192,3 @@ def test_tracy_widom_moments_are_known() -> None:
     second = s[0] ** 2 + step * (2 * s * survival).sum() - step * s[0] * survival[0]
     assert mean == pytest.approx(-1.2065335746, abs=1e-5)
     assert second - mean**2 == pytest.approx(1.6077810346, abs=1e-3)
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.4])
-def test_detection_edge_is_exceeded_at_the_stated_rate(rate: float) -> None:
-    """Largest singular value of F_0 for 300 seeds at n = 100: the binomial count within 3.5 standard errors."""
-    model, n, seeds = SomeModel("relu"), 100, 300
-    edge = detection_edge(model, n, [0.0], false_positive_rate=rate)[0]
-    largest = [np.linalg.norm(features(model, n, np.random.default_rng(k)), 2) for k in range(seeds)]
-    count = int(np.sum(np.array(largest) / math.sqrt(n) > edge))
-    assert abs(count - rate * seeds) < 3.5 * math.sqrt(seeds * rate * (1 - rate))
-
-
-def test_detection_edge_falls_to_the_bulk_edge_as_n_grows() -> None:
-    model = SomeModel()
-    edges = np.array([detection_edge(model, n, [0.2])[0] for n in (100, 1000, 10_000)])
-    gaps = edges**2 - np.array([bulk_edge(model, n) for n in (100, 1000, 10_000)]) ** 2
-    np.testing.assert_allclose(gaps[1:] / gaps[:-1], 10 ** (-2 / 3), rtol=1e-6)
-    assert detection_edge(model, 500, [0.0, 0.1, 0.2]).shape == (3,)

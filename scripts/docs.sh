@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds the documentation into docs/_build: runs every example on its pages; a warning is an error.
+set -eu
+cd "$(dirname "$0")/.."
+EXTRAS="[docs]"
+. scripts/environment.sh
+python -m sphinx -W --keep-going -q docs docs/_build
+echo "docs/_build/index.html"

@@ -1,0 +1,118 @@
+"""A view over its sliders as one figure and the data that changes from frame to frame, so that it works offline."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from bokeh.embed import json_item
+from bokeh.models import ColumnDataSource
+
+from spikecube.explore import style
+from spikecube.explore.picture import Canvas, Picture
+
+SIGNIFICANT = 5
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A slider of a report: an axis, its values and the position it starts at."""
+
+    name: str
+    values: tuple[Any, ...]
+    start: int
+
+    @property
+    def texts(self) -> list[str]:
+        """Every position as it is printed."""
+        return [v if isinstance(v, str) else style.number(v) for v in self.values]
+
+
+@dataclass(frozen=True)
+class Film:
+    """A figure as BokehJS reads it, its sliders, and for each combination of their positions what changes.
+
+    A frame is None where the view has nothing to draw there.
+    """
+
+    item: dict[str, Any]
+    sliders: tuple[Slider, ...]
+    frames: tuple[dict[str, Any] | None, ...]
+
+
+def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
+    """Every frame of a picture: the last slider runs fastest."""
+    places = list(itertools.product(*(s.values for s in sliders)))
+    names = [s.name for s in sliders]
+    shots = [view(**dict(zip(names, place, strict=True))) for place in places]
+    start = _start(sliders)
+    same = [i for i, shot in enumerate(shots) if not shot.note]
+    if start not in same and same:
+        start = min(same, key=lambda i: abs(i - start))
+    canvas = Canvas(shots[start])
+    drawn = [i for i in same if shots[i].parts == canvas.parts]
+    if len(drawn) < 2:
+        return Film(_item(canvas.figure), (), ())
+    states = {}
+    for i in drawn:
+        canvas.show(shots[i])
+        states[i] = snapshot(canvas.figure)
+    canvas.show(shots[start])
+    return Film(_item(canvas.figure), _started(sliders, start), _differences(states, len(places)))
+
+
+def _start(sliders: Sequence[Slider]) -> int:
+    shape = [len(s.values) for s in sliders]
+    return int(np.ravel_multi_index([s.start for s in sliders], shape)) if shape else 0
+
+
+def _started(sliders: Sequence[Slider], start: int) -> tuple[Slider, ...]:
+    positions = np.unravel_index(start, [len(s.values) for s in sliders])
+    return tuple(Slider(s.name, s.values, int(i)) for s, i in zip(sliders, positions, strict=True))
+
+
+def _item(figure: Any) -> dict[str, Any]:
+    """The figure as a JSON document that fills the width it is given."""
+    item: dict[str, Any] = dict(json_item(figure))
+    item["doc"] = {k: v for k, v in item["doc"].items() if k != "defs"}  # definitions of widgets that are not here
+    return item
+
+
+def snapshot(figure: Any) -> dict[str, Any]:
+    """All that a slider may change in a figure, by the id of its model: columns, ranges, title and labels."""
+    state: dict[str, Any] = {}
+    for source in figure.select({"type": ColumnDataSource}):
+        state[source.id] = {"data": {name: _plain(column) for name, column in source.data.items()}}
+    for span in (figure.x_range, figure.y_range):
+        state[span.id] = {"start": _round(span.start), "end": _round(span.end)}
+    state[figure.title.id] = {"text": figure.title.text}
+    for axis in figure.axis:
+        state[axis.id] = {"axis_label": axis.axis_label}
+    return state
+
+
+def _differences(states: Mapping[int, dict[str, Any]], count: int) -> tuple[dict[str, Any] | None, ...]:
+    """Each frame without the models that never change."""
+    first = next(iter(states.values()))
+    changing = [model for model in first if any(state.get(model) != first[model] for state in states.values())]
+    return tuple(
+        {model: states[i][model] for model in changing if model in states[i]} if i in states else None
+        for i in range(count)
+    )
+
+
+def _plain(column: Any) -> list[Any]:
+    return [_round(v) for v in np.asarray(column).tolist()]
+
+
+def _round(value: Any) -> Any:
+    """Numbers to five significant digits, NaN as None: what a picture can show, and JSON can hold."""
+    if isinstance(value, list):
+        return [_round(v) for v in value]
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{SIGNIFICANT}g}") if math.isfinite(value) else None

@@ -1,0 +1,90 @@
+"""Predictions for drawing: on a finer grid than the study's, and the density of the bulk."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube.predict import predict
+from spikecube.cube.study import Study
+from spikecube.explore import plotdata, style
+from spikecube.theory import bulk_density, bulk_edge, detachment_alphas
+
+MOST_ALPHAS = 40
+
+
+def study_of(cube: xr.Dataset) -> Study:
+    """The study that a cube carries as its attribute."""
+    return _study(str(cube.attrs["study"]))
+
+
+@functools.lru_cache(maxsize=8)
+def _study(text: str) -> Study:
+    return Study.from_toml(text)
+
+
+def fine_study(study: Study, alphas: int = MOST_ALPHAS) -> Study:
+    """The study with alphas in between, so that predicted lines are smooth; its own stay, at most `alphas` of them."""
+    own = study.axes.alpha
+    between = np.linspace(own[0], own[-1], alphas).round(6).tolist() if len(own) < alphas else []
+    near = [a for a in between if min(abs(a - b) for b in own) > 1e-3]
+    grid = sorted({*style.thin(own, alphas), *near})
+    axes = {"alpha": grid, "n": study.axes.n, "seed": 1, "lam": study.axes.lam, **study.further}
+    return Study(title=study.title, model=study.model, axes=axes, measure=study.measure)
+
+
+def predict_for(cube: xr.Dataset) -> xr.Dataset:
+    """The prediction for a cube's study, on a fine grid of alphas that holds its own."""
+    return predict(fine_study(study_of(cube)))
+
+
+def bulk(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
+    """Predicted limiting density of the singular values of F_0/sqrt(n) along `x`; its area is that of the histogram.
+
+    It depends on the further axes of the cube only; labels of others are ignored.
+    """
+    x, density = _bulk(str(cube.attrs["study"]), _further_labels(cube, labels))
+    return xr.DataArray(density, dims="x", coords={"x": x})
+
+
+def detachment(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
+    """The alpha at which theory has spike k detach at size n: dims n, k."""
+    table = _detachment(str(cube.attrs["study"]), _further_labels(cube, labels))
+    return xr.DataArray(table, dims=("n", "k"), coords={"n": cube["n"].values, "k": np.arange(1, table.shape[1] + 1)})
+
+
+Labels = tuple[tuple[str, float | str], ...]
+
+
+def _further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:
+    """The labels along the further axes of the cube, its own nearest ones."""
+    chosen = plotdata.fixed(cube, labels)
+    return tuple((name, plotdata.at(cube[name], **{name: label}).item()) for name, label in chosen.items())
+
+
+@functools.lru_cache(maxsize=64)
+def _bulk(study: str, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+    model = _study(study).model_at(**dict(labels))
+    x = np.linspace(1e-3, 1.001 * bulk_edge(model), 200)
+    return x, bulk_density(model, x)
+
+
+@functools.lru_cache(maxsize=64)
+def _detachment(study: str, labels: Labels) -> np.ndarray:
+    known = _study(study)
+    model = known.model_at(**dict(labels))
+    if model.initial_output == "full":  # theory declines it
+        return np.full((len(known.axes.n), 1), np.nan)
+    return np.array([detachment_alphas(model, n) for n in known.axes.n])
+
+
+def predict_or_none(cube: xr.Dataset) -> xr.Dataset | None:
+    """The prediction, or None for a study that theory declines."""
+    try:
+        return predict_for(cube)
+    except ValueError:
+        return None

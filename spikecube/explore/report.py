@@ -1,0 +1,259 @@
+"""The report: one HTML file that holds all it needs and asks no network for anything."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.explore import plotdata, predicted, style, tables
+from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
+from spikecube.explore.findings import findings
+from spikecube.explore.frames import Film, Slider, film
+
+MOST_FRAMES = 120
+MOST_POSITIONS = 24
+
+
+@dataclass(frozen=True)
+class Section:
+    """A question, what to look for, and the views of the catalogue that answer it."""
+
+    question: str
+    text: str
+    views: tuple[str, ...]
+
+
+SECTIONS = (
+    Section(
+        "Does a spike leave the bulk?",
+        "The bars are all singular values of the features after the step. Move α, the exponent of the step size: "
+        "first one, then two singular values leave the bulk. Each is a direction that the network has learned.",
+        ("spectrum",),
+    ),
+    Section(
+        "What does the loss gain?",
+        "Where spikes appear, the loss falls. The solid lines are the theory at this very n, the dashed staircase is "
+        "its limit, which is reached slowly.",
+        ("test", "train"),
+    ),
+    Section(
+        "How far do theory and measurement agree?",
+        "Each cell is the measured mean minus the predicted value, in standard errors: within ±2 is noise. "
+        "Points along α share their random draw, so neighbours move together.",
+        ("agree_test", "agree_train"),
+    ),
+    Section(
+        "When do the spikes appear?",
+        "Left, how many singular values lie beyond the bulk; the dashed lines are the thresholds of infinite n. "
+        "Right, how far out they are, with what theory has for this size.",
+        ("outliers", "singular"),
+    ),
+    Section(
+        "Do the spikes point where theory says?",
+        "Left, the squared cosine between the k-th left singular vector and the k-th power of the learned direction: "
+        "it rises towards 1 beyond the k-th threshold. Right, the first spike in the variable in which theory has all "
+        "sizes fall on one line.",
+        ("alignment", "collapse1"),
+    ),
+    Section(
+        "Which penalty, and does the step help there?",
+        "The loss after the step and that of the untrained features, against the ridge penalty λ.",
+        ("penalty_test", "penalty_train"),
+    ),
+    Section(
+        "How fast does it converge?",
+        "Size of the gap between the measured loss and its limit, and between F and its spiked equivalent, on log "
+        "axes: a straight line is a power of n.",
+        ("gap_limit", "gap_spiked"),
+    ),
+)
+
+
+def report(
+    cube: xr.Dataset,
+    path: str | Path,
+    prediction: xr.Dataset | None = None,
+    fits: Mapping[str, xr.Dataset] | None = None,
+) -> Path:
+    """Write the report of a cube as one HTML file.
+
+    Parameters
+    ----------
+    cube
+        As `run` or `open_cube` give it; parts may be missing.
+    path
+        Where the file goes; an existing one is replaced.
+    prediction
+        From `predict`; without it the cube's study is predicted here, and what theory declines is left out.
+    fits
+        Results of the scaling fits by law.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    if prediction is None:
+        prediction = predicted.predict_or_none(cube)
+    scene = Scene(cube, prediction, fits or {})
+    films = {name: _film(scene, CATALOGUE[name]) for section in SECTIONS for name in section.views}
+    page = Template(_asset("report.html")).substitute(
+        title=html.escape(_title(cube)),
+        css=_asset("report.css"),
+        js=_asset("report.js"),
+        bokeh=_bokeh_js(),
+        films=_json([_film_json(name, f) for name, f in films.items()]),
+        body=_body(scene, films),
+    )
+    target = Path(path)
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def sliders(cube: xr.Dataset, names: Sequence[str]) -> tuple[Slider, ...]:
+    """Sliders over axes of the cube, thinned so that the frames stay few; each starts where its picture tells most."""
+    most = MOST_POSITIONS
+    lengths = [cube.sizes.get(name, 1) for name in names]
+    while np.prod([min(length, most) for length in lengths]) > MOST_FRAMES and most > 2:
+        most -= 1
+    made = []
+    for name in names:
+        if cube.sizes.get(name, 1) > 1:
+            values = style.thin(cube[name].values.tolist(), most)
+            made.append(Slider(name, tuple(values), _start(name, values)))
+    return tuple(made)
+
+
+def _start(name: str, values: Sequence[Any]) -> int:
+    """alpha starts past the second threshold, n at the largest, the others in the middle."""
+    if name == "alpha":
+        return int(np.argmin([abs(v - 0.34) for v in values]))
+    return len(values) - 1 if name == "n" else len(values) // 2
+
+
+def _film(scene: Scene, entry: Entry) -> Film:
+    """Every frame of a view over its own axes and the further ones of the cube."""
+    names = (*entry.axes, *plotdata.further_axes(scene.cube))
+    return film(lambda **labels: entry.draw(scene, None, **labels), sliders(scene.cube, names))
+
+
+def _body(scene: Scene, films: Mapping[str, Film]) -> str:
+    cube, fits = scene.cube, scene.fits
+    parts = [
+        _header(cube),
+        _found(findings(cube, scene.prediction, fits), scene.prediction),
+        *(_section_html(section, films) for section in SECTIONS),
+        *(_table_section(f"Fits: {law}", tables.fit_table(fit)) for law, fit in fits.items()),
+        _table_section("Means at the largest size", tables.mean_table(cube)),
+        _study_section(cube),
+    ]
+    return "\n".join(parts)
+
+
+def _title(cube: xr.Dataset) -> str:
+    return str(cube.attrs.get("title", "spikecube"))
+
+
+def _header(cube: xr.Dataset) -> str:
+    sizes = ", ".join(
+        f"{style.symbol(name)}: {_axis_text(cube, name)}" for name in ("alpha", "n", "lam") if name in cube.dims
+    )
+    return (
+        f"<header><h1>{html.escape(_title(cube))}</h1>"
+        f"<p>{html.escape(tables.model_sentence(cube))}</p>"
+        f"<p>{html.escape(sizes)}; {cube.sizes.get('seed', 1)} seeds.</p></header>"
+    )
+
+
+def _axis_text(cube: xr.Dataset, name: str) -> str:
+    values = cube[name].values
+    if len(values) <= 4:
+        return ", ".join(style.number(float(v)) for v in values)
+    return f"{style.number(float(values[0]))} to {style.number(float(values[-1]))} ({len(values)} values)"
+
+
+def _found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
+    items = "".join(f"<li>{html.escape(s)}</li>" for s in sentences)
+    key = (
+        '<div class="key"><span><i class="dot"></i>markers: measured, mean over seeds, bar of one standard error</span>'
+        '<span><i class="rule"></i>lines: predicted at this n</span>'
+        '<span><i class="dash"></i>dashes: predicted limit</span></div>'
+    )
+    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if "(" in items else ""
+    lack = (
+        "" if prediction is not None else "<p>There is no prediction for this study: only measurements are shown.</p>"
+    )
+    return f'<section class="found"><h2>What was found</h2><ul>{items}</ul>{lack}{key}</section>'
+
+
+def _section_html(section: Section, films: Mapping[str, Film]) -> str:
+    figures = "".join(_figure_html(name, films[name]) for name in section.views)
+    pair = " pair" if len(section.views) > 1 else ""
+    return (
+        f"<section><h2>{html.escape(section.question)}</h2><p>{html.escape(section.text)}</p>"
+        f'<div class="figures{pair}">{figures}</div></section>'
+    )
+
+
+def _figure_html(name: str, shown: Film) -> str:
+    inputs = "".join(_slider_html(slider) for slider in shown.sliders)
+    controls = f'<div class="controls">{inputs}</div>' if inputs else ""
+    buttons = "".join(
+        f'<button type="button" data-kind="{kind}">{kind.upper()}</button>' for kind in ("png", "svg", "csv")
+    )
+    return (
+        f'<div class="figure" id="film-{name}">{controls}<div class="plot" id="plot-{name}"></div>'
+        f'<p class="absent" role="status"></p><div class="tools">save as {buttons}</div></div>'
+    )
+
+
+def _slider_html(slider: Slider) -> str:
+    symbol, text = style.symbol(slider.name), slider.texts[slider.start]
+    return (
+        f'<label>{html.escape(symbol)}<input type="range" min="0" max="{len(slider.values) - 1}" step="1" '
+        f'value="{slider.start}" aria-label="{html.escape(slider.name)}"><output>{html.escape(f"{symbol} = {text}")}'
+        f"</output></label>"
+    )
+
+
+def _table_section(title: str, table: str) -> str:
+    return f'<section><h2>{html.escape(title)}</h2><div class="scroll">{table}</div></section>' if table else ""
+
+
+def _study_section(cube: xr.Dataset) -> str:
+    return (
+        "<section><h2>Where this comes from</h2>"
+        f'<div class="scroll">{tables.provenance_table(cube)}</div>'
+        f"<p>The study, as it was run:</p><pre>{html.escape(str(cube.attrs.get('study', '')))}</pre></section>"
+    )
+
+
+def _film_json(name: str, shown: Film) -> dict[str, Any]:
+    sliders_ = [{"symbol": style.symbol(s.name), "texts": s.texts} for s in shown.sliders]
+    return {"name": name, "item": shown.item, "sliders": sliders_, "frames": shown.frames}
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand inside a script element: no `<` ends it early."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _bokeh_js() -> str:
+    """BokehJS's core alone, from the installed package."""
+    import bokeh
+
+    path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+
+
+def _asset(name: str) -> str:
+    return (resources.files("spikecube.explore") / "assets" / name).read_text(encoding="utf-8")

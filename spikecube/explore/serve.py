@@ -1,0 +1,116 @@
+"""The explorer on a port of this machine, for this machine only."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import panel as pn
+import tornado.web
+import xarray as xr
+
+from spikecube.explore.app import REFRESH_MS, Explorer, Fitter, page
+from spikecube.explore.sources import Source, source_of
+
+ADDRESS = "127.0.0.1"
+HOSTS = ("localhost", ADDRESS)
+
+
+def serve(
+    cube: xr.Dataset | str | Path,
+    *,
+    port: int = 0,
+    prediction: xr.Dataset | None = None,
+    fits: Mapping[str, xr.Dataset] | None = None,
+    fitter: Fitter | None = None,
+    show: bool = False,
+    started: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the explorer of a cube until SIGINT or SIGTERM.
+
+    The server listens on 127.0.0.1 alone; a page of another origin and a request under another host name are refused.
+
+    Parameters
+    ----------
+    cube
+        A cube, its file, or the name of a run, which may still be running.
+    port
+        0 takes a free one.
+    show
+        Whether to open a browser.
+    started
+        Called with the address once the server answers.
+
+    Raises
+    ------
+    OSError
+        If the port is taken.
+    """
+    source = source_of(cube)
+    pn.extension()
+    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter)
+    address = f"http://localhost:{server.port}/"
+    _stop_on_signals(server)
+    server.start()
+    if started is not None:
+        started(address)
+    if show:
+        server.show("/")
+    server.io_loop.start()
+    server.stop()
+
+
+def make_server(source: Source, port: int, **known: Any) -> Any:
+    """A server that is not started: one explorer a visitor, all of them over one source."""
+
+    def visit() -> pn.viewable.Viewable:
+        explorer = Explorer(source, **known)
+        explorer.follow_address(pn.state.location)
+        if source.live:
+            pn.state.add_periodic_callback(explorer.refresh, period=REFRESH_MS)
+        return page(explorer)
+
+    taken = port or _free_port()
+    server = pn.serve(
+        {"/": visit},
+        address=ADDRESS,
+        port=taken,
+        websocket_origin=[f"{host}:{taken}" for host in HOSTS],
+        title="spikecube",
+        start=False,
+        show=False,
+        verbose=False,
+    )
+    _refuse_other_hosts(server._tornado, {f"{host}:{taken}" for host in HOSTS})
+    return server
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind((ADDRESS, 0))
+        return int(listener.getsockname()[1])
+
+
+def _refuse_other_hosts(application: tornado.web.Application, hosts: set[str]) -> None:
+    """Answers 403 to any request under another host name, so that no foreign name may be pointed at this machine."""
+    find_handler = application.find_handler
+
+    def guarded(request: Any, **kwargs: Any) -> Any:
+        if request.host in hosts:
+            return find_handler(request, **kwargs)
+        return application.get_handler_delegate(request, tornado.web.ErrorHandler, {"status_code": 403})
+
+    application.find_handler = guarded  # type: ignore[method-assign]
+
+
+def _stop_on_signals(server: Any) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        server.io_loop.add_callback_from_signal(server.io_loop.stop)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)

@@ -1,0 +1,123 @@
+"""Tables of the report as HTML: fits, means, provenance; every text is escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube.overview import with_error
+from spikecube.explore import plotdata, style
+from spikecube.explore.predicted import study_of
+
+MOST_ROWS = 200
+_FIT_COLUMNS = {
+    "estimate": "estimate",
+    "stderr": "standard error",
+    "ci_low": "95 % from",
+    "ci_high": "to",
+    "expected": "theory",
+    "z": "z",
+    "pvalue_holm": "p (Holm)",
+    "gof_pvalue": "lack of fit p",
+    "n_min": "from n",
+    "nobs": "sizes",
+}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]], text: Sequence[int] = ()) -> str:
+    """An HTML table; columns in `text` are set to the left."""
+    kinds = [' class="text"' if i in text else "" for i in range(len(header))]
+    head = "".join(f"<th{kind}>{html.escape(name)}</th>" for kind, name in zip(kinds, header, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{k}>{html.escape(_cell(v))}</td>" for k, v in zip(kinds, row, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    """A value as text: a dash for what is not there."""
+    if isinstance(value, str):
+        return value
+    if value is None or not np.isfinite(value):
+        return "–"
+    return style.number(float(value)).replace("-", "−")
+
+
+def fit_table(fit: xr.Dataset) -> str:
+    """Every estimate of a fit with its interval, the theory's value and what its status says."""
+    if "estimate" not in fit or "param" not in fit["estimate"].dims:
+        return ""
+    names = [str(d) for d in fit["estimate"].dims]
+    shown = [c for c in _FIT_COLUMNS if c in fit]
+    columns = {c: fit[c].broadcast_like(fit["estimate"]).transpose(*names).values.ravel() for c in shown}
+    message = (
+        fit["message"].broadcast_like(fit["estimate"]).transpose(*names).values.ravel() if "message" in fit else None
+    )
+    places = list(np.ndindex(*fit["estimate"].shape))
+    rows = []
+    for i, place in enumerate(places[:MOST_ROWS]):
+        labels = [_label(fit, name, j) for name, j in zip(names, place, strict=True)]
+        rows.append([*labels, *(columns[c][i] for c in shown), *([str(message[i])] if message is not None else [])])
+    header = [
+        *map(style.symbol, names),
+        *(_FIT_COLUMNS[c] for c in shown),
+        *(["what it means"] if message is not None else []),
+    ]
+    text = [names.index("param"), *([len(header) - 1] if message is not None else [])]
+    more = len(places) - MOST_ROWS
+    note = f"<p>{more} further rows are left out here; `spikecube fit` prints them all.</p>" if more > 0 else ""
+    return table(header, rows, text) + note
+
+
+def _label(data: xr.Dataset, name: str, position: int) -> Any:
+    value = data[name].values[position] if name in data.coords else position
+    return value if isinstance(value, str) else float(value)
+
+
+def mean_table(cube: xr.Dataset) -> str:
+    """Mean number of outliers, first singular value and losses at the largest size and the middle penalty."""
+    names = [v for v in ("outlier_count", "singular_value", "train_loss", "test_loss") if v in cube]
+    where = {"n": None, "lam": None, "rank": 1} | plotdata.fixed(cube, {})
+    if not names:
+        return ""
+    means = [plotdata.seed_mean(plotdata.at(cube[name], **where)) for name in names]
+    rows = [
+        [float(alpha), *(_with_error(data.isel(alpha=i)) for data in means)]
+        for i, alpha in enumerate(cube["alpha"].values)
+    ]
+    spot = style.place(plotdata.at(cube, **where), ("n", "lam"))
+    lead = f"<p>At {html.escape(spot)}; standard errors of the last digits in brackets.</p>"
+    header = ["α", *(style.symbol(name).replace("sᵢ", "s₁") for name in names)]
+    return lead + table(header, style.thin(rows, MOST_ROWS // 4))
+
+
+def _with_error(data: xr.Dataset) -> str:
+    mean = float(data["mean"])
+    return with_error(mean, float(data["stderr"])) if np.isfinite(mean) else "–"
+
+
+def provenance_table(cube: xr.Dataset) -> str:
+    """All attributes of the cube but the study, which stands by itself."""
+    rows = [(str(k), str(v)) for k, v in cube.attrs.items() if k not in ("study", "title")]
+    return table(("attribute", "value"), rows, text=(0, 1))
+
+
+def model_sentence(cube: xr.Dataset) -> str:
+    """The model in words."""
+    m = study_of(cube).model
+    target = m.target if isinstance(m.target, str) else f"with Hermite coefficients {_list(m.target)}"
+    activation = m.activation if isinstance(m.activation, str) else f"Hermite coefficients {_list(m.activation)}"
+    return (
+        f"A two-layer network ({activation}) after one gradient step of size η = {style.number(m.eta_scale)} · n^α, "
+        f"then ridge regression. Target {target}, noise {style.number(m.noise)}; d/n = {style.number(m.dim_ratio)}, "
+        f"N/n = {style.number(m.width_ratio)}."
+    )
+
+
+def _list(values: Sequence[float]) -> str:
+    return "[" + ", ".join(style.number(v) for v in values) + "]"

@@ -1,0 +1,52 @@
+"""Beyond which singular value an outlier is counted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecube.model.hermite import Array
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.outside import conditional_edge
+from spikecube.theory.parameters import Model
+from spikecube.theory.tracy_widom import tracy_widom_quantile
+
+
+def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_rate: float = 0.01) -> Array:
+    """The singular value of F/sqrt n beyond which an outlier is counted, for each alpha; shape (alphas,).
+
+    sqrt( x_+ + (n C)^{-2/3} t ),   density(x) = (C/pi) sqrt(x_+ - x) near x_+,   F_1(t) = 1 - false_positive_rate
+
+    with F_1 the Tracy-Widom law (beta = 1): a network without outliers exceeds it with that probability as n grows.
+    (Corrections fall like n^{-1/3}: relu keeps the rate at n = 100 already, tanh stays below it by a factor of 3.)
+
+    The edge is that of F itself (conditional equivalence), which moves with alpha. Near alpha = 1/2 it is soft: it
+    grows with the largest kappa_j and a_i. It is therefore taken on what n samples and N neurons show but for
+    `false_positive_rate` of a sample and of a neuron. With `initial_output = "full"`, where the conditional
+    equivalence does not hold, it is the edge of F_0 for every alpha.
+
+    Raises
+    ------
+    ConvergenceError
+        If an edge is not found.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
+    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
+    ...     eta=lambda n, alpha: n**alpha)
+    >>> detection_edge(model, 1000, [0.0, 0.3, 0.45]).round(3).tolist()
+    [1.588, 1.602, 1.704]
+    """
+    alphas = np.asarray(alphas, dtype=np.float64)
+    quantile = tracy_widom_quantile(1 - false_positive_rate)
+
+    def beyond(x: float, curvature: float) -> float:
+        return math.sqrt(x + quantile * (n * curvature) ** (-2 / 3))
+
+    if model.initial_output != "vanishing":
+        bulk = bulk_of(model, n)
+        return np.full(alphas.shape, beyond(bulk.edge, bulk.edge_curvature))
+    edges = [conditional_edge(model, n, float(alpha), share=false_positive_rate) for alpha in alphas.ravel()]
+    return np.array([beyond(edge.x, edge.curvature) for edge in edges]).reshape(alphas.shape)

@@ -1,0 +1,326 @@
+"""The explorer: it answers quickly, to this machine only, and ends when asked."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import select
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.ioloop import IOLoop
+from tornado.websocket import websocket_connect
+
+from spikecube.cube.store import write_cube
+from spikecube.explore.app import Explorer, csv_of, netcdf_of, page
+from spikecube.explore.catalogue import CATALOGUE
+from spikecube.explore.sources import Fixed
+from tests.explore.browser import Page, browser
+from tests.explore.madeup import made_prediction
+
+SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
+PATIENCE = 60
+
+
+@pytest.fixture
+def explorer(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
+    return Explorer(Fixed(cube), prediction)
+
+
+def awaited(task: Coroutine[Any, Any, None]) -> None:
+    loop = asyncio.new_event_loop()  # asyncio.run would leave this thread without one
+    loop.run_until_complete(task)
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+def title(explorer: Explorer, slot: int) -> str:
+    return explorer.screens[slot].shown.title
+
+
+def test_a_slider_redraws_the_views_along_its_axis_only(explorer: Explorer) -> None:
+    before = title(explorer, 0), title(explorer, 1)
+    explorer.sliders["alpha"].value = 0.2
+    assert "α = 0.2" in title(explorer, 0)
+    assert title(explorer, 1) == before[1]
+    explorer.sliders["lam"].value = 10.0
+    assert "λ = 10" in title(explorer, 1)
+
+
+def test_sliders_have_one_step_a_label(explorer: Explorer, cube: xr.Dataset) -> None:
+    assert list(explorer.sliders["lam"].options.values()) == cube.lam.values.tolist()
+    assert "seed" not in explorer.sliders
+
+
+def test_a_brush_marks_the_same_points_in_both_views(explorer: Explorer, cube: xr.Dataset) -> None:
+    explorer.choices[0].value = "singular"
+    explorer.set_brush((0.24, 0.34))
+    for screen in explorer.screens:
+        for layer in screen.shown.layers:
+            if layer.kind == "points":
+                inside = (layer.columns["alpha"] >= 0.24) & (layer.columns["alpha"] <= 0.34)
+                np.testing.assert_array_equal(layer.columns["weight"] == 1, inside)
+    explorer.set_brush(None)
+    assert all(
+        (la.columns["weight"] == 1).all() for s in explorer.screens for la in s.shown.layers if la.kind == "points"
+    )
+
+
+def test_the_data_of_a_view_are_its_points(explorer: Explorer, cube: xr.Dataset) -> None:
+    table = pd.read_csv(csv_of(explorer.data(1)))
+    measured = table[table.series == "measured, n = 500"]
+    expected = cube["test_loss"].sel(n=500, lam=explorer.place["lam"]).mean("seed")
+    np.testing.assert_allclose(measured["test_loss"], expected)
+    data = xr.load_dataset(io.BytesIO(netcdf_of(explorer.data(1), explorer.scene).getvalue()), engine="scipy")
+    np.testing.assert_allclose(data["test_loss"], table["test_loss"])
+    assert data.attrs["study"] == cube.attrs["study"]
+    assert data["series"].values[-1].decode() == table.series.iloc[-1]
+
+
+def test_a_prediction_comes_on_demand_with_a_busy_sign(cube: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = Explorer(Fixed(cube))
+    seen = []
+
+    def compute(given: xr.Dataset) -> xr.Dataset:
+        seen.append((explorer.busy.value, explorer.message.object))
+        return made_prediction(given)
+
+    monkeypatch.setattr("spikecube.explore.predicted.predict_for", compute)
+    assert not any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
+    awaited(explorer.predict())
+    assert seen == [(True, "Computing the prediction ...")]
+    assert not explorer.busy.value
+    assert any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
+
+
+def test_what_fails_is_said(cube: xr.Dataset) -> None:
+    def fitter(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
+        raise ValueError("there are 2 sizes; 3 are needed")
+
+    explorer = Explorer(Fixed(cube), fitter=fitter)
+    awaited(explorer.fit())
+    assert explorer.message.object == "Fitting failed: there are 2 sizes; 3 are needed"
+    assert not explorer.busy.value
+
+
+class Growing:
+    """A run that finishes a size each time it is asked."""
+
+    live = True
+
+    def __init__(self, cube: xr.Dataset) -> None:
+        self.full, self.sizes = cube, 1
+
+    def cube(self) -> xr.Dataset:
+        return self.full.where(self.full.n.isin(self.full.n[: self.sizes])).assign(
+            detection_edge=self.full["detection_edge"]
+        )
+
+    def version(self) -> object:
+        return self.sizes
+
+
+def test_a_running_study_is_shown_as_it_grows(cube: xr.Dataset) -> None:
+    source = Growing(cube)
+    explorer = Explorer(source)
+    explorer.choices[0].value = "outliers"
+
+    def cells() -> int:
+        return len(explorer.screens[0].shown.layers[0].column(0))
+
+    assert cells() == 9
+    explorer.refresh()
+    assert cells() == 9
+    source.sizes = 3
+    explorer.refresh()
+    assert cells() == 27
+
+
+def test_the_address_brings_a_selection_back(explorer: Explorer) -> None:
+    explorer.sliders["alpha"].value = 0.1
+    explorer.choices[1].value = "train"
+    assert explorer.query() == "?alpha=0.1&n=1000&lam=0.316227766017&left=spectrum&right=train"
+
+
+PAIRS = (("spectrum", "singular", "n"), ("agree_test", "test", "lam"), ("spectrum", "gap_spiked", "alpha"))
+
+
+def test_a_slider_answers_within_100_ms_on_a_million_values(make: Callable[..., xr.Dataset]) -> None:
+    lams = {"start": 1e-3, "stop": 10.0, "num": 40, "spacing": "log"}
+    cube = make(alpha=np.linspace(0, 0.48, 29).round(4).tolist(), n=[100, 200, 400, 800, 1600], seed=20, lam=lams)
+    assert sum(v.size for v in cube.data_vars.values()) > 1e6
+    explorer = Explorer(Fixed(cube), made_prediction(cube))
+    page(explorer).get_root()
+    for left, right, axis in (
+        ("spectrum", "singular", "n"),
+        ("agree_test", "test", "lam"),
+        ("spectrum", "gap_spiked", "alpha"),
+    ):
+        explorer.choices[0].value, explorer.choices[1].value = left, right
+        times = []
+        for value in list(explorer.sliders[axis].options.values())[:9]:
+            start = time.process_time()
+            explorer.sliders[axis].value = value
+            times.append(time.process_time() - start)
+        assert statistics.median(times) < 0.1, (axis, times)
+
+
+# The server
+
+
+class Served:
+    """`spikecube explore` as a process of its own."""
+
+    def __init__(self, file: Path) -> None:
+        command = [sys.executable, "-m", "spikecube", "explore", str(file), "--no-browser"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.log = ""
+        self.port = int(self.wait_for(r"at http://localhost:(\d+)/")[1])
+        self.address = f"http://localhost:{self.port}/"
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Reads standard error until a pattern comes."""
+        assert self.process.stderr is not None
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
+            if select.select([self.process.stderr], [], [], 0.2)[0]:
+                self.log += self.process.stderr.readline()
+            if found := re.search(pattern, self.log):
+                return found
+        raise AssertionError(f"not said: {pattern}; said: {self.log}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ends the server and gives its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        _out, err = self.process.communicate(timeout=PATIENCE)
+        self.log += err
+        return self.process.returncode
+
+
+@pytest.fixture(scope="module")
+def served(cube: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    file = tmp_path_factory.mktemp("app") / "madeup.nc"
+    write_cube(cube, file)
+    server = Served(file)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def opened(served: Served) -> Iterator[Page]:
+    with browser(offline=False) as visitor:
+        visitor.open(served.address + "?alpha=0.2&lam=0.1", 1500, 900)
+        visitor.wait("ink().length >= 2")
+        yield visitor
+
+
+TITLE = """[...Bokeh.documents[0]._all_models.values()]
+  .filter((model) => model.type === "Title").map((model) => model.text).join("|")"""
+
+
+def test_the_page_is_served_and_follows_its_address(opened: Page, served: Served) -> None:
+    shown = opened.run(TITLE)
+    assert "α = 0.2, n = 1000" in shown
+    assert "λ = 0.1" in shown
+    hosts = {re.split(r"[/?]", url.split("://", 1)[1])[0] for url in opened.requests}
+    assert hosts == {f"localhost:{served.port}"}
+    assert opened.errors == []
+
+
+def test_a_slider_is_answered_in_the_browser(opened: Page) -> None:
+    before = opened.ink()
+    opened.run("everywhere(document, '.noUi-handle')[0].focus()")
+    for kind in ("keyDown", "keyUp"):
+        opened.call("Input.dispatchKeyEvent", type=kind, key="ArrowRight", code="ArrowRight", windowsVirtualKeyCode=39)
+    opened.wait(f"({TITLE}).includes('α = 0.25')")
+    opened.wait(f"ink().join() !== {','.join(before)!r}")
+    assert "alpha=0.25" in opened.wait("location.search.includes('alpha=0.25') && location.search")
+
+
+def test_a_drag_marks_points_in_the_browser(opened: Page) -> None:
+    box = opened.run("""(() => {
+      const box = everywhere(document, ".bk-events")[1].getBoundingClientRect();
+      return [box.x, box.y, box.width, box.height];
+    })()""")
+    x, y, width, height = box
+    opened.drag((x + 0.3 * width, y + 0.5 * height), (x + 0.5 * width, y + 0.55 * height))
+    opened.wait("everywhere(document, '*').some((e) => e.textContent.includes('is marked'))")
+    if SHOTS:
+        opened.screenshot(Path(SHOTS) / "app.png", full=False)
+    assert opened.errors == []
+
+
+def test_a_foreign_host_name_is_refused(served: Served) -> None:
+    request = urllib.request.Request(served.address, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="403") as refusal:
+        urllib.request.urlopen(request, timeout=PATIENCE)
+    refusal.value.close()
+
+
+def test_a_page_of_another_origin_is_refused(served: Served) -> None:
+    def connect(origin: str) -> object:
+        address = f"ws://localhost:{served.port}/ws"
+        request = HTTPRequest(address, headers={"Origin": origin, "Sec-WebSocket-Protocol": "bokeh, x"})
+        loop = IOLoop(make_current=False)
+        try:
+            return loop.run_sync(lambda: websocket_connect(request), timeout=PATIENCE)
+        finally:
+            loop.close()
+
+    for origin in ("http://evil.example", f"http://evil.example:{served.port}", "null"):
+        with pytest.raises(HTTPClientError, match="403"):
+            connect(origin)
+
+
+def test_it_listens_on_this_machine_only(served: Served) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: names the address that the machine would use
+        except OSError:
+            pytest.skip("this machine has no address but its own")
+        address = probe.getsockname()[0]
+    if address.startswith("127."):
+        pytest.skip("this machine has no address but its own")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address, served.port), timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_asked_and_frees_its_port(number: int, served: Served, tmp_path: Path, cube: xr.Dataset) -> None:
+    write_cube(cube, tmp_path / "other.nc")
+    server = Served(tmp_path / "other.nc")
+    assert server.stop(number) == 0
+    assert "Traceback" not in server.log
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+
+
+def test_a_missing_cube_is_one_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "spikecube", "explore", str(tmp_path / "none"), "--no-browser"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 1
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert "there is no run" in ended.stderr
+
+
+def test_every_view_of_the_catalogue_can_be_chosen(explorer: Explorer) -> None:
+    for name in CATALOGUE:
+        explorer.choices[0].value = name
+        assert not explorer.screens[0].shown.note, name

@@ -1,0 +1,173 @@
+"""The report: one file, no network, sliders that work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from spikecube.explore.catalogue import CATALOGUE
+from spikecube.explore.findings import findings
+from spikecube.explore.frames import Slider, film
+from spikecube.explore.picture import note
+from spikecube.explore.report import SECTIONS, report, sliders
+from spikecube.explore.views import loss, picture_of
+from tests.explore.browser import Page, browser
+from tests.explore.madeup import made_prediction
+
+SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
+
+
+@pytest.fixture(scope="module")
+def small(make: Callable[..., xr.Dataset]) -> xr.Dataset:
+    return make(alpha=[0.0, 0.2, 0.33, 0.4], n=[250, 1000], lam=[0.01, 0.1, 1.0])
+
+
+@pytest.fixture(scope="module")
+def file(small: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    prediction = made_prediction(small)
+    return report(small, tmp_path_factory.mktemp("report") / "report.html", prediction)
+
+
+@pytest.fixture(scope="module")
+def page(file: Path) -> Iterator[Page]:
+    with browser(offline=True) as opened:
+        opened.open(file.as_uri())
+        opened.wait("document.body.dataset.ready")
+        yield opened
+
+
+def test_it_stays_small_and_names_no_other_file(file: Path) -> None:
+    text = file.read_text()
+    assert len(text) < 6e6
+    assert not re.findall(r"<(?:script|link|img|iframe)[^>]+(?:src|href)=\"(?!data:)", text)
+    assert "@import" not in text.split("<script", 1)[0]
+
+
+def test_nothing_leaves_and_nothing_complains(page: Page, file: Path) -> None:
+    assert page.requests == [file.as_uri()]
+    assert page.errors == []
+
+
+def test_every_figure_has_ink(page: Page) -> None:
+    figures = sum(len(section.views) for section in SECTIONS)
+    assert len(page.ink()) >= figures
+    if SHOTS:
+        page.screenshot(Path(SHOTS) / "report.png")
+
+
+@pytest.mark.parametrize("name", ["spectrum", "test", "agree_test", "penalty_test", "singular", "gap_spiked"])
+def test_a_slider_changes_the_picture_and_its_label(page: Page, name: str) -> None:
+    move = f"""(() => {{
+      const input = document.querySelector("#film-{name} input");
+      input.value = {{0}}; input.dispatchEvent(new Event("input"));
+      return input.nextElementSibling.value;
+    }})()"""
+    first_label = page.run(move.replace("{0}", "0"))
+    first = page.run(f'settled("#plot-{name}")')
+    second_label = page.run(move.replace("{0}", "1"))
+    second = page.run(f'settled("#plot-{name}")')
+    assert first_label != second_label
+    assert first != second
+    page.run(move.replace("{0}", "0"))
+    back = page.run(f'settled("#plot-{name}")')
+    assert _inked(back) == pytest.approx(_inked(first), rel=0.02)
+    assert page.errors == []
+
+
+def _inked(fingerprint: str) -> int:
+    return sum(int(part.split(":")[0]) for part in fingerprint.split(","))
+
+
+def test_a_figure_is_saved_as_picture_and_table(page: Page) -> None:
+    kinds = page.run("""(async () => {
+      const saved = [];
+      const create = URL.createObjectURL;
+      URL.createObjectURL = (blob) => { saved.push([blob.type, blob.size]); return create(blob); };
+      for (const button of document.querySelectorAll("#film-test .tools button")) button.click();
+      await until(() => saved.length === 3, 5000);
+      URL.createObjectURL = create;
+      return saved;
+    })()""")
+    assert {kind.split(";")[0] for kind, _ in kinds} == {"image/png", "image/svg+xml", "text/csv"}
+    assert all(size > 500 for _, size in kinds)
+
+
+def test_a_frame_holds_the_means_of_its_place(cube: xr.Dataset) -> None:
+    lams = tuple(cube.lam.values.tolist())
+    made = film(lambda **at: picture_of(loss)(cube, kind="test", n=500, **at), [Slider("lam", lams, 3)])
+    frame = made.frames[5]
+    assert frame is not None
+    columns = [state["data"]["test_loss"] for state in frame.values() if "test_loss" in state.get("data", {})]
+    expected = cube["test_loss"].sel(n=500, lam=lams[5]).mean("seed")
+    np.testing.assert_allclose(columns[0], expected, rtol=1e-4)
+
+
+def test_a_place_without_data_has_no_frame(cube: xr.Dataset) -> None:
+    def view(lam: float) -> object:
+        return note("nothing") if lam < 0.05 else picture_of(loss)(cube, kind="test", lam=lam)
+
+    lams = tuple(cube.lam.values.tolist())
+    made = film(view, [Slider("lam", lams, 0)])  # type: ignore[arg-type]
+    assert made.frames[:2] == (None, None)
+    assert made.sliders[0].start == 2
+
+
+def test_frames_stay_few_on_a_large_cube(make: Callable[..., xr.Dataset]) -> None:
+    cube = make(alpha=np.linspace(0, 0.5, 1000).tolist(), lam={"start": 0.01, "stop": 1, "num": 50}, n=[100], seed=1)
+    made = sliders(cube, ("alpha", "lam"))
+    assert np.prod([len(s.values) for s in made]) <= 120
+    assert made[0].values[0] == 0
+    assert made[0].values[-1] == 0.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1, "n": [300], "lam": [0.1], "alpha": [0.3], "spectrum_bins": 0}, {"width_ratio": [0.5, 1.0]}],
+    ids=str,
+)
+def test_odd_cubes_get_a_report(changes: dict[str, object], make: Callable[..., xr.Dataset], tmp_path: Path) -> None:
+    cube = make(**{"alpha": [0.1, 0.3], "n": [100, 200], "lam": [0.1, 1.0], **changes})
+    text = report(cube, tmp_path / "odd.html", made_prediction(cube)).read_text()
+    films = json.loads(text.split('id="films">', 1)[1].split("</script>", 1)[0])
+    assert {f["name"] for f in films} == {name for section in SECTIONS for name in section.views} <= set(CATALOGUE)
+
+
+def test_text_from_a_cube_cannot_become_markup(
+    small: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikecube.explore.report.SECTIONS", SECTIONS[:1])
+    evil = small.assign_attrs(title="</title><script>alert(1)</script>", note="<img src=x onerror=alert(1)>")
+    text = report(evil, tmp_path / "evil.html", made_prediction(evil)).read_text()
+    assert "<script>alert" not in text
+    assert "<img" not in text
+
+
+def test_findings_tell_where_the_spikes_are(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    often = ((cube["outlier_count"].sel(n=1000) >= 1).mean("seed") >= 0.5).values
+    first = float(cube.alpha[int(np.argmax(often))])
+    text = " ".join(findings(cube, prediction))
+    assert f"the first from α = {first:g} on" in text
+    assert "points within 2 standard errors" in text
+    assert "not complete" not in text
+
+
+def test_findings_are_honest_about_a_wrong_theory(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    wrong = prediction.assign(test_loss=2 * prediction["test_loss"])
+    (sentence,) = [s for s in findings(cube, wrong) if "of the test loss at finite n" in s]
+    assert " 0% of 189 points" in sentence
+
+
+def test_findings_say_what_is_missing(cube: xr.Dataset) -> None:
+    partial = cube.copy()
+    partial["status"] = cube["status"].where(cube.n < 1000, 0)
+    partial["status"][0, 0, 0] = 2
+    assert findings(partial)[0].startswith(
+        "The cube is not complete: 71 of 108 points (α, n, seed) are there, 1 failed"
+    )

@@ -1,0 +1,137 @@
+"""Edge and outliers of F itself, and the threshold beyond which outliers are counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from spikecube.theory import bulk_edge, detection_edge, predicted_outliers
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.newton import ConvergenceError
+from spikecube.theory.outside import (
+    conditional_edge,
+    conditional_outliers,
+    find_edge,
+    solve_outside,
+)
+from spikecube.theory.profile import resolved_profile
+from tests.theory.models import SomeModel
+from tests.theory.simulation import Network, z_scores
+from tests.theory.test_bulk import features
+
+MODELS = [
+    SomeModel(),
+    SomeModel("tanh", (0.0, 1.0, 0.0, 0.3), 0.2, 1.4, 0.7, readout="rademacher", step_ratio=2.0),
+    SomeModel("softplus", (0.2, 1.0, 0.6), 0.3, 0.6, 1.8, readout="constant", step_ratio=0.6),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_no_step_gives_the_edge_and_trace_of_the_initial_bulk(model: SomeModel) -> None:
+    still = dataclasses.replace(model, eta_scale=1e-9)
+    edge, bulk = conditional_edge(still, 800, 0.2), bulk_of(still, 800)
+    assert edge.x == pytest.approx(bulk.edge, rel=2e-6)
+    assert edge.curvature == pytest.approx(bulk.edge_curvature, rel=0.02)
+    profile = resolved_profile(still, 800, 0.2, 0.1)
+    point = solve_outside(profile, 1.5 * bulk.edge)
+    assert point is not None
+    assert profile.samples @ point.rho[0] == pytest.approx(float(bulk.beyond(1.5 * bulk.edge).m_1), rel=1e-7)
+
+
+def test_edge_and_outliers_of_section_nine_come_out_again() -> None:
+    """n = 2000, alpha = 0.36, relu: edge 1.594, outliers 5.401 and 1.858; sections 4 and 7: 1.569; 5.394, 1.659."""
+    model = SomeModel()
+    outliers, edge = conditional_outliers(model, 2000, 0.36)
+    assert math.sqrt(edge.x) == pytest.approx(1.594, abs=1e-3)
+    np.testing.assert_allclose(outliers, [5.401, 1.858], atol=2e-3)
+    np.testing.assert_allclose(predicted_outliers(model, 2000, 0.36), [5.394, 1.659], atol=1e-3)
+    np.testing.assert_array_equal(predicted_outliers(model, 2000, 0.36, conditional=True), outliers)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+@pytest.mark.parametrize("alpha", [0.3, 0.5])
+def test_solutions_exist_beyond_the_edge_and_not_below(model: SomeModel, alpha: float) -> None:
+    profile = resolved_profile(model, 600, alpha, 0.1)
+    edge = find_edge(profile, 1.02 * bulk_of(model, 600).edge)
+    assert solve_outside(profile, edge.x * (1 + 1e-5)) is not None
+    assert solve_outside(profile, edge.x * (1 - 1e-5)) is None
+
+
+def test_short_steps_have_the_outliers_of_their_spikes() -> None:
+    model = SomeModel(eta_scale=3.0)
+    gaps = []
+    for n in (10**4, 10**6):
+        outliers = conditional_outliers(model, n, 0.05)[0]
+        expected = predicted_outliers(model, n, 0.05)
+        assert len(outliers) == len(expected) == 1
+        gaps.append(abs(outliers[0] / expected[0] - 1))
+    assert gaps[1] < 0.05 * gaps[0] + 1e-6
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_spectrum_of_the_updated_network_agrees_with_simulation(model: SomeModel) -> None:
+    """20 seeds at n = 300, alpha = 0.36: the first outlier within 4 standard errors, which are 1 to 2 per cent."""
+    n, alpha = 300, 0.36
+    values = []
+    for seed in range(20):
+        network = Network(model, n, seed)
+        values.append(network.singular_values(network.updated(alpha))[:4])
+    outliers, _ = conditional_outliers(model, n, alpha)
+    assert abs(z_scores(np.array(values)[:, 0], outliers[0])) < 4
+    above = np.array(values) > detection_edge(model, n, [alpha])[0]
+    assert above[:, 0].all()
+    assert above[:, 2:].mean() < 0.1  # no more than the two spikes
+
+
+def test_the_edge_moves_with_the_step_as_in_simulation() -> None:
+    """tanh, n = 400, 12 seeds: how far the largest value below the outlier falls from alpha = 0.3 to 0.36.
+
+    Within 4 standard errors of the edge of F; the edge of F_0, which does not move, is refused by more than 5.
+    (Largest values themselves lie below the edge by the Tracy-Widom mean; it falls out of the difference.)
+    """
+    model, n = SomeModel("tanh", (0.0, 1.0, 0.0, 0.3), 0.2, 0.6, 1.4), 400
+    drops = []
+    for seed in range(12):
+        network = Network(model, n, seed)
+        before, after = (network.singular_values(network.updated(a))[1] for a in (0.3, 0.36))
+        drops.append(after - before)
+    expected = np.subtract(*(math.sqrt(conditional_edge(model, n, a).x) for a in (0.36, 0.3)))
+    assert abs(z_scores(np.array(drops), expected)) < 4
+    assert abs(z_scores(np.array(drops), np.array(0.0))) > 5
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.4])
+def test_detection_edge_is_exceeded_at_the_stated_rate(rate: float) -> None:
+    """Largest singular value of F_0 for 300 seeds at n = 100: the binomial count within 3.5 standard errors."""
+    model, n, seeds = SomeModel("relu", initial_output="full"), 100, 300
+    edge = detection_edge(model, n, [0.0], false_positive_rate=rate)[0]
+    largest = [np.linalg.norm(features(model, n, np.random.default_rng(k)), 2) for k in range(seeds)]
+    count = int(np.sum(np.array(largest) / math.sqrt(n) > edge))
+    assert abs(count - rate * seeds) < 3.5 * math.sqrt(seeds * rate * (1 - rate))
+
+
+def test_detection_edge_falls_to_the_bulk_edge_as_n_grows() -> None:
+    model, sizes = SomeModel(initial_output="full"), (100, 1000, 10_000)
+    gaps = np.array([detection_edge(model, n, [0.2])[0] ** 2 - bulk_edge(model, n) ** 2 for n in sizes])
+    np.testing.assert_allclose(gaps[1:] / gaps[:-1], 10 ** (-2 / 3), rtol=1e-6)
+    stepped = SomeModel(eta_scale=1e-9)
+    edges = detection_edge(stepped, 500, [0.0, 0.1, 0.2])
+    np.testing.assert_allclose(edges, detection_edge(model, 500, [0.0])[0], rtol=1e-3)
+
+
+def test_detection_edge_rises_with_a_soft_edge() -> None:
+    edges = detection_edge(SomeModel(), 500, [0.2, 0.4, 0.48, 0.5])
+    assert np.all(np.diff(edges) > 0)
+    strict, lax = (detection_edge(SomeModel(), 500, [0.5], rate)[0] for rate in (0.001, 0.1))
+    assert strict > lax
+
+
+def test_what_is_not_found_is_an_error_that_names_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="initial_output = 'full' was given"):
+        conditional_edge(SomeModel(initial_output="full"), 500, 0.2)
+    monkeypatch.setattr("spikecube.theory.outside._ROUNDS", 1)
+    with pytest.raises(ConvergenceError, match=r"n = 500, alpha = 0\.2"):
+        conditional_edge(SomeModel(), 500, 0.2)
