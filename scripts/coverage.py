@@ -244,6 +244,7 @@ def main() -> None:
         print(threshold_row(options.sets), flush=True)
     if options.only in ("", "collapse"):
         print(collapse_row(options.sets, 0), flush=True)
+    if options.only in ("", "collapse-seeds"):
         print(collapse_row(options.sets, 12), flush=True)
     if options.only in ("", "bootstrap"):
         print(bootstrap_row(options.sets), flush=True)
