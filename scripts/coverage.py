@@ -20,13 +20,25 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling import fit_power_law
+from spikecube.cube.assemble import empty_cube
+from spikecube.cube.study import Study
+from spikecube.scaling import collapse, fit_power_law, fit_thresholds
 from spikecube.scaling.laws import LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import from_data
 from spikecube.scaling.solve import solve
 
 HEADER = "| data | fit | sizes | seeds | noise | cover exponent | cover others | open | reject | KS p | KS fit |"
 CHUNK = 500
+
+THRESHOLDS = """
+axes.alpha = { start = 0.05, stop = 0.45, num = 9 }
+axes.n = [200, 400, 800, 1600]
+axes.seed = 20
+axes.lam = [0.1]
+measure.rank = 3
+measure.degree = 2
+"""
+TRUTH = [0.25, 0.6, 8.0]  # critical, offset, sharpness
 
 Drawn = tuple[xr.DataArray, xr.DataArray | None, xr.DataArray | None]
 
@@ -169,6 +181,55 @@ def bootstrap_row(n_sets: int) -> str:
     return f"| C n^b | bootstrap percentiles | 6 | 20 | 0.1 | {share[1]:.3f} | {share[0]:.3f} | - | - | - | - |"
 
 
+def threshold_row(n_sets: int) -> str:
+    """Coverage of alpha_2 as n grows, from counts of one logistic draw for each of 4 sizes and 20 seeds."""
+    cube = empty_cube(Study.from_toml(THRESHOLDS))
+    logs, rng = np.log(cube.n.astype(float)), np.random.default_rng(2)
+    inside, status, gof, pvalues = [], [], [], []
+    for _ in range(n_sets):
+        draw = xr.DataArray(rng.logistic(size=(4, 20)), dims=("n", "seed"))
+        score = 8 * logs * (cube.alpha - 0.25 - 0.6 / logs)
+        cube["outlier_count"] = ((score + 9 > 0) + 0.0 + (score + draw > 0)).transpose("alpha", "n", "seed")
+        fit = fit_thresholds(cube).sel(degree=2)
+        inside.append(((fit.ci_low <= TRUTH) & (fit.ci_high >= TRUTH)).values)
+        status.append(fit.status.item() == 4)
+        gof.append(fit.gof_pvalue.item())
+        pvalues.append(fit.pvalue.sel(param="critical").item())
+    share, tested = np.mean(inside, axis=0), np.array(gof)[np.isfinite(gof)]
+    return (
+        f"| counts | logistic in alpha and log n | 4 | 20 | - | {share[0]:.3f} | {share[1]:.3f}, {share[2]:.3f} | "
+        f"{np.mean(status):.3f} | {np.mean(tested < 0.05):.3f} | {stats.kstest(pvalues, 'uniform').pvalue:.2f} | "
+        f"{stats.kstest(tested, 'uniform').pvalue:.2f} |"
+    )
+
+
+def collapse_row(n_sets: int, seeds: int) -> str:
+    """Coverage of the critical point of a collapse in (x - critical) ln n, with seeds or with known errors."""
+    n, x = np.geomspace(200, 3200, 6).round(), np.linspace(0.0, 0.5, 25)
+    clean = 1 + np.exp(2 * (x - 0.25) * np.log(n)[:, None])
+    rng = np.random.default_rng(3)
+    inside, gof, pvalues = [], [], []
+    for _ in range(n_sets):
+        if seeds:
+            shared = 1 + 0.05 * rng.standard_normal((6, 1, seeds))
+            values = clean[..., None] * shared + 0.02 * rng.standard_normal((6, 25, seeds))
+            fit = collapse(xr.DataArray(values, dims=("n", "x", "seed"), coords={"n": n, "x": x}), "n", "x", "log")
+        else:
+            data = xr.DataArray(clean + 0.02 * rng.standard_normal((6, 25)), dims=("n", "x"), coords={"n": n, "x": x})
+            fit = collapse(data, "n", "x", "log", stderr=xr.DataArray(0.02))
+        inside.append((fit.ci_low.item(), fit.ci_high.item()))
+        gof.append(fit.gof_pvalue.item())
+        dof = fit.t_dof.item()
+        pvalues.append(2 * stats.t.sf(abs(fit.estimate.item() - 0.25) / fit.stderr.item(), dof))
+    low, high = np.array(inside).T
+    kind = seeds or "-"
+    return (
+        f"| y = f((x - x_c) ln n) | collapse | 6 | {kind} | {'5 %' if seeds else '0.02'} | "
+        f"{((low <= 0.25) & (high >= 0.25)).mean():.3f} | - | 0.000 | {np.mean(np.array(gof) < 0.05):.3f} | "
+        f"{stats.kstest(pvalues, 'uniform').pvalue:.2f} | {stats.kstest(gof, 'uniform').pvalue:.2f} |"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=2000, help="data sets for each row")
@@ -179,6 +240,12 @@ def main() -> None:
     for case in cases():
         if options.only in ("", case.group):
             print(run(case, options.sets), flush=True)
+    if options.only in ("", "threshold"):
+        print(threshold_row(options.sets), flush=True)
+    if options.only in ("", "collapse"):
+        print(collapse_row(options.sets, 0), flush=True)
+    if options.only in ("", "collapse-seeds"):
+        print(collapse_row(options.sets, 12), flush=True)
     if options.only in ("", "bootstrap"):
         print(bootstrap_row(options.sets), flush=True)
 

@@ -46,6 +46,13 @@ def _share(text: str) -> Any:
     return _parsed(parse_share, text)
 
 
+def _smallest(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f'{text!r} is not a size, nor "auto"') from None
+
+
 def _parsed(parse: Callable[[str], Any], text: str) -> Any:
     try:
         return parse(text)
@@ -271,6 +278,9 @@ def fit(
         str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
     ] = None,
     controls: Annotated[bool, typer.Option(help="Use control variates for the means over seeds.")] = True,
+    n_min: Annotated[
+        str | None, typer.Option(metavar="N", help='Smallest size used; "auto": from where on the law is not rejected.')
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
@@ -278,8 +288,13 @@ def fit(
     from spikecube.cube.store import open_cube, write_groups
     from spikecube.scaling.tables import LAWS, fit_report
 
-    data, prediction = _cube_or_run(cube), open_cube(theory) if theory else True
-    reports = [fit_report(data, name, prediction=prediction, controls=controls) for name in ([law] if law else LAWS)]
+    data = _cube_or_run(cube)
+    prediction = open_cube(theory) if theory else True
+    smallest = n_min if n_min in (None, "auto") else _parsed(_smallest, n_min)
+    reports = [
+        fit_report(data, name, prediction=prediction, controls=controls, n_min=smallest)
+        for name in ([law] if law else LAWS)
+    ]
     found = {report.law: report.dataset for report in reports if report.dataset is not None}
     if output and found:
         write_groups(found, output)

@@ -7,7 +7,7 @@ import pytest
 
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.study import Measure, Model
-from spikecube.theory.bulk import detection_edge
+from spikecube.theory import detection_edge
 
 ALPHAS = (0.0, 0.2, 0.29, 0.45)
 SEEDS = range(4)

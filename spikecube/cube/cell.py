@@ -32,7 +32,8 @@ from spikecube.model.network import (
     output_scale,
     predict,
 )
-from spikecube.model.ridge import prepare, solve_path
+from spikecube.model.prepared import Prepared
+from spikecube.model.ridge import eigen_is_cheaper, eigen_path, solve_path
 from spikecube.model.risk import Neurons, PopulationTest, Ridge, SampleTest, ridge_function
 from spikecube.model.spectrum import (
     alignments,
@@ -221,7 +222,7 @@ def _initial(
     """The variables of F_0, and the solves that all F_ell share."""
     ridge = shared.ridge
     features(shared.activation, ridge.initial, None, 0.0, buffers.features, buffers.half)
-    state = prepare(buffers.features, ridge.labels, buffers.half)
+    state = Prepared(buffers.features, ridge.labels, buffers.half)
     solves = solve_initial(state, shared.spikes, lams, shared.test.forms)
     return {
         "singular_value_init": leading_triplets(state, measure.rank).values,
@@ -242,11 +243,11 @@ def _point(
     """The variables at one alpha."""
     ridge = shared.ridge
     matrix = features(shared.activation, ridge.initial, ridge.step, eta, buffers.features, buffers.half)
-    state = prepare(matrix, ridge.labels, buffers.half)
+    state = Prepared(matrix, ridge.labels, buffers.half)
     vectors = len(spike_degrees(shared.coefficients, measure.degree))
     triplets = leading_triplets(state, max(measure.rank, vectors), vectors)
     single, subspace = alignments(triplets.left, ridge.projection, shared.coefficients, measure.degree)
-    path = solve_path(state, lams)
+    path = (eigen_path if eigen_is_cheaper(matrix.shape) else solve_path)(state, lams)
     return {
         "singular_value": triplets.values[: measure.rank],
         "alignment": single,

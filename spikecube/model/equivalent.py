@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikecube.model.dense import dense_solves
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Lanczos, blocks_of, fixed_start
-from spikecube.model.ridge import Prepared, dense_ridge
+from spikecube.model.prepared import Prepared
 from spikecube.model.risk import QuadraticRisk
 
 _NORM = 1e-6  # residual of a leading singular vector of F - F_ell; its value is accurate to the square
@@ -91,10 +92,7 @@ def solve_initial(
 ) -> list[Solves]:
     """The solves with F_0 (in `state`) at every penalty; `forms` gives the risk of combinations of features of F_0."""
     columns = np.column_stack([state.labels, spikes.left])
-    solved = []
-    for lam in lams:
-        dense = dense_ridge(state, float(lam))
-        solved.append((*dense.coefficients(columns), dense.inverse(spikes.right)))
+    solved = [dense_solves(state, columns, spikes.right, float(lam)) for lam in lams]
     risks = forms([np.column_stack([a, inverse]) for a, _, inverse in solved])
     return [
         Solves(

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, solveh_banded
-from scipy.linalg.blas import dsyrk, ssyrk
+from scipy.linalg import solveh_banded
 
+from spikecube.model.dense import dense_solves
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, fixed_start, normal_products, product, residual_products, transposed_product
+from spikecube.model.krylov import Lanczos, normal_products, residual_products
+from spikecube.model.prepared import Prepared
 
-_LOSS = 5e-9  # energy norm of the coefficients' error over the root of the training loss
-_COEFFICIENT = 1e-8  # error of the coefficients over their norm
+_ACCURACY = 1e-8  # error of the coefficients over their norm
 _HALF = 1e-6  # how far single precision reduces a residual
 _FIRST = 100.0  # residual of the shared basis over the final one
-_EARLY = 16  # steps in the features' own precision, while the largest singular values are found
 _ROUNDS = 8  # corrections before a penalty is handed to dense factors
 
 _PRODUCT_RATE = 50e9  # cost model: flops per second of matrix products,
 _PASS_RATE = 25e9  # of a pass of matrix-vector products in single precision,
-_CALL = 6e-5  # and seconds that a step takes however small the matrix
+_CALL = 8e-5  # seconds that a step takes however small the matrix,
+_PASSES = 300  # and passes that a path and leading triplets take together
 
 
 @dataclass(frozen=True)
@@ -33,69 +31,6 @@ class RidgePath:
 
     coefficients: Array
     train_loss: Array
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Features, labels, a single-precision copy of the features, and what is made of them on demand."""
-
-    features: Array
-    labels: Array
-    half: Array
-
-    @cached_property
-    def power(self) -> float:
-        """The squared Frobenius norm of the features."""
-        flat = self.features.ravel()
-        return float(flat @ flat)
-
-    @cached_property
-    def image(self) -> Array:
-        """F^T y / n; (N,)."""
-        zero = np.zeros((self.features.shape[1], 1))
-        return np.asarray(residual_products(self.features, self.labels, zero)[1][:, 0] / len(self.labels))
-
-    @cached_property
-    def basis(self) -> Lanczos:
-        """The Krylov basis of F^T F / n from F^T y, or from a fixed vector where that vanishes."""
-        start = self.image if np.any(self.image) else fixed_start(self.features.shape[1])
-        return Lanczos(start, self._early, self._late, _EARLY)
-
-    def _early(self, columns: Sequence[Array]) -> list[Array]:
-        return normal_products(self.features, columns, 1 / len(self.labels))
-
-    def _late(self, columns: Sequence[Array]) -> list[Array]:
-        return normal_products(self.half, columns, 1 / len(self.labels))
-
-    @cached_property
-    def gram(self) -> Array:
-        """The lower triangle of F F^T / n or F^T F / n, whichever is smaller; Fortran order."""
-        f = self.features
-        syrk = dsyrk if f.dtype == np.float64 else ssyrk
-        small = syrk(1 / len(f), f.T, trans=f.shape[0] < f.shape[1], lower=True)
-        return np.asfortranarray(small, dtype=np.float64)
-
-    @cached_property
-    def scratch(self) -> Array:
-        """Room for one factor of the Gram matrix at a time."""
-        return np.empty_like(self.gram)
-
-    @cached_property
-    def svd(self) -> tuple[Array, Array, Array]:
-        """The thin singular value decomposition of F."""
-        u, s, vt = np.linalg.svd(self.features.astype(np.float64), full_matrices=False)
-        return u, s, vt
-
-    @property
-    def edge(self) -> float:
-        """The upper edge of a Marchenko-Pastur bulk of the same power: the scale of the eigenvalues of F^T F / n."""
-        small, large = sorted(self.features.shape)
-        return float(self.power / (len(self.features) * small) * (1 + math.sqrt(small / large)) ** 2)
-
-
-def prepare(features: Array, labels: Array, half: Array | None = None) -> Prepared:
-    """What `solve_path` and the leading singular triplets share; `half` may hold the features in single precision."""
-    return Prepared(features, labels, features.astype(np.float32) if half is None else half)
 
 
 def krylov_steps(edge: float, lam: float) -> float:
@@ -113,13 +48,20 @@ def krylov_is_cheaper(shape: tuple[int, ...], edge: float, lam: float) -> bool:
     return krylov_steps(edge, lam) * (_CALL + 4 * small * large / _PASS_RATE) < dense
 
 
+def eigen_is_cheaper(shape: tuple[int, ...]) -> bool:
+    """Whether one symmetric eigendecomposition costs less than the Krylov passes for a path and leading triplets."""
+    small, large = sorted(shape)
+    dense = (small * small * large + 9.0 * small**3) / _PRODUCT_RATE
+    return dense < _PASSES * (_CALL + 4.0 * small * large / _PASS_RATE)
+
+
 def ridge_path(features: Array, labels: Array, lam: npt.ArrayLike) -> RidgePath:
     """argmin_a (1/n)|y - F a|^2 + lam |a|^2 for every penalty, and its minimum.
 
     One Krylov basis, grown in single precision, serves every penalty; conjugate gradients on the residuals in double
-    precision then correct each penalty until |r| <= 5e-9 sqrt(lam L) and |r| <= 1e-8 lam |a|, with L the training loss
-    and r = F^T (y - F a)/n - lam a. As the error e has |e| <= |r|/lam and the excess loss is at most |r|^2/lam, this
-    guarantees the loss to rounding and the coefficients to 1e-8. Where the penalty is so small that a Cholesky factor
+    precision then correct each penalty until r = F^T (y - F a)/n - lam a is at most 1e-8 lam |a|. As the error e has
+    |e| <= |r|/lam, and the excess loss is at most |r|^2/lam while the loss is at least lam |a|^2, this guarantees the
+    coefficients to 1e-8 and the losses to rounding. Where the penalty is so small that a Cholesky factor
     costs less it is used instead, and below the reach of normal equations a singular value decomposition.
 
     Parameters
@@ -138,7 +80,7 @@ def ridge_path(features: Array, labels: Array, lam: npt.ArrayLike) -> RidgePath:
     >>> path.coefficients.round(12).tolist(), path.train_loss.round(12).tolist()
     ([[0.5, 1.0]], [1.25])
     """
-    return solve_path(prepare(features, labels), lam)
+    return solve_path(Prepared.of(features, labels), lam)
 
 
 def solve_path(state: Prepared, lam: npt.ArrayLike) -> RidgePath:
@@ -157,9 +99,26 @@ def solve_path(state: Prepared, lam: npt.ArrayLike) -> RidgePath:
     return RidgePath(coefficients, losses)
 
 
-def krylov_path(state: Prepared, penalties: Array) -> RidgePath:
+def eigen_path(state: Prepared, lam: npt.ArrayLike) -> RidgePath:
+    """`ridge_path` from the eigendecomposition of the smaller Gram matrix, where that is at hand."""
+    penalties = np.atleast_1d(np.asarray(lam, dtype=np.float64))
+    n, width = state.features.shape
+    values, vectors = state.eigen
+    start = vectors.T @ (state.labels / n if n < width else state.image)
+
+    def solution(x: float) -> Array:
+        if x < 1e-6 * state.edge:  # beyond normal equations
+            return dense_solution(state, x)[0]
+        a = vectors @ (start / (values + x))
+        return np.asarray(a @ state.features if n < width else a)
+
+    coefficients = np.array([solution(float(x)) for x in penalties])
+    return RidgePath(coefficients, _evaluate(state, coefficients, penalties)[0])
+
+
+def krylov_path(state: Prepared, penalties: Array, accuracy: float = _ACCURACY) -> RidgePath:
     """`ridge_path` by the shared basis and corrections; the loss is NaN where they did not converge."""
-    coefficients = first_solutions(state, penalties)
+    coefficients = first_solutions(state, penalties, accuracy)
     losses = np.full(len(penalties), np.nan)
     exact = state.features.dtype == np.float64
     active = np.arange(len(penalties))
@@ -169,18 +128,12 @@ def krylov_path(state: Prepared, penalties: Array) -> RidgePath:
         lam, a = penalties[active], coefficients[active]
         loss, residual = _evaluate(state, a, lam)
         size = np.linalg.norm(residual, axis=1)
-        norms = np.linalg.norm(a, axis=1)
-        target = np.array([residual_target(*x) for x in zip(loss, norms, lam, strict=True)])
+        target = accuracy * lam * np.linalg.norm(a, axis=1)
         done = (size <= target) | (not exact)
         losses[active[done]] = loss[done]
         active, lam, a, residual, target = (x[~done] for x in (active, lam, a, residual, target))
         coefficients[active] = a + conjugate_gradients(state, residual, lam, target / 1.5)
     return RidgePath(coefficients, losses)
-
-
-def residual_target(loss: float, size: float, lam: float) -> float:
-    """How small the residual must be for the promised accuracy, given the loss and |a|."""
-    return min(_LOSS * math.sqrt(max(lam * loss, 0.0)), _COEFFICIENT * lam * size)
 
 
 def _evaluate(state: Prepared, coefficients: Array, lam: Array) -> tuple[Array, Array]:
@@ -191,14 +144,13 @@ def _evaluate(state: Prepared, coefficients: Array, lam: Array) -> tuple[Array, 
     return np.array(loss), image.T / n - lam[:, None] * coefficients
 
 
-def first_solutions(state: Prepared, penalties: Array) -> Array:
+def first_solutions(state: Prepared, penalties: Array, accuracy: float) -> Array:
     """Coefficients (lam, N) from the shared basis, each from as many of its vectors as its own residual asks for.
 
     The residual after k steps is |b| prod_j beta_j/d_j, with d the pivots of the tridiagonal matrix plus lam. It may be
     `_FIRST` times the one aimed at in the end, which is first estimated once it fell by 1e-3.
     """
     basis, size = state.basis, float(np.linalg.norm(state.image))
-    power = float(np.mean(state.labels**2))
     solutions: list[Array | None] = [None] * len(penalties)
     target, guessed = np.full(len(penalties), 1e-3 * size), np.zeros(len(penalties), dtype=bool)
     pivot, residual = np.ones(len(penalties)), np.full(len(penalties), size)
@@ -216,7 +168,7 @@ def first_solutions(state: Prepared, penalties: Array) -> Array:
             lam = float(penalties[i])
             c = _projected(basis, size, k, lam)
             if not guessed[i]:
-                target[i] = _FIRST * residual_target(power - size * c[0], float(np.linalg.norm(c)), lam)
+                target[i] = _FIRST * accuracy * lam * float(np.linalg.norm(c))
                 guessed[i] = True
             if residual[i] <= target[i] or previous == 0.0:
                 solutions[i] = c @ basis.basis[:k]
@@ -264,65 +216,7 @@ def conjugate_gradients(state: Prepared, residuals: Array, lam: Array, targets: 
 
 def dense_solution(state: Prepared, lam: float) -> tuple[Array, float]:
     """Coefficients (N,) and training loss at one penalty from dense factors."""
-    a = dense_ridge(state, lam).coefficients(state.labels[:, None])[0][:, 0]
+    nothing = np.empty((state.features.shape[1], 0))
+    a = dense_solves(state, state.labels[:, None], nothing, lam)[0][:, 0]
     loss, _ = _evaluate(state, a[None], np.array([lam]))
     return a, float(loss[0])
-
-
-def dense_ridge(state: Prepared, lam: float) -> CholeskyRidge | SvdRidge:
-    """Dense factors at one penalty: a Cholesky factor, or singular values where the penalty is out of its reach."""
-    return SvdRidge(state, lam) if lam < 1e-6 * state.edge else CholeskyRidge(state, lam)
-
-
-class SvdRidge:
-    """Products with F^T A^{-1} and K^{-1}, A = F F^T + n lam, K = F^T F/n + lam, from singular values."""
-
-    def __init__(self, state: Prepared, lam: float) -> None:
-        self._n, self._lam = len(state.labels), lam
-        self._u, self._s, self._vt = state.svd
-
-    def coefficients(self, columns: Array) -> tuple[Array, Array]:
-        """F^T A^{-1} B, (N, columns), and lam B^T A^{-1} B."""
-        inside = self._u.T @ columns
-        outside = columns - self._u @ inside
-        scaled = inside / (self._s**2 + self._n * self._lam)[:, None]
-        return self._vt.T @ (self._s[:, None] * scaled), self._lam * (inside.T @ scaled) + outside.T @ outside / self._n
-
-    def inverse(self, columns: Array) -> Array:
-        """K^{-1} V; (N, columns)."""
-        inside = self._vt @ columns
-        out = self._vt.T @ (inside / (self._s**2 / self._n + self._lam)[:, None])
-        if len(self._s) < len(columns):  # else nothing lies outside the row space but rounding
-            out += (columns - self._vt.T @ inside) / self._lam
-        return np.asarray(out)
-
-
-class CholeskyRidge:
-    """Products with F^T A^{-1} and K^{-1}, A = F F^T + n lam, K = F^T F/n + lam, from a factor of the smaller one.
-
-    One at a time for a state, whose scratch holds the factor.
-    """
-
-    def __init__(self, state: Prepared, lam: float) -> None:
-        self._f, self._lam = state.features, lam
-        shifted = state.scratch
-        shifted[...] = state.gram
-        shifted[np.diag_indices_from(shifted)] += lam
-        self._factor = cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
-
-    def coefficients(self, columns: Array) -> tuple[Array, Array]:
-        """F^T A^{-1} B, (N, columns), and lam B^T A^{-1} B."""
-        n, width = self._f.shape
-        if n < width:
-            x = cho_solve(self._factor, columns, check_finite=False) / n
-            return transposed_product(self._f, x), np.asarray(self._lam * (columns.T @ x))
-        image = transposed_product(self._f, columns) / n
-        a = cho_solve(self._factor, image, check_finite=False)
-        return a, np.asarray(columns.T @ columns / n - image.T @ a)
-
-    def inverse(self, columns: Array) -> Array:
-        """K^{-1} V; (N, columns)."""
-        n, width = self._f.shape
-        if n < width:
-            return np.asarray((columns - self.coefficients(product(self._f, columns))[0]) / self._lam)
-        return np.asarray(cho_solve(self._factor, columns, check_finite=False))

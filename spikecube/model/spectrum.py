@@ -11,16 +11,13 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Products, dominant, normal_products, product, transposed_product
-from spikecube.model.ridge import Prepared
+from spikecube.model.prepared import Prepared
+from spikecube.model.ridge import eigen_is_cheaper
 
 _VECTOR = 2e-9  # error of a left singular vector
 _EXTRA = 12  # Ritz vectors beyond the wanted ones that a refinement starts with
 _CHAIN = 8  # single-precision products per refinement of a vector
 _ROUNDS = 12  # refinements before the whole spectrum is computed instead
-_DENSE_RATE = 5e10  # cost model: flops per second of a symmetric eigendecomposition,
-_PASS_RATE = 2.5e10  # of matrix-vector products,
-_CALL = 1e-4  # seconds per step however small,
-_PASSES = 150  # and passes that a refinement takes
 _MOST_STEPS = 600
 
 
@@ -54,25 +51,18 @@ def leading_triplets(state: Prepared, rank: int, vectors: int = 0) -> Triplets:
     rank : how many, at most min(n, N).
     vectors : how many of the left vectors must be accurate, at most rank; the others are as good as the values need.
     """
-    if dense_is_cheaper(state.features.shape, rank):
+    if rank + _EXTRA > min(state.features.shape) // 4 or eigen_is_cheaper(state.features.shape):
         return dense_triplets(state, rank)
     return refined_triplets(state, rank, vectors) or dense_triplets(state, rank)
-
-
-def dense_is_cheaper(shape: tuple[int, ...], rank: int) -> bool:
-    """Whether a symmetric eigendecomposition, of about 9 min(n, N)^3 operations, costs less than `_PASSES` passes."""
-    small, large = sorted(shape)
-    dense = (small * small * large + 9.0 * small**3) / _DENSE_RATE
-    return rank + _EXTRA > small // 4 or dense < _PASSES * (_CALL + 4.0 * small * large / _PASS_RATE)
 
 
 def dense_triplets(state: Prepared, rank: int) -> Triplets:
     """`leading_triplets` from the eigendecomposition of the smaller Gram matrix."""
     n, width = state.features.shape
-    values, basis = np.linalg.eigh(state.gram, UPLO="L")
-    basis = basis[:, ::-1][:, :rank].copy()
+    values, vectors = state.eigen
+    basis = np.ascontiguousarray(vectors[:, :rank])
     left = basis if n < width else product(state.features, basis)
-    return Triplets(np.sqrt(np.maximum(values[::-1][:rank], 0.0)), np.asarray(left / np.linalg.norm(left, axis=0)))
+    return Triplets(np.sqrt(values[:rank]), np.asarray(left / np.linalg.norm(left, axis=0)))
 
 
 def refined_triplets(state: Prepared, rank: int, vectors: int) -> Triplets | None:

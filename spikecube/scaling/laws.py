@@ -28,6 +28,8 @@ class Law:
     start : (sizes, y, weights) -> (S, B, p), the starting points for each of the B data sets.
     log : whether the law speaks of log y.
     linear : whether it is linear in theta, so that its intervals are exact as they are.
+    conditional : for a law that is linear but for its last parameter: a grid of it (G,), and
+        (sizes, grids (B, G)) -> the regressors (B, G, K, p - 1) that belong to them.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Law:
     start: Callable[[Array, Array, Array], Array]
     log: bool = False
     linear: bool = False
+    conditional: tuple[Array, Callable[[Array, Array], Array]] | None = None
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -202,6 +205,15 @@ def _limit_start(n: Array, y: Array, weights: Array) -> Array:
     return best[None]
 
 
+_FINE_DECAYS = -np.geomspace(12.0, 0.004, 500)
+
+
+def _limit_bases(n: Array, exponents: Array) -> Array:
+    """1 and n^b for all exponents."""
+    power = n ** exponents[..., None]
+    return np.stack([np.ones_like(power), power], axis=-1)
+
+
 LIMIT = Law(
     "limit",
     "y = L + A n^b, b < 0",
@@ -209,6 +221,7 @@ LIMIT = Law(
     _limit_value,
     _limit_jacobian,
     _limit_start,
+    conditional=(_FINE_DECAYS, _limit_bases),
 )
 
 

@@ -201,3 +201,75 @@ def _next_distance(inside: Array, outside: Array, rise_in: Array, rise_out: Arra
         between = inside + np.clip(part, 0.02, 0.98) * (outside - inside)
     middle = (inside + outside) / 2
     return np.where(np.isfinite(outside), np.where(np.isfinite(rise_out), between, middle), outwards)
+
+
+def conditional_ends(
+    grid: Array, bases: Array, y: Array, weights: Array, cost: Array, rise: Array
+) -> tuple[Array, Array]:
+    """Profile intervals of a law that is linear but for its last parameter b, over a whole grid of b.
+
+    At each b the cost is a parabola in every linear parameter, so the set below the rise is
+    theta_j(b) +- s_j(b) sqrt(rise_j + cost - cost(b)), joined over b: no branch of the profile is missed, as a descent
+    along it would miss those that b -> 0 opens. A side on which the set reaches the end of the grid is infinite.
+
+    Parameters
+    ----------
+    grid, bases : (B, G) ascending values of b, and the (B, G, K, q) regressors that belong to them.
+    y, weights : (B, K).
+    cost, rise : the minimum (B,), and the rises (B, q + 1), that of b last.
+
+    Returns
+    -------
+    low, high : (B, q + 1).
+
+    Examples
+    --------
+    >>> x, grid = np.array([1.0, 2.0, 4.0]), np.linspace(-1, 1, 2001)[None]
+    >>> bases = (x ** grid[..., None])[..., None]
+    >>> ones = np.ones((1, 3))
+    >>> low, high = conditional_ends(grid, bases, ones, ones, np.zeros(1), np.full((1, 2), 1e-4))
+    >>> [round(float(v), 4) for v in (high[0, 1], 0.01 / np.log(2) / 2**0.5)]
+    [0.0102, 0.0102]
+    """
+    n_linear = bases.shape[-1]
+    size = np.sqrt((bases**2).sum(2))
+    scaled = bases / size[:, :, None]
+    normal = np.einsum("bgkp,bk,bgkq->bgpq", scaled, weights, scaled, optimize=True)
+    inverse = np.linalg.pinv(normal, hermitian=True)
+    projected = np.einsum("bgkp,bk->bgp", scaled, weights * y, optimize=True)
+    theta = np.einsum("bgpq,bgq->bgp", inverse, projected) / size
+    fitted = np.einsum("bgkp,bgp->bgk", bases, theta, optimize=True)
+    costs = (weights[:, None] * (y[:, None] - fitted) ** 2).sum(-1)
+    low, high = np.full(rise.shape, np.nan), np.full(rise.shape, np.nan)
+    for j in range(n_linear + 1):
+        slack = rise[:, j, None] + cost[:, None] - costs
+        inside = slack >= 0
+        if j < n_linear:
+            reach = np.sqrt(np.maximum(slack, 0.0) * inverse[..., j, j]) / size[..., j]
+            low[:, j], high[:, j] = _extremes(grid, theta[..., j] - reach, theta[..., j] + reach, inside)
+        else:
+            low[:, j], high[:, j] = _crossings(grid, slack)
+    return low, high
+
+
+def _extremes(grid: Array, lower: Array, upper: Array, inside: Array) -> tuple[Array, Array]:
+    """Least and greatest ends over the grid, infinite where they are taken at an end of the grid."""
+    ends = np.isclose(grid, grid[:, :1], rtol=1e-6) | np.isclose(grid, grid[:, -1:], rtol=1e-6)
+    down, up = np.where(inside, lower, np.inf), np.where(inside, upper, -np.inf)
+    at_low, at_high, row = down.argmin(1), up.argmax(1), np.arange(len(lower))
+    low = np.where(ends[row, at_low], -np.inf, down[row, at_low])
+    return low, np.where(ends[row, at_high], np.inf, up[row, at_high])
+
+
+def _crossings(grid: Array, slack: Array) -> tuple[Array, Array]:
+    """First and last zero of slack along the grid, linearly interpolated; infinite where it is positive at an end."""
+    row, last = np.arange(len(slack)), slack.shape[1] - 1
+    first, final = (slack >= 0).argmax(1), last - (slack[:, ::-1] >= 0).argmax(1)
+
+    def cross(inner: Array, outer: Array) -> Array:
+        a, b = slack[row, inner], slack[row, outer]
+        part = np.where(a > b, a / np.where(a > b, a - b, 1.0), 0.0)
+        return np.asarray(grid[row, inner] + part * (grid[row, outer] - grid[row, inner]))
+
+    low = np.where(first == 0, -np.inf, cross(first, np.maximum(first - 1, 0)))
+    return low, np.where(final == last, np.inf, cross(final, np.minimum(final + 1, last)))

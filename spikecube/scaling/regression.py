@@ -113,7 +113,7 @@ def _weight_noise(design: Array, influence: Array, variance: Array, dof: Array, 
     Sizes that happen to scatter little get more weight, so that sum_k h_k^2 s_k^2 is too small on average by
     2 sum_k h_k h'_k Cov(g, s_k^2), h' = dh/dg = -h X (1 - J h) with X = diag(x) and J the design;
     Cov(g, s_k^2) = a_k (2/d_k) s_k^2 with a_k the weight of log s_k^2 in g, since Cov(log s^2, s^2) = 2 sigma^2/d.
-    Without this term 95 per cent intervals from 5 seeds cover 93 per cent. What is returned is its positive part.
+    With 4 sizes and 5 seeds that is 15 per cent of the variance. What is returned is the positive part of the term.
     """
     x = trend - (dof @ trend) / dof.sum()
     power = dof @ x**2

@@ -11,7 +11,7 @@ from spikecube.cube.summary import MIN_SEEDS
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.curves import Curves, Group, groups
 from spikecube.scaling.laws import Law
-from spikecube.scaling.least_squares import Minimum, profile_ends
+from spikecube.scaling.least_squares import Minimum, conditional_ends, profile_ends
 from spikecube.scaling.regression import lack_of_fit, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
@@ -181,12 +181,24 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array) -> None:
         rise = half[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
     low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
+    if c.law.conditional is not None:
+        coarse, bases = c.law.conditional
+        grid = _with_detail(coarse, low[:, -1], high[:, -1])
+        low, high = conditional_ends(grid, bases(c.sizes, grid), part.y, part.weights, best.cost, rise)
     table.ci_low[rows], table.ci_high[rows] = low, high
     open_ended = ~(np.isfinite(low) & np.isfinite(high)).all(1)
     table.status[rows[open_ended]] = STATUS["open_interval"]
     cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half[rows]
     for b in rows[(cut_short & (half[rows] > 0)).any(1)]:
         _blank(table, int(b), "not_converged")
+
+
+def _with_detail(grid: Array, low: Array, high: Array) -> Array:
+    """The grid (G,) for every curve, with points of its own over the interval that a descent found; (B, G + 200)."""
+    margin = 0.1 * (high - low)
+    first, last = (np.clip(np.nan_to_num(e, nan=grid[0]), grid[0], grid[-1]) for e in (low - margin, high + margin))
+    detail = first[:, None] + (last - first)[:, None] * np.linspace(0, 1, 200)
+    return np.sort(np.concatenate([np.tile(grid, (len(low), 1)), detail], axis=1), axis=1)
 
 
 def _to_data_scale(table: Table, group: Group, mean: Array) -> None:

@@ -60,6 +60,19 @@ class FitReport:
         return {"law": self.law, "sentence": self.sentence, "rows": rows}
 
 
+@dataclass(frozen=True)
+class Options:
+    """How the laws along n are fitted."""
+
+    prediction: xr.Dataset | bool = True
+    controls: bool = True
+    n_min: float | str | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        """For `fit_outliers` and its like."""
+        return {"prediction": self.prediction, "controls": self.controls, "n_min": self.n_min}
+
+
 def _plain(value: str | float | None) -> str | float | None:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
@@ -70,10 +83,22 @@ def _shown(value: str | float | None) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
-def fit_report(cube: xr.Dataset, law: str, *, prediction: xr.Dataset | bool = True, controls: bool = True) -> FitReport:
+def fit_report(
+    cube: xr.Dataset,
+    law: str,
+    *,
+    prediction: xr.Dataset | bool = True,
+    controls: bool = True,
+    n_min: float | str | None = None,
+) -> FitReport:
     """Fit one law of a cube and put it in a table and a sentence.
 
     A cube with too few sizes or seeds gets a sentence that says how many are needed, and no numbers.
+
+    Parameters
+    ----------
+    cube, law : what is fitted.
+    prediction, controls, n_min : as in `fit_outliers`; thresholds and collapse have no use for them.
 
     Raises
     ------
@@ -85,7 +110,7 @@ def fit_report(cube: xr.Dataset, law: str, *, prediction: xr.Dataset | bool = Tr
     lacking = shortage(cube, law)
     if lacking:
         return FitReport(law, None, [], lacking)
-    return LAWS[law](cube, prediction, controls)
+    return LAWS[law](cube, Options(prediction, controls, n_min))
 
 
 def shortage(cube: xr.Dataset, law: str) -> str:
@@ -188,8 +213,8 @@ def _worth(rows: list[Row], n_seeds: int) -> str:
     return f" Control variates make {n_seeds} seeds worth {float(np.median(values)):.3g} (median)."  # type: ignore[arg-type]
 
 
-def _outliers(cube: xr.Dataset, prediction: xr.Dataset | bool, controls: bool) -> FitReport:
-    fit = fit_outliers(cube, prediction=prediction, controls=controls)
+def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
+    fit = fit_outliers(cube, **options.keywords())
     rows = _rows(fit, "exponent", _dims(fit))
     lines = []
     for estimator in fit["estimator"].values:
@@ -222,14 +247,14 @@ def _line_sentence(fit: xr.Dataset) -> str:
     return text
 
 
-def _gaps(cube: xr.Dataset, prediction: xr.Dataset | bool, controls: bool) -> FitReport:
-    fit = fit_gaps(cube, prediction=prediction, controls=controls)
+def _gaps(cube: xr.Dataset, options: Options) -> FitReport:
+    fit = fit_gaps(cube, **options.keywords())
     rows = _rows(fit, "exponent", _dims(fit))
     return FitReport("gaps", fit, rows, f"Exponents of n of the signed gaps: {_verdict(rows, 'gaps')}." + _note(fit))
 
 
-def _limits(cube: xr.Dataset, prediction: xr.Dataset | bool, controls: bool) -> FitReport:
-    fit = fit_limits(cube, prediction=prediction, controls=controls)
+def _limits(cube: xr.Dataset, options: Options) -> FitReport:
+    fit = fit_limits(cube, **options.keywords())
     rows = _rows(fit, "limit", _dims(fit))
     sentence = f"Limits of the losses with the theory's leading exponent: {_verdict(rows, 'losses')}."
     return FitReport("limits", fit, rows, sentence + _worth(rows, cube.sizes["seed"]) + _note(fit))
@@ -240,7 +265,7 @@ def _note(fit: xr.Dataset) -> str:
     return f" No prediction: {note.removeprefix('none: ')}." if note.startswith("none") else ""
 
 
-def _thresholds(cube: xr.Dataset, prediction: xr.Dataset | bool, controls: bool) -> FitReport:
+def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
     fit = fit_thresholds(cube)
     rows = _rows(fit, "critical", _dims(fit))
     ends = fit["threshold"].isel(n=-1).values.ravel()
@@ -248,7 +273,7 @@ def _thresholds(cube: xr.Dataset, prediction: xr.Dataset | bool, controls: bool)
     return FitReport("thresholds", fit, rows, f"Thresholds as n grows: {_verdict(rows, 'thresholds')}." + largest)
 
 
-def _collapse(cube: xr.Dataset, prediction: xr.Dataset | bool, controls: bool) -> FitReport:
+def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     """Singular value over the detection edge, and alignment, of each spike in (alpha - alpha_k) ln n."""
     known = context(cube)
     if known.study.further:
@@ -272,7 +297,7 @@ def _collapse(cube: xr.Dataset, prediction: xr.Dataset | bool, controls: bool) -
     return FitReport("collapse", result, rows, sentence)
 
 
-LAWS: dict[str, Callable[[xr.Dataset, xr.Dataset | bool, bool], FitReport]] = {
+LAWS: dict[str, Callable[[xr.Dataset, Options], FitReport]] = {
     "outliers": _outliers,
     "gaps": _gaps,
     "limits": _limits,

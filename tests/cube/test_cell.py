@@ -35,7 +35,8 @@ def _one_thread() -> Any:
 def krylov_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes the ways of large n at any n."""
     monkeypatch.setattr("spikecube.model.ridge.krylov_is_cheaper", lambda *_: True)
-    monkeypatch.setattr("spikecube.model.spectrum.dense_is_cheaper", lambda *_: False)
+    for module in ("spikecube.cube.cell", "spikecube.model.spectrum"):
+        monkeypatch.setattr(f"{module}.eigen_is_cheaper", lambda *_: False)
 
 
 def assert_equals_direct(model: Any, measure: Any, cell: Any, at: dict[str, int], tolerance: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from spikecube.model.equivalent import Spikes, equivalence_errors, make_spikes, solve_initial, spiked_losses
 from spikecube.model.hermite import Array
-from spikecube.model.ridge import prepare
+from spikecube.model.prepared import Prepared
 from spikecube.model.risk import QuadraticRisk, sample_risk
 from tests.model.direct import ridge_losses
 
@@ -35,7 +35,7 @@ def test_woodbury_equals_the_written_out_matrix(shape: tuple[int, int], lam: flo
     def forms(columns: list[Array]) -> list[QuadraticRisk]:
         return [sample_risk(y_test, np.concatenate([f_test @ b, test_left], axis=1)) for b in columns]
 
-    (solves,) = solve_initial(prepare(f, y), spikes, np.array([lam]), forms)
+    (solves,) = solve_initial(Prepared.of(f, y), spikes, np.array([lam]), forms)
     assert (solves.label, solves.test_loss) == pytest.approx(ridge_losses(f, f_test, y, y_test, lam), rel=1e-7)
     for eta in (0.0, 0.5, 3.0):
         for ell in (1, 2, 3, 4):

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from spikecube.model.hermite import Array
-from spikecube.model.ridge import dense_ridge, dense_solution, krylov_path, prepare, residual_target, ridge_path
+from spikecube.model.prepared import Prepared
+from spikecube.model.ridge import (
+    eigen_path,
+    krylov_path,
+    ridge_path,
+)
 
 LAMS = np.logspace(-8, 4, 13)
 SHAPES = {"wide": (40, 90), "square": (60, 60), "tall": (90, 40), "larger": (260, 300)}
@@ -47,36 +52,27 @@ def test_ridge_path_equals_a_dense_solve(shape: str, rank: int | None) -> None:
 def test_krylov_path_keeps_its_promise(shape: str, spike: float) -> None:
     f, y = make_features(SHAPES[shape], spike=spike)
     lams = LAMS[5:]
-    path = krylov_path(prepare(f, y), lams)
+    path = krylov_path(Prepared.of(f, y), lams)
     coefficients, losses = dense_path(f, y, lams)
     error = np.linalg.norm(path.coefficients - coefficients, axis=1)
     assert np.all(error <= 1e-8 * np.linalg.norm(coefficients, axis=1))
     np.testing.assert_allclose(path.train_loss, losses, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rank", [None, 12])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_eigen_path_equals_a_dense_solve(shape: str, rank: int | None) -> None:
+    f, y = make_features(SHAPES[shape], rank)
+    path = eigen_path(Prepared.of(f, y), LAMS)
+    coefficients, losses = dense_path(f, y, LAMS)
+    error = np.linalg.norm(path.coefficients - coefficients, axis=1)
+    assert np.all(error <= 1e-8 * np.linalg.norm(coefficients, axis=1))
+    np.testing.assert_allclose(path.train_loss, losses, rtol=1e-9, atol=1e-15)
+
+
 def test_what_krylov_cannot_reach_is_marked_and_left_to_dense_factors() -> None:
     f, y = make_features(SHAPES["square"])
-    assert np.isnan(krylov_path(prepare(f, y), np.array([1e-13])).train_loss[0])
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("lam", [1e-9, 1e-3, 10.0])
-def test_dense_ridge_serves_any_columns(shape: str, lam: float) -> None:
-    f, y = make_features(SHAPES[shape])
-    n, width = f.shape
-    right = np.random.default_rng(6).standard_normal((width, 2))
-    columns = np.stack([y, y**2, f @ right[:, 0]], axis=1)
-    dense = dense_ridge(prepare(f, y), lam)
-    a, inner = dense.coefficients(columns)
-    u, s, vt = np.linalg.svd(f)
-    rows, cols = np.full(n, 1 / (n * lam)), np.full(width, 1 / lam)
-    rows[: len(s)] = 1 / (s * s + n * lam)
-    cols[: len(s)] = 1 / (s * s / n + lam)
-    solved = u @ (rows[:, None] * (u.T @ columns))
-    expected = vt[: len(s)].T @ ((s * rows[: len(s)])[:, None] * (u.T @ columns)[: len(s)])
-    np.testing.assert_allclose(a, expected, rtol=1e-8, atol=1e-8 * np.abs(a).max())
-    np.testing.assert_allclose(inner, lam * columns.T @ solved, rtol=1e-8, atol=1e-12 * np.abs(inner).max())
-    np.testing.assert_allclose(dense.inverse(right), vt.T @ (cols[:, None] * (vt @ right)), rtol=1e-7)
+    assert np.isnan(krylov_path(Prepared.of(f, y), np.array([1e-13])).train_loss[0])
 
 
 def test_labels_that_are_zero_give_zero() -> None:
@@ -96,7 +92,7 @@ def test_labels_outside_the_column_space_give_no_coefficients() -> None:
 def test_a_penalty_alone_gives_the_same_bits() -> None:
     f, y = make_features((400, 380), spike=1.0)
     lams = np.logspace(-3, 2, 11)
-    for path_of in (lambda x: ridge_path(f, y, x), lambda x: krylov_path(prepare(f, y), x)):
+    for path_of in (lambda x: ridge_path(f, y, x), lambda x: krylov_path(Prepared.of(f, y), x)):
         whole = path_of(lams)
         for j in (0, 3, 10):
             alone = path_of(lams[j : j + 1])
@@ -104,11 +100,13 @@ def test_a_penalty_alone_gives_the_same_bits() -> None:
             assert alone.train_loss[0] == whole.train_loss[j]
 
 
-def test_the_promise_is_needed() -> None:
-    """Negative control: a solution whose residual is a hundred times the target fails the bound that others keep."""
+def test_a_looser_promise_is_looser() -> None:
+    """Negative control: the bound that a path keeps is broken by one that was asked for a thousand times less."""
     f, y = make_features((260, 300))
-    lam = 1e-3
-    a, loss = dense_solution(prepare(f, y), lam)
-    target = residual_target(loss, float(np.linalg.norm(a)), lam)
-    error = 100 * target / lam
-    assert error > 1e-8 * np.linalg.norm(a)
+    lams = np.array([1e-3, 1e-2])
+    exact = dense_path(f, y, lams)[0]
+    for accuracy, kept in ((1e-8, True), (1e-4, False)):
+        found = krylov_path(Prepared.of(f, y), lams, accuracy).coefficients
+        error = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+        assert bool(np.all(error <= 1e-8)) is kept
+        assert np.all(error <= accuracy)

@@ -8,7 +8,7 @@ import scipy.linalg
 
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import dominant
-from spikecube.model.ridge import prepare
+from spikecube.model.prepared import Prepared
 from spikecube.model.spectrum import (
     alignments,
     dense_triplets,
@@ -32,7 +32,7 @@ def spiked(n: int, width: int, strengths: list[float]) -> tuple[Array, Array]:
 @pytest.mark.parametrize("shape", [(300, 500), (400, 400), (500, 280)])
 def test_refined_triplets_equal_the_full_decomposition(shape: tuple[int, int], strengths: list[float]) -> None:
     f, y = spiked(*shape, strengths)
-    found = refined_triplets(prepare(f, y), 5, 3)
+    found = refined_triplets(Prepared.of(f, y), 5, 3)
     assert found is not None
     u = np.linalg.svd(f / np.sqrt(shape[0]))[0]
     np.testing.assert_allclose(found.values, scipy.linalg.svdvals(f)[:5] / np.sqrt(shape[0]), rtol=1e-10)
@@ -44,7 +44,7 @@ def test_refined_triplets_equal_the_full_decomposition(shape: tuple[int, int], s
 
 def test_both_ways_to_triplets_agree() -> None:
     f, y = spiked(300, 320, [4.0])
-    state = prepare(f, y)
+    state = Prepared.of(f, y)
     refined = refined_triplets(state, 4, 1)
     assert refined is not None
     np.testing.assert_allclose(refined.values, dense_triplets(state, 4).values, rtol=1e-10)
@@ -54,13 +54,13 @@ def test_both_ways_to_triplets_agree() -> None:
 def test_an_invariant_krylov_space_falls_back_to_the_dense_way() -> None:
     f = np.diag(np.concatenate([[5.0, 4.0, 3.0], np.ones(97)]))
     y = np.eye(100)[0]
-    assert refined_triplets(prepare(f, y), 3, 1) is None
-    np.testing.assert_allclose(leading_triplets(prepare(f, y), 3).values, [0.5, 0.4, 0.3])
+    assert refined_triplets(Prepared.of(f, y), 3, 1) is None
+    np.testing.assert_allclose(leading_triplets(Prepared.of(f, y), 3).values, [0.5, 0.4, 0.3])
 
 
 def test_triplets_do_not_depend_on_how_far_the_basis_has_grown() -> None:
     f, y = spiked(300, 500, [3.0])
-    fresh, grown = prepare(f, y), prepare(f, y)
+    fresh, grown = Prepared.of(f, y), Prepared.of(f, y)
     for _ in range(150):
         grown.basis.step()
     first, second = refined_triplets(fresh, 4, 2), refined_triplets(grown, 4, 2)

@@ -7,6 +7,9 @@ import pytest
 import xarray as xr
 
 from spikecube.scaling import fit_gaps, fit_limits
+from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.laws import LIMIT
+from spikecube.scaling.samples import from_data
 from tests.scaling.conftest import synthetic_cube
 
 
@@ -76,3 +79,15 @@ def test_gaps_lost_in_noise_are_not_resolved() -> None:
     fit = fit_gaps(cube.sel(alpha=[0.1], lam=[0.1]), prediction=False).sel(gap="missing_spike", loss="train_loss")
     assert "not resolved from zero" in fit.message.item()
     assert np.isnan(fit.stderr).all()
+
+
+def test_a_slow_decay_leaves_the_limit_open() -> None:
+    """Where b -> 0 fits as well as the best b, no lower end of the limit exists, and the result says so."""
+    n = np.array([500.0, 700, 1000, 1400, 2000, 2800, 4000])
+    data = xr.DataArray(0.5 + 3 * n**-0.5, dims="n", coords={"n": n})
+    noise = 0.004 * np.random.default_rng(4).standard_normal(7)
+    sample = from_data(data + noise, "n", xr.full_like(data, 0.004))
+    fit = fit_sample(LIMIT, sample)
+    assert fit.ci_low.sel(param="limit") == -np.inf
+    assert fit.ci_high.sel(param="exponent") == np.inf
+    assert "open on one side" in fit.message.item()

@@ -101,3 +101,18 @@ def test_the_command_fails_with_a_sentence(tmp_path: Path, cube: xr.Dataset) -> 
     done = CliRunner().invoke(app, ["fit", str(tmp_path / "cube.nc"), "--law", "some"])
     assert done.exit_code == 1
     assert "law='some' is not one of" in done.stderr
+
+
+def test_further_axes_are_more_curves(cube: xr.Dataset) -> None:
+    """A cube with an axis of width ratios whose halves are equal gives every fit twice."""
+    wide = xr.concat([cube, cube], dim=xr.Variable("width_ratio", [0.5, 1.0]), data_vars="all")
+    wide.attrs["study"] = cube.attrs["study"].replace("[axes]", "[axes]\nwidth_ratio = [0.5, 1.0]")
+    wide = wide.transpose("alpha", "n", "seed", "lam", "rank", "degree", "ell", "width_ratio")
+    for law, param in (("outliers", "exponent"), ("gaps", "exponent"), ("limits", "limit"), ("thresholds", "critical")):
+        fit = fit_report(wide, law, prediction=False).dataset
+        alone = fit_report(cube, law, prediction=False).dataset
+        for ratio in (0.5, 1.0):
+            one = fit.estimate.sel(width_ratio=ratio, param=param)
+            np.testing.assert_allclose(one.squeeze(), alone.estimate.sel(param=param).squeeze(), rtol=1e-6)
+    with pytest.raises(FitError, match="axis 'width_ratio'"):
+        fit_report(wide, "collapse")

@@ -1,0 +1,98 @@
+"""Ridge regressions of any label columns at one penalty, from dense factors."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.lapack import spotrf, spotrs
+
+from spikecube.model.hermite import Array
+from spikecube.model.krylov import product, residual_products, transposed_product
+from spikecube.model.prepared import Prepared
+
+_SVD = 1e-6  # penalty over the scale of the eigenvalues below which normal equations lose too many digits
+_HALF = 1e-4  # and below which a single-precision factor does not correct itself fast
+_REFINED = 1e-10  # error of a refined solution over its norm
+_ROUNDS = 6
+
+Solution = tuple[Array, Array, Array]
+
+
+def dense_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution:
+    """F^T A^{-1} B, lam B^T A^{-1} B and K^{-1} V, with A = F F^T + n lam and K = F^T F/n + lam.
+
+    From a single-precision Cholesky factor of K with corrections in double precision where N <= n, else from a
+    double-precision factor of the smaller of K and A/n, or from singular values where the penalty is out of its reach.
+
+    Parameters
+    ----------
+    columns, right : B (n, any) and V (width, any).
+    lam : one penalty.
+
+    Returns
+    -------
+    Arrays (width, columns of B), (columns of B, columns of B) and (width, columns of V).
+    """
+    if lam < _SVD * state.edge:
+        return svd_solves(state, columns, right, lam)
+    if lam >= _HALF * state.edge and state.features.shape[1] <= len(columns) and state.features.dtype == np.float64:
+        found = refined_solves(state, columns, right, lam)
+        if found is not None:
+            return found
+    return cholesky_solves(state, columns, right, lam)
+
+
+def svd_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution:
+    """`dense_solves` from the singular value decomposition of F."""
+    n, (u, s, vt) = len(columns), state.svd
+    inside, row_inside = u.T @ columns, vt @ right
+    outside = columns - u @ inside
+    scaled = inside / (s * s + n * lam)[:, None]
+    inverse = vt.T @ (row_inside / (s * s / n + lam)[:, None])
+    if len(s) < len(right):  # else nothing lies outside the row space but rounding
+        inverse += (right - vt.T @ row_inside) / lam
+    return vt.T @ (s[:, None] * scaled), lam * (inside.T @ scaled) + outside.T @ outside / n, inverse
+
+
+def cholesky_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution:
+    """`dense_solves` from a Cholesky factor of K, or of A/n where n < N."""
+    f, n = state.features, len(columns)
+    shifted = state.scratch
+    shifted[...] = state.gram
+    shifted[np.diag_indices_from(shifted)] += lam
+    factor = cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+    if n >= f.shape[1]:
+        image = transposed_product(f, columns) / n
+        a = cho_solve(factor, image, check_finite=False)
+        inverse = cho_solve(factor, right, check_finite=False)
+        return a, np.asarray(columns.T @ columns / n - image.T @ a), np.asarray(inverse)
+    x = cho_solve(factor, np.concatenate([columns, product(f, right)], axis=1), check_finite=False) / n
+    back, count = transposed_product(f, x), columns.shape[1]
+    inner = lam * (columns.T @ x[:, :count])
+    return back[:, :count], np.asarray(inner), np.asarray((right - back[:, count:]) / lam)
+
+
+def refined_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution | None:
+    """`dense_solves` for N <= n from a single-precision factor of K, corrected until |r| <= 1e-10 lam |z| for each.
+
+    As |K^{-1}| <= 1/lam this bounds the error of each solution z by 1e-10 |z|. None where that takes over six rounds.
+
+    References
+    ----------
+    Higham, Accuracy and Stability of Numerical Algorithms, chapter 12.
+    """
+    f, n = state.features, len(columns)
+    shifted = state.half_scratch
+    shifted[...] = state.half_gram
+    shifted[np.diag_indices_from(shifted)] += np.float32(lam)
+    factor, failed = spotrf(shifted, lower=1, overwrite_a=1, clean=0)
+    image, zero = transposed_product(f, columns) / n, np.zeros(n)
+    goal = np.concatenate([image, right], axis=1)
+    found, residual = np.zeros_like(goal), goal
+    for _ in range(0 if failed else _ROUNDS):
+        found += spotrs(factor, residual.astype(np.float32), lower=1)[0]
+        residual = goal + residual_products(f, zero, found)[1] / n - lam * found
+        if np.all(np.linalg.norm(residual, axis=0) <= _REFINED * lam * np.linalg.norm(found, axis=0)):
+            a, count = found[:, : columns.shape[1]], columns.shape[1]
+            return a, np.asarray(columns.T @ columns / n - image.T @ a), found[:, count:]
+    return None
