@@ -166,12 +166,17 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     flat = data["z"].stack(point=data["z"].dims).dropna("point")
     place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
     return (
-        f"Theory and measurement of {_THE[name]} at finite n: {inside:.0%} of {z.size} points within 2 standard errors "
+        f"Theory and measurement of {_THE[name]} at finite n: {inside:.0%} of {z.size} points within 2 standard errors"
+        f"{_with_controls(float(data.attrs['seeds_worth']))} "
         f"(root mean square of z {spread:.1f}, median difference {100 * relative:.2g} per cent); "
         f"the farthest is z = {float(place):+.1f} at {style.place(place, ('alpha', 'n', 'lam', 'rank'))}.".replace(
             "= -", "= −"
         )
     )
+
+
+def _with_controls(worth: float) -> str:
+    return f" of means whose control variates are worth {worth:.0f} seeds" if np.isfinite(worth) else ""
 
 
 _THE = {"train_loss": "the training loss", "test_loss": "the test loss", "singular_value": "the outliers"}

@@ -47,7 +47,8 @@ SECTIONS = (
     ),
     Section(
         "How far do theory and measurement agree?",
-        "Each cell is the measured mean minus the predicted value, in standard errors: within ±2 is noise. "
+        "Each cell is the measured mean minus the predicted value, in standard errors of means with control variates: "
+        "within ±2 is noise. "
         "Points along α share their random draw, so neighbours move together.",
         ("agree_test", "agree_train"),
     ),

@@ -509,17 +509,25 @@ def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: An
 def agreement(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
+    scores: xr.Dataset | None = None,
     *,
     variable: str = "test_loss",
     lam: float | None = None,
     rank: int = 1,
     **further: Any,
 ) -> Picture:
-    """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n)."""
-    if prediction is None:
-        raise Missing("The agreement map needs a prediction.")
-    place = {"lam": lam, "rank": rank, "ell": None} | fixed(cube, further)
-    data = plotdata.z_scores(at(cube, **place), at(prediction, **place), variable)
+    """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n).
+
+    Parameters
+    ----------
+    scores
+        From `plotdata.z_scores`, if they are known already.
+    """
+    if scores is None:
+        if prediction is None:
+            raise Missing("The agreement map needs a prediction.")
+        scores = plotdata.z_scores(cube, prediction, variable)
+    data = at(scores, lam=lam, rank=rank, ell=None, **fixed(cube, further))
     grid = _grid(data, {name: data[name] for name in ("z", "mean", "stderr", "predicted", "relative")})
     if not len(grid["z"]):
         raise Missing(f"No point of {variable} has a prediction and an error at this place.")
