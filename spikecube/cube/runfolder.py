@@ -111,6 +111,7 @@ class RunFolder:
             self._take(lock, shared)
             self._check_manifest()
             if not shared:
+                sweep_temporaries(self.path)
                 sweep_temporaries(self.shards)
                 sweep_temporaries(run_paths(self.path)[1])
             self._write_settings()
