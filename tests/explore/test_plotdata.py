@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -94,3 +96,22 @@ def test_what_is_missing_is_named(cube: xr.Dataset) -> None:
         plotdata.variable(cube, "nothing")
     with pytest.raises(Missing, match="it has relu, tanh"):
         plotdata.nearest(xr.Dataset(coords={"activation": ["relu", "tanh"]}), "activation", "erf")
+
+
+def test_z_scores_use_control_variates_where_they_are(make: Callable[..., xr.Dataset]) -> None:
+    rng = np.random.default_rng(3)
+    cube = make(alpha=[0.3], n=[500], lam=[0.1], seed=24)
+    power = 1 + 0.1 * rng.standard_normal((1, 24))
+    cube["readout_power"] = (("n", "seed"), power)
+    loss = 2.0 + (power - 1) + 0.001 * rng.standard_normal(power.shape)
+    cube["test_loss"] = (("alpha", "n", "seed", "lam"), loss[None, :, :, None])
+    prediction = xr.Dataset(
+        {"test_loss": (("alpha", "n", "lam"), [[[2.0]]])}, coords={"alpha": [0.3], "n": [500], "lam": [0.1]}
+    )
+    scores = plotdata.z_scores(cube, prediction, "test_loss")
+    assert float(scores["stderr"].squeeze()) < 0.001
+    assert abs(float(scores["z"].squeeze())) < 3
+    assert scores.attrs["seeds_worth"] > 1000
+    plain = plotdata.z_scores(cube.drop_vars("readout_power"), prediction, "test_loss")
+    assert float(plain["stderr"].squeeze()) > 0.01
+    assert np.isnan(plain.attrs["seeds_worth"])
