@@ -116,6 +116,11 @@ def last(data: xr.DataArray) -> float:
     return float(data.values.ravel()[-1])
 
 
+def finite(value: xr.DataArray) -> float:
+    """A number, NaN for an infinite one: an interval that is open there has no end to draw."""
+    return float(value) if np.isfinite(value) else float("nan")
+
+
 def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.Dataset:
     """The distribution of all singular values of F/sqrt(n) at one (alpha, n), seeds pooled.
 

@@ -425,10 +425,13 @@ def gaps(
     else:
         data, what = plotdata.gap_to_limit(cube, prediction, kind=kind, **where), "|L(F) − limit|"
     sized = data.drop_vars("mean").rename(size="mean")
-    layers = marks.points(sized, "n", "gap", label="measured", colour=style.SERIES[0], positive=True)
-    told = ""
+    told, one = "", None
     if fit is not None and gap == "spiked" and "covariance" in fit:
         one = at(fit, **{"gap": "missing_spike", "loss": f"{kind}_loss"} | where)
+        if "residual" in one:
+            sized["residual"] = one["residual"].reindex(n=sized["n"])
+    layers = marks.points(sized, "n", "gap", label="measured", colour=style.SERIES[0], positive=True)
+    if one is not None:
         layers += _law_with_band(plotdata.power_law(one, cube["n"].values))
         told = f"\n{plotdata.exponent_text(one)}"
     return Picture(
@@ -438,7 +441,7 @@ def gaps(
         ylabel="size of the mean gap",
         logx=True,
         logy=True,
-        options={"xticks": style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)},
+        options={"xticks": _size_ticks(cube)},
     )
 
 
@@ -449,6 +452,60 @@ def _law_with_band(law: xr.Dataset) -> list[Layer]:
         marks.line(law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width)
         for name, (label, dash, width) in looks.items()
     ]
+
+
+@_view
+def limits(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    fit: xr.Dataset | None = None,
+    *,
+    alpha: float | None = None,
+    lam: float | None = None,
+    kind: Kind = "test",
+    **further: Any,
+) -> Picture:
+    """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
+
+    `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted.
+    """
+    name = f"{kind}_loss"
+    where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
+    data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
+    ends = [float(cube["n"].min()), float(cube["n"].max())]
+    layers: list[Layer] = []
+    if prediction is not None and name in prediction:
+        curve = at(prediction[name], **where)
+        layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
+        level = plotdata.last(at(prediction[f"{name}_limit"], **where))
+        limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
+        layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
+    if fit is not None and "estimate" in fit:
+        one = at(fit, loss=name, **where).sel(param="limit")
+        for end, label, dash in _FITTED_LIMIT:
+            level = plotdata.finite(one[end])
+            look = {"label": label, "colour": style.SERIES[1], "dash": dash}
+            layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
+    layers += marks.points(data, "n", name, label="measured", colour=style.SERIES[0])
+    return Picture(
+        layers,
+        title=f"{_KIND[kind]} loss against n at {style.place(data, ('alpha', 'lam', *further))}",
+        xlabel=style.axis_label("n"),
+        ylabel=style.axis_label(name),
+        logx=True,
+        options={"xticks": _size_ticks(cube)},
+    )
+
+
+_FITTED_LIMIT = (
+    ("estimate", "limit fitted to measured", "dashed"),
+    ("ci_low", "", "dotted"),
+    ("ci_high", "", "dotted"),
+)
+
+
+def _size_ticks(cube: xr.Dataset) -> list[tuple[int, str]]:
+    return style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)
 
 
 @_view

@@ -26,6 +26,7 @@ ALL: dict[str, View] = {
     "test": lambda cube, prediction, **at: views.losses(cube, prediction, kind="test", **at),
     "penalty": views.loss_against_penalty,
     "gap_to_limit": views.gaps,
+    "limits": views.limits,
     "gap_to_spiked": lambda cube, prediction, **at: views.gaps(cube, gap="spiked", **at),
     "collapse": lambda cube, prediction, **at: views.collapse(cube, **at),
     "agreement": views.agreement,
@@ -219,3 +220,26 @@ def test_exponents_stand_beside_their_limits() -> None:
     np.testing.assert_allclose(labelled(view, "predicted, spike 2")["exponent"], limit[1])
     np.testing.assert_allclose(labelled(view, "measured, spike 2")["exponent"], limit[1] + 0.01)
     assert sentence(views.exponents(xr.Dataset(attrs={"sentence": "There are 2 sizes."}))) == "There are 2 sizes."
+
+
+def test_a_fitted_limit_stands_beside_the_predicted_one(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    values = {"estimate": 0.8, "ci_low": 0.7, "ci_high": np.inf}
+    dims = {"loss": ["test_loss"], "alpha": cube.alpha.values, "lam": cube.lam.values, "param": ["limit"]}
+    fit = xr.Dataset({name: (tuple(dims), np.full((1, 9, 7, 1), v)) for name, v in values.items()}, coords=dims)
+    view = views.limits(cube, prediction, fit, alpha=0.29, lam=0.1)
+    assert labelled(view, "limit fitted to measured")["test_loss"][0] == 0.8
+    low, high = (e for e in view if isinstance(e, hv.Curve) and not e.label)
+    assert low["test_loss"][0] == 0.7
+    assert np.isnan(high["test_loss"]).all()
+    limit = prediction["test_loss_limit"].sel(alpha=0.29).sel(lam=0.1)
+    assert labelled(view, "predicted limit")["test_loss"][0] == pytest.approx(float(limit))
+    measured = cube["test_loss"].sel(alpha=0.29, lam=0.1, method="nearest").mean("seed")
+    np.testing.assert_allclose(labelled(view, "measured")["test_loss"], measured)
+
+
+def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Dataset) -> None:
+    import spikecube as sc
+
+    assert sc.views is views
+    assert type(sc.explore(cube)).__name__ == "Row"
+    assert sc.report.__name__ == "report"
