@@ -40,12 +40,6 @@ def _size(text: str) -> Any:
     return _parsed(parse_size, text)
 
 
-def _share(text: str) -> Any:
-    from spikecube.sweep.tasks import parse_share
-
-    return _parsed(parse_share, text)
-
-
 def _smallest(text: str) -> float:
     try:
         return float(text)
@@ -64,10 +58,7 @@ Memory = Annotated[
     float | None,
     typer.Option(metavar="SIZE", parser=_size, help="Memory that all cells in flight may use together, say 16GiB."),
 ]
-Share = Annotated[
-    tuple[int, int] | None,
-    typer.Option(metavar="i/N", parser=_share, help="Compute one of N balanced shares only."),
-]
+Share = Annotated[str | None, typer.Option(metavar="i/N", help="Compute one of N balanced shares only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 ERROR, USAGE, FAILED_CELLS, INTERRUPTED = 1, 2, 3, 130
@@ -162,14 +153,16 @@ def run(
     from spikecube.sweep.cluster import connected
     from spikecube.sweep.progress import for_terminal
     from spikecube.sweep.run import Settings, run_study
+    from spikecube.sweep.tasks import parse_share
 
     if scheduler and workers:
         raise typer.BadParameter("--scheduler brings its own workers: leave out --workers")
+    share = _parsed(parse_share, shard) if shard else None
     parsed = Study.from_file(study)
     interrupt_once()
     where = connected(scheduler) if scheduler else contextlib.nullcontext()
     with where as client, for_terminal() as progress:
-        settings = Settings(workers, max_memory, shard, progress)
+        settings = Settings(workers, max_memory, share, progress)
         report = run_study(parsed, name or Path(study).stem, client, settings)
     return _print_report(parsed, report, study, name)
 
@@ -184,7 +177,7 @@ def _print_report(study: Study, report: Report, file: str, name: str | None) -> 
         typer.echo(f"{len(rows)} failed and will be tried again by: {again}")
     if report.cube is None:
         typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
-    elif not report.computed and not report.failures:
+    elif not report.written:
         typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
     else:
         typer.echo(f"{report.path}: {completeness(report.cube)}")

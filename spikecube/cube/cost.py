@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from spikecube.cube.cell import CellMeasure
+from spikecube.model.ridge import eigen_is_cheaper
 
-_STEPS = 200  # Krylov steps per alpha
+_STEPS = 250  # products with F, of a vector each way, per alpha
 
 
 class Sizes(Protocol):
@@ -18,36 +19,46 @@ class Sizes(Protocol):
 
 
 def _test_samples(measure: CellMeasure, n: int) -> int:
-    if measure.test_risk == "exact":
-        return 0
     return n if measure.test_samples == "n" else int(measure.test_samples)
 
 
 def cell_flops(model: Sizes, measure: CellMeasure, *, n: int, num_alpha: int, num_lam: int) -> float:
     """Floating-point operations of a cell, near enough to order cells and to weigh progress.
 
-    The six products 4 d N (n_0 + n + n_test), the Gram matrix of F_0 and a factor of it per penalty, and per alpha a
-    Krylov pass over F.
+    The six products, 4 d N (n_0 + n + n_test); the Gram matrix of F_0 and a factor of it per penalty; per alpha Krylov
+    passes over F and one elementwise pass over the test features. With the exact test risk the test products are three
+    of d N^2, and the elementwise pass is over N^2 second moments.
     """
-    d, width, test = model.dim(n), model.width(n), _test_samples(measure, n)
-    small = min(n, width)
+    d, width = model.dim(n), model.width(n)
+    small, exact = min(n, width), measure.test_risk == "exact"
+    test = 1.0 * width if exact else float(_test_samples(measure, n))
     products = 4.0 * d * width * (model.step_samples(n) + n + test)
     initial = float(small) ** 2 * max(n, width) + num_lam * (small**3 / 3 + 32.0 * n * width)
-    return products + initial + num_alpha * (4.0 * n * width * (_STEPS + 4 * num_lam) + 20.0 * test * width)
+    passes = 4.0 * _STEPS * n * width + (150.0 if exact else 20.0) * test * width
+    return products + initial + num_alpha * passes
 
 
 def cell_bytes(model: Sizes, measure: CellMeasure, *, n: int, num_alpha: int, num_lam: int) -> float:
-    """Peak bytes of a cell's arrays.
+    """Peak bytes of a cell's arrays, the largest of three moments.
 
-    With b bytes per number: four pre-activations and one feature matrix, b N (2 n + 2 n_test + n), and beside them
-    either the Gram matrix of F_0 with a factor, 16 min(n, N)^2, or the single-precision copy, 4 n N; or, before, the
-    inputs and weights with the pre-activations.
+    With b bytes per number (8, or 4 in single precision) and K = b N (2 n + 2 n_test) for the four pre-activations, or
+    b N (2 n + 3 N) with the exact test risk:
+
+    - the gradient: b (d N + d (n + n_0)) for the draw, b N max(n_0, d) + b d N for the pre-activation and the step;
+    - the last product: K and b d (2 N + n + n_0 + n_test);
+    - all later: K, one feature matrix b n N with its copy in single precision, 4 n N, and a Gram matrix of
+      min(n, N)^2 with room for a factor: 8 bytes for both where N <= n in double precision, else 16. Small cells keep
+      an eigendecomposition instead, 24 bytes and 16 of workspace that LAPACK takes.
+
+    Then 1 MB and a Krylov basis of 256 vectors of N in double precision.
     """
-    d, width, test, step = model.dim(n), model.width(n), _test_samples(measure, n), model.step_samples(n)
-    b = 8 if measure.precision == "float64" else 4
-    activations = 2.0 * b * width * (n + test)
-    draw = b * (2.0 * width * d + d * (n + test))
-    gradient = b * (2.0 * width * d + d * (n + step) + float(step) * width)
-    initial = activations + b * n * width + 16.0 * min(n, width) ** 2
-    point = activations + b * n * width + 4.0 * n * width
-    return max(gradient, activations + draw, initial, point)
+    d, width, step, b = model.dim(n), model.width(n), model.step_samples(n), 8 if measure.precision == "float64" else 4
+    small, exact = min(n, width), measure.test_risk == "exact"
+    test = 0 if exact else _test_samples(measure, n)
+    kept = 1.0 * b * width * (2 * n + (3 * width if exact else 2 * test))
+    gradient = b * (2.0 * d * width + d * (n + step) + 1.0 * step * width)
+    products = kept + b * (2.0 * d * width + d * (n + step + test)) + (b * width * width if exact else 0)
+    single_factors = b == 8 and width <= n
+    gram = (40 if eigen_is_cheaper((n, width)) else 8 if single_factors else 16) * float(small) ** 2
+    features = b * n * width + (4.0 * n * width if b == 8 else 0)
+    return max(gradient, products, kept + features + gram) + 2048.0 * width + 1e6

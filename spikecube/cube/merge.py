@@ -11,7 +11,7 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult, assemble, measured_variables, variable_dims
-from spikecube.cube.runfolder import setting_changes
+from spikecube.cube.runfolder import setting_changes, study_settings
 from spikecube.cube.schema import STATUS
 from spikecube.cube.sections import StudyError
 from spikecube.cube.store import StoreError
@@ -118,14 +118,8 @@ def _fixed(study: Study, names: Iterable[str]) -> dict[str, float | str]:
 
 def settings(cube: xr.Dataset, study: Study) -> dict[str, Any]:
     """What two cubes must share to be joined, in the form of a manifest."""
-    return {
-        "code_sha256": cube.attrs.get("code_sha256"),
-        "package": cube.attrs.get("source", "unknown"),
-        "model": study.model.model_dump(mode="json"),
-        "further": list(study.further),
-        "measure": study.measure.model_dump(mode="json"),
-        "entropy": study.random.entropy,
-    }
+    code, package = cube.attrs.get("code_sha256"), cube.attrs.get("source", "unknown")
+    return {"code_sha256": code, "package": package, **study_settings(study)}
 
 
 def _differences(cubes: Sequence[xr.Dataset], studies: Sequence[Study], force: bool) -> list[str]:

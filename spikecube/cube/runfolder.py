@@ -24,7 +24,7 @@ from typing import Any
 
 import spikecube
 from spikecube.cube import provenance
-from spikecube.cube.assemble import CellResult
+from spikecube.cube.assemble import CellResult, spectrum_edges
 from spikecube.cube.sections import StudyError
 from spikecube.cube.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
 from spikecube.cube.store import StoreError, cannot_write, sweep_temporaries, write_atomically
@@ -65,7 +65,7 @@ class RunFolder:
         self.path, self.study = path, study
         self.shards = path / "shards"
         self._events = path / f"events{writer}.jsonl"
-        self._key = origin_key(study.measure, study.random.entropy, provenance.code_sha256())
+        self._key = origin_key(measure_settings(study), study.random.entropy, provenance.code_sha256())
         self._cells: dict[tuple[str, int, int], Cell] = {}
         self._models: dict[tuple[tuple[str, float | str], ...], str] = {}
         for cell in study.cells():
@@ -111,6 +111,7 @@ class RunFolder:
             self._take(lock, shared)
             self._check_manifest()
             if not shared:
+                sweep_temporaries(self.path)
                 sweep_temporaries(self.shards)
                 sweep_temporaries(run_paths(self.path)[1])
             self._write_settings()
@@ -129,16 +130,8 @@ class RunFolder:
             raise cannot_write(self.path, error) from error
 
     def _settings(self) -> dict[str, Any]:
-        study = self.study
-        return {
-            "format": 1,
-            "package": f"spikecube {spikecube.__version__}",
-            "code_sha256": provenance.code_sha256(),
-            "model": study.model.model_dump(mode="json"),
-            "further": list(study.further),
-            "measure": study.measure.model_dump(mode="json"),
-            "entropy": study.random.entropy,
-        }
+        package, code = f"spikecube {spikecube.__version__}", provenance.code_sha256()
+        return {"format": 1, "package": package, "code_sha256": code, **study_settings(self.study)}
 
     def _check_manifest(self) -> None:
         path = self.path / "manifest.json"
@@ -248,6 +241,24 @@ class RunFolder:
                 with contextlib.suppress(ValueError):
                     found.append(json.loads(line))
         return sorted((e for e in found if isinstance(e, dict)), key=lambda e: str(e.get("time")))
+
+
+def study_settings(study: Study) -> dict[str, Any]:
+    """What two studies must share to be parts of one."""
+    return {
+        "model": study.model.model_dump(mode="json"),
+        "further": list(study.further),
+        "measure": measure_settings(study),
+        "entropy": study.random.entropy,
+    }
+
+
+def measure_settings(study: Study) -> dict[str, Any]:
+    """The table [measure], and the range of the bins, which follows from [model]."""
+    settings = study.measure.model_dump(mode="json")
+    if study.measure.spectrum_bins:
+        settings["bins"] = "{!r} to {!r}".format(*spectrum_edges(study)[[0, -1]].tolist())
+    return settings
 
 
 def _locked(lock: int, kind: int) -> bool:

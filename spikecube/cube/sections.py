@@ -182,12 +182,17 @@ def _size_values(value: Any) -> Any:
     return _whole_values(value)
 
 
+MOST_SEEDS = 1_000_000
+
+
 def _seed_values(value: Any) -> Any:
     """A count k stands for the replicates 0 ... k - 1."""
     value = plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError("at least one seed is needed")
+        if value > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS} seeds are possible")
         return tuple(range(value))
     return _whole_values(value)
 

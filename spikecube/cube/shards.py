@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from scipy.io import netcdf_file
 
 from spikecube.cube import schema
-from spikecube.cube.sections import Measure, Model
+from spikecube.cube.sections import Model
 
 FORMAT = 1
 
@@ -52,9 +52,9 @@ def model_key(model: Model) -> str:
     return _hash(model.model_dump())[:16]
 
 
-def origin_key(measure: Measure, entropy: int, code: str) -> str:
+def origin_key(measure: Mapping[str, Any], entropy: int, code: str) -> str:
     """A hash of all that decides the numbers of a cell besides its model, n, seed, alphas and lams."""
-    return _hash({"format": FORMAT, "measure": measure.model_dump(), "entropy": entropy, "code": code})
+    return _hash({"format": FORMAT, "measure": dict(measure), "entropy": entropy, "code": code})
 
 
 def _hash(data: Any) -> str:

@@ -240,6 +240,7 @@ def _models(model: Model, axes: Axes) -> list[Model]:
         if (
             name in Model.model_fields
             and isinstance(values, tuple)
+            and values
             and not any(_field_mistakes(name, v) for v in values)
         ):
             axis[name] = values

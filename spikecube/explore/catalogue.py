@@ -8,9 +8,10 @@ from typing import Any
 
 import xarray as xr
 
-from spikecube.explore import predicted, views
+from spikecube.explore import plotdata, predicted, views
 from spikecube.explore.marks import Brush
-from spikecube.explore.picture import Picture
+from spikecube.explore.picture import Picture, note
+from spikecube.explore.plotdata import Missing
 from spikecube.explore.views import picture_of
 
 
@@ -21,6 +22,21 @@ class Scene:
     cube: xr.Dataset
     prediction: xr.Dataset | None = None
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def scores(self, variable: str) -> xr.Dataset:
+        """The z-scores of a variable, computed once.
+
+        Raises
+        ------
+        Missing
+            If there is no prediction, or no error to hold it against.
+        """
+        if self.prediction is None:
+            raise Missing("The agreement map needs a prediction.")
+        if variable not in self._scores:
+            self._scores[variable] = plotdata.z_scores(self.cube, self.prediction, variable)
+        return self._scores[variable]
 
 
 Draw = Callable[..., Picture]
@@ -68,11 +84,34 @@ def _alignment(scene: Scene, brush: Brush, **at: Any) -> Picture:
 
 
 def _agreement(variable: str) -> Draw:
-    return lambda scene, brush, **at: picture_of(views.agreement)(scene.cube, scene.prediction, variable=variable, **at)
+    def draw(scene: Scene, brush: Brush, **at: Any) -> Picture:
+        try:
+            scores = scene.scores(variable)
+        except Missing as missing:
+            return note(str(missing))
+        return picture_of(views.agreement)(scene.cube, None, scores, variable=variable, **at)
+
+    return draw
 
 
 def _gap(gap: views.Gap, kind: views.Kind) -> Draw:
-    return lambda scene, brush, **at: picture_of(views.gaps)(scene.cube, scene.prediction, gap=gap, kind=kind, **at)
+    def draw(scene: Scene, brush: Brush, **at: Any) -> Picture:
+        return picture_of(views.gaps)(scene.cube, scene.prediction, scene.fits.get("gaps"), gap=gap, kind=kind, **at)
+
+    return draw
+
+
+def _limits(kind: views.Kind) -> Draw:
+    def draw(scene: Scene, brush: Brush, **at: Any) -> Picture:
+        return picture_of(views.limits)(scene.cube, scene.prediction, scene.fits.get("limits"), kind=kind, **at)
+
+    return draw
+
+
+def _exponents(scene: Scene, brush: Brush, **at: Any) -> Picture:
+    if "outliers" not in scene.fits:
+        return note("Nothing is fitted yet.")
+    return picture_of(views.exponents)(scene.fits["outliers"], brush=brush)
 
 
 def _collapse(k: int) -> Draw:
@@ -88,8 +127,10 @@ CATALOGUE: dict[str, Entry] = {
     "train": Entry("Training loss against α", ("lam",), _losses("train"), alpha_axis=True),
     "penalty_test": Entry("Test loss against λ", ("alpha", "n"), _penalty("test")),
     "penalty_train": Entry("Training loss against λ", ("alpha", "n"), _penalty("train")),
+    "limit_test": Entry("Test loss against n", ("alpha", "lam"), _limits("test")),
     "gap_limit": Entry("Gap to the limit, test loss", ("alpha", "lam"), _gap("limit", "test")),
     "gap_spiked": Entry("Gap to F_ℓ, training loss", ("alpha", "lam"), _gap("spiked", "train")),
+    "exponents": Entry("Fitted exponents of the outliers", (), _exponents, alpha_axis=True),
     "collapse1": Entry("Collapse of the first spike", (), _collapse(1)),
     "collapse2": Entry("Collapse of the second spike", (), _collapse(2)),
     "agree_test": Entry("Agreement, test loss", ("lam",), _agreement("test_loss")),

@@ -149,7 +149,7 @@ def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -
         level = at(prediction["best_linear_loss"], n=int(end.n), **fixed(cube, further))
         value = float(level.isel(dict.fromkeys(level.dims, -1)))
         side = "below" if float(end["mean"]) < value else "above"
-        text += f", {side} the {number(value)} of the best linear predictor"
+        text += f", {side} the {number(value)} of the best linear predictor, which knows the target"
     return text + "."
 
 
@@ -166,12 +166,17 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     flat = data["z"].stack(point=data["z"].dims).dropna("point")
     place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
     return (
-        f"Theory and measurement of {_THE[name]} at finite n: {inside:.0%} of {z.size} points within 2 standard errors "
+        f"Theory and measurement of {_THE[name]} at finite n: {inside:.0%} of {z.size} points within 2 standard errors"
+        f"{_with_controls(cube.sizes['seed'], float(data.attrs['seeds_worth']))} "
         f"(root mean square of z {spread:.1f}, median difference {100 * relative:.2g} per cent); "
         f"the farthest is z = {float(place):+.1f} at {style.place(place, ('alpha', 'n', 'lam', 'rank'))}.".replace(
             "= -", "= −"
         )
     )
+
+
+def _with_controls(seeds: int, worth: float) -> str:
+    return f", control variates making {seeds} seeds worth {worth:.0f}" if np.isfinite(worth) else ""
 
 
 _THE = {"train_loss": "the training loss", "test_loss": "the test loss", "singular_value": "the outliers"}
@@ -192,12 +197,32 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
 
 
 def fitted(law: str, fit: xr.Dataset) -> str:
-    """What a fit means: its own sentence, or how many of its intervals hold the theory's value."""
-    if "sentence" in fit.attrs:
-        return str(fit.attrs["sentence"])
+    """How many of a fit's intervals hold the theory's value, and how many curves gave none."""
     if not {"estimate", "expected", "ci_low", "ci_high"} <= set(fit):
         raise Missing(f"The fit of {law} has no interval.")
+    estimators = fit["estimator"].values.tolist() if "estimator" in fit.dims else [""]
+    parts = [(f"{e}: " if e else "") + _held(fit.sel(estimator=e) if e else fit) for e in estimators]
+    return f"Fits of {_LAWS.get(law, law)}, 95 per cent intervals: {'; '.join(parts)}."
+
+
+_LAWS = {
+    "outliers": "the exponents of the outliers",
+    "gaps": "the exponents of the gaps",
+    "limits": "the limits of the losses",
+    "thresholds": "the thresholds of the spikes",
+    "collapse": "the critical alpha from a collapse",
+}
+
+
+def _held(fit: xr.Dataset) -> str:
+    """How many intervals hold the expected value, and how many expected values have no interval."""
     expected, low, high = (fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high"))
-    compared = np.isfinite(expected) & np.isfinite(low) & np.isfinite(high)
-    inside = ((low <= expected) & (expected <= high)).where(compared, False)
-    return f"Fits of {law}: {int(inside.sum())} of {int(compared.sum())} 95 per cent intervals hold the theory's value."
+    known = np.isfinite(expected)
+    compared = known & np.isfinite(low) & np.isfinite(high)
+    held = int(((low <= expected) & (expected <= high)).where(compared, False).sum())
+    if not compared.any():
+        return "none is resolved at these sizes"
+    silent = int((known & ~compared).sum())
+    return f"{held} of {int(compared.sum())} hold the theory's value" + (
+        f", {silent} are not resolved" if silent else ""
+    )

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.controls import DEFAULT_PRIORITY
+from spikecube.cube.overview import with_error
+from spikecube.cube.summary import MIN_SEEDS, seed_means
 from spikecube.theory.staircase import threshold
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
@@ -113,6 +116,11 @@ def last(data: xr.DataArray) -> float:
     return float(data.values.ravel()[-1])
 
 
+def finite(value: xr.DataArray) -> float:
+    """A number, NaN for an infinite one: an interval that is open there has no end to draw."""
+    return float(value) if np.isfinite(value) else float("nan")
+
+
 def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.Dataset:
     """The distribution of all singular values of F/sqrt(n) at one (alpha, n), seeds pooled.
 
@@ -162,32 +170,35 @@ def first_alpha_with(counts: xr.DataArray, k: int) -> xr.DataArray:
 def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     """How far measurement is from prediction: z = (mean - predicted)/stderr, on the alphas that both have.
 
-    Returns `z`, `difference`, `relative`, `mean`, `stderr`, `predicted`.
+    Means are taken with control variates where the cube has them and three seeds or more: unbiased, and much sharper.
+    Returns `z`, `relative`, `mean`, `stderr`, `predicted`; the attribute `seeds_worth` is the median number of seeds
+    that plain means would need for the same errors (NaN without control variates).
 
     Raises
     ------
     Missing
         Without the variable in both, without an alpha in common, or with one seed (no standard error).
     """
-    measured = seed_mean(variable(cube, name))
     predicted = variable(prediction, name, "The prediction does not cover it.")
+    measured, worth = sharp_mean(cube, name)
     if "alpha" in predicted.dims:
         predicted = predicted.sel(alpha=_common(measured["alpha"].values, predicted["alpha"].values))
         measured = measured.sel(alpha=predicted["alpha"].values, method="nearest").assign_coords(alpha=predicted.alpha)
-    difference = measured["mean"] - predicted
-    if not bool(measured["stderr"].notnull().any()):
+    mean, stderr = measured["mean"], measured["stderr"]
+    if not bool(stderr.notnull().any()):
         raise Missing("One seed has no standard error: z-scores need two or more.")
-    z = difference / measured["stderr"].where(measured["stderr"] > 0)
-    return xr.Dataset(
-        {
-            "z": z,
-            "difference": difference,
-            "relative": difference / predicted,
-            "mean": measured["mean"],
-            "stderr": measured["stderr"],
-            "predicted": predicted,
-        }
-    )
+    z = (mean - predicted) / stderr.where(stderr > 0)
+    found = {"z": z, "relative": mean / predicted - 1, "mean": mean, "stderr": stderr, "predicted": predicted}
+    return xr.Dataset(found).assign_attrs(seeds_worth=worth)
+
+
+def sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:
+    """Mean and stderr over seeds, with control variates where they can be had, and the seeds they are worth."""
+    values = variable(cube, name)
+    if "seed" in values.dims and values.sizes["seed"] >= MIN_SEEDS and any(c in cube for c in DEFAULT_PRIORITY):
+        means = seed_means(cube, name)
+        return means, float(means["seeds_worth"].median())
+    return seed_mean(values), float("nan")
 
 
 def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -200,20 +211,18 @@ def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def gap_to_limit(cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
-    """The gap |L(F) - limit| against n with its standard error: mean of the signed gap first, then its size."""
+    """The mean of L(F) - limit against n, signed, with its standard error."""
     losses = at(variable(cube, f"{kind}_loss"), **where)
     limit = at(variable(prediction, f"{kind}_loss_limit"), **where)
-    gap = seed_mean(losses - limit)
-    return gap.assign(size=np.abs(gap["mean"]), sign=np.sign(gap["mean"]))
+    return seed_mean(losses - limit)
 
 
 def gap_to_spiked(cube: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
-    """The gap |L(F) - L(F_ell)| against n at this alpha's ell, seeds paired: signed mean first, then its size."""
+    """The mean of L(F) - L(F_ell) against n, signed, at this alpha's ell, seeds paired, with its standard error."""
     losses = at(variable(cube, f"{kind}_loss"), **where)
     spiked = at(variable(cube, f"{kind}_loss_spiked"), **where)
     ell, most = int(losses["ell_alpha"]), int(spiked["ell"].max())
-    gap = seed_mean(losses - spiked.sel(ell=min(ell, most) if ell > 0 else most))
-    return gap.assign(size=np.abs(gap["mean"]), sign=np.sign(gap["mean"]))
+    return seed_mean(losses - spiked.sel(ell=min(ell, most) if ell > 0 else most))
 
 
 def collapse(cube: xr.Dataset, *, k: int, **further: Any) -> xr.Dataset:
@@ -236,3 +245,36 @@ def slope_line(collapsed: xr.Dataset, k: int) -> tuple[np.ndarray, np.ndarray]:
     amplitude = np.exp(np.median(np.log(y[beyond]) - k * x[beyond]))
     along = np.linspace(0, float(x[beyond].max()), 50)
     return along, amplitude * np.exp(k * along)
+
+
+def power_law(fit: xr.Dataset, n: np.ndarray) -> xr.Dataset:
+    """A fitted power law between the sizes: `value` along n with the ends `low`, `high` of its 95 per cent band.
+
+    log y = m + b log n has the variance (1, log n) C (1, log n)^T; NaN where nothing was fitted.
+    """
+    along = np.geomspace(n[0], n[-1], 40)
+    names = ["log_amplitude", "exponent"]
+    theta = fit["estimate"].sel(param=names).values
+    covariance = fit["covariance"].sel(param_i=names, param_j=names).values
+    design = np.stack([np.ones_like(along), np.log(along)], axis=1)
+    middle = design @ theta
+    half = 1.96 * np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", design, covariance, design), 0))
+    curves = {"value": middle, "low": middle - half, "high": middle + half}
+    return xr.Dataset({name: ("n", np.exp(np.minimum(v, 700))) for name, v in curves.items()}, coords={"n": along})
+
+
+def fitted_means(fit: xr.Dataset) -> xr.Dataset:
+    """The means that a fit was made to (with control variates, if it used them), with their errors and residuals."""
+    means = {"mean": fit["data"], "stderr": fit["data_stderr"]}
+    return xr.Dataset(means | ({"residual": fit["residual"]} if "residual" in fit else {}))
+
+
+def exponent_text(fit: xr.Dataset) -> str:
+    """The fitted exponent with its error, the theory's, and the test of fit; what its status says without one."""
+    one = fit.sel(param="exponent")
+    if not np.isfinite(float(one["estimate"])):
+        return "no fit"
+    text = f"exponent {with_error(float(one['estimate']), float(one['stderr']))}".replace("-", "−")
+    if np.isfinite(float(one["expected"])):
+        text += f", theory {float(one['expected']):.2f}".replace("-", "−")
+    return text + (f", lack of fit p = {float(one['gof_pvalue']):.2g}" if np.isfinite(float(one["gof_pvalue"])) else "")

@@ -47,7 +47,8 @@ SECTIONS = (
     ),
     Section(
         "How far do theory and measurement agree?",
-        "Each cell is the measured mean minus the predicted value, in standard errors: within ±2 is noise. "
+        "Each cell is the measured mean minus the predicted value, in standard errors of means with control variates: "
+        "within ±2 is noise. "
         "Points along α share their random draw, so neighbours move together.",
         ("agree_test", "agree_train"),
     ),
@@ -65,15 +66,21 @@ SECTIONS = (
         ("alignment", "collapse1"),
     ),
     Section(
+        "Do the exponents agree?",
+        "Left, fitted exponents of the outliers against α, with the straight lines of theory. Right, the gap between "
+        "F and its spiked equivalent on log axes, where a straight line is a power of n.",
+        ("exponents", "gap_spiked"),
+    ),
+    Section(
+        "Where does the loss go?",
+        "Left, the test loss against n with its theory at each n, the predicted limit, and the fitted limit with its "
+        "interval. Right, the size of the gap between the two, on log axes.",
+        ("limit_test", "gap_limit"),
+    ),
+    Section(
         "Which penalty, and does the step help there?",
         "The loss after the step and that of the untrained features, against the ridge penalty λ.",
         ("penalty_test", "penalty_train"),
-    ),
-    Section(
-        "How fast does it converge?",
-        "Size of the gap between the measured loss and its limit, and between F and its spiked equivalent, on log "
-        "axes: a straight line is a power of n.",
-        ("gap_limit", "gap_spiked"),
     ),
 )
 
@@ -152,7 +159,7 @@ def _body(scene: Scene, films: Mapping[str, Film]) -> str:
         _header(cube),
         _found(findings(cube, scene.prediction, fits), scene.prediction),
         *(_section_html(section, films) for section in SECTIONS),
-        *(_table_section(f"Fits: {law}", tables.fit_table(fit)) for law, fit in fits.items()),
+        _fits_section(fits),
         _table_section("Means at the largest size", tables.mean_table(cube)),
         _study_section(cube),
     ]
@@ -223,6 +230,17 @@ def _slider_html(slider: Slider) -> str:
         f'value="{slider.start}" aria-label="{html.escape(slider.name)}"><output>{html.escape(f"{symbol} = {text}")}'
         f"</output></label>"
     )
+
+
+def _fits_section(fits: Mapping[str, xr.Dataset]) -> str:
+    """What each fit means in words, its table folded."""
+    parts = []
+    for law, fit in fits.items():
+        sentence = html.escape(str(fit.attrs.get("sentence", "")))
+        rows = tables.fit_table(fit)
+        folded = f'<details><summary>table</summary><div class="scroll">{rows}</div></details>' if rows else ""
+        parts.append(f"<h3>{html.escape(law)}</h3><p>{sentence}</p>{folded}")
+    return f"<section><h2>What do the fits say?</h2>{''.join(parts)}</section>" if parts else ""
 
 
 def _table_section(title: str, table: str) -> str:

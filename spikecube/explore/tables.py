@@ -49,29 +49,37 @@ def _cell(value: Any) -> str:
 
 
 def fit_table(fit: xr.Dataset) -> str:
-    """Every estimate of a fit with its interval, the theory's value and what its status says."""
-    if "estimate" not in fit or "param" not in fit["estimate"].dims:
+    """Every estimate that theory has a value for, with its interval; what gave none is counted by its reason."""
+    if not {"estimate", "expected"} <= set(fit) or "param" not in fit["estimate"].dims:
         return ""
     names = [str(d) for d in fit["estimate"].dims]
+    spread = {c: _spread(fit, c) for c in (*_FIT_COLUMNS, "message") if c in fit}
+    wanted = np.isfinite(spread["expected"])
+    found = [i for i in np.flatnonzero(wanted) if np.isfinite(spread["estimate"][i])]
+    places = np.unravel_index(found, fit["estimate"].shape) if found else ()
+    labels = [[_label(fit, name, j) for j in column] for name, column in zip(names, places, strict=False)]
     shown = [c for c in _FIT_COLUMNS if c in fit]
-    columns = {c: fit[c].broadcast_like(fit["estimate"]).transpose(*names).values.ravel() for c in shown}
-    message = (
-        fit["message"].broadcast_like(fit["estimate"]).transpose(*names).values.ravel() if "message" in fit else None
-    )
-    places = list(np.ndindex(*fit["estimate"].shape))
-    rows = []
-    for i, place in enumerate(places[:MOST_ROWS]):
-        labels = [_label(fit, name, j) for name, j in zip(names, place, strict=True)]
-        rows.append([*labels, *(columns[c][i] for c in shown), *([str(message[i])] if message is not None else [])])
-    header = [
-        *map(style.symbol, names),
-        *(_FIT_COLUMNS[c] for c in shown),
-        *(["what it means"] if message is not None else []),
-    ]
-    text = [names.index("param"), *([len(header) - 1] if message is not None else [])]
-    more = len(places) - MOST_ROWS
-    note = f"<p>{more} further rows are left out here; `spikecube fit` prints them all.</p>" if more > 0 else ""
-    return table(header, rows, text) + note
+    rows = [[*(column[r] for column in labels), *(spread[c][i] for c in shown)] for r, i in enumerate(found)]
+    header = [*map(style.symbol, names), *(_FIT_COLUMNS[c] for c in shown)]
+    left_out = f"<p>{len(rows) - MOST_ROWS} more rows are not shown.</p>" if len(rows) > MOST_ROWS else ""
+    text = [i for i, name in enumerate(names) if fit[name].dtype.kind not in "iuf"]
+    made = table(header, rows[:MOST_ROWS], text) if rows else ""
+    return made + left_out + _reasons(spread, wanted & ~np.isfinite(spread["estimate"]))
+
+
+def _spread(fit: xr.Dataset, name: str) -> np.ndarray:
+    """A variable over all places of the estimate, flat."""
+    values: np.ndarray = fit[name].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims).values.ravel()
+    return values
+
+
+def _reasons(spread: dict[str, np.ndarray], silent: np.ndarray) -> str:
+    """How many curves gave no estimate, and why."""
+    if "message" not in spread or not silent.any():
+        return ""
+    reasons, counts = np.unique(spread["message"][silent].astype(str), return_counts=True)
+    items = "".join(f"<li>{n} without an estimate: {html.escape(r)}</li>" for r, n in zip(reasons, counts, strict=True))
+    return f"<ul>{items}</ul>"
 
 
 def _label(data: xr.Dataset, name: str, position: int) -> Any:

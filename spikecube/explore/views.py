@@ -79,25 +79,29 @@ def spectrum(
     """
     where = {"alpha": alpha, "n": n} | further
     top = plotdata.leading(cube, **where)
-    bars = _histogram(cube, where)
-    height = float(np.max(bars.column(1))) or 1.0
-    layers = [bars]
+    counted = "spectrum" in cube and bool(cube["spectrum"].notnull().any())
+    layers = [_histogram(cube, where)] if counted else []
+    height = float(np.max(layers[0].column(1))) if counted else 0.0
     if density is not None:
         height = max(height, float(density.where(density.x > 0.1).max()))
         layers.append(
-            marks.line(density.x, density, "s", "density", label="predicted bulk", colour=style.SERIES[0], width=2.5)
+            marks.line(
+                density.x, density, "s", "density", label="predicted bulk of F₀", colour=style.SERIES[0], width=2.5
+            )
         )
+    height = height or 1.0
     edge = float(at(cube["detection_edge"], **where)) if "detection_edge" in cube else 0.0
-    layers.append(_rug(top, edge, 0.3 * height))
+    layers.append(_rug(top, edge if counted else 0.0, 0.3 * height))
     if prediction is not None:
         outliers, edges = (_finite(prediction, name, where) for name in ("singular_value", "bulk_edge"))
         layers += [
             marks.stems(outliers, 0.55 * height, "s", "density", label="predicted outliers", colour=style.SERIES[2]),
             marks.stems(edges, 1.1 * height, "s", "density", label="predicted edge", colour=style.INK, dash="dashed"),
         ]
+    which = "Singular values" if counted else "Leading singular values"
     return Picture(
         layers,
-        title=f"Singular values of F/√n at {style.place(top, ('alpha', 'n', *further))}, {_seeds(top)}",
+        title=f"{which} of F/√n at {style.place(top, ('alpha', 'n', *further))}, {_seeds(top)}",
         xlabel="s   singular value of F/√n",
         ylabel="density of singular values",
         xlim=(0, max(1.12 * float(top.max()), 1.8 * edge)),
@@ -399,6 +403,7 @@ def loss_against_penalty(
 def gaps(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
+    fit: xr.Dataset | None = None,
     *,
     gap: Gap = "limit",
     alpha: float | None = None,
@@ -408,7 +413,8 @@ def gaps(
 ) -> Picture:
     """How fast do losses converge? Size of the mean gap against n on log axes.
 
-    `gap = "limit"` is L(F) minus its limit, `"spiked"` is L(F) - L(F_ell) with the ell of this alpha.
+    `gap = "limit"` is L(F) minus its limit, `"spiked"` is L(F) - L(F_ell) with the ell of this alpha. `fit` is the
+    result of `fit_gaps`: its law is drawn for the second of them with its 95 per cent band.
     """
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
     if gap == "spiked":
@@ -418,16 +424,141 @@ def gaps(
         raise Missing("The gap to the limit needs a prediction.")
     else:
         data, what = plotdata.gap_to_limit(cube, prediction, kind=kind, **where), "|L(F) − limit|"
-    sized = data.drop_vars("mean").rename(size="mean")
+    spot = style.place(data, ("alpha", "lam", *further))
+    told, one, label = "", None, "measured"
+    if fit is not None and gap == "spiked" and "covariance" in fit:
+        one = at(fit, **{"gap": "missing_spike", "loss": f"{kind}_loss"} | where)
+        if "data" in one:
+            data, label = plotdata.fitted_means(one), _SHARP
+    layers = _signed_points(data, label)
+    if one is not None:
+        layers += _law_with_band(plotdata.power_law(one, cube["n"].values))
+        told = f"\n{plotdata.exponent_text(one)}"
     return Picture(
-        marks.points(sized, "n", "gap", label="measured", colour=style.SERIES[0], positive=True),
-        title=f"{_KIND[kind]} loss: {what} at {style.place(data, ('alpha', 'lam', *further))}",
+        layers,
+        title=f"{_KIND[kind]} loss: {what} at {spot}{told}",
         xlabel=style.axis_label("n"),
         ylabel="size of the mean gap",
         logx=True,
         logy=True,
-        options={"xticks": style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)},
+        options={"xticks": _size_ticks(cube)},
     )
+
+
+def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
+    """The size of mean gaps on a log axis, those above and below zero apart."""
+    layers: list[Layer] = []
+    for i, (sign, which) in enumerate(((1, "positive"), (-1, "negative"))):
+        side = data.assign(mean=sign * data["mean"])
+        layers += marks.points(
+            side,
+            "n",
+            "gap",
+            label=f"{label}, {which}",
+            colour=style.SERIES[3 * i],
+            marker=style.MARKERS[i],
+            positive=True,
+        )
+    return layers
+
+
+def _law_with_band(law: xr.Dataset) -> list[Layer]:
+    """A fitted law and the ends of its 95 per cent band."""
+    looks = {"value": ("fitted to measured", "solid", 2.0), "low": ("", "dotted", 1.2), "high": ("", "dotted", 1.2)}
+    return [
+        marks.line(
+            law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width, framed=False
+        )
+        for name, (label, dash, width) in looks.items()
+    ]
+
+
+@_view
+def limits(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    fit: xr.Dataset | None = None,
+    *,
+    alpha: float | None = None,
+    lam: float | None = None,
+    kind: Kind = "test",
+    **further: Any,
+) -> Picture:
+    """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
+
+    `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted.
+    """
+    name = f"{kind}_loss"
+    where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
+    data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
+    ends = [float(cube["n"].min()), float(cube["n"].max())]
+    layers: list[Layer] = []
+    label = "measured"
+    spot = style.place(data, ("alpha", "lam", *further))
+    if prediction is not None and name in prediction:
+        curve = at(prediction[name], **where)
+        layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
+        level = plotdata.last(at(prediction[f"{name}_limit"], **where))
+        limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
+        layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
+    if fit is not None and "estimate" in fit:
+        one = at(fit, loss=name, **where).sel(param="limit")
+        if "data" in one:
+            data, label = plotdata.fitted_means(one), _SHARP
+        for end, called, dash in _FITTED_LIMIT:
+            level = plotdata.finite(one[end])
+            look = {"label": called, "colour": style.SERIES[1], "dash": dash}
+            layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
+    layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
+    return Picture(
+        layers,
+        title=f"{_KIND[kind]} loss against n at {spot}",
+        xlabel=style.axis_label("n"),
+        ylabel=style.axis_label(name),
+        logx=True,
+        options={"xticks": _size_ticks(cube)},
+    )
+
+
+_SHARP = "measured, as fitted"
+_FITTED_LIMIT = (
+    ("estimate", "limit fitted to measured", "dashed"),
+    ("ci_low", "", "dotted"),
+    ("ci_high", "", "dotted"),
+)
+
+
+def _size_ticks(cube: xr.Dataset) -> list[tuple[int, str]]:
+    return style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)
+
+
+@_view
+def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = None, **further: Any) -> Picture:
+    """Do the exponents agree? Fitted exponents of the outliers against alpha, with their limits 1/2 - k(1/2 - alpha).
+
+    Parameters
+    ----------
+    fit
+        From `fit_outliers`.
+    estimator
+        "plain", "corrected", or "relative" to the finite-n prediction.
+    """
+    if "estimate" not in fit or "exponent" not in fit["param"]:
+        raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))
+    one = at(fit, estimator=estimator, **fixed(fit, further) if further else {}).sel(param="exponent")
+    layers: list[Layer] = []
+    for i, k in enumerate(one["degree"].values[:MOST_SPIKES].tolist()):
+        data = xr.Dataset({"mean": one["estimate"].sel(degree=k), "stderr": one["stderr"].sel(degree=k)})
+        look: dict[str, Any] = {"colour": style.SERIES[i]}
+        limit = 0.5 - k * (0.5 - one["alpha"])
+        layers.append(
+            marks.line(one.alpha, limit, "alpha", "exponent", label=f"predicted, spike {k}", dash="dashed", **look)
+        )
+        layers += marks.points(
+            data, "alpha", "exponent", label=f"measured, spike {k}", marker=style.MARKERS[i], brush=brush, **look
+        )
+    title = f"Exponents of the outliers, estimate: {estimator}"
+    return Picture(layers, title=title, xlabel=style.axis_label("alpha"), ylabel="exponent of n")
 
 
 _SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
@@ -459,17 +590,25 @@ def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: An
 def agreement(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
+    scores: xr.Dataset | None = None,
     *,
     variable: str = "test_loss",
     lam: float | None = None,
     rank: int = 1,
     **further: Any,
 ) -> Picture:
-    """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n)."""
-    if prediction is None:
-        raise Missing("The agreement map needs a prediction.")
-    place = {"lam": lam, "rank": rank, "ell": None} | fixed(cube, further)
-    data = plotdata.z_scores(at(cube, **place), at(prediction, **place), variable)
+    """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n).
+
+    Parameters
+    ----------
+    scores
+        From `plotdata.z_scores`, if they are known already.
+    """
+    if scores is None:
+        if prediction is None:
+            raise Missing("The agreement map needs a prediction.")
+        scores = plotdata.z_scores(cube, prediction, variable)
+    data = at(scores, lam=lam, rank=rank, ell=None, **fixed(cube, further))
     grid = _grid(data, {name: data[name] for name in ("z", "mean", "stderr", "predicted", "relative")})
     if not len(grid["z"]):
         raise Missing(f"No point of {variable} has a prediction and an error at this place.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from scipy.linalg.blas import dsyrk, ssyrk
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Lanczos, fixed_start, normal_products, residual_products
 
-_EARLY = 16  # Krylov steps in the features' own precision, while the largest singular values are found
+_EARLY = 8  # Krylov steps in the features' own precision, while the largest singular values are found
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,9 @@ class Prepared:
     def basis(self) -> Lanczos:
         """The Krylov basis of F^T F / n from F^T y, or from a fixed vector where that vanishes."""
         start = self.image if np.any(self.image) else fixed_start(self.features.shape[1])
-        return Lanczos(start, self._early, self._late, _EARLY)
-
-    def _early(self, columns: Sequence[Array]) -> list[Array]:
-        return normal_products(self.features, columns, 1 / len(self.labels))
-
-    def _late(self, columns: Sequence[Array]) -> list[Array]:
-        return normal_products(self.half, columns, 1 / len(self.labels))
+        n = len(self.labels)  # the products must not hold this object, or the two would keep each other alive
+        early, late = (functools.partial(normal_products, f, scale=1 / n) for f in (self.features, self.half))
+        return Lanczos(start, early, late, _EARLY)
 
     @cached_property
     def gram(self) -> Array:

@@ -17,36 +17,41 @@ from spikecube.sweep.memory import WORKER_BYTES
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _SETTINGS = {
     "distributed.scheduler.worker-ttl": None,  # a long factorisation may hold back the heartbeat
-    "distributed.scheduler.allowed-failures": 2,
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.deploy.lost-worker-timeout": "1 day",  # else a worker that dies often is given up for good
     "distributed.worker.memory.pause": False,  # concurrency is bounded by the predicted memory
     "distributed.admin.low-level-log-length": 0,
     "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, "1"),
 }
 
 
+_REVIVAL = 120.0  # seconds within which a process that died must have come back
+
+
 @dataclass(frozen=True)
 class Capacity:
-    """Tasks and bytes that may be in flight, and bytes that the largest worker may use."""
+    """Tasks and bytes that may be in flight, bytes that the largest worker may use, and workers that live."""
 
     window: int
     budget: float
     largest: float
+    workers: int = 1
 
 
 @dataclass(frozen=True)
 class Place:
-    """A client, and what its workers can take now."""
+    """A client, what its workers can take now, and seconds to wait for workers when there are none."""
 
     client: Any
     capacity: Callable[[], Capacity]
+    patience: float = math.inf
 
 
 @contextlib.contextmanager
 def here(workers: int, memory: float) -> Iterator[Place]:
     """`workers` processes of this machine that share `memory` bytes."""
-    fixed = Capacity(_window(workers), memory - workers * WORKER_BYTES, memory)
     with embedded(workers) as own:
-        yield Place(own, lambda: fixed)
+        yield Place(own, _Watched(own, memory), patience=_REVIVAL)
 
 
 @contextlib.contextmanager
@@ -66,7 +71,7 @@ class _Watched:
     def __init__(self, client: Any, memory: float, every: float = 5.0) -> None:
         self._client, self._memory, self._every = client, memory, every
         self._looked = -math.inf
-        self._found = Capacity(1, math.inf, math.inf)
+        self._found = Capacity(1, math.inf, math.inf, 0)
 
     def __call__(self) -> Capacity:
         if time.monotonic() - self._looked >= self._every:
@@ -78,7 +83,8 @@ class _Watched:
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         memory = [w["memory_limit"] or math.inf for w in workers]
         budget = min(self._memory, sum(memory) if memory else math.inf) - WORKER_BYTES * len(memory)
-        return Capacity(_window(sum(w["nthreads"] for w in workers)), budget, max(memory, default=math.inf))
+        largest = min(self._memory, max(memory, default=math.inf))
+        return Capacity(_window(sum(w["nthreads"] for w in workers)), budget, largest, len(workers))
 
 
 @contextlib.contextmanager
@@ -87,9 +93,9 @@ def embedded(workers: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    # Workers are killed at the end; a connection to one may say so, with a traceback, after silence_logs is over.
+    # Workers are killed at the end; a connection to one may say so, with a traceback, after all the rest is over.
     logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
-    with dask.config.set(_SETTINGS), _main_left_out():
+    with dask.config.set(_SETTINGS), _main_left_out(), _quiet():
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -149,13 +155,27 @@ def connected(address: str) -> Iterator[Any]:
     """
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with _quiet():
+        try:
+            client = Client(address, timeout=5, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise SweepError(f"no dask scheduler answers at {address}: {error}") from error
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(Exception):
+                client.close(timeout=2)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps dask from logging what happens to workers and schedulers: it is told in sentences and events."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
-        client = Client(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise SweepError(f"no dask scheduler answers at {address}: {error}") from error
-    try:
-        yield client
+        yield
     finally:
-        with contextlib.suppress(Exception):
-            client.close(timeout=2)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from spikecube.sweep.cluster import Place
+from spikecube.sweep.cluster import Capacity, Place
 from spikecube.sweep.errors import SweepError
 from spikecube.sweep.tasks import Task
 from spikecube.sweep.worker import Outcome
@@ -17,6 +19,7 @@ POLL = 0.25  # seconds between looks at clock, signals and scheduler
 Submit = Callable[[Sequence[Task], list[str]], list[Any]]
 """Submits tasks under keys and gives their futures."""
 
+PATIENCE = 20.0  # seconds for the results of finished tasks to arrive
 _GONE = ("connecting", "closing", "closed")
 
 
@@ -56,16 +59,25 @@ class _Flight:
         self.keys = (f"cell-{secrets.token_hex(4)}-{i}" for i in itertools.count())
         self.tasks: dict[Any, Task] = {}
         self.bytes = 0.0
+        self.seen = time.monotonic()  # when there was a worker last
 
     def run(self, waiting: deque[Task]) -> Iterator[tuple[list[tuple[Task, Outcome]], list[Task]]]:
         """Pairs of outcomes and of tasks whose workers died."""
         while waiting or self.tasks:
-            self._start(waiting)
+            capacity = self.place.capacity()
+            self._refuse_absence(capacity)
+            self._start(waiting, capacity)
             yield self._finished()
 
-    def _start(self, waiting: deque[Task]) -> None:
+    def _refuse_absence(self, capacity: Capacity) -> None:
+        """Ends a sweep whose workers have all died and do not come back."""
+        now = time.monotonic()
+        self.seen = now if capacity.workers else self.seen
+        if now - self.seen > self.place.patience:
+            raise SweepError("all workers died and do not come back: run the same command again to resume")
+
+    def _start(self, waiting: deque[Task], capacity: Capacity) -> None:
         """Submits as many tasks as there is capacity for, in one piece; always one when nothing is in flight."""
-        capacity = self.place.capacity()
         starting: list[Task] = []
         while waiting:
             room = len(self.tasks) + len(starting) < capacity.window
@@ -79,40 +91,18 @@ class _Flight:
             self.tasks |= dict(zip(futures, starting, strict=True))
 
     def _finished(self) -> tuple[list[tuple[Task, Outcome]], list[Task]]:
-        from concurrent.futures import CancelledError
-
-        from distributed import TimeoutError as DaskTimeout
-
         if self.place.client.status in _GONE:
             raise SweepError(_LOST)
-        try:
-            with self.place.client.as_current():
-                done = list(_wait(list(self.tasks)))
-        except DaskTimeout:
-            return [], []
-        except CancelledError as error:
-            raise SweepError(_LOST) from error
         good, dead = [], []
-        for future in done:
+        for future in _wait(self.place.client, list(self.tasks)):
             if future.status == "finished":
                 good.append(future)
             elif future.status == "error":
                 dead.append(self._dead(future))
-            else:
+            elif future.status == "cancelled":
                 raise SweepError(_LOST)
-        results = self._gather(good)
-        batch = [(self._forget(future), result) for future, result in zip(good, results, strict=True)]
-        return batch, dead
-
-    def _gather(self, futures: list[Any]) -> list[Outcome]:
-        from concurrent.futures import CancelledError
-
-        if not futures:
-            return []
-        try:
-            return list(self.place.client.gather(futures))
-        except (OSError, CancelledError) as error:
-            raise SweepError(_LOST) from error
+        results = _gather(self.place.client, good)
+        return [(self._forget(future), result) for future, result in zip(good, results, strict=False)], dead
 
     def _dead(self, future: Any) -> Task:
         from distributed.scheduler import KilledWorker
@@ -132,10 +122,32 @@ class _Flight:
 _LOST = "the dask scheduler is gone: run the same command again to resume; all finished cells are kept"
 
 
-def _wait(futures: list[Any]) -> set[Any]:
-    """Those that are done, as soon as there are any."""
+def _wait(client: Any, futures: list[Any]) -> list[Any]:
+    """Those that have ended, as soon as there are any, or none after a while."""
+    from concurrent.futures import CancelledError
+
     import distributed
 
     wait: Any = distributed.wait
-    found: set[Any] = wait(futures, timeout=POLL, return_when="FIRST_COMPLETED").done
+    try:
+        with client.as_current():
+            return list(wait(futures, timeout=POLL, return_when="FIRST_COMPLETED").done)
+    except distributed.TimeoutError:
+        return []
+    except CancelledError as error:
+        raise SweepError(_LOST) from error
+
+
+def _gather(client: Any, futures: list[Any]) -> list[Outcome]:
+    """The results of finished futures; none if a worker died with one of them, which is then computed again."""
+
+    async def fetch() -> list[Outcome]:
+        return list(await asyncio.wait_for(client.gather(futures, asynchronous=True), PATIENCE))
+
+    if not futures:
+        return []
+    try:
+        found: list[Outcome] = client.sync(fetch)
+    except Exception:  # whatever it was, the state of each future tells at the next look
+        return []
     return found

@@ -126,17 +126,17 @@ class Page:
         """For each canvas with something on it, a fingerprint of its pixels."""
         return list(self.run("ink()"))
 
-    def screenshot(self, path: Path, *, full: bool = True) -> Path:
-        """A picture of the page."""
+    def screenshot(
+        self, path: Path, *, full: bool = True, clip: tuple[float, float, float, float] | None = None
+    ) -> Path:
+        """A picture of the page, of its window, or of a rectangle (x, y, width, height)."""
         path.parent.mkdir(parents=True, exist_ok=True)
         if full:
             height = min(16000, int(self.run("document.documentElement.scrollHeight")))
-            width = int(self.run("window.innerWidth"))
-            self.call(
-                "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-            )
-            self.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 300)))")
-        data = self.call("Page.captureScreenshot", format="png")["data"]
+            self._resize(int(self.run("window.innerWidth")), height)
+        self.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 500)))")
+        part = dict(zip(("x", "y", "width", "height"), clip, strict=True), scale=1) if clip else None
+        data = self.call("Page.captureScreenshot", format="png", **({"clip": part} if part else {}))["data"]
         path.write_bytes(base64.b64decode(data))
         return path
 

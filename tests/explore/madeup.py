@@ -11,6 +11,8 @@ from spikecube.cube.assemble import empty_cube
 from spikecube.cube.schema import STATUS
 from spikecube.cube.study import Study
 
+CONTROLS = ("beta_power", "label_power", "test_label_power", "readout_power", "beta_alignment")  # known exactly
+
 
 def fill(study: Study) -> xr.Dataset:
     """The cube of a study with made-up numbers of the right shape and size, the same each time."""
@@ -19,6 +21,7 @@ def fill(study: Study) -> xr.Dataset:
     for name, array in cube.data_vars.items():
         if array.dtype.kind == "f":
             cube[name] = array.copy(data=0.5 + 0.02 * rng.standard_normal(array.shape))
+    cube = cube.drop_vars([name for name in CONTROLS if name in cube])
     alpha, n = cube["alpha"], cube["n"]
     noise = 1 + 0.03 * xr.DataArray(
         rng.standard_normal((study.shape["alpha"], study.shape["n"], study.shape["seed"])), dims=("alpha", "n", "seed")

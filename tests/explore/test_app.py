@@ -27,10 +27,14 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
 
+from spikecube.cube.assemble import CellResult
+from spikecube.cube.cell import compute_cell
+from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import write_cube
+from spikecube.cube.study import Cell, Study
 from spikecube.explore.app import Explorer, csv_of, netcdf_of, page
 from spikecube.explore.catalogue import CATALOGUE
-from spikecube.explore.sources import Fixed
+from spikecube.explore.sources import Fixed, source_of
 from tests.explore.browser import Page, browser
 from tests.explore.madeup import made_prediction
 
@@ -267,6 +271,23 @@ def test_a_drag_marks_points_in_the_browser(opened: Page) -> None:
     assert opened.errors == []
 
 
+def test_a_view_is_saved_as_a_picture_in_the_browser(opened: Page) -> None:
+    kinds = opened.run("""(async () => {
+      const saved = [];
+      const create = URL.createObjectURL;
+      URL.createObjectURL = (blob) => { saved.push([blob.type, blob.size]); return create(blob); };
+      for (const button of everywhere(document, "button")) {
+        if (["PNG", "SVG"].includes(button.textContent.trim())) button.click();
+      }
+      await until(() => saved.length === 4, 5000);
+      URL.createObjectURL = create;
+      return saved;
+    })()""")
+    assert sorted(kind.split(";")[0] for kind, _ in kinds) == ["image/png"] * 2 + ["image/svg+xml"] * 2
+    assert all(size > 5000 for _, size in kinds)
+    assert opened.errors == []
+
+
 def test_a_foreign_host_name_is_refused(served: Served) -> None:
     request = urllib.request.Request(served.address, headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="403") as refusal:
@@ -323,4 +344,27 @@ def test_a_missing_cube_is_one_sentence(tmp_path: Path) -> None:
 def test_every_view_of_the_catalogue_can_be_chosen(explorer: Explorer) -> None:
     for name in CATALOGUE:
         explorer.choices[0].value = name
-        assert not explorer.screens[0].shown.note, name
+        assert bool(explorer.screens[0].shown.note) == (name == "exponents"), name  # nothing is fitted here
+
+
+def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:
+    axes = {"alpha": [0.0, 0.3], "n": [60], "seed": 2, "lam": [0.1]}
+    folder = RunFolder(tmp_path / "live.run", Study(axes=axes, measure={"rank": 3, "degree": 2, "ell": 2}))
+    with folder.opened():
+        explorer = Explorer(source_of(tmp_path / "live"))
+        assert explorer.scene.cube["train_loss"].notnull().sum() == 0
+        assert "yet" in explorer.screens[0].shown.note
+        for seed in (0, 1):
+            folder.write([computed(folder.study, seed)], computed_with="test", blas_threads=1)
+            explorer.refresh()
+            assert explorer.scene.cube["train_loss"].notnull().any(("alpha", "lam")).sum() == seed + 1
+    assert not explorer.screens[0].shown.note
+
+
+def computed(study: Study, seed: int) -> CellResult:
+    """A real cell."""
+    axes = study.axes
+    values = compute_cell(
+        study.model, study.measure, n=60, seed=seed, alphas=axes.alpha, lams=axes.lam, entropy=study.random.entropy
+    )
+    return CellResult(Cell(60, seed), axes.alpha, axes.lam, values)

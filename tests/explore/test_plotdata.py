@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -58,12 +60,11 @@ def test_z_scores_use_the_alphas_that_both_have(cube: xr.Dataset, prediction: xr
         plotdata.z_scores(cube, prediction.assign_coords(alpha=prediction.alpha + 0.001), "test_loss")
 
 
-def test_a_signed_gap_is_averaged_before_its_size_is_taken() -> None:
+def test_a_gap_keeps_its_sign() -> None:
     noise = np.array([1.0, -1.0, 0.5, -0.5])
     cube = xr.Dataset({"test_loss": (("n", "seed"), [2.0 + noise])}, coords={"n": [100], "seed": range(4)})
     gap = plotdata.gap_to_limit(cube, xr.Dataset({"test_loss_limit": 2.1}), kind="test")
-    assert float(gap["size"].squeeze()) == pytest.approx(0.1)
-    assert float(gap["sign"].squeeze()) == -1
+    assert float(gap["mean"].squeeze()) == pytest.approx(-0.1)
 
 
 def test_a_power_law_spike_collapses_to_its_slope() -> None:
@@ -94,3 +95,22 @@ def test_what_is_missing_is_named(cube: xr.Dataset) -> None:
         plotdata.variable(cube, "nothing")
     with pytest.raises(Missing, match="it has relu, tanh"):
         plotdata.nearest(xr.Dataset(coords={"activation": ["relu", "tanh"]}), "activation", "erf")
+
+
+def test_z_scores_use_control_variates_where_they_are(make: Callable[..., xr.Dataset]) -> None:
+    rng = np.random.default_rng(3)
+    cube = make(alpha=[0.3], n=[500], lam=[0.1], seed=24)
+    power = 1 + 0.1 * rng.standard_normal((1, 24))
+    cube["readout_power"] = (("n", "seed"), power)
+    loss = 2.0 + (power - 1) + 0.001 * rng.standard_normal(power.shape)
+    cube["test_loss"] = (("alpha", "n", "seed", "lam"), loss[None, :, :, None])
+    prediction = xr.Dataset(
+        {"test_loss": (("alpha", "n", "lam"), [[[2.0]]])}, coords={"alpha": [0.3], "n": [500], "lam": [0.1]}
+    )
+    scores = plotdata.z_scores(cube, prediction, "test_loss")
+    assert float(scores["stderr"].squeeze()) < 0.001
+    assert abs(float(scores["z"].squeeze())) < 3
+    assert scores.attrs["seeds_worth"] > 1000
+    plain = plotdata.z_scores(cube.drop_vars("readout_power"), prediction, "test_loss")
+    assert float(plain["stderr"].squeeze()) > 0.01
+    assert np.isnan(plain.attrs["seeds_worth"])

@@ -13,10 +13,11 @@ import pytest
 import xarray as xr
 
 from spikecube.explore.catalogue import CATALOGUE
-from spikecube.explore.findings import findings
+from spikecube.explore.findings import findings, fitted
 from spikecube.explore.frames import Slider, film
 from spikecube.explore.picture import note
 from spikecube.explore.report import SECTIONS, report, sliders
+from spikecube.explore.tables import fit_table
 from spikecube.explore.views import loss, picture_of
 from tests.explore.browser import Page, browser
 from tests.explore.madeup import made_prediction
@@ -171,3 +172,28 @@ def test_findings_say_what_is_missing(cube: xr.Dataset) -> None:
     assert findings(partial)[0].startswith(
         "The cube is not complete: 71 of 108 points (α, n, seed) are there, 1 failed"
     )
+
+
+def fit_of_two() -> xr.Dataset:
+    """Two exponents, one whose interval holds the theory's value and one whose does not, and a third without one."""
+    values = {
+        "estimate": [0.2, 0.5, np.nan],
+        "ci_low": [0.1, 0.4, np.nan],
+        "ci_high": [0.3, 0.6, np.nan],
+        "expected": [0.25, 0.3, 0.1],
+    }
+    fit = xr.Dataset({name: (("alpha", "param"), np.array(v)[:, None]) for name, v in values.items()})
+    fit["message"] = ("alpha", ["fine", "fine", "too <few> sizes"])
+    return fit.assign_coords(alpha=[0.2, 0.3, 0.4], param=["exponent"])
+
+
+def test_findings_count_the_intervals_that_hold_the_theory() -> None:
+    text = fitted("outliers", fit_of_two())
+    assert text.endswith("95 per cent intervals: 1 of 2 hold the theory's value, 1 are not resolved.")
+
+
+def test_the_table_of_a_fit_has_its_numbers_and_its_reasons() -> None:
+    made = fit_table(fit_of_two())
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", made)[:5] == ["0.2", "exponent", "0.2", "0.1", "0.3"]
+    assert made.count("<tr>") == 3
+    assert "1 without an estimate: too &lt;few&gt; sizes" in made

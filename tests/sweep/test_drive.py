@@ -71,3 +71,14 @@ def test_workers_that_cannot_run_a_task_end_the_sweep(threads: Any) -> None:
 
     with pytest.raises(SweepError, match="workers cannot run a cell: ZeroDivisionError"):
         list(outcomes(Place(threads, lambda: Capacity(5, math.inf, math.inf)), broken, TASKS, size))
+
+
+def test_workers_that_never_come_back_end_the_sweep(threads: Any) -> None:
+    """Fails when the driver waits for ever."""
+
+    def never(tasks: Any, keys: list[str]) -> list[Any]:
+        return list(threads.map(abs, [1] * len(tasks), key=keys, workers=["tcp://127.0.0.1:9"], pure=False))
+
+    place = Place(threads, lambda: Capacity(5, math.inf, math.inf, workers=0), patience=0.5)
+    with pytest.raises(SweepError, match="all workers died and do not come back"):
+        list(outcomes(place, never, TASKS, size))

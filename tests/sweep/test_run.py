@@ -218,3 +218,16 @@ def test_a_cell_that_cannot_fit_is_refused_before_anything_is_written(tmp_path: 
     with pytest.raises(SweepError, match=r"n = 20, seed = 0, activation = tanh needs 1024 TiB"):
         run_study(standin.make_study(), tmp_path / "cube", kernel=standin.kernel(bytes_=huge))
     assert not list(tmp_path.iterdir())
+
+
+def test_moved_bins_are_refused(threads: Any, tmp_path: Path) -> None:
+    """Fails when histograms over other bins are taken for the same: the bins follow from [model]."""
+
+    def study(activation: str) -> Study:
+        measure = {"rank": 3, "degree": 2, "ell": 2, "spectrum_bins": 4}
+        axes = {"alpha": [0.1], "n": [20], "seed": 1, "lam": [1.0], "activation": ["tanh", "relu"]}
+        return Study(model={"activation": activation}, axes=axes, measure=measure)
+
+    run(study("relu"), tmp_path / "cube", threads)
+    with pytest.raises(StoreError, match=r"measure.bins was \"0.0 to "):
+        run(study("tanh"), tmp_path / "cube", threads)

@@ -1,0 +1,40 @@
+"""Runs a study and kills itself at a chosen moment of writing: `python -m tests.faults.killed STUDY NAME WHEN WHAT`.
+
+WHEN is `before` or `after` the file that matches WHAT takes its name.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import signal
+import sys
+from typing import Any
+
+
+def main() -> None:
+    from distributed import Client
+
+    from spikecube.cube.study import Study
+    from spikecube.sweep import run as run_module
+    from tests.sweep import standin
+
+    study, name, when, what = sys.argv[1:]
+    replace = os.replace
+
+    def killing(source: Any, target: Any) -> None:
+        hit = fnmatch.fnmatch(str(target), what)
+        if hit and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+        if hit:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = killing
+    run_module.FLUSH_SECONDS = 0.0
+    client = Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    run_module.run_study(Study.from_file(study), name, client, kernel=standin.kernel())
+
+
+if __name__ == "__main__":
+    main()
