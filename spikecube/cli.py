@@ -177,7 +177,7 @@ def _print_report(study: Study, report: Report, file: str, name: str | None) -> 
         typer.echo(f"{len(rows)} failed and will be tried again by: {again}")
     if report.cube is None:
         typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
-    elif not report.computed and not report.failures:
+    elif not report.written:
         typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
     else:
         typer.echo(f"{report.path}: {completeness(report.cube)}")

@@ -70,6 +70,7 @@ class Report:
     computed: int = 0
     failures: dict[Task, str] = field(default_factory=dict)
     cube: xr.Dataset | None = None
+    written: bool = False
 
 
 def run(
@@ -248,6 +249,7 @@ def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report)
                 return cube
     cube = assembled(folder, contents, report.failures)
     write_cube(cube, path)
+    report.written = True
     return cube
 
 
