@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +17,56 @@ import pytest
 import xarray as xr
 
 import spikecube as sc
+from spikecube import cli
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "data" / "studies" / "tiny.toml"
 
 
-def spikecube(folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Runs the command in a folder and checks its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "spikecube", *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+@dataclass(frozen=True)
+class Done:
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+def spikecube(folder: Path, *arguments: str, code: int = 0) -> Done:
+    """Runs the command in a folder, within this process, and checks its exit code."""
+    out, errors = io.StringIO(), io.StringIO()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with (
+            contextlib.chdir(folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(errors),
+            pytest.raises(SystemExit) as ended,
+        ):
+            cli.app(list(arguments))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    done = Done(out.getvalue(), errors.getvalue())
+    assert ended.value.code == code, done
     assert "Traceback" not in done.stderr
     return done
+
+
+def test_the_command_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "spikecube", "run", "none.toml"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "the study file 'none.toml' cannot be read: No such file or directory\n"
+
+
+def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
+    heavy = "{'numpy', 'xarray', 'dask', 'pydantic'}"
+    code = f"import sys; from spikecube import cli; print(sorted({heavy} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert out.stdout == "[]\n"
 
 
 @pytest.fixture(scope="module")

@@ -31,11 +31,12 @@ const walk = (view) => {
 };
 for (const view of Bokeh.index) walk(view);
 const figure = figures[slot] ?? figures[0];
-const blob = await figure.export(kind).to_blob();
-const link = document.createElement("a");
-link.href = URL.createObjectURL(blob);
-link.download = "spikecube." + kind;
-link.click();
+figure.export(kind).to_blob().then((blob) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = "spikecube." + kind;
+  link.click();
+});
 """
 
 

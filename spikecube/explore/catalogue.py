@@ -101,6 +101,13 @@ def _gap(gap: views.Gap, kind: views.Kind) -> Draw:
     return draw
 
 
+def _limits(kind: views.Kind) -> Draw:
+    def draw(scene: Scene, brush: Brush, **at: Any) -> Picture:
+        return picture_of(views.limits)(scene.cube, scene.prediction, scene.fits.get("limits"), kind=kind, **at)
+
+    return draw
+
+
 def _exponents(scene: Scene, brush: Brush, **at: Any) -> Picture:
     if "outliers" not in scene.fits:
         return note("Nothing is fitted yet.")
@@ -120,6 +127,7 @@ CATALOGUE: dict[str, Entry] = {
     "train": Entry("Training loss against α", ("lam",), _losses("train"), alpha_axis=True),
     "penalty_test": Entry("Test loss against λ", ("alpha", "n"), _penalty("test")),
     "penalty_train": Entry("Training loss against λ", ("alpha", "n"), _penalty("train")),
+    "limit_test": Entry("Test loss against n", ("alpha", "lam"), _limits("test")),
     "gap_limit": Entry("Gap to the limit, test loss", ("alpha", "lam"), _gap("limit", "test")),
     "gap_spiked": Entry("Gap to F_ℓ, training loss", ("alpha", "lam"), _gap("spiked", "train")),
     "exponents": Entry("Fitted exponents of the outliers", (), _exponents, alpha_axis=True),

@@ -167,7 +167,7 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
     return (
         f"Theory and measurement of {_THE[name]} at finite n: {inside:.0%} of {z.size} points within 2 standard errors"
-        f"{_with_controls(float(data.attrs['seeds_worth']))} "
+        f"{_with_controls(cube.sizes['seed'], float(data.attrs['seeds_worth']))} "
         f"(root mean square of z {spread:.1f}, median difference {100 * relative:.2g} per cent); "
         f"the farthest is z = {float(place):+.1f} at {style.place(place, ('alpha', 'n', 'lam', 'rank'))}.".replace(
             "= -", "= −"
@@ -175,8 +175,8 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     )
 
 
-def _with_controls(worth: float) -> str:
-    return f" of means whose control variates are worth {worth:.0f} seeds" if np.isfinite(worth) else ""
+def _with_controls(seeds: int, worth: float) -> str:
+    return f", control variates making {seeds} seeds worth {worth:.0f}" if np.isfinite(worth) else ""
 
 
 _THE = {"train_loss": "the training loss", "test_loss": "the test loss", "singular_value": "the outliers"}

@@ -59,7 +59,7 @@ def _columns(data: xr.Dataset, x: str, y: str, positive: bool) -> dict[str, np.n
     names = [x, *(c for c in ("alpha", "n", "lam") if c in data.coords and c != x)]
     spread = {name: np.broadcast_to(_aligned(data[name], data["mean"].dims), mean.shape)[keep] for name in names}
     columns = {x: spread.pop(x).astype(float), y: mean[keep]} | {name: v.astype(float) for name, v in spread.items()}
-    for name in ("stderr", "seeds"):
+    for name in ("stderr", "seeds", "residual"):
         if name not in data:
             continue
         columns[name] = data[name].transpose(*data["mean"].dims).values[keep].astype(float)
@@ -77,6 +77,7 @@ def _aligned(coordinate: xr.DataArray, dims: Sequence[Any]) -> np.ndarray:
 def _tips(x: str, y: str, extra: Sequence[str]) -> list[tuple[str, str]]:
     tips = [(style.symbol(x), f"@{{{x}}}"), (style.symbol(y), f"@{{{y}}}{{0.0000}}")]
     tips += [("standard error", "@stderr{0.0000}")] + ([("seeds", "@seeds{0}")] if "seeds" in extra else [])
+    tips += [("residual of the fit", "@residual{0.00}")] if "residual" in extra else []
     return tips + [(style.symbol(c), f"@{{{c}}}") for c in extra if c in ("alpha", "n", "lam")]
 
 
@@ -90,6 +91,7 @@ def line(
     colour: str,
     dash: str = "solid",
     width: float = 2.0,
+    framed: bool = True,
 ) -> Layer:
     """A predicted line; NaN leaves a gap."""
     columns = {x: np.asarray(x_values, dtype=float), y: np.asarray(y_values, dtype=float)}
@@ -100,7 +102,7 @@ def line(
         "tools": ["hover"],
         "hover_tooltips": [("", label), (style.symbol(x), f"@{{{x}}}"), (style.symbol(y), f"@{{{y}}}{{0.0000}}")],
     }
-    return Layer("line", columns, label, look)
+    return Layer("line", columns, label, look, framed=framed)
 
 
 def steps(start: npt.ArrayLike, end: npt.ArrayLike, level: npt.ArrayLike, x: str, y: str, **look: Any) -> Layer:

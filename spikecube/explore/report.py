@@ -72,6 +72,12 @@ SECTIONS = (
         ("exponents", "gap_spiked"),
     ),
     Section(
+        "Where does the loss go?",
+        "Left, the test loss against n with its theory at each n, the predicted limit, and the fitted limit with its "
+        "interval. Right, the size of the gap between the two, on log axes.",
+        ("limit_test", "gap_limit"),
+    ),
+    Section(
         "Which penalty, and does the step help there?",
         "The loss after the step and that of the untrained features, against the ridge penalty λ.",
         ("penalty_test", "penalty_train"),

@@ -424,31 +424,112 @@ def gaps(
         raise Missing("The gap to the limit needs a prediction.")
     else:
         data, what = plotdata.gap_to_limit(cube, prediction, kind=kind, **where), "|L(F) − limit|"
-    sized = data.drop_vars("mean").rename(size="mean")
-    layers = marks.points(sized, "n", "gap", label="measured", colour=style.SERIES[0], positive=True)
-    told = ""
+    spot = style.place(data, ("alpha", "lam", *further))
+    told, one, label = "", None, "measured"
     if fit is not None and gap == "spiked" and "covariance" in fit:
         one = at(fit, **{"gap": "missing_spike", "loss": f"{kind}_loss"} | where)
+        if "data" in one:
+            data, label = plotdata.fitted_means(one), _SHARP
+    layers = _signed_points(data, label)
+    if one is not None:
         layers += _law_with_band(plotdata.power_law(one, cube["n"].values))
         told = f"\n{plotdata.exponent_text(one)}"
     return Picture(
         layers,
-        title=f"{_KIND[kind]} loss: {what} at {style.place(data, ('alpha', 'lam', *further))}{told}",
+        title=f"{_KIND[kind]} loss: {what} at {spot}{told}",
         xlabel=style.axis_label("n"),
         ylabel="size of the mean gap",
         logx=True,
         logy=True,
-        options={"xticks": style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)},
+        options={"xticks": _size_ticks(cube)},
     )
+
+
+def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
+    """The size of mean gaps on a log axis, those above and below zero apart."""
+    layers: list[Layer] = []
+    for i, (sign, which) in enumerate(((1, "positive"), (-1, "negative"))):
+        side = data.assign(mean=sign * data["mean"])
+        layers += marks.points(
+            side,
+            "n",
+            "gap",
+            label=f"{label}, {which}",
+            colour=style.SERIES[3 * i],
+            marker=style.MARKERS[i],
+            positive=True,
+        )
+    return layers
 
 
 def _law_with_band(law: xr.Dataset) -> list[Layer]:
     """A fitted law and the ends of its 95 per cent band."""
     looks = {"value": ("fitted to measured", "solid", 2.0), "low": ("", "dotted", 1.2), "high": ("", "dotted", 1.2)}
     return [
-        marks.line(law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width)
+        marks.line(
+            law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width, framed=False
+        )
         for name, (label, dash, width) in looks.items()
     ]
+
+
+@_view
+def limits(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    fit: xr.Dataset | None = None,
+    *,
+    alpha: float | None = None,
+    lam: float | None = None,
+    kind: Kind = "test",
+    **further: Any,
+) -> Picture:
+    """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
+
+    `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted.
+    """
+    name = f"{kind}_loss"
+    where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
+    data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
+    ends = [float(cube["n"].min()), float(cube["n"].max())]
+    layers: list[Layer] = []
+    label = "measured"
+    spot = style.place(data, ("alpha", "lam", *further))
+    if prediction is not None and name in prediction:
+        curve = at(prediction[name], **where)
+        layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
+        level = plotdata.last(at(prediction[f"{name}_limit"], **where))
+        limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
+        layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
+    if fit is not None and "estimate" in fit:
+        one = at(fit, loss=name, **where).sel(param="limit")
+        if "data" in one:
+            data, label = plotdata.fitted_means(one), _SHARP
+        for end, called, dash in _FITTED_LIMIT:
+            level = plotdata.finite(one[end])
+            look = {"label": called, "colour": style.SERIES[1], "dash": dash}
+            layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
+    layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
+    return Picture(
+        layers,
+        title=f"{_KIND[kind]} loss against n at {spot}",
+        xlabel=style.axis_label("n"),
+        ylabel=style.axis_label(name),
+        logx=True,
+        options={"xticks": _size_ticks(cube)},
+    )
+
+
+_SHARP = "measured, as fitted"
+_FITTED_LIMIT = (
+    ("estimate", "limit fitted to measured", "dashed"),
+    ("ci_low", "", "dotted"),
+    ("ci_high", "", "dotted"),
+)
+
+
+def _size_ticks(cube: xr.Dataset) -> list[tuple[int, str]]:
+    return style.thin([(n, style.number(n)) for n in cube["n"].values.tolist()], 6)
 
 
 @_view

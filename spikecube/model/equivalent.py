@@ -9,7 +9,7 @@ import numpy as np
 
 from spikecube.model.dense import dense_solves
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, blocks_of, fixed_start
+from spikecube.model.krylov import STREAM, Lanczos, blocks_of, fixed_start
 from spikecube.model.prepared import Prepared
 from spikecube.model.risk import QuadraticRisk
 
@@ -182,7 +182,7 @@ def _spiked_products(difference: Array, columns: list[Array], spikes: list[tuple
     tails = [s * (right.T @ v) for v, (_, s, right) in zip(columns, spikes, strict=True)]
     out = [np.zeros(difference.shape[1]) for _ in columns]
     inner = [np.zeros(len(tail)) for tail in tails]
-    for rows in blocks_of(difference):
+    for rows in blocks_of(difference, STREAM):
         block = difference[rows]
         for i, (left, _, _) in enumerate(spikes):
             image = block @ vectors[i] - left[rows] @ tails[i]

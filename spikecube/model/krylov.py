@@ -11,20 +11,21 @@ from scipy.linalg import eigh_tridiagonal
 from spikecube.model.hermite import Array
 
 _CACHE = 1 << 19  # bytes of a row block: half of a second-level cache, so that a block is read from memory once
+STREAM = 1 << 21  # for matrix-vector products, where calls on short blocks cost more than the second-level cache gains
 GROUP = 8  # columns multiplied at once, always this many: a column's bits do not depend on how many there are
 
 Products = Callable[[Sequence[Array]], list[Array]]
 
 
-def row_blocks(n_rows: int, row_bytes: int) -> Iterator[slice]:
+def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = _CACHE) -> Iterator[slice]:
     """Slices of rows that fit in the cache together."""
-    size = max(4, _CACHE // max(row_bytes, 1))
+    size = max(4, block_bytes // max(row_bytes, 1))
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
-def blocks_of(matrix: Array) -> Iterator[slice]:
+def blocks_of(matrix: Array, block_bytes: int = _CACHE) -> Iterator[slice]:
     """`row_blocks` of a matrix."""
-    return row_blocks(len(matrix), matrix.shape[1] * matrix.itemsize)
+    return row_blocks(len(matrix), matrix.shape[1] * matrix.itemsize, block_bytes)
 
 
 def normal_products(matrix: Array, columns: Sequence[Array], scale: float = 1.0) -> list[Array]:
@@ -34,7 +35,7 @@ def normal_products(matrix: Array, columns: Sequence[Array], scale: float = 1.0)
     """
     vectors = [column.astype(matrix.dtype) for column in columns]
     out: list[Array] = [np.zeros(matrix.shape[1]) for _ in columns]
-    for rows in blocks_of(matrix):
+    for rows in blocks_of(matrix, STREAM):
         block = matrix[rows]
         for v, total in zip(vectors, out, strict=True):
             total += (block @ v) @ block

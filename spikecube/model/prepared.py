@@ -13,7 +13,7 @@ from scipy.linalg.blas import dsyrk, ssyrk
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Lanczos, fixed_start, normal_products, residual_products
 
-_EARLY = 16  # Krylov steps in the features' own precision, while the largest singular values are found
+_EARLY = 8  # Krylov steps in the features' own precision, while the largest singular values are found
 
 
 @dataclass(frozen=True)

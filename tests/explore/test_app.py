@@ -271,6 +271,23 @@ def test_a_drag_marks_points_in_the_browser(opened: Page) -> None:
     assert opened.errors == []
 
 
+def test_a_view_is_saved_as_a_picture_in_the_browser(opened: Page) -> None:
+    kinds = opened.run("""(async () => {
+      const saved = [];
+      const create = URL.createObjectURL;
+      URL.createObjectURL = (blob) => { saved.push([blob.type, blob.size]); return create(blob); };
+      for (const button of everywhere(document, "button")) {
+        if (["PNG", "SVG"].includes(button.textContent.trim())) button.click();
+      }
+      await until(() => saved.length === 4, 5000);
+      URL.createObjectURL = create;
+      return saved;
+    })()""")
+    assert sorted(kind.split(";")[0] for kind, _ in kinds) == ["image/png"] * 2 + ["image/svg+xml"] * 2
+    assert all(size > 5000 for _, size in kinds)
+    assert opened.errors == []
+
+
 def test_a_foreign_host_name_is_refused(served: Served) -> None:
     request = urllib.request.Request(served.address, headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="403") as refusal:

@@ -26,6 +26,7 @@ ALL: dict[str, View] = {
     "test": lambda cube, prediction, **at: views.losses(cube, prediction, kind="test", **at),
     "penalty": views.loss_against_penalty,
     "gap_to_limit": views.gaps,
+    "limits": views.limits,
     "gap_to_spiked": lambda cube, prediction, **at: views.gaps(cube, gap="spiked", **at),
     "collapse": lambda cube, prediction, **at: views.collapse(cube, **at),
     "agreement": views.agreement,
@@ -207,6 +208,19 @@ def test_the_law_of_a_gap_is_drawn_with_its_band(cube: xr.Dataset, prediction: x
     assert "exponent −0.50(10), theory −0.40, lack of fit p = 0.3" in title
 
 
+def test_the_points_of_a_fitted_gap_are_those_of_the_fit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    fit = power_law_fit(cube)
+    shape = (1, 1, 9, 7, 3)
+    for name, value in (("data", -0.3), ("data_stderr", 0.01), ("residual", 1.5)):
+        fit[name] = (("gap", "loss", "alpha", "lam", "n"), np.full(shape, value))
+    fit = fit.assign_coords(n=cube["n"])
+    view = views.gaps(cube, prediction, fit, gap="spiked", kind="train", alpha=0.29, lam=0.1)
+    assert len(labelled(view, "measured, as fitted, positive")) == 0
+    marks = labelled(view, "measured, as fitted, negative")
+    np.testing.assert_allclose(marks["gap"], 0.3)
+    np.testing.assert_allclose(marks["residual"], 1.5)
+
+
 def test_exponents_stand_beside_their_limits() -> None:
     alpha, k = np.array([0.3, 0.4]), np.array([1, 2])
     limit = 0.5 - k[:, None] * (0.5 - alpha)
@@ -219,3 +233,26 @@ def test_exponents_stand_beside_their_limits() -> None:
     np.testing.assert_allclose(labelled(view, "predicted, spike 2")["exponent"], limit[1])
     np.testing.assert_allclose(labelled(view, "measured, spike 2")["exponent"], limit[1] + 0.01)
     assert sentence(views.exponents(xr.Dataset(attrs={"sentence": "There are 2 sizes."}))) == "There are 2 sizes."
+
+
+def test_a_fitted_limit_stands_beside_the_predicted_one(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    values = {"estimate": 0.8, "ci_low": 0.7, "ci_high": np.inf}
+    dims = {"loss": ["test_loss"], "alpha": cube.alpha.values, "lam": cube.lam.values, "param": ["limit"]}
+    fit = xr.Dataset({name: (tuple(dims), np.full((1, 9, 7, 1), v)) for name, v in values.items()}, coords=dims)
+    view = views.limits(cube, prediction, fit, alpha=0.29, lam=0.1)
+    assert labelled(view, "limit fitted to measured")["test_loss"][0] == 0.8
+    low, high = (e for e in view if isinstance(e, hv.Curve) and not e.label)
+    assert low["test_loss"][0] == 0.7
+    assert np.isnan(high["test_loss"]).all()
+    limit = prediction["test_loss_limit"].sel(alpha=0.29).sel(lam=0.1)
+    assert labelled(view, "predicted limit")["test_loss"][0] == pytest.approx(float(limit))
+    measured = cube["test_loss"].sel(alpha=0.29, lam=0.1, method="nearest").mean("seed")
+    np.testing.assert_allclose(labelled(view, "measured")["test_loss"], measured)
+
+
+def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Dataset) -> None:
+    import spikecube as sc
+
+    assert sc.views is views
+    assert type(sc.explore(cube)).__name__ == "Row"
+    assert sc.report.__name__ == "report"

@@ -92,6 +92,7 @@ def test_a_scheduler_that_dies_is_survived_by_running_again(
     check(tmp_path / "x", expected)
 
 
+@pytest.mark.slow
 def test_no_scheduler_there(start: Any, study: Path, tmp_path: Path) -> None:
     _, errors = ended(start("right", "run", study, "-o", tmp_path / "x", "--scheduler", "tcp://127.0.0.1:9"), 1)
     assert errors.startswith("spikecube: no dask scheduler answers at tcp://127.0.0.1:9")

@@ -43,6 +43,7 @@ def test_finds_the_parameters_fast() -> None:
     assert fit.gof_pvalue.item() > 0.01
     assert fit.status == 0
     assert fit.attrs["quantity"] == "magnetisation"
+    assert all("long_name" in v.attrs for v in fit.data_vars.values())
 
 
 def test_without_noise_the_collapse_is_exact() -> None:

@@ -195,7 +195,7 @@ def test_names_and_units_of_results() -> None:
     assert fit.stderr.attrs["long_name"] == "standard error of the estimate (linearised)"
     assert fit.estimate.attrs["long_name"] == "estimate of the parameter"
     assert fit.data_stderr.attrs["long_name"] == "standard error of the mean over seeds"
-    assert all("long_name" in v.attrs for v in fit.data_vars.values() if v.name not in ("response", "sign"))
+    assert all("long_name" in v.attrs for v in fit.data_vars.values())
     for name in ("nobs", "dof", "chi2", "gof_pvalue", "aicc", "n_min", "converged"):
         assert fit[name].dims == ()
 
@@ -260,3 +260,15 @@ def test_weights_from_the_same_variances_are_allowed_for() -> None:
         naive[b] = weighted_least_squares(design, y[b], weights[b], **data).stderr[1]
     assert (error**2).mean() / slope.var() == pytest.approx(1.0, abs=0.09)
     assert (naive**2).mean() / slope.var() == pytest.approx(0.85, abs=0.07)
+
+
+def test_equal_replicates_are_no_trouble() -> None:
+    """Seeds without any spread, at all sizes or at all but one, give the law and no warning."""
+    data = curve().expand_dims(seed=5, axis=1).copy()
+    fit = fit_power_law(data)
+    np.testing.assert_allclose(fit.estimate, [np.log(3.0), 0.3], rtol=1e-8)
+    assert (fit.stderr < 1e-10).all()
+    data[1] *= 1 + 0.001 * np.arange(-2, 3)
+    fit = fit_power_law(data)
+    np.testing.assert_allclose(fit.estimate, [np.log(3.0), 0.3], rtol=1e-5)
+    assert (fit.stderr > 0).all()
