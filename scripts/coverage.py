@@ -189,7 +189,7 @@ def threshold_row(n_sets: int) -> str:
     for _ in range(n_sets):
         draw = xr.DataArray(rng.logistic(size=(4, 20)), dims=("n", "seed"))
         score = 8 * logs * (cube.alpha - 0.25 - 0.6 / logs)
-        cube["outlier_count"] = ((score + 9 > 0) + 0.0 + (score + draw > 0)).transpose("alpha", "n", "seed")
+        cube["outlier_count"] = (1.0 + (score + draw > 0)).transpose("alpha", "n", "seed")
         fit = fit_thresholds(cube).sel(degree=2)
         inside.append(((fit.ci_low <= TRUTH) & (fit.ci_high >= TRUTH)).values)
         status.append(fit.status.item() == 4)

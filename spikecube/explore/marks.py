@@ -91,6 +91,7 @@ def line(
     colour: str,
     dash: str = "solid",
     width: float = 2.0,
+    framed: bool = True,
 ) -> Layer:
     """A predicted line; NaN leaves a gap."""
     columns = {x: np.asarray(x_values, dtype=float), y: np.asarray(y_values, dtype=float)}
@@ -101,7 +102,7 @@ def line(
         "tools": ["hover"],
         "hover_tooltips": [("", label), (style.symbol(x), f"@{{{x}}}"), (style.symbol(y), f"@{{{y}}}{{0.0000}}")],
     }
-    return Layer("line", columns, label, look)
+    return Layer("line", columns, label, look, framed=framed)
 
 
 def steps(start: npt.ArrayLike, end: npt.ArrayLike, level: npt.ArrayLike, x: str, y: str, **look: Any) -> Layer:

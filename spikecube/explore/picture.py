@@ -56,7 +56,8 @@ class Kind:
 class Layer:
     """One set of marks: its columns, those of the axes first, and how it looks.
 
-    `measured` tells layers of measured values from predictions and guides.
+    `measured` tells layers of measured values from predictions and guides; one that is not `framed` may run out of the
+    view.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Layer:
     label: str = ""
     style: Mapping[str, Any] = field(default_factory=dict)
     measured: bool = False
+    framed: bool = True
 
     @property
     def names(self) -> list[str]:
@@ -107,7 +109,7 @@ class Picture:
 
     def limits(self) -> tuple[Limits, Limits]:
         """The ends of both axes: as given, or those of the layers with a margin."""
-        extents = [KINDS[layer.kind].extent(layer) for layer in self.layers]
+        extents = [KINDS[layer.kind].extent(layer) for layer in self.layers if layer.framed]
         x = self.xlim or _span([e[0] for e in extents], self.logx)
         y = self.ylim or _span([e[1] for e in extents], self.logy)
         return x, y

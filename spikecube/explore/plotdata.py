@@ -211,20 +211,18 @@ def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def gap_to_limit(cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
-    """The gap |L(F) - limit| against n with its standard error: mean of the signed gap first, then its size."""
+    """The mean of L(F) - limit against n, signed, with its standard error."""
     losses = at(variable(cube, f"{kind}_loss"), **where)
     limit = at(variable(prediction, f"{kind}_loss_limit"), **where)
-    gap = seed_mean(losses - limit)
-    return gap.assign(size=np.abs(gap["mean"]), sign=np.sign(gap["mean"]))
+    return seed_mean(losses - limit)
 
 
 def gap_to_spiked(cube: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
-    """The gap |L(F) - L(F_ell)| against n at this alpha's ell, seeds paired: signed mean first, then its size."""
+    """The mean of L(F) - L(F_ell) against n, signed, at this alpha's ell, seeds paired, with its standard error."""
     losses = at(variable(cube, f"{kind}_loss"), **where)
     spiked = at(variable(cube, f"{kind}_loss_spiked"), **where)
     ell, most = int(losses["ell_alpha"]), int(spiked["ell"].max())
-    gap = seed_mean(losses - spiked.sel(ell=min(ell, most) if ell > 0 else most))
-    return gap.assign(size=np.abs(gap["mean"]), sign=np.sign(gap["mean"]))
+    return seed_mean(losses - spiked.sel(ell=min(ell, most) if ell > 0 else most))
 
 
 def collapse(cube: xr.Dataset, *, k: int, **further: Any) -> xr.Dataset:
@@ -263,6 +261,12 @@ def power_law(fit: xr.Dataset, n: np.ndarray) -> xr.Dataset:
     half = 1.96 * np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", design, covariance, design), 0))
     curves = {"value": middle, "low": middle - half, "high": middle + half}
     return xr.Dataset({name: ("n", np.exp(np.minimum(v, 700))) for name, v in curves.items()}, coords={"n": along})
+
+
+def fitted_means(fit: xr.Dataset) -> xr.Dataset:
+    """The means that a fit was made to (with control variates, if it used them), with their errors and residuals."""
+    means = {"mean": fit["data"], "stderr": fit["data_stderr"]}
+    return xr.Dataset(means | ({"residual": fit["residual"]} if "residual" in fit else {}))
 
 
 def exponent_text(fit: xr.Dataset) -> str:

@@ -424,19 +424,19 @@ def gaps(
         raise Missing("The gap to the limit needs a prediction.")
     else:
         data, what = plotdata.gap_to_limit(cube, prediction, kind=kind, **where), "|L(F) − limit|"
-    sized = data.drop_vars("mean").rename(size="mean")
-    told, one = "", None
+    spot = style.place(data, ("alpha", "lam", *further))
+    told, one, label = "", None, "measured"
     if fit is not None and gap == "spiked" and "covariance" in fit:
         one = at(fit, **{"gap": "missing_spike", "loss": f"{kind}_loss"} | where)
-        if "residual" in one:
-            sized["residual"] = one["residual"].reindex(n=sized["n"])
-    layers = marks.points(sized, "n", "gap", label="measured", colour=style.SERIES[0], positive=True)
+        if "data" in one:
+            data, label = plotdata.fitted_means(one), _SHARP
+    layers = _signed_points(data, label)
     if one is not None:
         layers += _law_with_band(plotdata.power_law(one, cube["n"].values))
         told = f"\n{plotdata.exponent_text(one)}"
     return Picture(
         layers,
-        title=f"{_KIND[kind]} loss: {what} at {style.place(data, ('alpha', 'lam', *further))}{told}",
+        title=f"{_KIND[kind]} loss: {what} at {spot}{told}",
         xlabel=style.axis_label("n"),
         ylabel="size of the mean gap",
         logx=True,
@@ -445,11 +445,30 @@ def gaps(
     )
 
 
+def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
+    """The size of mean gaps on a log axis, those above and below zero apart."""
+    layers: list[Layer] = []
+    for i, (sign, which) in enumerate(((1, "positive"), (-1, "negative"))):
+        side = data.assign(mean=sign * data["mean"])
+        layers += marks.points(
+            side,
+            "n",
+            "gap",
+            label=f"{label}, {which}",
+            colour=style.SERIES[3 * i],
+            marker=style.MARKERS[i],
+            positive=True,
+        )
+    return layers
+
+
 def _law_with_band(law: xr.Dataset) -> list[Layer]:
     """A fitted law and the ends of its 95 per cent band."""
     looks = {"value": ("fitted to measured", "solid", 2.0), "low": ("", "dotted", 1.2), "high": ("", "dotted", 1.2)}
     return [
-        marks.line(law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width)
+        marks.line(
+            law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width, framed=False
+        )
         for name, (label, dash, width) in looks.items()
     ]
 
@@ -474,6 +493,8 @@ def limits(
     data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
     ends = [float(cube["n"].min()), float(cube["n"].max())]
     layers: list[Layer] = []
+    label = "measured"
+    spot = style.place(data, ("alpha", "lam", *further))
     if prediction is not None and name in prediction:
         curve = at(prediction[name], **where)
         layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
@@ -482,14 +503,16 @@ def limits(
         layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
     if fit is not None and "estimate" in fit:
         one = at(fit, loss=name, **where).sel(param="limit")
-        for end, label, dash in _FITTED_LIMIT:
+        if "data" in one:
+            data, label = plotdata.fitted_means(one), _SHARP
+        for end, called, dash in _FITTED_LIMIT:
             level = plotdata.finite(one[end])
-            look = {"label": label, "colour": style.SERIES[1], "dash": dash}
+            look = {"label": called, "colour": style.SERIES[1], "dash": dash}
             layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
-    layers += marks.points(data, "n", name, label="measured", colour=style.SERIES[0])
+    layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
     return Picture(
         layers,
-        title=f"{_KIND[kind]} loss against n at {style.place(data, ('alpha', 'lam', *further))}",
+        title=f"{_KIND[kind]} loss against n at {spot}",
         xlabel=style.axis_label("n"),
         ylabel=style.axis_label(name),
         logx=True,
@@ -497,6 +520,7 @@ def limits(
     )
 
 
+_SHARP = "measured, as fitted"
 _FITTED_LIMIT = (
     ("estimate", "limit fitted to measured", "dashed"),
     ("ci_low", "", "dotted"),

@@ -16,7 +16,7 @@ from spikecube.scaling.samples import Sample, from_data, resample
 
 _STARTS = 5
 _COARSE = 250  # points of the coarse search
-_BASES = (6, 8, 10, 12, 16, 20, 24)
+_BASES = (6, 8, 10, 12, 16, 20, 24, 32, 40)
 _RESAMPLES = 200
 _POOR = 0.01
 _LEVEL = 0.95
@@ -175,15 +175,20 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
 
 
 def _best_size(form: Ansatz, points: Points, theta: Array) -> int:
-    """The number of spline coefficients with the least corrected Akaike criterion."""
+    """The number of spline coefficients one step above the one with the least corrected Akaike criterion.
+
+    The best trade of bias and noise keeps a bias that a test of fit can see; one step further it is gone.
+    """
     n_points = len(points.y)
+    sizes = [b for b in _BASES if 4 * b <= n_points]
 
     def aicc(n_basis: int) -> float:
         p = n_basis + len(form.params) + 1
         cost = max(reduce(form, points, theta, n_basis).cost, np.finfo(float).tiny)
         return float(n_points * np.log(cost / n_points) + 2 * p + 2 * p * (p + 1) / max(n_points - p - 1, 1e-9))
 
-    return min((b for b in _BASES if 4 * b <= n_points), key=aicc)
+    best = min(range(len(sizes)), key=lambda i: aicc(sizes[i]))
+    return sizes[min(best + 1, len(sizes) - 1)]
 
 
 def _design(form: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> tuple[Array, Array]:

@@ -141,7 +141,7 @@ def smooth_variance(sizes: Array, variance: Array, dof: Array) -> Array:
     slope = (weights * centred * logs).sum(-1, keepdims=True) / np.where(power > 0, power, 1.0)
     slope = np.where(usable.sum(-1, keepdims=True) >= 3, slope, 0.0)
     line = np.exp(middle + slope * centred)
-    return np.where(np.isfinite(dof), np.where(usable, line, np.nan), variance)
+    return np.where(np.isfinite(dof), np.where(np.isfinite(variance), line, np.nan), variance)
 
 
 def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resamples: int) -> Array:

@@ -202,8 +202,11 @@ def _verdict(rows: list[Row], what: str) -> str:
         text += (
             f"; in {len(agree)} of {len(tested)} with a prediction the 95 per cent interval holds the theory's value"
         )
-    text += f"; the lack-of-fit test rejects {len(misfit)} at 5 per cent, whose intervals are not to be trusted"
-    return text
+    if misfit:
+        return (
+            f"{text}; the lack-of-fit test rejects {len(misfit)} at 5 per cent, whose intervals are not to be trusted"
+        )
+    return f"{text}; the lack-of-fit test rejects none at 5 per cent"
 
 
 def _worth(rows: list[Row], n_seeds: int) -> str:
@@ -285,8 +288,7 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
         spike = cube["singular_value"].sel(rank=known.rank(k)) / cube["detection_edge"]
         for quantity, values in (("singular_value/edge", spike), ("alignment", cube["alignment"].sel(degree=k))):
             fit = collapse(values.drop_vars([c for c in values.coords if c not in values.dims]), ansatz="log")
-            kept = [v for v in ("estimate", "stderr", "ci_low", "ci_high", "chi2", "dof", "gof_pvalue") if v in fit]
-            parts.append(fit[[*kept, "status", "message"]].assign_coords(curve=f"{quantity}, degree {k}"))
+            parts.append(_with_its_curve(fit).assign_coords(curve=f"{quantity}, degree {k}"))
             one = fit.sel(param="critical")
             labels: Row = {"quantity": quantity, "degree": float(k)}
             theory = threshold(k)
@@ -295,6 +297,13 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     result: xr.Dataset = xr.concat(parts, dim="curve")
     sentence = f"Critical alpha from collapse in (alpha - critical) ln n: {_verdict(rows, 'spikes')}."
     return FitReport("collapse", result, rows, sentence)
+
+
+def _with_its_curve(fit: xr.Dataset) -> xr.Dataset:
+    """A collapse whose master curve has its argument as a variable, so that several can stand side by side."""
+    if "scaled_grid" not in fit.coords:
+        return fit
+    return fit.drop_vars("scaled_grid").assign(master_control=("scaled_grid", fit["scaled_grid"].values))
 
 
 LAWS: dict[str, Callable[[xr.Dataset, Options], FitReport]] = {

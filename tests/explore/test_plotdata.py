@@ -60,12 +60,11 @@ def test_z_scores_use_the_alphas_that_both_have(cube: xr.Dataset, prediction: xr
         plotdata.z_scores(cube, prediction.assign_coords(alpha=prediction.alpha + 0.001), "test_loss")
 
 
-def test_a_signed_gap_is_averaged_before_its_size_is_taken() -> None:
+def test_a_gap_keeps_its_sign() -> None:
     noise = np.array([1.0, -1.0, 0.5, -0.5])
     cube = xr.Dataset({"test_loss": (("n", "seed"), [2.0 + noise])}, coords={"n": [100], "seed": range(4)})
     gap = plotdata.gap_to_limit(cube, xr.Dataset({"test_loss_limit": 2.1}), kind="test")
-    assert float(gap["size"].squeeze()) == pytest.approx(0.1)
-    assert float(gap["sign"].squeeze()) == -1
+    assert float(gap["mean"].squeeze()) == pytest.approx(-0.1)
 
 
 def test_a_power_law_spike_collapses_to_its_slope() -> None:

@@ -208,6 +208,19 @@ def test_the_law_of_a_gap_is_drawn_with_its_band(cube: xr.Dataset, prediction: x
     assert "exponent −0.50(10), theory −0.40, lack of fit p = 0.3" in title
 
 
+def test_the_points_of_a_fitted_gap_are_those_of_the_fit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    fit = power_law_fit(cube)
+    shape = (1, 1, 9, 7, 3)
+    for name, value in (("data", -0.3), ("data_stderr", 0.01), ("residual", 1.5)):
+        fit[name] = (("gap", "loss", "alpha", "lam", "n"), np.full(shape, value))
+    fit = fit.assign_coords(n=cube["n"])
+    view = views.gaps(cube, prediction, fit, gap="spiked", kind="train", alpha=0.29, lam=0.1)
+    assert len(labelled(view, "measured, as fitted, positive")) == 0
+    marks = labelled(view, "measured, as fitted, negative")
+    np.testing.assert_allclose(marks["gap"], 0.3)
+    np.testing.assert_allclose(marks["residual"], 1.5)
+
+
 def test_exponents_stand_beside_their_limits() -> None:
     alpha, k = np.array([0.3, 0.4]), np.array([1, 2])
     limit = 0.5 - k[:, None] * (0.5 - alpha)

@@ -195,7 +195,7 @@ def test_names_and_units_of_results() -> None:
     assert fit.stderr.attrs["long_name"] == "standard error of the estimate (linearised)"
     assert fit.estimate.attrs["long_name"] == "estimate of the parameter"
     assert fit.data_stderr.attrs["long_name"] == "standard error of the mean over seeds"
-    assert all("long_name" in v.attrs for v in fit.data_vars.values() if v.name not in ("response", "sign"))
+    assert all("long_name" in v.attrs for v in fit.data_vars.values())
     for name in ("nobs", "dof", "chi2", "gof_pvalue", "aicc", "n_min", "converged"):
         assert fit[name].dims == ()
 
@@ -241,12 +241,12 @@ def test_holm_agrees_with_statsmodels() -> None:
 
 
 def test_weights_from_the_same_variances_are_allowed_for() -> None:
-    """4 sizes, 5 seeds, 4000 sets: the mean squared error bar is the variance of the exponent (4 per cent, its error).
+    """4 sizes, 5 seeds, 2000 sets: the mean squared error bar is the variance of the exponent, known to 4 per cent.
 
     Negative control: without the term for weights that come from the variances it is 15 per cent too small.
     """
     rng = np.random.default_rng(13)
-    sets, dof = 4000, np.full(4, 4.0)
+    sets, dof = 2000, np.full(4, 4.0)
     x = np.log(np.geomspace(250, 4000, 4))
     design, sigma = np.column_stack([np.ones(4), x]), np.exp(-0.25 * (x - x[0]))
     y = sigma * rng.standard_normal((sets, 4))
@@ -258,5 +258,18 @@ def test_weights_from_the_same_variances_are_allowed_for() -> None:
         fit = weighted_least_squares(design, y[b], weights[b], **data, trend=x)
         slope[b], error[b] = fit.params[1], fit.stderr[1]
         naive[b] = weighted_least_squares(design, y[b], weights[b], **data).stderr[1]
-    assert (error**2).mean() / slope.var() == pytest.approx(1.0, abs=0.09)
-    assert (naive**2).mean() / slope.var() == pytest.approx(0.85, abs=0.07)
+    assert (error**2).mean() / slope.var() == pytest.approx(1.0, abs=0.12)
+    assert (naive**2).mean() / slope.var() == pytest.approx(0.85, abs=0.1)
+    assert (error**2).mean() > 1.1 * (naive**2).mean()
+
+
+def test_equal_replicates_are_no_trouble() -> None:
+    """Seeds without any spread, at all sizes or at all but one, give the law and no warning."""
+    data = curve().expand_dims(seed=5, axis=1).copy()
+    fit = fit_power_law(data)
+    np.testing.assert_allclose(fit.estimate, [np.log(3.0), 0.3], rtol=1e-8)
+    assert (fit.stderr < 1e-10).all()
+    data[1] *= 1 + 0.001 * np.arange(-2, 3)
+    fit = fit_power_law(data)
+    np.testing.assert_allclose(fit.estimate, [np.log(3.0), 0.3], rtol=1e-5)
+    assert (fit.stderr > 0).all()
