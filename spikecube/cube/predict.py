@@ -35,7 +35,9 @@ class PredictionError(ValueError):
     """A study for which there is no prediction, in one sentence."""
 
 
-def predict(study: Study, progress: Progress | None = None, *, only: Iterable[str] | None = None) -> xr.Dataset:
+def predict(
+    study: Study, progress: Progress | None = None, *, only: Iterable[str] | None = None, refined: bool = False
+) -> xr.Dataset:
     """The predictions for a study: losses, their limits, outliers and bulk edges, with the names of its cube.
 
     `cube - predict(study)` broadcasts over seeds. Losses, outliers and bulk edge of F are those of the conditional
@@ -47,6 +49,7 @@ def predict(study: Study, progress: Progress | None = None, *, only: Iterable[st
     study : the study; its seeds play no role.
     progress : called as progress(done, total) after each (n, alpha) point.
     only : names of the variables wanted, of `schema.PREDICTED`; by default all.
+    refined : losses of F with the spectrum of the gradient batch, the next correction near alpha = 1/2.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def predict(study: Study, progress: Progress | None = None, *, only: Iterable[st
     tick = _ticks(progress, len(models) * len(study.axes.alpha) * len(study.axes.n))
     further_shape = tuple(len(study.labels(name)) for name in study.further)
     for model, place in zip(models, np.ndindex(further_shape), strict=True):
-        for name, values in _of_model(study, model, wanted, tick).items():
+        for name, values in _of_model(study, model, wanted, tick, refined).items():
             prediction[name].values[(..., *place)] = values
     if any(model.initial_output == "full" for model in models):
         prediction.attrs["declined"] = 'initial_output = "full": predictions after the step exist for "vanishing" only'
@@ -114,7 +117,7 @@ def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
     return tick
 
 
-def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None]) -> Arrays:
+def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None], refined: bool) -> Arrays:
     """Every wanted variable of one model, its dims in the order of the schema."""
     shape = study.shape
     arrays = {name: np.full([shape[d] for d in schema.PREDICTED[name].dims], np.nan) for name in wanted}
@@ -128,7 +131,7 @@ def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callabl
         _fill_initial(arrays, study, model, j, moments)
         for i in range(len(study.axes.alpha)):
             if stepped:
-                _fill_point(arrays, study, model, (i, j), moments)
+                _fill_point(arrays, study, model, (i, j), moments, refined)
             tick()
     return arrays
 
@@ -155,10 +158,12 @@ def _fill_initial(arrays: Arrays, study: Study, model: Model, j: int, moments: M
         arrays["bulk_edge"][:, j] = bulk_edge(model, n)  # that of F_0, where no prediction after the step replaces it
 
 
-def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments) -> None:
+def _fill_point(
+    arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments, refined: bool
+) -> None:
     alpha, n, lam = study.axes.alpha[at[0]], study.axes.n[at[1]], study.axes.lam
     if {"train_loss", "test_loss"} & arrays.keys():
-        _put(arrays, ("train_loss", "test_loss"), finite_losses(model, lam, n, alpha), at)
+        _put(arrays, ("train_loss", "test_loss"), finite_losses(model, lam, n, alpha, refined=refined), at)
     names = ("train_loss_spiked", "test_loss_spiked")
     if set(names) & arrays.keys():
         for k in range(study.measure.ell):

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.theory.batch import refined_profile
 from spikecube.theory.bulk import Bulk
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
@@ -46,7 +47,9 @@ class ConditionalLosses:
     train_error: Array
 
 
-def finite_losses(model: Model, lam: npt.ArrayLike, n: int, alpha: float) -> tuple[Array, Array]:
+def finite_losses(
+    model: Model, lam: npt.ArrayLike, n: int, alpha: float, *, refined: bool = False
+) -> tuple[Array, Array]:
     """Losses (train, test) of F at finite n and any alpha in [0, 1/2]; each of the shape of lam.
 
     With T(Lambda) the quadratic form y~^T R y~ of the labels in the resolvent R = (F F^T + n diag(Lambda))^{-1},
@@ -59,6 +62,7 @@ def finite_losses(model: Model, lam: npt.ArrayLike, n: int, alpha: float) -> tup
     ----------
     lam : penalties > 0; meant for 1e-6 to 1e3.
     n, alpha : samples of the ridge batch and exponent of the step size.
+    refined : with the spectrum of the gradient batch (`batch`), which brings it closer to simulation near alpha = 1/2.
 
     Raises
     ------
@@ -74,7 +78,8 @@ def finite_losses(model: Model, lam: npt.ArrayLike, n: int, alpha: float) -> tup
     >>> [round(float(loss), 3) for loss in finite_losses(model, 0.1, 1000, 0.48)]
     [0.402, 1.177]
     """
-    losses = conditional_losses(profile_of(model, n, alpha), lam)
+    profile = refined_profile(model, n, alpha) if refined else profile_of(model, n, alpha)
+    losses = conditional_losses(profile, lam)
     return losses.train, losses.test
 
 
@@ -111,47 +116,53 @@ def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array
     so that at fixed minimisers every derivative is one of its terms, and T is their sum.
     """
     weight, root, phi = profile.samples * rho, np.sqrt(w)[:, None, :], profile.dim_ratio
-    linear = profile.linear * root
+    linear = linear_parts(profile, w)
     label = np.broadcast_to(profile.label[:, None], (*rho.shape, 1))
     gram, rest, y = overlaps(profile, rho, linear, np.concatenate([profile.mean * root, label], axis=2))
     eye = np.eye(w.shape[1])
     z = np.linalg.solve(gram[:, :-1, :-1] + eye / profile.n, gram[:, :-1, -1:])
     linear_label = np.broadcast_to(profile.label_linear[:, None], (*rho.shape, 1))
     x = _ridge(linear, weight, phi, linear_label)
-    along = rest[..., -1:] - rest[..., :-1] @ z
-    across = linear_label - linear @ x
-    on_samples = weight * ((along**2 + across**2)[..., 0] + profile.label_noise)
-    y_label = y[..., -1:] - y[..., :-1] @ z
-    on_neurons = (phi * (y_label**2 + x**2) + z**2 / profile.n)[..., 0]
+    along = rest[..., -1:] - rest[..., :-1] @ z[:, None]
+    across = linear_label[:, None] - linear @ x
+    on_samples = weight * (profile.over_coordinates(along**2 + across**2)[..., 0] + profile.label_noise)
+    y_label = y[..., -1:] - y[..., :-1] @ z[:, None]
+    on_neurons = (phi * profile.over_coordinates(y_label**2 + x**2) + z**2 / profile.n)[..., 0]
     return on_samples.sum(axis=1) + on_neurons.sum(axis=1), on_samples, on_neurons
+
+
+def linear_parts(profile: Profile, w: Array) -> Array:
+    """l sqrt(w) for each kind of input coordinate; shape (penalties, coordinates, kappa, a)."""
+    return np.asarray(profile.linear * np.sqrt(w[:, None, :] * profile.gain)[:, :, None, :])
 
 
 def overlaps(profile: Profile, rho: Array, linear: Array, functions: Array) -> tuple[Array, Array, Array]:
     """<f,g> of functions of kappa, what is left of each beside the input coordinate along beta, and its coefficients.
 
     <f,g> = sum_kappa nu rho f g - F^T (phi diag(1/w) + K')^{-1} G,   F_a = sum_kappa nu rho kappa l_a f,
-    K'_ab = sum_kappa nu rho kappa^2 l_a l_b, where `linear` is l sqrt(w); shapes (penalties, functions, functions),
-    (penalties, kappa, functions) and (penalties, a, functions).
+    K'_ab = sum_kappa nu rho kappa^2 l_a l_b, where `linear` comes from `linear_parts`; shapes
+    (penalties, functions, functions), and (penalties, coordinates, kappa or a, functions).
     """
     weight = profile.samples * rho
     tilted = profile.kappa[:, None] * linear
     coefficients = _ridge(tilted, weight, profile.dim_ratio, functions)
-    rest = functions - tilted @ coefficients
-    return (functions * weight[..., None]).swapaxes(1, 2) @ rest, rest, coefficients
+    rest = functions[:, None] - tilted @ coefficients
+    gram = (functions * weight[..., None]).swapaxes(1, 2) @ profile.over_coordinates(rest)
+    return gram, rest, coefficients
 
 
 def _ridge(features: Array, weight: Array, penalty: float, targets: Array) -> Array:
-    """argmin_c sum_kappa weight (targets - features c)^2 + penalty |c|^2, for each penalty of the leading axis."""
-    weighted = (features * weight[..., None]).swapaxes(1, 2)
-    return np.linalg.solve(weighted @ features + penalty * np.eye(features.shape[2]), weighted @ targets)
+    """argmin_c sum_kappa weight (targets - features c)^2 + penalty |c|^2, for each of the leading axes of features."""
+    weighted = (features * weight[:, None, :, None]).swapaxes(2, 3)
+    return np.linalg.solve(weighted @ features + penalty * np.eye(features.shape[3]), weighted @ targets[:, None])
 
 
 @dataclass(frozen=True)
 class Images:
     """The right-hand sides at some (rho, e), and what their derivatives are made of; a leading axis of penalties.
 
-    scaled is l sqrt(w), inverse is (1 + sqrt(w) K sqrt(w)/phi)^{-1}, seen their product, share the matrix
-    sqrt(w) K sqrt(w)/phi times inverse.
+    scaled is l sqrt(w), seen is scaled times (1 + sqrt(w) K sqrt(w)/phi)^{-1}, share is one minus that inverse; each
+    has a second axis of kinds of input coordinates.
     """
 
     rho: Array
@@ -165,27 +176,30 @@ class Images:
 def images(profile: Profile, lam: Array, rho: Array, e: Array) -> Images:
     """One evaluation of the profile's equations; lam (penalties, 1), rho (penalties, kappa), e (penalties, a)."""
     w = profile.neurons / (1 + e)
-    scaled = profile.linear * np.sqrt(w)[:, None, :]
+    scaled = linear_parts(profile, w)
     weight = profile.samples * rho
-    k = (scaled * weight[..., None]).swapaxes(1, 2) @ scaled / profile.dim_ratio
+    k = (scaled * weight[:, None, :, None]).swapaxes(2, 3) @ scaled / profile.dim_ratio
     inverse = np.linalg.inv(np.eye(k.shape[-1]) + k)
-    seen = scaled @ inverse
-    share = k @ inverse
-    new_rho = 1 / ((seen * scaled).sum(axis=-1) + w @ profile.noise.T + lam)
-    new_e = profile.dim_ratio * np.diagonal(share, axis1=1, axis2=2) / w + weight @ profile.noise
-    return Images(new_rho, new_e, w, scaled, seen, share)
+    seen, share = scaled @ inverse, k @ inverse
+    linear = profile.over_coordinates((seen * scaled).sum(axis=-1))
+    new_rho = 1 / (linear + w @ profile.noise.T + lam)
+    own = profile.over_coordinates(np.diagonal(share, axis1=2, axis2=3))
+    return Images(new_rho, profile.dim_ratio * own / w + weight @ profile.noise, w, scaled, seen, share)
 
 
 def jacobian(profile: Profile, rho: Array, e: Array, at: Images) -> Array:
     """1 - d log(images)/d log(rho, e); shape (penalties, kappa + a, kappa + a)."""
     weight, r, phi = profile.samples * rho, profile.neurons, profile.dim_ratio
     split = rho.shape[1]
-    joint = (at.w[:, None, :]) * at.seen**2 + at.w[:, None, :] ** 2 * profile.noise
+    w = at.w[:, None, :]
+    joint = w * profile.over_coordinates(at.seen**2) + w**2 * profile.noise
+    between = profile.over_coordinates((at.seen @ at.scaled.swapaxes(2, 3)) ** 2)
     out = np.empty((len(rho), split + e.shape[1], split + e.shape[1]), dtype=at.rho.dtype)
-    out[:, :split, :split] = at.rho[..., None] * (at.seen @ at.scaled.swapaxes(1, 2)) ** 2 * weight[:, None, :] / phi
+    out[:, :split, :split] = at.rho[..., None] * between * weight[:, None, :] / phi
     out[:, :split, split:] = at.rho[..., None] * joint * (e / r)[:, None, :]
     out[:, split:, :split] = (weight[..., None] * joint / (at.w**2 * at.e)[:, None, :]).swapaxes(1, 2)
-    out[:, split:, split:] = phi * at.share**2 * (at.w * e / r)[:, None, :] / (at.w * at.e)[..., None]
+    among = profile.over_coordinates(at.share**2)
+    out[:, split:, split:] = phi * among * (at.w * e / r)[:, None, :] / (at.w * at.e)[..., None]
     return np.eye(out.shape[-1]) - out
 
 

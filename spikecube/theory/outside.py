@@ -15,7 +15,7 @@ from scipy import optimize
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional import Images, images, jacobian, log_residual, moved, overlaps
+from spikecube.theory.conditional import Images, images, jacobian, linear_parts, log_residual, moved, overlaps
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
 from spikecube.theory.profile import Profile, resolved_profile
@@ -193,7 +193,7 @@ def _strengths(profile: Profile, point: Point) -> Array:
     """The eigenvalues of -n sqrt(w) <m,m> sqrt(w), largest first."""
     root = np.sqrt(point.at.w)[:, None, :]
     mean = profile.mean * root
-    gram, _, _ = overlaps(profile, point.rho, profile.linear * root, mean)
+    gram, _, _ = overlaps(profile, point.rho, linear_parts(profile, point.at.w), mean)
     return np.linalg.eigvalsh(-profile.n * gram[0])[::-1]
 
 

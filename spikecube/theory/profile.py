@@ -76,8 +76,10 @@ class Profile:
     n : samples of the ridge batch.
     dim_ratio : d/n.
     kappa, samples : nodes of kappa and the share of the n samples at each.
-    neurons : neurons at each node of the readout, over n.
+    readout, neurons : nodes of sqrt(N) a, and the neurons at each, over n.
     mean, linear, noise : m, l, v; shape (kappa, readout).
+    gain, coordinates : kinds of input coordinates: how much of a neuron's squared length lies in one of each kind, over
+        the mean, shape (coordinates, a), and the share of the d coordinates of each kind. One kind by default.
     label, label_linear, label_noise : g = E[y|kappa], p = E[xi y|kappa], q = E[y^2|kappa] - g^2 - p^2; shape (kappa,).
     """
 
@@ -86,6 +88,7 @@ class Profile:
     dim_ratio: float
     kappa: Array
     samples: Array
+    readout: Array
     neurons: Array
     mean: Array
     linear: Array
@@ -93,6 +96,14 @@ class Profile:
     label: Array
     label_linear: Array
     label_noise: Array
+    gain: Array
+    coordinates: Array
+
+    def over_coordinates(self, values: Array) -> Array:
+        """The mean over kinds of input coordinates, the second axis."""
+        if len(self.coordinates) == 1:
+            return values[:, 0]
+        return np.asarray(np.tensordot(values, self.coordinates, axes=(1, 0)))
 
 
 Nodes = tuple[Array, Array]
@@ -146,6 +157,7 @@ def make_profile(model: Model, n: int, alpha: float, kappa: Nodes, readout: Node
         dim_ratio=model.dim(n) / n,
         kappa=kappa[0],
         samples=kappa[1],
+        readout=readout[0],
         neurons=model.width(n) / n * readout[1],
         mean=mean,
         linear=linear,
@@ -153,6 +165,8 @@ def make_profile(model: Model, n: int, alpha: float, kappa: Nodes, readout: Node
         label=g,
         label_linear=p,
         label_noise=q + model.noise**2,
+        gain=np.ones((1, len(readout[0]))),
+        coordinates=np.ones(1),
     )
 
 
