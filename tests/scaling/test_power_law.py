@@ -241,12 +241,12 @@ def test_holm_agrees_with_statsmodels() -> None:
 
 
 def test_weights_from_the_same_variances_are_allowed_for() -> None:
-    """4 sizes, 5 seeds, 4000 sets: the mean squared error bar is the variance of the exponent (4 per cent, its error).
+    """4 sizes, 5 seeds, 2000 sets: the mean squared error bar is the variance of the exponent, known to 4 per cent.
 
     Negative control: without the term for weights that come from the variances it is 15 per cent too small.
     """
     rng = np.random.default_rng(13)
-    sets, dof = 4000, np.full(4, 4.0)
+    sets, dof = 2000, np.full(4, 4.0)
     x = np.log(np.geomspace(250, 4000, 4))
     design, sigma = np.column_stack([np.ones(4), x]), np.exp(-0.25 * (x - x[0]))
     y = sigma * rng.standard_normal((sets, 4))
@@ -258,8 +258,9 @@ def test_weights_from_the_same_variances_are_allowed_for() -> None:
         fit = weighted_least_squares(design, y[b], weights[b], **data, trend=x)
         slope[b], error[b] = fit.params[1], fit.stderr[1]
         naive[b] = weighted_least_squares(design, y[b], weights[b], **data).stderr[1]
-    assert (error**2).mean() / slope.var() == pytest.approx(1.0, abs=0.09)
-    assert (naive**2).mean() / slope.var() == pytest.approx(0.85, abs=0.07)
+    assert (error**2).mean() / slope.var() == pytest.approx(1.0, abs=0.12)
+    assert (naive**2).mean() / slope.var() == pytest.approx(0.85, abs=0.1)
+    assert (error**2).mean() > 1.1 * (naive**2).mean()
 
 
 def test_equal_replicates_are_no_trouble() -> None:
