@@ -126,3 +126,14 @@ def test_an_empty_cube_is_all_pending() -> None:
     cube = empty_cube(study())
     assert np.all(cube["status"] == STATUS["pending"])
     assert all(cube[v].isnull().all() for v in cube.data_vars if v != "status")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_point_that_is_not_finite_at_one_penalty_is_so_in_all(order: int) -> None:
+    """Fails when the part that comes last decides: an extended study would then differ from one run at once."""
+    s = study()
+    cell = next(s.cells())
+    parts = [stand_in(s, cell, s.axes.alpha, (lam,)) for lam in s.axes.lam]
+    np.asarray(parts[0].values["status"])[1] = STATUS["nonfinite"]
+    status = assemble(s, parts[::order])["status"].sel(n=cell.n, seed=cell.seed)
+    assert status.values.tolist() == [STATUS["ok"], STATUS["nonfinite"], STATUS["ok"]]
