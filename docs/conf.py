@@ -16,7 +16,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = "spikecube"
 html_static_path = ["_static"]

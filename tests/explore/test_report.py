@@ -16,7 +16,7 @@ from spikecube.explore.catalogue import CATALOGUE
 from spikecube.explore.findings import findings, fitted
 from spikecube.explore.frames import Slider, film
 from spikecube.explore.picture import note
-from spikecube.explore.report import SECTIONS, report, sliders
+from spikecube.explore.report import SECTIONS, Section, report, sliders
 from spikecube.explore.tables import fit_table
 from spikecube.explore.views import loss, picture_of
 from tests.explore.browser import Page, browser
@@ -129,15 +129,25 @@ def test_frames_stay_few_on_a_large_cube(make: Callable[..., xr.Dataset]) -> Non
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"seed": 1, "n": [300], "lam": [0.1], "alpha": [0.3], "spectrum_bins": 0}, {"width_ratio": [0.5, 1.0]}],
-    ids=str,
+    ("changes", "sections"),
+    [
+        ({"seed": 1, "n": [300], "lam": [0.1], "alpha": [0.3], "spectrum_bins": 0}, SECTIONS),
+        ({"width_ratio": [0.5, 1.0]}, SECTIONS[:3]),
+    ],
+    ids=["all axes of length 1", "a further axis"],
 )
-def test_odd_cubes_get_a_report(changes: dict[str, object], make: Callable[..., xr.Dataset], tmp_path: Path) -> None:
+def test_odd_cubes_get_a_report(
+    changes: dict[str, object],
+    sections: tuple[Section, ...],
+    make: Callable[..., xr.Dataset],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("spikecube.explore.report.SECTIONS", sections)
     cube = make(**{"alpha": [0.1, 0.3], "n": [100, 200], "lam": [0.1, 1.0], **changes})
     text = report(cube, tmp_path / "odd.html", made_prediction(cube)).read_text()
     films = json.loads(text.split('id="films">', 1)[1].split("</script>", 1)[0])
-    assert {f["name"] for f in films} == {name for section in SECTIONS for name in section.views} <= set(CATALOGUE)
+    assert {f["name"] for f in films} == {name for section in sections for name in section.views} <= set(CATALOGUE)
 
 
 def test_text_from_a_cube_cannot_become_markup(
