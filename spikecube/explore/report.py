@@ -67,9 +67,15 @@ SECTIONS = (
     ),
     Section(
         "Do the exponents agree?",
-        "Left, fitted exponents of the outliers against α, with the straight lines of theory. Right, the gap between "
-        "F and its spiked equivalent on log axes, where a straight line is a power of n.",
-        ("exponents", "gap_spiked"),
+        "Fitted exponents of the outliers against α, with the straight lines of theory.",
+        ("exponents",),
+    ),
+    Section(
+        "How fast does the loss converge?",
+        "On log axes a straight line is a power of n. Left, the gap between F and its spiked equivalent, "
+        "which keeps the first spikes alone; right, the gap between that and the limit. Below each, how far the points "
+        "lie from the fitted law.",
+        ("gap_spiked", "gap_strength"),
     ),
     Section(
         "Where does the loss go?",
