@@ -16,7 +16,7 @@ import xarray as xr
 
 from spikecube.explore import plotdata, predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
-from spikecube.explore.findings import findings
+from spikecube.explore.findings import findings, said
 from spikecube.explore.frames import Film, Slider, film
 
 MOST_FRAMES = 120
@@ -239,13 +239,14 @@ def _slider_html(slider: Slider) -> str:
 
 
 def _fits_section(fits: Mapping[str, xr.Dataset]) -> str:
-    """What each fit means in words, its table folded."""
+    """What each fit means in two sentences, all that it says and its table folded."""
     parts = []
     for law, fit in fits.items():
-        sentence = html.escape(str(fit.attrs.get("sentence", "")))
-        rows = tables.fit_table(fit)
-        folded = f'<details><summary>table</summary><div class="scroll">{rows}</div></details>' if rows else ""
-        parts.append(f"<h3>{html.escape(law)}</h3><p>{sentence}</p>{folded}")
+        whole, rows = str(fit.attrs.get("sentence", "")), tables.fit_table(fit)
+        short = said(law, fit) if rows else ""
+        inside = f'<p>{html.escape(whole)}</p><div class="scroll">{rows}</div>'
+        folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""
+        parts.append(f"<h3>{html.escape(law)}</h3><p>{html.escape(short or whole)}</p>{folded}")
     return f"<section><h2>What do the fits say?</h2>{''.join(parts)}</section>" if parts else ""
 
 
