@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
 
 class Answer(NamedTuple):
@@ -94,6 +95,38 @@ def collapse_answers() -> list[Answer]:
     ]
 
 
+def explorer_answers() -> list[Answer]:
+    """Every step of a slider on a cube of more than 10^6 values, with control variates, two views at a time."""
+    from spikecube.explore.app import Explorer, page
+    from spikecube.explore.sources import Fixed
+    from tests.explore.madeup import fill, made_prediction, study_of
+
+    lams = {"start": 1e-3, "stop": 10.0, "num": 40, "spacing": "log"}
+    alphas = np.linspace(0, 0.48, 29).round(4).tolist()
+    cube = fill(study_of(alpha=alphas, n=[100, 200, 400, 800, 1600], seed=20, lam=lams), controls=True)
+    size = sum(v.size for v in cube.data_vars.values())
+    explorer = Explorer(Fixed(cube), made_prediction(cube))
+    page(explorer).get_root()
+
+    def answer(left: str, right: str, axis: str) -> Answer:
+        labels = list(explorer.sliders[axis].options.values())
+
+        def move() -> None:
+            explorer.choices[0].value, explorer.choices[1].value = left, right
+            for label in (*labels[1:], labels[0]):
+                explorer.sliders[axis].value = label
+
+        question = f"explorer, one step along {axis} in the views {left} and {right}, {size / 1e6:.1f} million values"
+        return Answer(question, move, len(labels), 0.1)
+
+    return [
+        answer("spectrum", "singular", "n"),
+        answer("agree_test", "test", "lam"),
+        answer("test", "train", "lam"),
+        answer("spectrum", "gap_spiked", "alpha"),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "waiting.md")
@@ -107,7 +140,7 @@ def main() -> None:
         "| answer | seconds | allowed | ratio |",
         "|---|---|---|---|",
     ]
-    for answer in (*theory_answers(), *collapse_answers()):
+    for answer in (*theory_answers(), *collapse_answers(), *explorer_answers()):
         taken = seconds(answer)
         lines.append(f"| {answer.question} | {taken:.3g} | {answer.allowed:g} | {taken / answer.allowed:.2f} |")
         print(lines[-1], file=sys.stderr, flush=True)

@@ -14,14 +14,18 @@ from spikecube.cube.study import Study
 CONTROLS = ("beta_power", "label_power", "test_label_power", "readout_power", "beta_alignment")  # known exactly
 
 
-def fill(study: Study) -> xr.Dataset:
-    """The cube of a study with made-up numbers of the right shape and size, the same each time."""
+def fill(study: Study, *, controls: bool = False) -> xr.Dataset:
+    """The cube of a study with made-up numbers of the right shape and size, the same each time.
+
+    Made-up control variates are kept only if asked for: their expectations are known exactly, so they shift means.
+    """
     rng = np.random.default_rng(5)
     cube = empty_cube(study)
     for name, array in cube.data_vars.items():
         if array.dtype.kind == "f":
             cube[name] = array.copy(data=0.5 + 0.02 * rng.standard_normal(array.shape))
-    cube = cube.drop_vars([name for name in CONTROLS if name in cube])
+    if not controls:
+        cube = cube.drop_vars([name for name in CONTROLS if name in cube])
     alpha, n = cube["alpha"], cube["n"]
     noise = 1 + 0.03 * xr.DataArray(
         rng.standard_normal((study.shape["alpha"], study.shape["n"], study.shape["seed"])), dims=("alpha", "n", "seed")
