@@ -11,8 +11,9 @@ from scipy import stats
 
 from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.master_curve import ANSATZE, Ansatz, Points, Spline, descend, jacobian, reduce
+from spikecube.scaling.regression import satterthwaite
 from spikecube.scaling.results import STATUS, describe, messages
-from spikecube.scaling.samples import Sample, from_data, resample
+from spikecube.scaling.samples import Sample, from_data, resample, smooth_variance
 
 _STARTS = 5
 _COARSE = 250  # points of the coarse search
@@ -124,13 +125,16 @@ def _points(sample: Sample, data: xr.DataArray, control: str) -> tuple[Points, A
 
 
 def _smooth(sample: Sample, fine: Array) -> Array:
-    """Variances averaged over the points of one size within a factor: few seeds give unequal weights by chance."""
+    """Variances read off a line in log n and averaged along the control: those of few seeds weigh points by chance.
+
+    At one size all points share their seeds, so that an average along the control alone would smooth nothing.
+    """
     assert sample.stderr is not None
     if not np.isfinite(sample.dof[fine]).all():
         return np.asarray(sample.stderr**2)
     kernel = np.exp(-0.5 * (np.subtract.outer(np.arange(len(fine)), np.arange(len(fine))) / 1.5) ** 2)
-    variance = np.where(fine, sample.stderr, 0.0) ** 2
-    return np.asarray((kernel @ variance) / np.maximum(kernel @ fine, 1e-300))
+    along_n = smooth_variance(sample.sizes, np.where(fine, sample.stderr**2, np.nan), sample.dof)
+    return np.asarray((kernel @ np.where(fine, along_n, 0.0)) / np.maximum(kernel @ fine, 1e-300))
 
 
 def _grid(form: Ansatz, points: Points, held: dict[str, float]) -> list[Array]:
@@ -210,21 +214,23 @@ def _infer(
     hat = design / size @ inverse
     pull = (inverse / size[:, None])[: len(free)]
     blocks = _blocks(points, place, sample, residual, design.shape[1])
-    covariance = sum(((pull[:, rows] @ root) @ (pull[:, rows] @ root).T for rows, root, _ in blocks), np.zeros((1, 1)))
+    shares = np.array([(pull[:, rows] @ root) @ (pull[:, rows] @ root).T for rows, root, _ in blocks])
+    covariance = shares.sum(0)
     n_params = len(form.params)
     wide = np.zeros((n_params, n_params))
     wide[np.ix_(free, free)] = covariance
     stderr = np.where(np.isin(np.arange(n_params), free), np.sqrt(np.diag(wide)), np.nan)
     chi2, dof = float(residual @ residual), len(residual) - design.shape[1]
-    seeds = sum(d for _, _, d in blocks if np.isfinite(d))
-    t_dof = float(max(seeds - n_params, 1)) if seeds else np.inf
-    half = float(stats.t.ppf((1 + _LEVEL) / 2, t_dof)) * stderr
+    t_dof = np.full(n_params, np.inf)
+    own = np.einsum("bpp->bp", shares)
+    t_dof[free] = satterthwaite(own.T, np.array([d for _, _, d in blocks]))
+    half = stats.t.ppf((1 + _LEVEL) / 2, t_dof) * stderr
     return {
         "estimate": theta,
         "stderr": stderr,
         "ci_low": theta - half,
         "ci_high": theta + half,
-        "t_dof": np.full(n_params, t_dof),
+        "t_dof": t_dof,
         "covariance": wide,
         "chi2": chi2,
         "dof": float(dof),

@@ -92,7 +92,7 @@ def weighted_least_squares(
         own = np.broadcast_to(np.asarray(variance_dof, dtype=float), variance.shape)
         if trend is not None and np.isfinite(own).all():
             covariance = covariance + _weight_noise(design, influence, variance, own, trend)
-        dof = _satterthwaite(influence**2 * variance, own)
+        dof = satterthwaite(influence**2 * variance, own)
         chi2, gof = lack_of_fit(fit.wresid, hat, weights * variance, own)
     return Inference(
         params=np.asarray(fit.params) / size,
@@ -126,7 +126,7 @@ def _weight_noise(design: Array, influence: Array, variance: Array, dof: Array, 
     return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
-def _satterthwaite(terms: Array, dof: Array) -> Array:
+def satterthwaite(terms: Array, dof: Array) -> Array:
     """Degrees of freedom of sum_k terms[..., k], each a variance estimated with dof[k] degrees of freedom."""
     total = terms.sum(-1) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -145,7 +145,7 @@ def lack_of_fit(residual: Array, hat: Array, variance: Array, dof: Array) -> tup
     trace = np.trace(spread)
     if not len(hat) > np.linalg.matrix_rank(hat, tol=1e-8) or not trace > 0:
         return chi2, np.nan
-    f2 = _satterthwaite(np.diag(spread), dof)
+    f2 = satterthwaite(np.diag(spread), dof)
     if not np.isfinite(f2):
         f1 = trace**2 / (spread**2).sum()
         return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
