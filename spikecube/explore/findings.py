@@ -132,7 +132,7 @@ def _value(data: xr.Dataset) -> str:
 
 def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """How far the step brings the test loss down at the penalty that is best after it, at the largest size."""
-    data = seed_mean(at(plotdata.variable(cube, "test_loss"), n=None, **fixed(cube, further)))
+    data = plotdata.means(cube, "test_loss", n=None, **further)
     start, end = data.isel(alpha=0), data.isel(alpha=-1)
     if data.sizes["alpha"] < 2 or not bool((start["mean"] - end["mean"]).notnull().any()):
         raise Missing("one alpha")

@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.cube.controls import DEFAULT_PRIORITY
 from spikecube.cube.overview import with_error
-from spikecube.cube.summary import MIN_SEEDS, seed_means
+from spikecube.cube.summary import MIN_SEEDS, SEEDS_PER_CONTROL, seed_means
 from spikecube.theory.staircase import threshold
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
@@ -93,6 +93,34 @@ def seed_mean(data: xr.DataArray) -> xr.Dataset:
     square = ((data - mean) ** 2).sum("seed")
     stderr = np.sqrt(square / (seeds - 1).where(several) / seeds.where(several))
     return xr.Dataset({"mean": mean, "stderr": stderr, "seeds": seeds}).assign_attrs(data.attrs)
+
+
+def means(cube: xr.Dataset, name: str, *, controls: bool = True, **where: Any) -> xr.Dataset:
+    """Mean, standard error and number of seeds of a variable at a place, with control variates where they can be had.
+
+    The mean is that of `seed_means`; a point with too few seeds for it has its plain mean. The attribute `controls`
+    tells whether any control was used: it needs the draws in the cube, its study, and 7 seeds or more.
+    """
+    place = where | fixed(cube, where)
+    plain = seed_mean(at(variable(cube, name), **place))
+    if not controls or not _has_controls(cube, name):
+        return plain.assign_attrs(controls=False)
+    draws = [c for c in (*DEFAULT_PRIORITY, "beta_alignment") if c in cube]
+    sharp = at(seed_means(_box(cube[[name, *draws]], place), name), **place)
+    used = bool((np.abs(sharp["stderr"] - sharp["stderr_plain"]) > 0).any())
+    found = {v: sharp[v].transpose(*plain[v].dims).fillna(plain[v]) for v in ("mean", "stderr")}
+    return plain.assign(found).assign_attrs(controls=used)
+
+
+def _has_controls(cube: xr.Dataset, name: str) -> bool:
+    known = "study" in cube.attrs and any(c in cube for c in DEFAULT_PRIORITY)
+    return known and cube[name].sizes.get("seed", 1) > SEEDS_PER_CONTROL
+
+
+def _box(cube: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
+    """As `at`, but every axis stays, one label long."""
+    spot = at(cube, **labels)
+    return cube.sel({name: [spot[name].item()] for name in labels if name in cube.dims})
 
 
 def staircase(limit: xr.DataArray, ell_alpha: xr.DataArray, start: float, stop: float) -> xr.Dataset:
@@ -210,19 +238,37 @@ def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return common
 
 
-def gap_to_limit(cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
+def gap_to_limit(
+    cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, controls: bool = True, **where: Any
+) -> xr.Dataset:
     """The mean of L(F) - limit against n, signed, with its standard error."""
-    losses = at(variable(cube, f"{kind}_loss"), **where)
     limit = at(variable(prediction, f"{kind}_loss_limit"), **where)
-    return seed_mean(losses - limit)
+    data = means(cube, f"{kind}_loss", controls=controls, **where)
+    return data.assign(mean=data["mean"] - limit)
 
 
-def gap_to_spiked(cube: xr.Dataset, *, kind: str, **where: Any) -> xr.Dataset:
+def gap_to_spiked(cube: xr.Dataset, *, kind: str, controls: bool = True, **where: Any) -> xr.Dataset:
     """The mean of L(F) - L(F_ell) against n, signed, at this alpha's ell, seeds paired, with its standard error."""
-    losses = at(variable(cube, f"{kind}_loss"), **where)
-    spiked = at(variable(cube, f"{kind}_loss_spiked"), **where)
-    ell, most = int(losses["ell_alpha"]), int(spiked["ell"].max())
-    return seed_mean(losses - spiked.sel(ell=min(ell, most) if ell > 0 else most))
+    ell = kept_spikes(cube, **where)
+    name = f"{kind}_loss_gap"
+    gap = variable(cube, f"{kind}_loss") - variable(cube, f"{kind}_loss_spiked").sel(ell=ell, drop=True)
+    return means(cube.assign({name: gap}), name, controls=controls, **where)
+
+
+def gap_of_spiked(
+    cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, controls: bool = True, **where: Any
+) -> xr.Dataset:
+    """The mean of L(F_ell) - limit against n, signed, at this alpha's ell, with its standard error."""
+    name = f"{kind}_loss_spiked"
+    limit = at(variable(prediction, f"{kind}_loss_limit"), **where)
+    data = means(cube, name, controls=controls, ell=kept_spikes(cube, **where), **where)
+    return data.assign(mean=data["mean"] - limit)
+
+
+def kept_spikes(cube: xr.Dataset, **where: Any) -> int:
+    """The ell of an alpha; the most that was measured where it is unbounded."""
+    ell, most = int(at(cube["ell_alpha"], **where)), int(cube["ell"].max())
+    return min(ell, most) if ell > 0 else most
 
 
 def collapse(cube: xr.Dataset, *, k: int, **further: Any) -> xr.Dataset:

@@ -88,12 +88,15 @@ def _label(data: xr.Dataset, name: str, position: int) -> Any:
 
 
 def mean_table(cube: xr.Dataset) -> str:
-    """Mean number of outliers, first singular value and losses at the largest size and the middle penalty."""
+    """Mean number of outliers, first singular value and losses at the largest size and the middle penalty.
+
+    Losses are means with control variates where the cube has them, as in the figures.
+    """
     names = [v for v in ("outlier_count", "singular_value", "train_loss", "test_loss") if v in cube]
     where = {"n": None, "lam": None, "rank": 1} | plotdata.fixed(cube, {})
     if not names:
         return ""
-    means = [plotdata.seed_mean(plotdata.at(cube[name], **where)) for name in names]
+    means = [plotdata.means(cube, name, controls=name.endswith("loss"), **where) for name in names]
     rows = [
         [float(alpha), *(_with_error(data.isel(alpha=i)) for data in means)]
         for i, alpha in enumerate(cube["alpha"].values)

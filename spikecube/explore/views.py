@@ -308,6 +308,7 @@ def losses(
     lam: float | None = None,
     n: int | None = None,
     kind: Kind | None = None,
+    controls: bool = True,
     brush: Brush = None,
     **further: Any,
 ) -> hv.Overlay | hv.Layout:
@@ -319,9 +320,11 @@ def losses(
         One size; without it a few sizes, light to dark.
     kind
         "train" or "test"; without it both side by side.
+    controls
+        Means with control variates where the cube has them, see `plotdata.means`; False takes plain means.
     """
     kinds: tuple[Kind, ...] = ("train", "test") if kind is None else (kind,)
-    shown = [loss(cube, prediction, kind=k, lam=lam, n=n, brush=brush, **further) for k in kinds]
+    shown = [loss(cube, prediction, kind=k, lam=lam, n=n, controls=controls, brush=brush, **further) for k in kinds]
     return hv.Layout(shown).cols(2) if kind is None else shown[0]
 
 
@@ -333,13 +336,14 @@ def loss(
     kind: Kind = "test",
     lam: float | None = None,
     n: int | None = None,
+    controls: bool = True,
     brush: Brush = None,
     **further: Any,
 ) -> Picture:
     """One of the two `losses` against alpha."""
     name = f"{kind}_loss"
     where = {"lam": lam} | fixed(cube, further)
-    data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
+    data = plotdata.means(cube, name, controls=controls, **where)
     sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [plotdata.nearest(data, "n", n)]
     layers = _baselines(cube, prediction, name, where)
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
@@ -349,11 +353,16 @@ def loss(
         layers += marks.points(
             data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
         )
-    title = f"{_KIND[kind]} loss against step size, {style.place(data, ('lam', *further))}"
+    title = f"{_KIND[kind]} loss against step size, {style.place(data, ('lam', *further))}{_which_means(data)}"
     return _against_alpha(layers, title, name)
 
 
 _KIND = {"train": "Training", "test": "Test"}
+
+
+def _which_means(data: xr.Dataset) -> str:
+    """What a title says of the means where they are not plain."""
+    return "; means with control variates" if data.attrs.get("controls") else ""
 
 
 def _baselines(cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where: dict[str, Any]) -> list[Layer]:
@@ -381,21 +390,27 @@ def loss_against_penalty(
     alpha: float | None = None,
     n: int | None = None,
     kind: Kind = "test",
+    controls: bool = True,
     **further: Any,
 ) -> Picture:
-    """Which penalty is best, and does the step help there? Losses of F and of F_0 against lam at one (alpha, n)."""
+    """Which penalty is best, and does the step help there? Losses of F and of F_0 against lam at one (alpha, n).
+
+    `controls` as in `losses`.
+    """
     where = {"alpha": alpha, "n": n} | fixed(cube, further)
     layers: list[Layer] = []
+    told = ""
     for i, (suffix, what) in enumerate((("", "F"), ("_init", "F₀"))):
         name = f"{kind}_loss{suffix}"
-        data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
+        data = plotdata.means(cube, name, controls=controls, **where)
+        told = told or _which_means(data)
         look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
         if prediction is not None and name in prediction:
             curve = at(prediction[name], **where)
             layers.append(marks.line(curve.lam, curve, "lam", "loss", label=f"predicted, {what}", **look))
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
-    title = f"{_KIND[kind]} loss against penalty at {style.place(spot, ('alpha', 'n', *further))}"
+    title = f"{_KIND[kind]} loss against penalty at {style.place(spot, ('alpha', 'n', *further))}{told}"
     return Picture(layers, title=title, xlabel=style.axis_label("lam"), ylabel=f"{_KIND[kind].lower()} loss", logx=True)
 
 
@@ -409,6 +424,7 @@ def gaps(
     alpha: float | None = None,
     lam: float | None = None,
     kind: Kind = "test",
+    controls: bool = True,
     **further: Any,
 ) -> Picture:
     """How fast do losses converge? Size of the mean gap against n on log axes.
@@ -418,13 +434,14 @@ def gaps(
     """
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
     if gap == "spiked":
-        data = plotdata.gap_to_spiked(cube, kind=kind, **where)
-        what = f"|L(F) − L(F{_SUB[int(data.ell) % 10]})|"
+        data = plotdata.gap_to_spiked(cube, kind=kind, controls=controls, **where)
+        what = f"|L(F) − L(F{_SUB[plotdata.kept_spikes(cube, **where) % 10]})|"
     elif prediction is None:
         raise Missing("The gap to the limit needs a prediction.")
     else:
-        data, what = plotdata.gap_to_limit(cube, prediction, kind=kind, **where), "|L(F) − limit|"
-    spot = style.place(data, ("alpha", "lam", *further))
+        data = plotdata.gap_to_limit(cube, prediction, kind=kind, controls=controls, **where)
+        what = "|L(F) − limit|"
+    spot = style.place(data, ("alpha", "lam", *further)) + _which_means(data)
     told, one, label = "", None, "measured"
     if fit is not None and gap == "spiked" and "covariance" in fit:
         one = at(fit, **{"gap": "missing_spike", "loss": f"{kind}_loss"} | where)
@@ -482,6 +499,7 @@ def limits(
     alpha: float | None = None,
     lam: float | None = None,
     kind: Kind = "test",
+    controls: bool = True,
     **further: Any,
 ) -> Picture:
     """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
@@ -490,11 +508,11 @@ def limits(
     """
     name = f"{kind}_loss"
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
-    data = plotdata.seed_mean(at(plotdata.variable(cube, name), **where))
+    data = plotdata.means(cube, name, controls=controls, **where)
     ends = [float(cube["n"].min()), float(cube["n"].max())]
     layers: list[Layer] = []
     label = "measured"
-    spot = style.place(data, ("alpha", "lam", *further))
+    spot = style.place(data, ("alpha", "lam", *further)) + _which_means(data)
     if prediction is not None and name in prediction:
         curve = at(prediction[name], **where)
         layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spikecube.explore import views
+from spikecube.cube.summary import seed_means
+from spikecube.explore import plotdata, views
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.picture import Canvas
 from tests.explore.madeup import made_prediction
@@ -62,6 +63,50 @@ def test_points_are_the_means_and_bars_the_standard_errors(cube: xr.Dataset, pre
     bars = [e for e in view if isinstance(e, hv.ErrorBars)][1]
     np.testing.assert_allclose(bars["above"], marks["stderr"])
     np.testing.assert_allclose(bars["below"], marks["stderr"])
+
+
+@pytest.fixture(scope="module")
+def controlled(make: Make) -> xr.Dataset:
+    """A cube whose losses follow the power of the labels, which is known exactly."""
+    cube = make(alpha=[0.1, 0.3], n=[250, 500], lam=[0.1, 1.0], seed=24)
+    power = 1 + 0.1 * np.random.default_rng(3).standard_normal((2, 24))
+    for name in ("label_power", "test_label_power"):
+        cube[name] = (("n", "seed"), power)
+    for name in ("train_loss", "test_loss", "train_loss_init", "test_loss_init"):
+        cube[name] = cube[name] * cube["label_power"]
+    return cube
+
+
+def test_losses_are_means_with_control_variates(controlled: xr.Dataset) -> None:
+    for kind in ("train", "test"):
+        name = f"{kind}_loss"
+        sharp, plain = (seed_means(controlled, name, controls=c).sel(n=250, lam=0.1) for c in (True, False))
+        assert float(np.abs(sharp["mean"] / plain["mean"] - 1).min()) > 1e-3
+        for wanted, controls in ((sharp, True), (plain, False)):
+            view = views.losses(controlled, kind=kind, lam=0.1, controls=controls)
+            marks = labelled(view, "measured, n = 250")
+            np.testing.assert_allclose(marks[name], wanted["mean"])
+            np.testing.assert_allclose(marks["stderr"], wanted["stderr"])
+            assert ("control variates" in view.opts.get("plot").kwargs["title"]) == controls
+
+
+def test_losses_against_the_penalty_are_means_with_control_variates(controlled: xr.Dataset) -> None:
+    for controls in (True, False):
+        view = views.loss_against_penalty(controlled, alpha=0.3, n=500, kind="train", controls=controls)
+        for label, name in (("measured, F", "train_loss"), ("measured, F₀", "train_loss_init")):
+            means = seed_means(controlled, name, controls=controls)["mean"]
+            wanted = plotdata.at(means, alpha=0.3, n=500)
+            np.testing.assert_allclose(labelled(view, label)["loss"], wanted)
+
+
+def test_points_with_too_few_seeds_for_controls_have_plain_means(controlled: xr.Dataset) -> None:
+    few = controlled.where((controlled.n == 250) | (controlled.seed < 2))
+    few = few.assign(train_loss=few["train_loss"].transpose(*controlled["train_loss"].dims))
+    data = plotdata.means(few, "train_loss", lam=0.1)
+    plain = controlled["train_loss"].sel(n=500, lam=0.1, seed=[0, 1]).mean("seed")
+    np.testing.assert_allclose(data["mean"].sel(n=500), plain)
+    np.testing.assert_allclose(data["mean"].sel(n=250), seed_means(few, "train_loss")["mean"].sel(n=250, lam=0.1))
+    assert data["seeds"].sel(alpha=0.1).values.tolist() == [24, 2]
 
 
 def test_lines_are_the_prediction(cube: xr.Dataset, prediction: xr.Dataset) -> None:
