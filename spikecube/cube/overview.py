@@ -13,6 +13,9 @@ import xarray as xr
 
 from spikecube.cube.schema import DIMS, STATUS
 
+MISFIT = 0.05
+"""The level of the lack-of-fit test."""
+
 _COLUMNS = {
     "outlier_count": "outliers",
     "train_loss": "train_loss",
@@ -81,6 +84,21 @@ def _mean(data: xr.DataArray, place: dict[str, Any]) -> str:
         return "-"
     stderr = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return with_error(float(values.mean()), float(stderr))
+
+
+def rejection(rejected: int, tested: int) -> str:
+    """What the lack-of-fit test says of a number of laws.
+
+    >>> rejection(0, 9)
+    'The lack-of-fit test rejects none'
+    >>> rejection(2, 9)
+    'The lack-of-fit test rejects 2 of 9 at 5 per cent: do not trust their intervals'
+    """
+    if not tested:
+        return "There is no test of fit"
+    if not rejected:
+        return "The lack-of-fit test rejects none"
+    return f"The lack-of-fit test rejects {rejected} of {tested} at 5 per cent: do not trust their intervals"
 
 
 def with_error(value: float, stderr: float) -> str:

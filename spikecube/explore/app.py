@@ -24,14 +24,13 @@ DATA_KINDS = ("points", "line", "spikes", "cells", "histogram")
 Fitter = Callable[[xr.Dataset], Mapping[str, xr.Dataset]]
 
 _SAVE_PICTURE = """
-const figures = [];
+const shown = [];
 const walk = (view) => {
-  if (view.model.type === "Figure") figures.push(view);
+  if (view.model.tags.includes("view")) shown.push(view);
   else for (const child of view.child_views ?? []) walk(child);
 };
 for (const view of Bokeh.index) walk(view);
-const figure = figures[slot] ?? figures[0];
-figure.export(kind).to_blob().then((blob) => {
+(shown[slot] ?? shown[0]).export(kind).to_blob().then((blob) => {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = "spikecube." + kind;
@@ -58,7 +57,7 @@ class Screen:
         self._canvas = Canvas(picture)
         if brushable:
             self._canvas.let_select(self._brushed)
-        self.pane.object = self._canvas.figure
+        self.pane.object = self._canvas.root
 
     def _brushed(self, start: float, end: float) -> None:
         self._on_brush((start, end))

@@ -130,6 +130,7 @@ CATALOGUE: dict[str, Entry] = {
     "limit_test": Entry("Test loss against n", ("alpha", "lam"), _limits("test")),
     "gap_limit": Entry("Gap to the limit, test loss", ("alpha", "lam"), _gap("limit", "test")),
     "gap_spiked": Entry("Gap to F_ℓ, training loss", ("alpha", "lam"), _gap("spiked", "train")),
+    "gap_strength": Entry("Gap of F_ℓ to the limit, training loss", ("alpha", "lam"), _gap("strength", "train")),
     "exponents": Entry("Fitted exponents of the outliers", (), _exponents, alpha_axis=True),
     "collapse1": Entry("Collapse of the first spike", (), _collapse(1)),
     "collapse2": Entry("Collapse of the second spike", (), _collapse(2)),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.overview import with_error
+from spikecube.cube.overview import MISFIT, rejection, with_error
 from spikecube.cube.schema import STATUS
 from spikecube.explore import plotdata, predicted, style
 from spikecube.explore.plotdata import Missing, at, fixed, seed_mean, z_scores
@@ -35,8 +35,13 @@ def findings(
         lambda: agreement(cube, prediction, "singular_value"),
         lambda: distance_of_limit(cube, prediction),
     )
-    laws = [functools.partial(fitted, law, fit) for law, fit in (fits or {}).items()]
-    return [sentence for sentence in map(_or_nothing, (*writers, *laws)) if sentence]
+    sentences = [*map(_or_nothing, writers), *(said(law, fit) for law, fit in (fits or {}).items())]
+    return [sentence for sentence in sentences if sentence]
+
+
+def said(law: str, fit: xr.Dataset) -> str:
+    """What `fitted` says of a law, or nothing."""
+    return _or_nothing(functools.partial(fitted, law, fit))
 
 
 def _or_nothing(writer: Any) -> str:
@@ -197,32 +202,44 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
 
 
 def fitted(law: str, fit: xr.Dataset) -> str:
-    """How many of a fit's intervals hold the theory's value, and how many curves gave none."""
+    """How many of a fit's intervals hold the theory's value, and whether the law itself holds: two sentences."""
     if not {"estimate", "expected", "ci_low", "ci_high"} <= set(fit):
         raise Missing(f"The fit of {law} has no interval.")
-    estimators = fit["estimator"].values.tolist() if "estimator" in fit.dims else [""]
-    parts = [(f"{e}: " if e else "") + _held(fit.sel(estimator=e) if e else fit) for e in estimators]
-    return f"Fits of {_LAWS.get(law, law)}, 95 per cent intervals: {'; '.join(parts)}."
+    name = _LAWS.get(law, law)
+    if "estimator" in fit.dims:
+        best = max(("relative", "corrected", "plain"), key=lambda e: int(_compared(fit.sel(estimator=e)).sum()))
+        fit, name = fit.sel(estimator=best), f"{name}{_ESTIMATORS[best]}"
+    compared = _compared(fit)
+    if not compared.any():
+        return f"{name}: none is resolved at these sizes."
+    held = compared & (fit["ci_low"] <= fit["expected"]) & (fit["expected"] <= fit["ci_high"])
+    silent = int((np.isfinite(fit["expected"]) & ~compared).sum())
+    text = f"{name}: {int(held.sum())} of {int(compared.sum())} intervals of 95 per cent hold the theory's value"
+    return text + (f", {silent} more are not resolved." if silent else ".") + _lack_of_fit(fit, compared)
 
 
 _LAWS = {
-    "outliers": "the exponents of the outliers",
-    "gaps": "the exponents of the gaps",
-    "limits": "the limits of the losses",
-    "thresholds": "the thresholds of the spikes",
-    "collapse": "the critical alpha from a collapse",
+    "outliers": "Exponents of the outliers",
+    "gaps": "Exponents of the gaps between losses",
+    "limits": "Limits of the losses",
+    "thresholds": "Thresholds of the spikes",
+    "collapse": "Thresholds from the collapse of all sizes",
 }
+_ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
 
 
-def _held(fit: xr.Dataset) -> str:
-    """How many intervals hold the expected value, and how many expected values have no interval."""
-    expected, low, high = (fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high"))
-    known = np.isfinite(expected)
-    compared = known & np.isfinite(low) & np.isfinite(high)
-    held = int(((low <= expected) & (expected <= high)).where(compared, False).sum())
-    if not compared.any():
-        return "none is resolved at these sizes"
-    silent = int((known & ~compared).sum())
-    return f"{held} of {int(compared.sum())} hold the theory's value" + (
-        f", {silent} are not resolved" if silent else ""
-    )
+def _compared(fit: xr.Dataset) -> xr.DataArray:
+    """Where a closed interval stands beside a value of the theory."""
+    values = [fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high")]
+    return fit["estimate"].copy(data=np.isfinite(sum(v.transpose(*fit["estimate"].dims).values for v in values)))
+
+
+def _lack_of_fit(fit: xr.Dataset, compared: xr.DataArray) -> str:
+    """How many of the laws behind the compared values the lack-of-fit test rejects."""
+    if "gof_pvalue" not in fit:
+        return ""
+    pvalue = fit["gof_pvalue"].broadcast_like(compared).where(compared)
+    if "param" in pvalue.dims:
+        pvalue = pvalue.min("param")
+    tested, rejected = int(np.isfinite(pvalue).sum()), int((pvalue < MISFIT).sum())
+    return f" {rejection(rejected, tested)}." if tested else ""

@@ -56,13 +56,13 @@ def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
     canvas = Canvas(shots[start])
     drawn = [i for i in same if shots[i].parts == canvas.parts]
     if len(drawn) < 2:
-        return Film(_item(canvas.figure), (), ())
+        return Film(_item(canvas.root), (), ())
     states = {}
     for i in drawn:
         canvas.show(shots[i])
-        states[i] = snapshot(canvas.figure)
+        states[i] = {k: v for figure in canvas.figures for k, v in snapshot(figure).items()}
     canvas.show(shots[start])
-    return Film(_item(canvas.figure), _started(sliders, start), _differences(states, len(places)))
+    return Film(_item(canvas.root), _started(sliders, start), _differences(states, len(places)))
 
 
 def _start(sliders: Sequence[Slider]) -> int:
@@ -75,9 +75,9 @@ def _started(sliders: Sequence[Slider], start: int) -> tuple[Slider, ...]:
     return tuple(Slider(s.name, s.values, int(i)) for s, i in zip(sliders, positions, strict=True))
 
 
-def _item(figure: Any) -> dict[str, Any]:
+def _item(root: Any) -> dict[str, Any]:
     """The figure as a JSON document that fills the width it is given."""
-    item: dict[str, Any] = dict(json_item(figure))
+    item: dict[str, Any] = dict(json_item(root))
     item["doc"] = {k: v for k, v in item["doc"].items() if k != "defs"}  # definitions of widgets that are not here
     return item
 

@@ -17,6 +17,7 @@ from typing import Any
 import holoviews as hv
 import numpy as np
 from bokeh.events import SelectionGeometry
+from bokeh.layouts import column
 from bokeh.models import BoxSelectTool
 
 from spikecube.explore import style
@@ -24,6 +25,9 @@ from spikecube.explore import style
 Columns = Mapping[str, np.ndarray]
 Limits = tuple[float, float]
 PADDING = 0.04
+BORDER = 75
+VIEW = "view"
+"""The tag of the Bokeh model that holds a whole view."""
 
 _FIGURE = {
     "width": 720,
@@ -88,7 +92,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Picture:
-    """A view: its layers from back to front, title, axes, and limits where they do not follow from the layers."""
+    """A view: its layers from back to front, title, axes, and limits where they do not follow from the layers.
+
+    A `strip` is a lower picture below it over the same x axis.
+    """
 
     layers: Sequence[Layer]
     title: str = ""
@@ -100,12 +107,14 @@ class Picture:
     ylim: Limits | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    strip: Picture | None = None
 
     @property
     def parts(self) -> tuple[Any, ...]:
         """What must be the same for one picture to be patched into another's figure."""
         layers = tuple((layer.kind, layer.label, tuple(layer.names), repr(layer.style)) for layer in self.layers)
-        return (self.note, self.logx, self.logy, repr(self.options), layers)
+        below = () if self.strip is None else self.strip.parts
+        return (self.note, self.logx, self.logy, repr(self.options), layers, below)
 
     def limits(self) -> tuple[Limits, Limits]:
         """The ends of both axes: as given, or those of the layers with a margin."""
@@ -114,8 +123,14 @@ class Picture:
         y = self.ylim or _span([e[1] for e in extents], self.logy)
         return x, y
 
+    def view(self) -> hv.Overlay | hv.Layout:
+        """The picture as a HoloViews object, its strip below it."""
+        if self.strip is None:
+            return self.overlay()
+        return hv.Layout([self.overlay(), self.strip.overlay()]).cols(1)
+
     def overlay(self) -> hv.Overlay:
-        """The picture as a HoloViews object."""
+        """The picture without its strip as a HoloViews object."""
         xlim, ylim = self.limits()
         options: dict[str, Any] = _FIGURE | {
             "title": self.title,
@@ -126,12 +141,10 @@ class Picture:
             "xlim": xlim,
             "ylim": ylim,
             "show_grid": True,
-            "hooks": [_tidy],
             "default_tools": _TOOLS,
         }
-        return hv.Overlay([layer.element() for layer in self.layers]).opts(
-            hv.opts.Overlay(**copy.deepcopy({**options, **self.options}))
-        )
+        options = {**options, **self.options, "hooks": [_tidy, *self.options.get("hooks", ())]}
+        return hv.Overlay([layer.element() for layer in self.layers]).opts(hv.opts.Overlay(**copy.deepcopy(options)))
 
 
 class Canvas:
@@ -144,6 +157,17 @@ class Canvas:
         self.figure.width = None
         self.figure.sizing_mode = "stretch_width"
         self.sources = [part.handles.get("source") for part in plot.subplots.values()]
+        self.strip = None if picture.strip is None else Canvas(picture.strip)
+        self.root = self.figure
+        if self.strip is not None:
+            self.strip.figure.x_range = self.figure.x_range
+            self.root = column(*self.figures, sizing_mode="stretch_width")
+        self.root.tags = [VIEW]
+
+    @property
+    def figures(self) -> list[Any]:
+        """The figure, and that of the strip."""
+        return [self.figure, *([] if self.strip is None else self.strip.figures)]
 
     def let_select(self, selected: Callable[[float, float], None]) -> None:
         """Gives the figure a tool that selects an interval of its x axis, and tells of each interval."""
@@ -170,6 +194,8 @@ class Canvas:
         self.figure.title.text = picture.title
         self.figure.xaxis[0].axis_label = picture.xlabel
         self.figure.yaxis[0].axis_label = picture.ylabel
+        if self.strip is not None and picture.strip is not None:
+            self.strip.show(picture.strip)
 
 
 def note(sentence: str) -> Picture:
@@ -214,6 +240,11 @@ def _tidy(plot: Any, _element: Any) -> None:
         if "weight" in getattr(part.handles.get("source"), "data", {}):
             part.handles["glyph"].update(fill_alpha="weight", line_alpha="weight")
             part.handles["glyph_renderer"].nonselection_glyph = None  # the brush fades, over both views
+
+
+def level_border(plot: Any, _element: Any) -> None:
+    """Gives figures that stand above each other one left border."""
+    plot.state.min_border_left = BORDER
 
 
 # The kinds of layers

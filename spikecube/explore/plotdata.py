@@ -315,6 +315,22 @@ def fitted_means(fit: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(means | ({"residual": fit["residual"]} if "residual" in fit else {}))
 
 
+def limit_text(one: xr.Dataset) -> str:
+    """The fitted limit with its error, the theory's, and the test of fit."""
+    if not np.isfinite(float(one["estimate"])):
+        return "no fit"
+    error = float(one["stderr"]) if "stderr" in one else np.nan
+    text = f"fitted limit {with_error(float(one['estimate']), error)}"
+    if "expected" in one and np.isfinite(float(one["expected"])):
+        text += f", theory {float(one['expected']):.3g}"
+    return text + _lack_of_fit(one)
+
+
+def _lack_of_fit(one: xr.Dataset) -> str:
+    known = "gof_pvalue" in one and np.isfinite(float(one["gof_pvalue"]))
+    return f", lack of fit p = {float(one['gof_pvalue']):.2g}" if known else ""
+
+
 def exponent_text(fit: xr.Dataset) -> str:
     """The fitted exponent with its error, the theory's, and the test of fit; what its status says without one."""
     one = fit.sel(param="exponent")
@@ -323,4 +339,4 @@ def exponent_text(fit: xr.Dataset) -> str:
     text = f"exponent {with_error(float(one['estimate']), float(one['stderr']))}".replace("-", "−")
     if np.isfinite(float(one["expected"])):
         text += f", theory {float(one['expected']):.2f}".replace("-", "−")
-    return text + (f", lack of fit p = {float(one['gof_pvalue']):.2g}" if np.isfinite(float(one["gof_pvalue"])) else "")
+    return text + _lack_of_fit(one)

@@ -16,7 +16,7 @@ import xarray as xr
 
 from spikecube.explore import plotdata, predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
-from spikecube.explore.findings import findings
+from spikecube.explore.findings import findings, said
 from spikecube.explore.frames import Film, Slider, film
 
 MOST_FRAMES = 120
@@ -67,9 +67,15 @@ SECTIONS = (
     ),
     Section(
         "Do the exponents agree?",
-        "Left, fitted exponents of the outliers against α, with the straight lines of theory. Right, the gap between "
-        "F and its spiked equivalent on log axes, where a straight line is a power of n.",
-        ("exponents", "gap_spiked"),
+        "Fitted exponents of the outliers against α, with the straight lines of theory.",
+        ("exponents",),
+    ),
+    Section(
+        "How fast does the loss converge?",
+        "On log axes a straight line is a power of n. Left, the gap between F and its spiked equivalent, "
+        "which keeps the first spikes alone; right, the gap between that and the limit. Below each, how far the points "
+        "lie from the fitted law.",
+        ("gap_spiked", "gap_strength"),
     ),
     Section(
         "Where does the loss go?",
@@ -233,13 +239,14 @@ def _slider_html(slider: Slider) -> str:
 
 
 def _fits_section(fits: Mapping[str, xr.Dataset]) -> str:
-    """What each fit means in words, its table folded."""
+    """What each fit means in two sentences, all that it says and its table folded."""
     parts = []
     for law, fit in fits.items():
-        sentence = html.escape(str(fit.attrs.get("sentence", "")))
-        rows = tables.fit_table(fit)
-        folded = f'<details><summary>table</summary><div class="scroll">{rows}</div></details>' if rows else ""
-        parts.append(f"<h3>{html.escape(law)}</h3><p>{sentence}</p>{folded}")
+        whole, rows = str(fit.attrs.get("sentence", "")), tables.fit_table(fit)
+        short = said(law, fit) if rows else ""
+        inside = f'<p>{html.escape(whole)}</p><div class="scroll">{rows}</div>'
+        folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""
+        parts.append(f"<h3>{html.escape(law)}</h3><p>{html.escape(short or whole)}</p>{folded}")
     return f"<section><h2>What do the fits say?</h2>{''.join(parts)}</section>" if parts else ""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, ParamSpec
 
 import holoviews as hv
@@ -23,19 +24,20 @@ from spikecube.theory.staircase import threshold
 
 P = ParamSpec("P")
 Kind = Literal["train", "test"]
-Gap = Literal["limit", "spiked"]
+Gap = Literal["limit", "spiked", "strength"]
+_FITTED_GAPS = {"spiked": "missing_spike", "strength": "finite_strength"}
 MOST_SIZES = 4
 MOST_SPIKES = 4
 
 _PICTURES: dict[Callable[..., Any], Callable[..., Picture]] = {}
 
 
-def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay]:
+def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
     """A view as a HoloViews object; what it lacks is a sentence in its place."""
 
     @functools.wraps(draw)
-    def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay:
-        return drawn(*args, **kwargs).overlay()
+    def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay | hv.Layout:
+        return drawn(*args, **kwargs).view()
 
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Picture:
         try:
@@ -46,12 +48,12 @@ def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay]:
             return made
         return picture.note("Nothing is measured here yet.")
 
-    shown.__annotations__ = {**draw.__annotations__, "return": hv.Overlay}
+    shown.__annotations__ = {**draw.__annotations__, "return": hv.Overlay | hv.Layout}
     _PICTURES[shown] = drawn
     return shown
 
 
-def picture_of(view: Callable[..., hv.Overlay]) -> Callable[..., Picture]:
+def picture_of(view: Callable[..., hv.Overlay | hv.Layout]) -> Callable[..., Picture]:
     """The function that makes a view's picture, layers as plain columns, from the same arguments."""
     return _PICTURES[view]
 
@@ -362,7 +364,7 @@ _KIND = {"train": "Training", "test": "Test"}
 
 def _which_means(data: xr.Dataset) -> str:
     """What a title says of the means where they are not plain."""
-    return "; means with control variates" if data.attrs.get("controls") else ""
+    return "\nmeans with control variates" if data.attrs.get("controls") else ""
 
 
 def _baselines(cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where: dict[str, Any]) -> list[Layer]:
@@ -429,29 +431,23 @@ def gaps(
 ) -> Picture:
     """How fast do losses converge? Size of the mean gap against n on log axes.
 
-    `gap = "limit"` is L(F) minus its limit, `"spiked"` is L(F) - L(F_ell) with the ell of this alpha. `fit` is the
-    result of `fit_gaps`: its law is drawn for the second of them with its 95 per cent band.
+    `gap = "limit"` is L(F) minus its limit; it is the sum of `"spiked"`, L(F) - L(F_ell) with the ell of this alpha,
+    and `"strength"`, L(F_ell) minus the limit. `fit` is the result of `fit_gaps`: its law is drawn for the last two
+    with its 95 per cent band, the residuals in a strip below.
     """
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
-    if gap == "spiked":
-        data = plotdata.gap_to_spiked(cube, kind=kind, controls=controls, **where)
-        what = f"|L(F) − L(F{_SUB[plotdata.kept_spikes(cube, **where) % 10]})|"
-    elif prediction is None:
-        raise Missing("The gap to the limit needs a prediction.")
-    else:
-        data = plotdata.gap_to_limit(cube, prediction, kind=kind, controls=controls, **where)
-        what = "|L(F) − limit|"
-    spot = style.place(data, ("alpha", "lam", *further)) + _which_means(data)
-    told, one, label = "", None, "measured"
-    if fit is not None and gap == "spiked" and "covariance" in fit:
-        one = at(fit, **{"gap": "missing_spike", "loss": f"{kind}_loss"} | where)
+    data, what = _gap(cube, prediction, gap, {"kind": kind, "controls": controls} | where)
+    spot = style.place(data, ("alpha", "lam", *further))
+    told, one, label = _which_means(data), None, "measured"
+    if fit is not None and _FITTED_GAPS.get(gap) in fit.coords.get("gap", ()) and "covariance" in fit:
+        one = at(fit, **{"gap": _FITTED_GAPS[gap], "loss": f"{kind}_loss"} | where)
         if "data" in one:
             data, label = plotdata.fitted_means(one), _SHARP
     layers = _signed_points(data, label)
     if one is not None:
         layers += _law_with_band(plotdata.power_law(one, cube["n"].values))
         told = f"\n{plotdata.exponent_text(one)}"
-    return Picture(
+    made = Picture(
         layers,
         title=f"{_KIND[kind]} loss: {what} at {spot}{told}",
         xlabel=style.axis_label("n"),
@@ -460,6 +456,47 @@ def gaps(
         logy=True,
         options={"xticks": _size_ticks(cube)},
     )
+    return _with_residuals(made, data)
+
+
+def _gap(cube: xr.Dataset, prediction: xr.Dataset | None, gap: Gap, where: dict[str, Any]) -> tuple[xr.Dataset, str]:
+    """The mean of a gap against n, and what it is called."""
+    labels = {name: label for name, label in where.items() if name not in ("kind", "controls")}
+    spiked = f"L(F{_SUB[plotdata.kept_spikes(cube, **labels) % 10]})"
+    if gap == "spiked":
+        return plotdata.gap_to_spiked(cube, **where), f"|L(F) − {spiked}|"
+    if prediction is None:
+        raise Missing("The gap to the limit needs a prediction.")
+    if gap == "strength":
+        return plotdata.gap_of_spiked(cube, prediction, **where), f"|{spiked} − limit|"
+    return plotdata.gap_to_limit(cube, prediction, **where), "|L(F) − limit|"
+
+
+def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
+    """A picture against n with a strip of the fit's standardised residuals below it, lines at 0 and +-2."""
+    if "residual" not in data:
+        return made
+    ends, _ = made.limits()
+    known = np.isfinite(data["residual"].values)
+    n, residual = data["n"].values[known].astype(float), data["residual"].values[known]
+    tips = [(style.symbol("n"), "@n"), ("residual in standard errors", "@residual{0.00}")]
+    look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
+    levels = [
+        marks.steps([ends[0]], [ends[1]], [level], "n", "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
+        for level, dash in ((0, "solid"), (2, "dashed"), (-2, "dashed"))
+    ]
+    most = max(3.0, 1.2 * float(np.abs(residual).max(initial=0)))
+    strip = Picture(
+        [*levels, Layer("points", {"n": n, "residual": residual}, style=look, measured=True)],
+        xlabel=made.xlabel,
+        ylabel="residual",
+        logx=True,
+        xlim=ends,
+        ylim=(-most, most),
+        options={"xticks": made.options["xticks"], "height": 150, "toolbar": None, "hooks": [picture.level_border]},
+    )
+    options = {**made.options, "legend_position": "top", "legend_cols": 2, "hooks": [picture.level_border]}
+    return replace(made, xlabel="", options=options, strip=strip)
 
 
 def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
@@ -504,7 +541,8 @@ def limits(
 ) -> Picture:
     """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
 
-    `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted.
+    `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted, the residuals
+    of the fitted law stand in a strip below.
     """
     name = f"{kind}_loss"
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
@@ -512,7 +550,8 @@ def limits(
     ends = [float(cube["n"].min()), float(cube["n"].max())]
     layers: list[Layer] = []
     label = "measured"
-    spot = style.place(data, ("alpha", "lam", *further)) + _which_means(data)
+    spot = style.place(data, ("alpha", "lam", *further))
+    told = _which_means(data)
     if prediction is not None and name in prediction:
         curve = at(prediction[name], **where)
         layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
@@ -523,19 +562,21 @@ def limits(
         one = at(fit, loss=name, **where).sel(param="limit")
         if "data" in one:
             data, label = plotdata.fitted_means(one), _SHARP
+        told = f"\n{plotdata.limit_text(one)}"
         for end, called, dash in _FITTED_LIMIT:
             level = plotdata.finite(one[end])
             look = {"label": called, "colour": style.SERIES[1], "dash": dash}
             layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
     layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
-    return Picture(
+    made = Picture(
         layers,
-        title=f"{_KIND[kind]} loss against n at {spot}",
+        title=f"{_KIND[kind]} loss against n at {spot}{told}",
         xlabel=style.axis_label("n"),
         ylabel=style.axis_label(name),
         logx=True,
         options={"xticks": _size_ticks(cube)},
     )
+    return _with_residuals(made, data)
 
 
 _SHARP = "measured, as fitted"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.overview import MISFIT, rejection
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.collapse import collapse
 from spikecube.scaling.context import context
@@ -23,7 +24,6 @@ HALF_WIDTH = 0.05
 ASSUMED_SPREAD = 0.1
 _LEAST_SIZES = {"outliers": 3, "gaps": 3, "limits": 3, "thresholds": 3, "collapse": 3}
 _LEAST_SEEDS = 3
-_MISFIT = 0.05
 _SILENT = ("no_data", "not_applicable")
 
 Row = dict[str, str | float | None]
@@ -196,17 +196,13 @@ def _verdict(rows: list[Row], what: str) -> str:
     solved = [r for r in rows if r["status"] in ("ok", "open_interval", "separated", "poor_minimum")]
     tested = [r for r in solved if isinstance(r.get("theory"), float) and np.isfinite(r["theory"])]  # type: ignore[arg-type]
     agree = [r for r in tested if r["low"] <= r["theory"] <= r["high"]]  # type: ignore[operator]
-    misfit = [r for r in solved if isinstance(r.get("p_fit"), float) and r["p_fit"] < _MISFIT]  # type: ignore[operator]
+    pvalues = [p for r in solved if isinstance(p := r.get("p_fit"), float) and np.isfinite(p)]
     text = f"{len(solved)} of {len(rows)} {what} could be fitted"
     if tested:
-        text += (
-            f"; in {len(agree)} of {len(tested)} with a prediction the 95 per cent interval holds the theory's value"
-        )
-    if misfit:
-        return (
-            f"{text}; the lack-of-fit test rejects {len(misfit)} at 5 per cent, whose intervals are not to be trusted"
-        )
-    return f"{text}; the lack-of-fit test rejects none at 5 per cent"
+        text += f", and {len(agree)} of {len(tested)} intervals of 95 per cent hold the theory's value"
+    if not solved:
+        return text
+    return f"{text}. {rejection(sum(p < MISFIT for p in pvalues), len(pvalues))}"
 
 
 def _worth(rows: list[Row], n_seeds: int) -> str:

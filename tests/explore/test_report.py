@@ -198,8 +198,37 @@ def fit_of_two() -> xr.Dataset:
 
 
 def test_findings_count_the_intervals_that_hold_the_theory() -> None:
-    text = fitted("outliers", fit_of_two())
-    assert text.endswith("95 per cent intervals: 1 of 2 hold the theory's value, 1 are not resolved.")
+    fit = fit_of_two()
+    text = (
+        "Exponents of the outliers: 1 of 2 intervals of 95 per cent hold the theory's value, 1 more are not resolved."
+    )
+    assert fitted("outliers", fit) == text
+    fit["gof_pvalue"] = ("alpha", [0.3, 0.01, np.nan])
+    told = fitted("outliers", fit)
+    assert told == f"{text} The lack-of-fit test rejects 1 of 2 at 5 per cent: do not trust their intervals."
+    assert fitted("outliers", fit.assign(gof_pvalue=0.5 * fit["gof_pvalue"] + 0.1)).endswith("rejects none.")
+
+
+def test_findings_tell_of_the_estimator_that_resolves_most() -> None:
+    fit = fit_of_two()
+    nothing = fit.assign(ci_low=fit["ci_low"] * np.nan)
+    both = xr.concat([nothing, fit, nothing], dim=xr.Variable("estimator", ["plain", "relative", "corrected"]))
+    assert fitted("outliers", both).startswith("Exponents of the outliers, relative to theory at finite n: 1 of 2")
+    every = xr.concat([nothing] * 3, dim=xr.Variable("estimator", ["plain", "relative", "corrected"]))
+    assert "none is resolved" in fitted("outliers", every)
+
+
+def test_the_report_folds_what_a_fit_says_beyond_two_sentences(
+    small: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spikecube.explore.report.SECTIONS", SECTIONS[:1])
+    fits = {"outliers": fit_of_two().assign_attrs(sentence="A long story.")}
+    fits["gaps"] = xr.Dataset(attrs={"sentence": "There are 2 sizes."})
+    text = report(small, tmp_path / "fits.html", made_prediction(small), fits).read_text()
+    section = text.split("What do the fits say?")[1].split("</section>")[0]
+    assert "A long story." not in re.sub("<details>.*?</details>", "", section)
+    assert "A long story." in section
+    assert "<p>There are 2 sizes.</p>" in section
 
 
 def test_the_table_of_a_fit_has_its_numbers_and_its_reasons() -> None:

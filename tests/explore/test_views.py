@@ -253,17 +253,65 @@ def test_the_law_of_a_gap_is_drawn_with_its_band(cube: xr.Dataset, prediction: x
     assert "exponent −0.50(10), theory −0.40, lack of fit p = 0.3" in title
 
 
+def with_points(fit: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
+    """A fit of `power_law_fit` with the means it was made to and their residuals."""
+    for name, values in (("data", [-0.3] * 3), ("data_stderr", [0.01] * 3), ("residual", [1.5, -2.5, np.nan])):
+        fit[name] = (("gap", "loss", "alpha", "lam", "n"), np.broadcast_to(values, (1, 1, 9, 7, 3)).copy())
+    return fit.assign_coords(n=cube["n"])
+
+
+def assert_strip(strip: hv.Overlay) -> None:
+    """The residuals 1.5 and -2.5 of the two smallest sizes, and lines at 0 and +-2."""
+    points = next(e for e in strip if isinstance(e, hv.Scatter))
+    assert points["n"].tolist() == [250, 500]
+    assert points["residual"].tolist() == [1.5, -2.5]
+    assert sorted(float(e["residual"][0]) for e in strip if isinstance(e, hv.Curve)) == [-2, 0, 2]
+
+
+def test_the_residuals_of_a_fitted_gap_stand_below_it(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    fit = with_points(power_law_fit(cube), cube)
+    main, strip = views.gaps(cube, prediction, fit, gap="spiked", kind="train", alpha=0.29, lam=0.1)
+    assert labelled(main, "fitted to measured")
+    assert_strip(strip)
+    strength = fit.assign_coords(gap=["finite_strength"])
+    main, strip = views.gaps(cube, prediction, strength, gap="strength", kind="train", alpha=0.29, lam=0.1)
+    np.testing.assert_allclose(labelled(main, "measured, as fitted, negative")["gap"], 0.3)
+    assert_strip(strip)
+    for gap in ("limit", "strength"):  # no law is fitted to it here: no strip
+        assert isinstance(views.gaps(cube, prediction, fit, gap=gap, kind="train"), hv.Overlay)
+
+
+def test_a_strip_is_patched_with_its_figure(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    fit = with_points(power_law_fit(cube), cube)
+    fit["residual"] = fit["residual"] * xr.DataArray(np.arange(9.0), dims="alpha")
+    drawn = views.picture_of(views.gaps)
+    made = [drawn(cube, prediction, fit, gap="spiked", kind="train", alpha=alpha) for alpha in (0.1, 0.29)]
+    canvas = Canvas(made[0])
+    assert made[0].parts == made[1].parts
+    canvas.show(made[1])
+    assert canvas.strip is not None
+    assert canvas.strip.figure.x_range is canvas.figure.x_range
+    np.testing.assert_allclose(canvas.strip.sources[-1].data["residual"], [6.0, -10.0])
+    assert canvas.strip.figure.y_range.end == pytest.approx(12)
+
+
+def test_the_two_fitted_gaps_add_up_to_the_gap_to_the_limit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    where = {"kind": "test", "alpha": 0.29, "lam": 0.1}
+    spiked, strength = plotdata.gap_to_spiked(cube, **where), plotdata.gap_of_spiked(cube, prediction, **where)
+    whole = plotdata.gap_to_limit(cube, prediction, **where)
+    np.testing.assert_allclose(spiked["mean"] + strength["mean"], whole["mean"])
+    view = views.gaps(cube, prediction, gap="strength", alpha=0.29, lam=0.1)
+    points = np.concatenate([labelled(view, f"measured, {sign}")["gap"] for sign in ("positive", "negative")])
+    np.testing.assert_allclose(np.sort(points), np.sort(np.abs(strength["mean"])))
+
+
 def test_the_points_of_a_fitted_gap_are_those_of_the_fit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
-    fit = power_law_fit(cube)
-    shape = (1, 1, 9, 7, 3)
-    for name, value in (("data", -0.3), ("data_stderr", 0.01), ("residual", 1.5)):
-        fit[name] = (("gap", "loss", "alpha", "lam", "n"), np.full(shape, value))
-    fit = fit.assign_coords(n=cube["n"])
-    view = views.gaps(cube, prediction, fit, gap="spiked", kind="train", alpha=0.29, lam=0.1)
+    fit = with_points(power_law_fit(cube), cube)
+    view, _ = views.gaps(cube, prediction, fit, gap="spiked", kind="train", alpha=0.29, lam=0.1)
     assert len(labelled(view, "measured, as fitted, positive")) == 0
     marks = labelled(view, "measured, as fitted, negative")
     np.testing.assert_allclose(marks["gap"], 0.3)
-    np.testing.assert_allclose(marks["residual"], 1.5)
+    np.testing.assert_allclose(marks["residual"], [1.5, -2.5, np.nan])
 
 
 def test_exponents_stand_beside_their_limits() -> None:
@@ -293,6 +341,18 @@ def test_a_fitted_limit_stands_beside_the_predicted_one(cube: xr.Dataset, predic
     assert labelled(view, "predicted limit")["test_loss"][0] == pytest.approx(float(limit))
     measured = cube["test_loss"].sel(alpha=0.29, lam=0.1, method="nearest").mean("seed")
     np.testing.assert_allclose(labelled(view, "measured")["test_loss"], measured)
+
+
+def test_the_residuals_of_a_fitted_limit_stand_below_it(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    values = {"estimate": 0.8, "stderr": 0.05, "ci_low": 0.7, "ci_high": 0.9, "expected": 0.75, "gof_pvalue": 0.03}
+    dims = {"loss": ["test_loss"], "alpha": cube.alpha.values, "lam": cube.lam.values, "param": ["limit"]}
+    fit = xr.Dataset({name: (tuple(dims), np.full((1, 9, 7, 1), v)) for name, v in values.items()}, coords=dims)
+    for name, at_sizes in (("data", [1.0, 0.9, 0.8]), ("data_stderr", [0.01] * 3), ("residual", [1.5, -2.5, np.nan])):
+        fit[name] = (("loss", "alpha", "lam", "n"), np.broadcast_to(at_sizes, (1, 9, 7, 3)).copy())
+    main, strip = views.limits(cube, prediction, fit.assign_coords(n=cube["n"]), alpha=0.29, lam=0.1)
+    np.testing.assert_allclose(labelled(main, "measured, as fitted")["test_loss"], [1.0, 0.9, 0.8])
+    assert_strip(strip)
+    assert "fitted limit 0.800(50), theory 0.75, lack of fit p = 0.03" in main.opts.get("plot").kwargs["title"]
 
 
 def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Dataset) -> None:

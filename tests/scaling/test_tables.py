@@ -25,6 +25,8 @@ def test_every_law_has_a_table_and_a_sentence(cube: xr.Dataset, prediction: xr.D
     report = fit_report(cube, law, prediction=prediction)
     assert report.dataset is not None
     assert "could be fitted" in report.sentence
+    tested = any(np.isfinite(row["p_fit"]) for row in report.rows if row["status"] not in ("no_data", "not_applicable"))
+    assert ("The lack-of-fit test rejects" in report.sentence) == tested
     assert {"estimate", "low", "high", "theory", "z", "p_fit", "sizes", "status"} <= set(report.header())
     assert len(report.text()) <= len(report.rows)
     json.dumps(report.as_dict(), allow_nan=False)

@@ -25,7 +25,8 @@
 
   function table(doc) {
     const rows = [];
-    for (const renderer of doc.roots()[0].renderers) {
+    const root = doc.roots()[0];
+    for (const renderer of (root.children ?? [root]).flatMap((figure) => figure.renderers)) {
       if (!renderer.data_source) continue;
       const columns = Object.entries(renderer.data_source.data);
       const length = columns.length ? columns[0][1].length : 0;
