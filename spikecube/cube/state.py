@@ -98,7 +98,9 @@ def state_text(state: State) -> str:
     lines += [f"failed: n = {f['n']}, seed = {f['seed']}{_further(f)}: {f.get('error')}" for f in state.failures[:20]]
     if len(state.failures) > 20:
         lines.append(f"and {len(state.failures) - 20} more failures: see --json")
-    lines += [f"{name} among the shards {reason}" for name, reason in state.strangers.items()]
+    for reason in sorted(set(state.strangers.values())):
+        names = [name for name, why in state.strangers.items() if why == reason]
+        lines.append(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} among the shards: {reason}")
     return "\n".join(lines)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -31,12 +29,10 @@ def seeded(rng, data: xr.DataArray, n_seeds: int) -> xr.DataArray:
     return data * (1 + 0.05 * shared) + 0.02 * own
 
 
-def test_finds_the_parameters_fast() -> None:
+def test_finds_the_parameters() -> None:
     rng = np.random.default_rng(1)
     data = curves() + 0.005 * rng.standard_normal((8, 100))
-    start = time.process_time()
     fit = collapse(data, control="x", stderr=xr.DataArray(0.005))
-    assert time.process_time() - start < 1.0
     off = (fit.estimate - list(TRUTH.values())) / fit.stderr
     assert (np.abs(off) < 3.5).all()
     assert (fit.stderr < 0.01).all()
