@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from spikecube.cube.schema import STATUS
+from spikecube.cube.sections import Measure, Model
 from spikecube.model import network
 from spikecube.model.activations import Activation, resolve_activation
 from spikecube.model.equivalent import (
@@ -23,7 +23,6 @@ from spikecube.model.hermite import Array
 from spikecube.model.krylov import dominant, product
 from spikecube.model.network import (
     Draw,
-    NetworkModel,
     draw_network,
     draw_test_batch,
     feature_blocks,
@@ -46,31 +45,6 @@ from spikecube.model.spectrum import (
 from spikecube.model.targets import resolve_target
 
 Cell = dict[str, npt.NDArray[np.generic]]
-
-
-class CellModel(NetworkModel, Protocol):
-    """A network with its step size eta(n, alpha)."""
-
-    def eta(self, n: int, alpha: float) -> float: ...
-
-
-class CellMeasure(Protocol):
-    """What is measured: the fields of the study file's [measure]."""
-
-    @property
-    def rank(self) -> int: ...
-    @property
-    def degree(self) -> int: ...
-    @property
-    def ell(self) -> int: ...
-    @property
-    def test_risk(self) -> str: ...
-    @property
-    def test_samples(self) -> int | str: ...
-    @property
-    def spectrum_bins(self) -> int: ...
-    @property
-    def precision(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -105,8 +79,8 @@ class Buffers:
 
 
 def compute_cell(
-    model: CellModel,
-    measure: CellMeasure,
+    model: Model,
+    measure: Measure,
     *,
     n: int,
     seed: int,
@@ -146,7 +120,7 @@ def compute_cell(
     return cell
 
 
-def make_shared(model: CellModel, measure: CellMeasure, *, n: int, seed: int, entropy: int) -> Shared:
+def make_shared(model: Model, measure: Measure, *, n: int, seed: int, entropy: int) -> Shared:
     """The draw, its gradient step, and everything else that alpha does not change."""
     dtype = np.dtype(measure.precision)
     activation = resolve_activation(model.activation)
@@ -184,7 +158,7 @@ def _sample_test(
 
 
 def _population_test(
-    model: CellModel, activation: Activation, draw: Draw, step: Array, beta: Array, spikes: Spikes
+    model: Model, activation: Activation, draw: Draw, step: Array, beta: Array, spikes: Spikes
 ) -> PopulationTest:
     cross = draw.weights @ step.T
     neurons = Neurons(activation, draw.weights @ draw.weights.T, cross + cross.T, step @ step.T)
@@ -217,7 +191,7 @@ def _step_scalars(step: Array, readout: Array, beta: Array, c1: float) -> dict[s
 
 
 def _initial(
-    shared: Shared, measure: CellMeasure, buffers: Buffers, lams: Array
+    shared: Shared, measure: Measure, buffers: Buffers, lams: Array
 ) -> tuple[dict[str, npt.ArrayLike], list[Solves]]:
     """The variables of F_0, and the solves that all F_ell share."""
     ridge = shared.ridge
@@ -233,7 +207,7 @@ def _initial(
 
 def _point(
     shared: Shared,
-    measure: CellMeasure,
+    measure: Measure,
     buffers: Buffers,
     solves: list[Solves],
     eta: float,
@@ -260,7 +234,7 @@ def _point(
 
 
 def _equivalent(
-    shared: Shared, measure: CellMeasure, buffers: Buffers, solves: list[Solves], eta: float
+    shared: Shared, measure: Measure, buffers: Buffers, solves: list[Solves], eta: float
 ) -> dict[str, Array]:
     """The variables of F_1 ... F_ell at one alpha, with F in the buffer, whose single-precision copy is overwritten."""
     ells, n = range(1, measure.ell + 1), len(shared.ridge.labels)

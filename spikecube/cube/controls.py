@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from spikecube.model.activations import Spec
+from spikecube.cube.sections import Model
 from spikecube.model.hermite import Array, gaussian_quadrature
 from spikecube.model.targets import Target, resolve_target
 
@@ -25,19 +25,6 @@ DEFAULT_PRIORITY = ("beta_power", "beta_signal", "label_power", "readout_power",
 
 class ControlError(ValueError):
     """Control variates that cannot be made, in one sentence."""
-
-
-class ControlModel(Protocol):
-    """What the expectations need to know of a model."""
-
-    @property
-    def target(self) -> Spec: ...
-    @property
-    def noise(self) -> float: ...
-    @property
-    def target_direction(self) -> str: ...
-    def dim(self, n: int) -> int: ...
-    def step_samples(self, n: int) -> int: ...
 
 
 def radius_quadrature(dim: int, direction: str) -> tuple[Array, Array]:
@@ -66,7 +53,7 @@ def target_moments(target: Target, radii: Array) -> tuple[Array, Array, Array]:
     return s**2 @ weights, s @ (weights * z), s**2 @ (weights * z**2)
 
 
-def control_expectations(model: ControlModel, n: int) -> dict[str, float]:
+def control_expectations(model: Model, n: int) -> dict[str, float]:
     """Exact expectations of the control variates at finite n.
 
     With r = |beta_*|, s = sigma_*(r z), beta = X^T y/n_0 and E over z and r::

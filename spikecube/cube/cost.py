@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from spikecube.cube.cell import CellMeasure
+from spikecube.cube.sections import Measure, Model
 from spikecube.model.ridge import eigen_is_cheaper
 
 _STEPS = 250  # products with F, of a vector each way, per alpha
 
 
-class Sizes(Protocol):
-    """The sizes of a model."""
-
-    def dim(self, n: int) -> int: ...
-    def width(self, n: int) -> int: ...
-    def step_samples(self, n: int) -> int: ...
-
-
-def _test_samples(measure: CellMeasure, n: int) -> int:
+def _test_samples(measure: Measure, n: int) -> int:
     return n if measure.test_samples == "n" else int(measure.test_samples)
 
 
-def cell_flops(model: Sizes, measure: CellMeasure, *, n: int, num_alpha: int, num_lam: int) -> float:
+def cell_flops(model: Model, measure: Measure, *, n: int, num_alpha: int, num_lam: int) -> float:
     """Floating-point operations of a cell, near enough to order cells and to weigh progress.
 
     The six products, 4 d N (n_0 + n + n_test); the Gram matrix of F_0 and a factor of it per penalty; per alpha Krylov
@@ -38,7 +28,7 @@ def cell_flops(model: Sizes, measure: CellMeasure, *, n: int, num_alpha: int, nu
     return products + initial + num_alpha * passes
 
 
-def cell_bytes(model: Sizes, measure: CellMeasure, *, n: int, num_alpha: int, num_lam: int) -> float:
+def cell_bytes(model: Model, measure: Measure, *, n: int, num_alpha: int, num_lam: int) -> float:
     """Peak bytes of a cell's arrays, the largest of three moments.
 
     With b bytes per number (8, or 4 in single precision) and K = b N (2 n + 2 n_test) for the four pre-activations, or
