@@ -4,4 +4,5 @@ set -eu
 cd "$(dirname "$0")/.."
 EXTRAS="[test]"
 . scripts/environment.sh
+export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 python -m pytest "$@"
