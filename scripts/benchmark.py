@@ -293,7 +293,7 @@ def growth_table(sizes: list[int]) -> list[str]:
     return lines
 
 
-def report(rows: list[dict[str, float]], growth: list[str], threads: int) -> str:
+def report(rows: list[dict[str, float]], threads: int) -> str:
     samples = "; ".join(
         f"n = {r['n']:.0f}: {r['careful_alphas']:.0f} of 8 alphas of the careful version"
         + (", 1 of 64 points of the obvious loop" if "obvious" in r else ", the obvious loop not run")
@@ -320,11 +320,23 @@ def report(rows: list[dict[str, float]], growth: list[str], threads: int) -> str
             "",
             f"Timed on a sample and scaled: {samples}.",
             "",
-            "## Growth with n",
+        ]
+    )
+
+
+def growth_report(sizes: list[int]) -> str:
+    return "\n".join(
+        [
+            "# Growth with n",
             "",
-            "Each row is a process of its own, with its peak memory above that of the imported package.",
+            "Made by `python scripts/benchmark.py --growth`; every number is of that one run.",
             "",
-            *growth,
+            machine(),
+            "",
+            "The cell of the benchmark; each row is a process of its own, with its peak memory above that of the",
+            "imported package.",
+            "",
+            *growth_table(sizes),
             "",
         ]
     )
@@ -334,20 +346,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 4000])
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmark.md")
+    parser.add_argument("--growth", action="store_true", help="time and memory of cells alone; no comparison")
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
         alone_main(int(arguments.alone[0]), *arguments.alone[1:])
         return
     set_threads(arguments.threads)
+    output = arguments.output or ROOT / "docs" / ("growth.md" if arguments.growth else "benchmark.md")
+    if arguments.growth:  # a process of its own: a child's peak memory counts that of the parent that forked it
+        output.write_text(growth_report(arguments.sizes))
+        return
     rows = []
     for n in arguments.sizes:
         rows.append(measure(n, repeats=3 if n <= 2000 else 2))
         print(times_table(rows[-1:])[-1], file=sys.stderr, flush=True)
-    text = report(rows, growth_table(arguments.sizes), arguments.threads)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(text)
+    text = report(rows, arguments.threads)
+    output.write_text(text)
     print(text)
 
 
