@@ -175,6 +175,23 @@ def holm(pvalues: Array) -> Array:
     return adjusted
 
 
+def regression_spline(u: Array, y: Array, weights: Array, knots: Array) -> tuple[Array, float]:
+    """The cubic spline through y(u) on given knots: its coefficients and the weighted sum of squares, by a GAM.
+
+    It is statsmodels' generalised additive model with Gaussian errors, one smooth term and no penalty.
+
+    Parameters
+    ----------
+    u, y, weights : (P,).
+    knots : (n + 4,), all of them, the ends four times.
+    """
+    from statsmodels.gam.api import BSplines, GLMGam
+
+    smoother = BSplines(u, df=[len(knots) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": knots}])
+    fit = GLMGam(y, smoother=smoother, alpha=[0.0], var_weights=weights).fit(scale=1.0)
+    return np.asarray(fit.params), float(fit.deviance)
+
+
 @dataclass(frozen=True)
 class Logistic:
     """Coefficients (p,) of a logistic regression, their covariance (p, p), and whether outcomes are separated."""
