@@ -51,8 +51,8 @@ def collapse(
     f is a cubic regression spline with one coefficient for every five points (6 to 40; a size chosen by looking at the
     data would spoil the test of the collapse); for given parameters it is a linear fit, and the weighted sum of squares
     of y itself is what is minimised, so that no trivial rescaling lowers it. The best of a coarse grid are starting
-    points of a descent; at its end statsmodels' generalised additive model gives the curve and the sum of squares. A
-    run whose curves do not collapse within their errors, or whose starts disagree, says so in its status.
+    points of a descent; at its end statsmodels' regression on the B-splines of its GAMs gives the curve and the sum of
+    squares. A run whose curves do not collapse within their errors, or whose starts disagree, says so in its status.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def _infer(
 
 
 def _pseudo_inverse(design: Array) -> tuple[Array, Array]:
-    """The pseudo-inverse (p, P) of a design, whatever the lengths of its columns, and an orthonormal basis of its range."""
+    """The pseudo-inverse (p, P) of a design, of columns of any length, and an orthonormal basis of its range."""
     size = np.linalg.norm(design, axis=0)
     size = np.where(size > 0, size, 1.0)
     left, values, right = np.linalg.svd(design / size, full_matrices=False)

@@ -248,7 +248,7 @@ def conditional_ends(
             reach = np.sqrt(np.maximum(slack, 0.0) * inverse[..., j, j]) / size[..., j]
             low[:, j], high[:, j] = _extremes(grid, theta[..., j] - reach, theta[..., j] + reach, inside)
         else:
-            low[:, j], high[:, j] = _crossings(grid, slack)
+            low[:, j], high[:, j] = crossings(grid, slack)
     return low, high
 
 
@@ -261,7 +261,7 @@ def _extremes(grid: Array, lower: Array, upper: Array, inside: Array) -> tuple[A
     return low, np.where(ends[row, at_high], np.inf, up[row, at_high])
 
 
-def _crossings(grid: Array, slack: Array) -> tuple[Array, Array]:
+def crossings(grid: Array, slack: Array) -> tuple[Array, Array]:
     """First and last zero of slack along the grid, linearly interpolated; infinite where it is positive at an end."""
     row, last = np.arange(len(slack)), slack.shape[1] - 1
     first, final = (slack >= 0).argmax(1), last - (slack[:, ::-1] >= 0).argmax(1)

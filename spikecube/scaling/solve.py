@@ -180,6 +180,11 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array) -> None:
         curvature = np.einsum("bpk,bk,bqk->bpq", table.response[rows], inverse_weights, table.response[rows])
         rise = half[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
+    if c.law.ends is not None:
+        low, high = c.law.ends(c.sizes, part.y, part.weights, best, half[rows], rise)
+        table.ci_low[rows], table.ci_high[rows] = low, high
+        table.status[rows[~(np.isfinite(low) & np.isfinite(high)).all(1)]] = STATUS["open_interval"]
+        return
     low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
     if c.law.conditional is not None:
         coarse, bases = c.law.conditional
