@@ -26,11 +26,18 @@ OMEGA = (0.05, 6.0)
 LOG_SIZE = (-7.0, float(np.log(101.0)))
 _COARSE_OMEGA = np.geomspace(*OMEGA, 40)
 _COARSE_T = np.linspace(*LOG_SIZE, 60)
-_DETAIL, _LOCAL = 80, 41  # points in omega and in t where the set of values is
+_STRETCHES = ((LOG_SIZE[0], 0.0), (0.0, float(np.log(2.0))), (float(np.log(2.0)), LOG_SIZE[1]))
+_DETAIL, _LOCAL = 120, 61  # points in omega and in t where the set of values is
 _STEPS = 30
 _MARGIN = 1.3
 _CHUNK = 16  # curves whose planes are in memory at once
 _CORNERS = ((np.log(OMEGA[0]), LOG_SIZE[0]), (np.log(OMEGA[1]), LOG_SIZE[1]))
+
+
+def _along(curve: Array, matrix: Array) -> Array:
+    """curve @ matrix for each of the B curves: (B, ..., K) and (B, K, q) -> (B, ..., q)."""
+    flat = curve.reshape(len(curve), -1, curve.shape[-1]) @ matrix
+    return np.asarray(flat.reshape(*curve.shape[:-1], matrix.shape[-1]))
 
 
 @dataclass(frozen=True)
@@ -41,90 +48,100 @@ class Projection:
     ----------
     ratio : (B, K), log(n/n_0), n_0 the smallest size used; smallest : (B,), n_0.
     root : (B, K), square roots of the weights.
-    lines : (B, 2, K), orthonormal lines in weighted units; rest : (B, K), y without them.
-    line : (B, 2, K), what gives log C and b of a curve in weighted units; scale : (B, 2), their conditional deviations.
-    level : (B, 2), log C and b of y itself.
+    project : (B, K, K), curve @ project is the weighted curve less its best line; rest : (B, K), that of y.
+    line : (B, K, 2), curve @ line is log C and b of a curve; level : (B, 2), those of y.
+    scale : (B, 2), conditional deviations of log C and b.
     """
 
     ratio: Array
     smallest: Array
-    root: Array
-    lines: Array
+    project: Array
     rest: Array
     line: Array
-    scale: Array
     level: Array
+    scale: Array
 
     @classmethod
     def of(cls, n: Array, y: Array, weights: Array) -> Projection:
         """From sizes (K,), values and weights (B, K)."""
         root = np.sqrt(weights)
         design = root[..., None] * np.stack([np.ones_like(n), np.log(n)], axis=-1)
-        lines = np.linalg.qr(design)[0].transpose(0, 2, 1)
-        inverse = np.linalg.pinv(design)
-        weighted = root * y
-        rest = weighted - np.einsum("bq,bqk->bk", np.einsum("bqk,bk->bq", lines, weighted), lines)
-        scale = np.sqrt((inverse**2).sum(-1))
-        level = np.einsum("bqk,bk->bq", inverse, weighted)
+        lines, inverse = np.linalg.qr(design)[0], np.linalg.pinv(design)
+        project = root[..., None] * (np.eye(len(n)) - lines @ lines.transpose(0, 2, 1))
+        line = (inverse * root[:, None]).transpose(0, 2, 1)
         smallest = np.where(weights > 0, n, np.inf).min(1)
         smallest = np.where(np.isfinite(smallest), smallest, n.min())
-        return cls(np.maximum(np.log(n / smallest[:, None]), 0.0), smallest, root, lines, rest, inverse, scale, level)
-
-    def correction(self, omega: Array, t: Array) -> tuple[Array, Array]:
-        """g and dg/dt, (..., K), without weights."""
-        rho = self.decay(omega)
-        inside = 1 + np.expm1(t)[..., None] * rho
-        return np.log(inside), np.exp(t)[..., None] * rho / inside
+        return cls(
+            np.maximum(np.log(n / smallest[:, None]), 0.0),
+            smallest,
+            project,
+            _along(y, project),
+            line,
+            _along(y, line),
+            np.sqrt((inverse**2).sum(-1)),
+        )
 
     def decay(self, omega: Array) -> Array:
         """rho at omega (B, ...); (B, ..., K)."""
         ratio = self.ratio.reshape(len(self.ratio), *[1] * (omega.ndim - 1), -1)
         return np.asarray(np.exp(-omega[..., None] * ratio))
 
+    def correction(self, omega: Array, t: Array) -> Array:
+        """g at omega, t (B, ...); (B, ..., K)."""
+        return np.asarray(np.log1p(np.expm1(t)[..., None] * self.decay(omega)))
+
+    def slope(self, omega: Array, t: Array) -> Array:
+        """dg/dt."""
+        rho = self.decay(omega)
+        return np.asarray(np.exp(t)[..., None] * rho / (1 + np.expm1(t)[..., None] * rho))
+
     def amplitude(self, omega: Array, t: Array) -> Array:
         """D at omega, t (B, ...)."""
         return np.asarray(np.expm1(t) * self.smallest.reshape(-1, *[1] * (omega.ndim - 1)) ** omega)
 
-    def without_lines(self, curve: Array) -> Array:
-        """Weighted curves (B, ..., K) less their best lines."""
-        weighted = np.einsum("b...k,bk->b...k", curve, self.root)
-        return np.asarray(
-            weighted - np.einsum("b...q,bqk->b...k", np.einsum("b...k,bqk->b...q", weighted, self.lines), self.lines)
-        )
+    def residual(self, g: Array) -> Array:
+        """What g (B, ..., K) and the best line leave of y, weighted."""
+        return np.asarray(self.rest.reshape(len(self.rest), *[1] * (g.ndim - 2), -1) - _along(g, self.project))
 
     def cost(self, omega: Array, t: Array) -> Array:
         """Weighted sum of squares at the best line; omega, t (B, ...)."""
-        left = self.without_lines(self.correction(omega, t)[0])
-        rest = self.rest.reshape(len(self.rest), *[1] * (left.ndim - 2), -1)
-        return np.asarray(((rest - left) ** 2).sum(-1))
+        return np.asarray((self.residual(self.correction(omega, t)) ** 2).sum(-1))
 
     def linear(self, omega: Array, t: Array) -> Array:
-        """log C and b at (omega, t), (B, ..., 2)."""
-        weighted = np.einsum("b...k,bk->b...k", self.correction(omega, t)[0], self.root)
-        level = self.level.reshape(len(self.level), *[1] * (weighted.ndim - 2), 2)
-        return np.asarray(level - np.einsum("b...k,bqk->b...q", weighted, self.line))
+        """log C and b at omega, t (B, ...); (B, ..., 2)."""
+        level = self.level.reshape(len(self.level), *[1] * (omega.ndim - 1), 2)
+        return np.asarray(level - _along(self.correction(omega, t), self.line))
 
     def settle(self, omega: Array, t: Array) -> tuple[Array, Array, Array]:
         """The best t for each omega (B, G) near a start: t, its cost, and its conditional deviation."""
         damping, cost = np.full(t.shape, 1e-3), self.cost(omega, t)
         for _ in range(_STEPS):
-            g, slope = self.correction(omega, t)
-            slope = self.without_lines(slope)
-            gradient = (slope * (self.rest[:, None] - self.without_lines(g))).sum(-1)
+            slope = _along(self.slope(omega, t), self.project)
+            gradient = (slope * self.residual(self.correction(omega, t))).sum(-1)
             trial = np.clip(t + gradient / ((slope**2).sum(-1) * (1 + damping) + 1e-300), *LOG_SIZE)
             new = self.cost(omega, trial)
             better = new <= cost
             t, cost = np.where(better, trial, t), np.where(better, new, cost)
             damping = np.where(better, damping / 10, damping * 10)
-        slope = self.without_lines(self.correction(omega, t)[1])
+        slope = _along(self.slope(omega, t), self.project)
         return t, cost, 1 / np.sqrt((slope**2).sum(-1) + 1e-300)
 
 
 def _valley(plane: Projection, omega: Array) -> tuple[Array, Array, Array]:
-    """t, cost and deviation at the best t for every omega (B, G), from a coarse grid of t."""
-    shape = (*omega.shape, len(_COARSE_T))
-    wide = np.broadcast_to(omega[..., None], shape), np.broadcast_to(_COARSE_T, shape)
-    return plane.settle(omega, _COARSE_T[plane.cost(*wide).argmin(-1)])
+    """t, cost and deviation at the best t for every omega (B, G).
+
+    Where the valley is narrow a coarse grid of t may miss it beside a broad one, so that the best of each stretch of t
+    (a negative correction, one below the leading term, one beyond) is settled.
+    """
+    found = []
+    for stretch in _STRETCHES:
+        coarse = np.linspace(*stretch, _COARSE_T.size // len(_STRETCHES))
+        shape = (*omega.shape, len(coarse))
+        cost = plane.cost(np.broadcast_to(omega[..., None], shape), np.broadcast_to(coarse, shape))
+        found.append(plane.settle(omega, coarse[cost.argmin(-1)]))
+    best = np.stack([cost for _, cost, _ in found]).argmin(0)[None]
+    t, cost, deviation = (np.take_along_axis(np.stack(v), best, 0)[0] for v in zip(*found, strict=True))
+    return t, cost, deviation
 
 
 def minimum(n: Array, y: Array, weights: Array) -> Minimum:
@@ -157,11 +174,10 @@ def minimum(n: Array, y: Array, weights: Array) -> Minimum:
 def _plane_step(plane: Projection, place: Array, damping: Array) -> Array:
     """The damped Gauss-Newton step in (log omega, t), (B, 2)."""
     omega, t = np.exp(place[:, 0]), place[:, 1]
-    g, by_t = plane.correction(omega, t)
     rho = plane.decay(omega)
     by_omega = -omega[:, None] * plane.ratio * np.expm1(t)[:, None] * rho / (1 + np.expm1(t)[:, None] * rho)
-    slopes = plane.without_lines(np.stack([by_omega, by_t], axis=1))
-    gradient = np.einsum("bpk,bk->bp", slopes, plane.rest - plane.without_lines(g))
+    slopes = _along(np.stack([by_omega, plane.slope(omega, t)], axis=1), plane.project)
+    gradient = np.einsum("bpk,bk->bp", slopes, plane.residual(plane.correction(omega, t)))
     normal = np.einsum("bpk,bqk->bpq", slopes, slopes)
     size = np.sqrt(np.einsum("bpp->bp", normal)) + 1e-150
     normal = normal / size[:, :, None] / size[:, None, :]
@@ -190,10 +206,7 @@ def _ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: 
     top = best.cost + rise.max(1)
     omega = _detailed(plane, best.theta[:, 3], half[:, 3], top)
     bottom, lowest, deviation = _valley(plane, omega)
-    reach = _MARGIN * np.sqrt(np.maximum(top[:, None] - lowest, 0.0)) * deviation
-    local = bottom[..., None] + reach[..., None] * np.linspace(-1, 1, _LOCAL)
-    t = np.concatenate([local, np.broadcast_to(_COARSE_T, (*omega.shape, len(_COARSE_T)))], axis=-1)
-    t = np.sort(np.clip(t, *LOG_SIZE), axis=-1)
+    t = _reached(plane, omega, bottom, _MARGIN * np.sqrt(np.maximum(top[:, None] - lowest, 0.0)) * deviation, top)
     wide = np.broadcast_to(omega[..., None], t.shape)
     cost, linear = plane.cost(wide, t), plane.linear(wide, t)
     low, high = np.empty(rise.shape), np.empty(rise.shape)
@@ -209,8 +222,23 @@ def _ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: 
     return low, high
 
 
+def _reached(plane: Projection, omega: Array, bottom: Array, reach: Array, top: Array) -> Array:
+    """For every omega (B, G) a grid of t over the values below `top`, sought near the bottom and coarsely."""
+    near = bottom[..., None] + reach[..., None] * np.linspace(-1, 1, _LOCAL // 2)
+    sought = np.concatenate(
+        [near, bottom[..., None], np.broadcast_to(_COARSE_T, (*omega.shape, len(_COARSE_T)))], axis=-1
+    )
+    sought = np.sort(np.clip(sought, *LOG_SIZE), axis=-1)
+    inside = plane.cost(np.broadcast_to(omega[..., None], sought.shape), sought) <= top[:, None, None]
+    last = sought.shape[-1] - 1
+    first = np.maximum(inside.argmax(-1) - 1, 0)
+    final = np.where(inside.any(-1), np.minimum(last - inside[..., ::-1].argmax(-1) + 1, last), first)
+    low, high = (np.take_along_axis(sought, at[..., None], -1) for at in (first, final))
+    return np.asarray(low + (high - low) * np.linspace(0, 1, _LOCAL))
+
+
 def _detailed(plane: Projection, omega: Array, half: Array, top: Array) -> Array:
-    """Ascending values of omega for each curve, most of them where the valley is below `top`; (B, G)."""
+    """Ascending values of omega for each curve over where the valley is below `top`, densest at both ends; (B, G)."""
     coarse = np.tile(_COARSE_OMEGA, (len(omega), 1))
     inside = _valley(plane, coarse)[1] <= top[:, None]
     last = coarse.shape[1] - 1
@@ -221,10 +249,14 @@ def _detailed(plane: Projection, omega: Array, half: Array, top: Array) -> Array
     near_low, near_high = np.clip(omega - width, *OMEGA), np.clip(omega + width, *OMEGA)
     low = np.where(found, np.minimum(_COARSE_OMEGA[first_place], near_low), near_low)
     high = np.where(found, np.maximum(_COARSE_OMEGA[last_place], near_high), near_high)
-    part = np.linspace(0, 1, _DETAIL)
+    part = np.linspace(0, 1, _DETAIL // 2)
     wide = np.exp(np.log(low)[:, None] + np.log(high / low)[:, None] * part)
     close = near_low[:, None] + (near_high - near_low)[:, None] * part
-    return np.sort(np.concatenate([coarse, wide, close], axis=1), axis=1)
+    around = np.sort(np.concatenate([wide, close], axis=1), axis=1)
+    first, final = (np.clip(e, *OMEGA) for e in crossings(around, top[:, None] - _valley(plane, around)[1]))
+    margin = 0.02 * (final - first)
+    first, final = np.clip(first - margin, *OMEGA), np.clip(final + margin, *OMEGA)
+    return np.asarray(first[:, None] + (final - first)[:, None] * (1 - np.cos(np.pi * np.linspace(0, 1, _DETAIL))) / 2)
 
 
 def _farthest(value: Array, inside: Array, border: Array) -> Array:

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import optimize
 
 from spikecube.scaling import fit_power_law
-from spikecube.scaling.free_correction import OMEGA, ends, minimum
+from spikecube.scaling.free_correction import OMEGA, Projection, ends, minimum
 from spikecube.scaling.laws import FREE_CORRECTION
 from spikecube.scaling.results import STATUS
 
@@ -123,3 +123,26 @@ def test_sizes_left_out_are_as_good_as_absent() -> None:
     short = fit_power_law(data.sel(n=slice(300, None)), correction="free")
     np.testing.assert_allclose(fit.estimate, short.estimate, rtol=1e-6)
     np.testing.assert_allclose(fit.ci_high, short.ci_high, rtol=1e-6)
+
+
+def test_ends_are_those_of_a_fine_grid() -> None:
+    """No valley of the plane is missed: intervals of many curves are those of 400 x 800 points around the minimum."""
+    rng = np.random.default_rng(6)
+    log_y = np.log(3 * SIZES**0.3 * (1 + 60 / SIZES))
+    y, weights = log_y + 0.002 * rng.standard_normal((8, 8)), np.full((8, 8), 0.002**-2)
+    best = minimum(SIZES, y, weights)
+    low, high = ends(SIZES, y, weights, best, np.full((8, 4), 0.1), np.full((8, 4), 4.0))
+    for b in range(8):
+        plane = Projection.of(SIZES, y[b : b + 1], weights[b : b + 1])
+        axes = np.linspace(0.95 * low[b, 3], 1.05 * high[b, 3], 400), np.linspace(0.02, 1.2, 800)
+        omega, t = (a[None] for a in np.meshgrid(*axes, indexing="ij"))
+        slack = 4.0 + best.cost[b] - plane.cost(omega, t)
+        inside, exponent = slack >= 0, plane.linear(omega, t)[..., 1]
+        move = plane.scale[0, 1] * np.sqrt(np.maximum(slack, 0))
+        expected = [
+            (np.min((exponent - move)[inside]), np.max((exponent + move)[inside])),
+            (plane.amplitude(omega, t)[inside].min(), plane.amplitude(omega, t)[inside].max()),
+            (omega[inside].min(), omega[inside].max()),
+        ]
+        for j, (first, last) in zip((1, 2, 3), expected, strict=True):
+            np.testing.assert_allclose([low[b, j], high[b, j]], [first, last], atol=0.01 * (last - first))
