@@ -249,4 +249,4 @@ def test_a_client_without_workers_is_told_of_and_waited_for(expected: xr.Dataset
     options = {"processes": False, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(n_workers=0, **options) as cluster, Client(cluster, set_as_default=False) as client:
         same(run(standin.make_study(), tmp_path / "cube", client, progress=Starter()), expected)
-    assert [s for s in sentences if "worker" in s][0] == "no worker is connected: waiting for one"
+    assert next(s for s in sentences if "worker" in s) == "no worker is connected: waiting for one"
