@@ -11,10 +11,10 @@ from scipy import stats
 from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.curves import groups
 from spikecube.scaling.laws import Law
-from spikecube.scaling.regression import holm
+from spikecube.scaling.regression import LEVEL, holm
 from spikecube.scaling.results import describe, messages, unstack
 from spikecube.scaling.samples import Sample, resample
-from spikecube.scaling.solve import LEVEL, Table, solve
+from spikecube.scaling.solve import Table, solve
 
 _RESAMPLES = 999
 _SCAN_LEVEL = 0.1  # a window enters at this level of the lack-of-fit test

@@ -12,11 +12,10 @@ from spikecube.scaling.arrays import Array
 from spikecube.scaling.curves import Curves, Group, groups
 from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum, conditional_ends, profile_ends
-from spikecube.scaling.regression import lack_of_fit, weighted_least_squares
+from spikecube.scaling.regression import LEVEL, lack_of_fit, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 
-LEVEL = 0.95
 _EDGE = 1e-3  # an end this close to the estimate, in half-widths, is the edge of the law's domain
 _RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
 
@@ -100,9 +99,8 @@ def _is_zero(c: Curves) -> Array:
         if c.variance is not None and used.any():
             weights = c.weights[b, used]
             nothing = np.zeros((len(weights), len(weights)))
-            _, pvalue = lack_of_fit(
-                np.sqrt(weights) * c.y[b, used], nothing, weights * c.variance[b, used], c.dof[b, used]
-            )
+            residual, variance = np.sqrt(weights) * c.y[b, used], weights * c.variance[b, used]
+            _, pvalue = lack_of_fit(residual, nothing, variance, c.dof[b, used], np.log(c.sizes[used]))
             zero[b] = pvalue > _RESOLVED
     return zero
 
