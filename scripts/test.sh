@@ -1,8 +1,8 @@
 #!/bin/sh
-# The environment of the quickstart with the test extra, then the whole test suite; arguments go to pytest.
+# The environment of the quickstart with the test extra, then the whole test suite in two processes; arguments go to pytest.
 set -eu
 cd "$(dirname "$0")/.."
 EXTRAS="[test]"
 . scripts/environment.sh
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
-python -m pytest "$@"
+python -m pytest -n 2 --dist loadfile "$@"

@@ -6,6 +6,10 @@ from spikecube.cube.sections import Measure, Model
 from spikecube.model.ridge import eigen_is_cheaper
 
 _STEPS = 250  # products with F, of a vector each way, per alpha
+_SLOW = 4.0  # an operation of a pass over memory takes as long as so many of a matrix product
+_CALLS = 1.5e8  # operations of a matrix product that fit into what an alpha takes however small n
+_EIGEN = 9.0  # operations of an eigendecomposition over the cube of its size; values alone take 3
+_VALUES = 3.0
 
 
 def _test_samples(measure: Measure, n: int) -> int:
@@ -13,19 +17,23 @@ def _test_samples(measure: Measure, n: int) -> int:
 
 
 def cell_flops(model: Model, measure: Measure, *, n: int, num_alpha: int, num_lam: int) -> float:
-    """Floating-point operations of a cell, near enough to order cells and to weigh progress.
+    """Work of a cell in operations of a matrix product, near enough to plan, to order cells and to weigh progress.
 
     The six products, 4 d N (n_0 + n + n_test); the Gram matrix of F_0 and a factor of it per penalty; per alpha Krylov
-    passes over F and one elementwise pass over the test features. With the exact test risk the test products are three
-    of d N^2, and the elementwise pass is over N^2 second moments.
+    passes over F, or an eigendecomposition where that is cheaper, one elementwise pass over the test features, and
+    all singular values where they are counted. With the exact test risk the test products are three of d N^2, and the
+    elementwise pass is over N^2 second moments. Operations of a pass are bound by memory and weigh four times.
     """
     d, width = model.dim(n), model.width(n)
-    small, exact = min(n, width), measure.test_risk == "exact"
+    small, large, exact = min(n, width), max(n, width), measure.test_risk == "exact"
     test = 1.0 * width if exact else float(_test_samples(measure, n))
     products = 4.0 * d * width * (model.step_samples(n) + n + test)
-    initial = float(small) ** 2 * max(n, width) + num_lam * (small**3 / 3 + 32.0 * n * width)
-    passes = 4.0 * _STEPS * n * width + (150.0 if exact else 20.0) * test * width
-    return products + initial + num_alpha * passes
+    initial = float(small) ** 2 * large + num_lam * (small**3 / 3 + 32.0 * n * width)
+    dense = eigen_is_cheaper((n, width))
+    spectral = _EIGEN * float(small) ** 3 + float(small) ** 2 * large if dense else _SLOW * 4.0 * _STEPS * n * width
+    values = 0.0 if dense or not measure.spectrum_bins else _VALUES * float(small) ** 3 + float(small) ** 2 * large
+    elementwise = (150.0 if exact else 20.0) * test * width
+    return products + initial + num_alpha * (spectral + values + elementwise + _CALLS)
 
 
 def cell_bytes(model: Model, measure: Measure, *, n: int, num_alpha: int, num_lam: int) -> float:

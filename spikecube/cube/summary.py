@@ -17,6 +17,7 @@ Mask = npt.NDArray[np.bool_]
 MIN_SEEDS = 3
 SEEDS_PER_CONTROL = 6
 """One control is used for every six degrees of freedom, so that few seeds are never spent on regressors."""
+_PINNED = 1e-6  # a replicate with less than this of a residual of its own is fitted exactly: it says nothing of errors
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class Means:
     ----------
     mean, stderr, plain_stderr : (...,); with controls, and without.
     dof : (...,), degrees of freedom of stderr.
-    deviations : (..., m), scaled so that the mean square over m of a mean of m resampled ones is stderr^2.
+    deviations : (..., m), of mean zero; the mean square over m of a mean of m resampled ones is stderr^2.
     count : (...,), replicates that are not NaN. Fewer than 3 give NaN everywhere.
+    n_controls : how many control variates were used.
     """
 
     mean: Array
@@ -37,6 +39,7 @@ class Means:
     dof: Array
     deviations: Array
     count: Array
+    n_controls: int
 
 
 def replicate_means(values: Array, controls: Array | None = None) -> Means:
@@ -47,8 +50,17 @@ def replicate_means(values: Array, controls: Array | None = None) -> Means:
         mean = (1/m) sum_j u_j,    u_j = y_j - z_j^T b_(-j)
 
     Since z_j and b_(-j) are independent, E u_j = E y exactly, at any m and for any dependence of y on z; the usual
-    estimate, the intercept of one regression, has a bias of order 1/m where y is curved in z. stderr^2 is the sample
-    variance of the u_j over m: it contains what the estimate of b costs, and is used with m - 1 - q degrees of freedom.
+    estimate, the intercept of one regression, has a bias of order 1/m where y is curved in z.
+
+    The u_j share their coefficients, so that their sample variance is not m times that of the mean. Given the z the
+    mean is linear in y, and its variance is estimated as that of a heteroscedastic regression (HC2)::
+
+        mean = sum_j c_j y_j,    stderr^2 = sum_j c_j^2 e_j^2/(1 - h_j)
+
+    with e the residuals of the regression on [1, z] and h its leverages. If y is linear in z with equal errors, that is
+    unbiased, and `dof` match its variance (Bell and McCaffrey): w_j = c_j^2/(1 - h_j), A = I - hat matrix::
+
+        dof = (sum_j c_j^2)^2 / sum_ij w_i w_j A_ij^2
 
     Parameters
     ----------
@@ -59,7 +71,8 @@ def replicate_means(values: Array, controls: Array | None = None) -> Means:
     References
     ----------
     Lavenberg and Welch, Management Science 27 (1981) 322 (controls by regression);
-    Avramidis and Wilson, IIE Transactions 25 (1993) 57 (splitting against its bias).
+    Avramidis and Wilson, IIE Transactions 25 (1993) 57 (splitting against its bias);
+    MacKinnon and White, J. Econometrics 29 (1985) 305 (HC2); Bell and McCaffrey, Survey Methodology 28 (2002) 169.
 
     Examples
     --------
@@ -76,11 +89,13 @@ def replicate_means(values: Array, controls: Array | None = None) -> Means:
         known = known & np.isfinite(chosen).all(-1)
     count = known.sum(-1)
     enough = count >= max(MIN_SEEDS, n_controls + 3)
-    plain = _spread(values, known, enough)
-    adjusted = values if chosen is None else _cross_fitted(values, chosen, known)
-    mean, stderr, deviations = _spread(adjusted, known, enough)
-    dof = np.where(enough, count - 1.0 - n_controls, np.nan)
-    return Means(mean, stderr, plain[1], dof, deviations, count)
+    mean, plain_stderr, deviations = _spread(values, known, enough)
+    stderr, dof = plain_stderr, np.where(enough, count - 1.0, np.nan)
+    if chosen is not None:
+        adjusted = _cross_fitted(np.where(known, values, 0.0), _design(chosen, known))
+        mean, stderr, dof = (np.where(enough, a, np.nan) for a in adjusted[:3])
+        deviations = np.where(known & enough[..., None], adjusted[3], np.nan)
+    return Means(mean, stderr, plain_stderr, dof, deviations, count, n_controls)
 
 
 def _spread(values: Array, known: Mask, enough: Mask) -> tuple[Array, Array, Array]:
@@ -92,20 +107,42 @@ def _spread(values: Array, known: Mask, enough: Mask) -> tuple[Array, Array, Arr
     return mean, stderr, residual * np.sqrt(count / (count - 1.0))[..., None]
 
 
-def _cross_fitted(values: Array, controls: Array, known: Mask) -> Array:
-    """u_j = y_j - z_j^T b_(-j), all b_(-j) from one regression.
+def _cross_fitted(y: Array, design: Array) -> tuple[Array, Array, Array, Array]:
+    """Mean, standard error, degrees of freedom and scaled deviations, all b_(-j) from one regression on X = [1, z].
 
-    b - b_(-j) = G x_j e_j/(1 - h_j) with G = (X^T X)^-1, e the residuals and h the leverages.
+    b - b_(-j) = G x_j e_j/(1 - h_j) with G = (X^T X)^-1. With t_j = z_j^T G x_j/(1 - h_j) the mean of the u_j is that
+    of y - z^T b + t e, so that m c = 1 + t - X G sum_j (t_j x_j + [0, z_j]). Rows of missing replicates are zero.
     """
-    design, y = _design(controls, known), np.where(known, values, 0.0)
+    known = design[..., 0]
+    count = np.maximum(known.sum(-1, keepdims=True), 1.0)
     inverse = np.linalg.pinv(np.einsum("...mp,...mq->...pq", design, design), hermitian=True)
     pulls = np.einsum("...pq,...mq->...mp", inverse, design)
-    leverage = (pulls * design).sum(-1)
+    spare = np.maximum(1 - (pulls * design).sum(-1), _PINNED)
     coefficients = np.einsum("...mp,...m->...p", pulls, y)
     residual = y - np.einsum("...mp,...p->...m", design, coefficients)
-    left_out = coefficients[..., None, :] - pulls * (residual / np.maximum(1 - leverage, 1e-9))[..., None]
-    adjusted: Array = values - (design * left_out)[..., 1:].sum(-1)
-    return adjusted
+    slopes = design * (np.arange(design.shape[-1]) > 0)
+    own = (slopes * pulls).sum(-1) / spare
+    adjusted = y - np.einsum("...mp,...p->...m", slopes, coefficients) + own * residual
+    gathered = (own[..., None] * design + slopes).sum(-2)
+    weights = (known + own - np.einsum("...mp,...p->...m", pulls, gathered)) / count
+    mean, stderr, deviations = _sandwich(adjusted, weights * residual / np.sqrt(spare), known, count)
+    return mean, stderr, _matched_dof(weights, spare, inverse, design), deviations
+
+
+def _sandwich(adjusted: Array, pull: Array, known: Array, count: Array) -> tuple[Array, Array, Array]:
+    """Mean, its error (sum_j pull_j^2)^(1/2), and the pulls centred and scaled to deviations that carry this error."""
+    mean, stderr = adjusted.sum(-1) / count[..., 0], np.sqrt((pull**2).sum(-1))
+    centred = np.where(known > 0, pull - pull.sum(-1, keepdims=True) / count, 0.0)
+    size = np.sqrt((centred**2).sum(-1, keepdims=True))
+    return mean, stderr, centred * count * stderr[..., None] / np.where(size > 0, size, 1.0)
+
+
+def _matched_dof(weights: Array, spare: Array, inverse: Array, design: Array) -> Array:
+    """(sum_j c_j^2)^2/sum_ij w_i w_j A_ij^2, the sum being sum_i w_i^2 (1 - 2 h_i) + tr (G X^T w X)^2."""
+    terms = np.where(spare > 2 * _PINNED, weights**2 / spare, 0.0)
+    product = inverse @ np.einsum("...mp,...m,...mq->...pq", design, terms, design)
+    spread = (terms**2 * (2 * spare - 1)).sum(-1) + np.einsum("...pq,...qp->...", product, product)
+    return np.asarray((weights**2).sum(-1) ** 2 / np.where(spread > 0, spread, np.nan))
 
 
 def _chosen(controls: Array | None, known: Mask) -> Array | None:
@@ -119,11 +156,9 @@ def _chosen(controls: Array | None, known: Mask) -> Array | None:
     return controls[..., varying[:allowed]] if varying[:allowed] else None
 
 
-def _design(controls: Array | None, known: Mask) -> Array:
+def _design(controls: Array, known: Mask) -> Array:
     """[1, z], each z divided by its size, zero where a replicate is missing; (..., m, 1 + q)."""
     ones = known.astype(float)[..., None]
-    if controls is None:
-        return ones
     z = np.where(known[..., None], controls, 0.0)
     size = np.sqrt((z**2).sum(-2, keepdims=True))
     return np.concatenate([ones, z / np.where(size > 0, size, 1.0)], axis=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,11 @@ import xarray as xr
 from spikecube.cube.predict import predict
 from spikecube.cube.study import Study
 from spikecube.explore import plotdata, style
-from spikecube.theory import bulk_density, bulk_edge, detachment_alphas
+from spikecube.theory import bulk_density, bulk_edge, conditional_density, detachment_alphas
+from spikecube.theory.outside import conditional_edge
 
 MOST_ALPHAS = 40
+_POINTS = 80
 
 
 def study_of(cube: xr.Dataset) -> Study:
@@ -43,12 +46,13 @@ def predict_for(cube: xr.Dataset) -> xr.Dataset:
 
 
 def bulk(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
-    """Predicted limiting density of the singular values of F_0/sqrt(n) along `x`; its area is that of the histogram.
+    """Predicted density of the singular values of F/sqrt(n) in its bulk along `x`; its area is that of the histogram.
 
-    It depends on the further axes of the cube only; labels of others are ignored.
+    At the nearest alpha and n of the cube. Where theory declines F, that of F_0: `long_name` says which.
     """
-    x, density = _bulk(str(cube.attrs["study"]), _further_labels(cube, labels))
-    return xr.DataArray(density, dims="x", coords={"x": x})
+    alpha, n = (float(plotdata.at(cube[name], **{name: labels.get(name)})) for name in ("alpha", "n"))
+    x, density, whose = _bulk(str(cube.attrs["study"]), _further_labels(cube, labels), alpha, int(n))
+    return xr.DataArray(density, dims="x", coords={"x": x}, attrs={"long_name": f"predicted bulk of {whose}"})
 
 
 def detachment(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
@@ -66,11 +70,20 @@ def _further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:
     return tuple((name, plotdata.at(cube[name], **{name: label}).item()) for name, label in chosen.items())
 
 
-@functools.lru_cache(maxsize=64)
-def _bulk(study: str, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+@functools.lru_cache(maxsize=1024)
+def _bulk(study: str, labels: Labels, alpha: float, n: int) -> tuple[np.ndarray, np.ndarray, str]:
     model = _study(study).model_at(**dict(labels))
-    x = np.linspace(1e-3, 1.001 * bulk_edge(model), 200)
-    return x, bulk_density(model, x)
+    try:
+        x = _grid(math.sqrt(conditional_edge(model, n, alpha).x))
+        return x, conditional_density(model, n, alpha, x), "F"
+    except (ValueError, ArithmeticError):  # declined, or not solved
+        x = _grid(bulk_edge(model))
+        return x, bulk_density(model, x), "F₀"
+
+
+def _grid(edge: float) -> np.ndarray:
+    """Singular values up to just beyond the edge, closer together near both ends, where densities turn."""
+    return edge * (1e-3 + 0.51 * (1 - np.cos(np.linspace(0, np.pi, _POINTS))))
 
 
 @functools.lru_cache(maxsize=64)

@@ -77,7 +77,7 @@ def spectrum(
     prediction
         From `predict`: the bulk edge and the outliers are drawn.
     density
-        Predicted density of the bulk along `x`, see `spikecube.explore.predicted.bulk`.
+        Predicted density of the bulk along `x`, named by its `long_name`; see `spikecube.explore.predicted.bulk`.
     """
     where = {"alpha": alpha, "n": n} | further
     top = plotdata.leading(cube, **where)
@@ -88,7 +88,13 @@ def spectrum(
         height = max(height, float(density.where(density.x > 0.1).max()))
         layers.append(
             marks.line(
-                density.x, density, "s", "density", label="predicted bulk of F₀", colour=style.SERIES[0], width=2.5
+                density.x,
+                density,
+                "s",
+                "density",
+                label=density.attrs.get("long_name", "predicted bulk"),
+                colour=style.SERIES[0],
+                width=2.5,
             )
         )
     height = height or 1.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikecube.model.dense import dense_solves
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import STREAM, Lanczos, blocks_of, fixed_start
+from spikecube.model.krylov import Lanczos, blocks_of, fixed_start
 from spikecube.model.prepared import Prepared
 from spikecube.model.risk import QuadraticRisk
 
@@ -158,9 +158,8 @@ def equivalence_errors(
     while len(vectors) < len(distinct):
         active = [j for j in distinct if j not in vectors]
         heads = [bases[j].head() for j in active]
-        images = _spiked_products(
-            difference, heads, [(spikes.left[:, :j], strength[:j], spikes.right[:, :j]) for j in active]
-        )
+        within = np.array([[i < j for j in active] for i in range(len(strength))])
+        images = _spiked_products(difference, heads, spikes, strength[:, None] * within)
         for j, image in zip(active, images, strict=True):
             basis = bases[j]
             basis.absorb(image)
@@ -176,16 +175,14 @@ def equivalence_errors(
     return np.array([norms[j] for j in counts])
 
 
-def _spiked_products(difference: Array, columns: list[Array], spikes: list[tuple[Array, Array, Array]]) -> list[Array]:
-    """M^T M v for M = D - U S V^T, one column and one set of spikes each, in one pass over D."""
-    vectors = [v.astype(difference.dtype) for v in columns]
-    tails = [s * (right.T @ v) for v, (_, s, right) in zip(columns, spikes, strict=True)]
-    out = [np.zeros(difference.shape[1]) for _ in columns]
-    inner = [np.zeros(len(tail)) for tail in tails]
-    for rows in blocks_of(difference, STREAM):
-        block = difference[rows]
-        for i, (left, _, _) in enumerate(spikes):
-            image = block @ vectors[i] - left[rows] @ tails[i]
-            out[i] += image.astype(difference.dtype) @ block
-            inner[i] += image @ left[rows]
-    return [o - right @ (s * c) for o, c, (_, s, right) in zip(out, inner, spikes, strict=True)]
+def _spiked_products(difference: Array, columns: list[Array], spikes: Spikes, strengths: Array) -> list[Array]:
+    """M^T M v for M = D - U diag(s) V^T, one column v and one column s of `strengths` each, in one pass over D."""
+    stacked = np.stack(columns, axis=1)
+    single, tails = stacked.astype(difference.dtype), strengths * (spikes.right.T @ stacked)
+    out, inner = np.zeros(stacked.shape), np.zeros(strengths.shape)
+    for rows in blocks_of(difference):
+        block, left = difference[rows], spikes.left[rows]
+        image = block @ single - left @ tails
+        out += block.T @ image.astype(difference.dtype)
+        inner += left.T @ image
+    return list((out - spikes.right @ (strengths * inner)).T.copy())

@@ -131,8 +131,9 @@ def _chains(state: Prepared, right: Array, heads: Array) -> Array:
 
 def spectrum_counts(state: Prepared, edges: npt.ArrayLike) -> Array:
     """How many of the min(n, N) singular values of F/sqrt(n) fall into each bin, those outside left out; (bins,)."""
-    values = np.sqrt(np.maximum(np.linalg.eigvalsh(state.gram, UPLO="L"), 0.0))
-    return np.histogram(values, bins=np.asarray(edges))[0].astype(np.float64)
+    known = eigen_is_cheaper(state.features.shape)  # then it is there already
+    squares = state.eigen[0] if known else np.maximum(np.linalg.eigvalsh(state.gram, UPLO="L"), 0.0)
+    return np.histogram(np.sqrt(squares), bins=np.asarray(edges))[0].astype(np.float64)
 
 
 def operator_norm(products: Products, size: int) -> float:

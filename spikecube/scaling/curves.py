@@ -79,7 +79,7 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = None if variance is None else variance / mean**2
             y = np.log(mean) + (0.0 if relative is None else relative / 2)
-            variance = relative
+            variance = None if relative is None else _of_log(relative, sample.dof)
     usable = keep & np.isfinite(y)
     if variance is None:
         weights = usable.astype(float)
@@ -89,6 +89,16 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
         weights = np.where(usable & (smooth > 0), 1 / np.where(smooth > 0, smooth, 1.0), 0.0)
         variance = np.where(usable, variance, 0.0)
     return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)
+
+
+def _of_log(relative: Array, dof: Array) -> Array:
+    """Variance of log m + v/2 from v = s^2/m^2, the squared relative error of a mean m, to second order in v.
+
+    With s^2 of d degrees of freedom E v = t + 3 t^2 and E v^2 = t^2 (1 + 2/d), t the true value, while the variance is
+    t + t^2 (1 + 1/d)/2: v - c v^2 has it as its mean. Known errors (infinite d) are left as they are given.
+    """
+    second = np.where(np.isfinite(dof), (2.5 - 0.5 / dof) / (1 + 2 / dof), 0.0)
+    return np.asarray(relative * (1 - second * relative))
 
 
 @dataclass(frozen=True)

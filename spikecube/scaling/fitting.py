@@ -6,15 +6,14 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.curves import groups
 from spikecube.scaling.laws import Law
-from spikecube.scaling.regression import holm
+from spikecube.scaling.regression import LEVEL, holm
 from spikecube.scaling.results import describe, messages, unstack
 from spikecube.scaling.samples import Sample, resample
-from spikecube.scaling.solve import LEVEL, Table, solve
+from spikecube.scaling.solve import Table, solve
 
 _RESAMPLES = 999
 _SCAN_LEVEL = 0.1  # a window enters at this level of the lack-of-fit test
@@ -46,9 +45,12 @@ def fit_sample(
     """
     finite = np.isfinite(sample.mean)
     keep, scan = _window(law, sample, n_min)
-    table = solve(law, sample, keep)
     labels = _expected_values(law, sample, expected or {})
-    arrays = _estimates(table, labels) | _scalars(law, table, sample, keep & finite) | _plot_data(table, sample, keep)
+    null = np.where(np.isfinite(labels), labels, 0.0)
+    table = solve(law, sample, keep, null=null)
+    arrays = (
+        _estimates(table, labels, null) | _scalars(law, table, sample, keep & finite) | _plot_data(table, sample, keep)
+    )
     arrays |= _leave_one_out(law, table, sample, keep)
     if rng is not None and sample.stderr is not None:
         arrays |= _bootstrap(law, table, sample, keep, rng)
@@ -108,10 +110,8 @@ def _expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArr
     return values
 
 
-def _estimates(table: Table, expected: Array) -> Arrays:
-    null = np.where(np.isfinite(expected), expected, 0.0)
+def _estimates(table: Table, expected: Array, null: Array) -> Arrays:
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = (table.estimate - null) / table.stderr
         z = (table.estimate - expected) / table.stderr
     param = ("param",)
     return {
@@ -119,7 +119,7 @@ def _estimates(table: Table, expected: Array) -> Arrays:
         "stderr": (param, table.stderr),
         "ci_low": (param, table.ci_low),
         "ci_high": (param, table.ci_high),
-        "pvalue": (param, np.asarray(2 * stats.t.sf(np.abs(t), table.t_dof))),
+        "pvalue": (param, table.pvalue),
         "t_dof": (param, table.t_dof),
         "expected": (param, expected),
         "null_value": (param, null),

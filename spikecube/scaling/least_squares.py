@@ -203,9 +203,36 @@ def _next_distance(inside: Array, outside: Array, rise_in: Array, rise_out: Arra
     return np.where(np.isfinite(outside), np.where(np.isfinite(rise_out), between, middle), outwards)
 
 
-def conditional_ends(
-    grid: Array, bases: Array, y: Array, weights: Array, cost: Array, rise: Array
-) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class Slices:
+    """A law that is linear but for its last parameter b, fitted at every b of a grid.
+
+    Attributes
+    ----------
+    grid : (B, G), ascending.
+    theta, variance : (B, G, q), the linear parameters, and the diagonal of (X^T W X)^-1.
+    cost : (B, G).
+    """
+
+    grid: Array
+    theta: Array
+    variance: Array
+    cost: Array
+
+
+def conditional_fits(grid: Array, bases: Array, y: Array, weights: Array) -> Slices:
+    """The slices of y = bases @ theta; shapes (B, G), (B, G, K, q), (B, K), (B, K)."""
+    size = np.sqrt((bases**2).sum(2))
+    scaled = bases / size[:, :, None]
+    normal = np.einsum("bgkp,bk,bgkq->bgpq", scaled, weights, scaled, optimize=True)
+    inverse = np.linalg.pinv(normal, hermitian=True)
+    projected = np.einsum("bgkp,bk->bgp", scaled, weights * y, optimize=True)
+    theta = np.einsum("bgpq,bgq->bgp", inverse, projected) / size
+    cost = (weights[:, None] * (y[:, None] - np.einsum("bgkp,bgp->bgk", bases, theta, optimize=True)) ** 2).sum(-1)
+    return Slices(grid, theta, np.einsum("bgpp->bgp", inverse) / size**2, cost)
+
+
+def conditional_ends(slices: Slices, cost: Array, rise: Array) -> tuple[Array, Array]:
     """Profile intervals of a law that is linear but for its last parameter b, over a whole grid of b.
 
     At each b the cost is a parabola in every linear parameter, so the set below the rise is
@@ -214,8 +241,6 @@ def conditional_ends(
 
     Parameters
     ----------
-    grid, bases : (B, G) ascending values of b, and the (B, G, K, q) regressors that belong to them.
-    y, weights : (B, K).
     cost, rise : the minimum (B,), and the rises (B, q + 1), that of b last.
 
     Returns
@@ -227,28 +252,19 @@ def conditional_ends(
     >>> x, grid = np.array([1.0, 2.0, 4.0]), np.linspace(-1, 1, 2001)[None]
     >>> bases = (x ** grid[..., None])[..., None]
     >>> ones = np.ones((1, 3))
-    >>> low, high = conditional_ends(grid, bases, ones, ones, np.zeros(1), np.full((1, 2), 1e-4))
+    >>> slices = conditional_fits(grid, bases, ones, ones)
+    >>> low, high = conditional_ends(slices, np.zeros(1), np.full((1, 2), 1e-4))
     >>> [round(float(v), 4) for v in (high[0, 1], 0.01 / np.log(2) / 2**0.5)]
     [0.0102, 0.0102]
     """
-    n_linear = bases.shape[-1]
-    size = np.sqrt((bases**2).sum(2))
-    scaled = bases / size[:, :, None]
-    normal = np.einsum("bgkp,bk,bgkq->bgpq", scaled, weights, scaled, optimize=True)
-    inverse = np.linalg.pinv(normal, hermitian=True)
-    projected = np.einsum("bgkp,bk->bgp", scaled, weights * y, optimize=True)
-    theta = np.einsum("bgpq,bgq->bgp", inverse, projected) / size
-    fitted = np.einsum("bgkp,bgp->bgk", bases, theta, optimize=True)
-    costs = (weights[:, None] * (y[:, None] - fitted) ** 2).sum(-1)
     low, high = np.full(rise.shape, np.nan), np.full(rise.shape, np.nan)
-    for j in range(n_linear + 1):
-        slack = rise[:, j, None] + cost[:, None] - costs
-        inside = slack >= 0
-        if j < n_linear:
-            reach = np.sqrt(np.maximum(slack, 0.0) * inverse[..., j, j]) / size[..., j]
-            low[:, j], high[:, j] = _extremes(grid, theta[..., j] - reach, theta[..., j] + reach, inside)
+    for j in range(rise.shape[1]):
+        slack = rise[:, j, None] + cost[:, None] - slices.cost
+        if j < slices.theta.shape[-1]:
+            reach, centre = np.sqrt(np.maximum(slack, 0.0) * slices.variance[..., j]), slices.theta[..., j]
+            low[:, j], high[:, j] = _extremes(slices.grid, centre - reach, centre + reach, slack >= 0)
         else:
-            low[:, j], high[:, j] = crossings(grid, slack)
+            low[:, j], high[:, j] = crossings(slices.grid, slack)
     return low, high
 
 

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
+from scipy.optimize import brentq
 
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.logistic import firth, is_separated
+
+LEVEL = 0.95  # of every interval
+_ANGLES, _ANGLE_WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,9 @@ def weighted_least_squares(
     - `variance` estimated from replicates with `variance_dof` degrees of freedom each: the same sandwich, unbiased
       whatever fixed weights; t intervals with Satterthwaite's degrees of freedom. If the weights themselves come from
       the variances (see `trend`) it is corrected for that. Lack of fit: the ANOVA-type statistic sum_k w_k r_k^2
-      against Box's F approximation, scaled by the variances themselves.
-    - no `variance`: heteroscedasticity-consistent HC2 with the degrees of freedom of Bell and McCaffrey.
+      against Box's F approximation, scaled by the variances themselves (see `lack_of_fit`).
+    - no `variance`: heteroscedasticity-consistent HC2; its t ratio is no t variable, but under equal errors its
+      distribution is known exactly, and `dof` are those of the t with the same quantile (see `_quantile_dof`).
 
     Parameters
     ----------
@@ -65,7 +70,8 @@ def weighted_least_squares(
     References
     ----------
     Satterthwaite, Biometrics Bull. 2 (1946) 110; Brunner, Dette, Munk, JASA 92 (1997) 1494;
-    MacKinnon and White, J. Econometrics 29 (1985) 305; Bell and McCaffrey, Survey Methodology 28 (2002) 169.
+    MacKinnon and White, J. Econometrics 29 (1985) 305; Bell and McCaffrey, Survey Methodology 28 (2002) 169 (equal
+    errors as the working model behind the reference distribution of HC2).
 
     Examples
     --------
@@ -93,7 +99,7 @@ def weighted_least_squares(
         if trend is not None and np.isfinite(own).all():
             covariance = covariance + _weight_noise(design, influence, variance, own, trend)
         dof = satterthwaite(influence**2 * variance, own)
-        chi2, gof = lack_of_fit(fit.wresid, hat, weights * variance, own)
+        chi2, gof = lack_of_fit(fit.wresid, hat, weights * variance, own, trend)
     return Inference(
         params=np.asarray(fit.params) / size,
         stderr=np.sqrt(np.diag(covariance)),
@@ -115,15 +121,20 @@ def _weight_noise(design: Array, influence: Array, variance: Array, dof: Array, 
     Cov(g, s_k^2) = a_k (2/d_k) s_k^2 with a_k the weight of log s_k^2 in g, since Cov(log s^2, s^2) = 2 sigma^2/d.
     With 4 sizes and 5 seeds that is 15 per cent of the variance. What is returned is the positive part of the term.
     """
+    pull = _slope_pull(trend, dof)
     x = trend - (dof @ trend) / dof.sum()
-    power = dof @ x**2
-    if not power > 0:
-        return np.zeros((len(influence), len(influence)))
     pulled = influence * x
     slope = pulled @ design @ influence - pulled
-    cross = (influence * (2 * x / power * variance)) @ slope.T
+    cross = (influence * (pull * variance)) @ slope.T
     values, vectors = np.linalg.eigh(-(cross + cross.T))
     return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+
+
+def _slope_pull(trend: Array, dof: Array) -> Array:
+    """Cov(g, s_k^2)/s_k^2 = a_k 2/d_k = 2 x_k/sum_j d_j x_j^2 for the slope g of log s^2; 0 if it is not estimated."""
+    x = trend - (dof @ trend) / dof.sum()
+    power = dof @ x**2
+    return np.asarray(2 * x / power if power > 0 else np.zeros_like(x))
 
 
 def satterthwaite(terms: Array, dof: Array) -> Array:
@@ -133,33 +144,81 @@ def satterthwaite(terms: Array, dof: Array) -> Array:
         return np.where(total > 0, total / (terms**2 / dof).sum(-1), np.inf)
 
 
-def lack_of_fit(residual: Array, hat: Array, variance: Array, dof: Array) -> tuple[float, float]:
-    """The whitened sum of squares Q and P(Q or more) under the law; Q = y^T M y, M = I - hat, Cov y = diag(variance).
+def lack_of_fit(
+    residual: Array, hat: Array, variance: Array, dof: Array, trend: Array | None = None
+) -> tuple[float, float]:
+    """The whitened sum of squares Q and P(Q or more) under the law; Q = y^T M y, M = I - hat, Cov y = V diagonal.
 
-    Q / tr(MV) is close to F(f1, f2), its mean right whatever the weights: f1 = tr(MV)^2 / tr(MVMV) for known V; for an
-    estimated one, whose square is biased, f1 is the rank of M, right for weights near 1/V; f2 that of tr(MV).
+    Q is referred to E Q F(f1, f2) with its mean, its spread and that of the estimate of its mean matched::
+
+        E Q = tr(MV) + sum_kj p_k v_k M_kj^2 x_j,    f1 = tr(MV)^2/tr(MVMV),    f2 = tr(MV)^2/sum_k (M_kk v_k)^2/d_k
+
+    The second term of E Q is there for weights exp(-g x_k) whose slope comes from the same variances (`trend`):
+    dE[Q|g]/dg = -sum_kj v_k M_kj^2 x_j, times Cov(g, v_k) = p_k v_k. Squares of estimated variances are too large by
+    1 + 2/d_k on average, so that each v_k^2 is taken times d_k/(d_k + 2). Known variances have f2 infinite.
+
+    References
+    ----------
+    Box, Ann. Math. Stat. 25 (1954) 290; Welch, Biometrika 34 (1947) 28 (d + 2 for d in the degrees of freedom).
     """
     chi2 = float(residual @ residual)
     annihilator = np.eye(len(hat)) - hat
-    spread = annihilator * np.sqrt(variance) * np.sqrt(variance)[:, None]
-    trace = np.trace(spread)
-    if not len(hat) > np.linalg.matrix_rank(hat, tol=1e-8) or not trace > 0:
+    own = np.diag(annihilator) * variance
+    trace = own.sum()
+    rank = len(hat) - np.linalg.matrix_rank(hat, tol=1e-8)
+    if not rank > 0 or not trace > 0:
         return chi2, np.nan
-    f2 = satterthwaite(np.diag(spread), dof)
-    if not np.isfinite(f2):
-        f1 = trace**2 / (spread**2).sum()
+    excess = (own**2 * 2 / (dof + 2)).sum()
+    square = trace**2 - excess
+    f1 = np.clip(square / (variance @ annihilator**2 @ variance - excess), 1.0, rank)
+    if not excess > 0:
         return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
-    return chi2, float(stats.f.sf(chi2 / trace, len(hat) - np.trace(hat), f2))
+    if trend is not None and np.isfinite(dof).all():
+        trace += (_slope_pull(trend, dof) * variance) @ annihilator**2 @ (trend - (dof @ trend) / dof.sum())
+    return chi2, float(stats.f.sf(chi2 / trace, f1, 2 * square / excess))
 
 
 def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:
-    """statsmodels' HC2 covariance, and for each parameter tr(G)^2/tr(G^2) of its quadratic form in the errors."""
+    """statsmodels' HC2 covariance, and degrees of freedom from each parameter's quadratic form in the errors."""
     covariance = np.asarray(fit.cov_HC2) / size / size[:, None]
     annihilator = np.eye(len(hat)) - hat
     pull = np.asarray(fit.model.pinv_wexog) ** 2 / np.maximum(np.diag(annihilator), 1e-12)
     form = np.einsum("pk,ik,jk->pij", pull, annihilator, annihilator)
-    trace = np.einsum("pii->p", form)
-    return covariance, trace**2 / (form**2).sum((-1, -2))
+    return covariance, np.array([_quantile_dof(f, len(hat) - len(size)) for f in form])
+
+
+def _tail(square: float, spectrum: Array) -> float:
+    """P(t^2 > square) for t^2 = Z^2/sum_i l_i chi_i^2 with independent numerator and denominator.
+
+    The normal tail is (2/pi) int_0^(pi/2) exp(-x^2/2 sin^2) (Craig 1991); its mean over the denominator is known::
+
+        P = (2/pi) int_0^(pi/2) prod_i (1 + square l_i/sin^2(angle))^(-1/2) d angle
+
+    >>> round(_tail(4.0, np.full(3, 1 / 3)), 12) == round(2 * float(stats.t.sf(2.0, 3)), 12)
+    True
+    """
+    sine = np.sin((_ANGLES + 1) * np.pi / 4) ** 2
+    return float(_ANGLE_WEIGHTS @ np.exp(-np.log1p(square * spectrum[:, None] / sine).sum(0) / 2) / 2)
+
+
+def _quantile_dof(form: Array, rank: int) -> float:
+    """Degrees of freedom of the t variable whose interval is that of t = estimate/(e^T form e)^(1/2), e ~ N(0, 1).
+
+    With l the eigenvalues of the form over their sum, `_tail` is Schur-convex in l: the answer lies between 1 (one
+    eigenvalue) and the rank (equal ones).
+    """
+    values = np.linalg.eigvalsh(form)[-rank:]
+    if rank < 2 or not values.sum() > 0:
+        return float(rank) if rank > 0 else np.nan
+    spectrum = np.maximum(values, 0.0) / values.sum()
+
+    def excess(dof: float) -> float:
+        return _tail(float(special.stdtrit(dof, (1 + LEVEL) / 2)) ** 2, spectrum) - (1 - LEVEL)
+
+    ends = excess(1.0), excess(float(rank))
+    if ends[0] >= 0 or ends[1] <= 0:  # equality, up to rounding
+        return 1.0 if ends[0] >= 0 else float(rank)
+    return float(brentq(excess, 1.0, rank, xtol=1e-9))
 
 
 def holm(pvalues: Array) -> Array:

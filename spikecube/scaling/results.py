@@ -40,7 +40,7 @@ _LONG_NAMES = {
     "stderr": "standard error of the estimate (linearised)",
     "ci_low": "lower end of the 95 per cent interval",
     "ci_high": "upper end of the 95 per cent interval",
-    "pvalue": "p-value of the parameter against null_value, two-sided t test",
+    "pvalue": "two-sided p-value against null_value: below 0.05 exactly where the interval excludes it",
     "pvalue_holm": "p-value adjusted by Holm's method over all curves of the same parameter",
     "null_value": "value that pvalue tests: the expected one, or 0 where theory predicts none",
     "expected": "the theory's value",

@@ -11,23 +11,28 @@ from spikecube.cube.summary import MIN_SEEDS
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.curves import Curves, Group, groups
 from spikecube.scaling.laws import Law
-from spikecube.scaling.least_squares import Minimum, conditional_ends, profile_ends
-from spikecube.scaling.regression import lack_of_fit, weighted_least_squares
+from spikecube.scaling.least_squares import Minimum, conditional_ends, conditional_fits, profile_ends
+from spikecube.scaling.profiles import conditional_rises, profile_rises
+from spikecube.scaling.regression import LEVEL, lack_of_fit, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 
-LEVEL = 0.95
+_PARAMS = ("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high")
 _EDGE = 1e-3  # an end this close to the estimate, in half-widths, is the edge of the law's domain
 _RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
 
 
 @dataclass(frozen=True)
 class Table:
-    """Arrays over B curves (first axis), filled curve by curve; NaN and status say where there is no answer."""
+    """Arrays over B curves (first axis), filled curve by curve; NaN and status say where there is no answer.
+
+    `pvalue` tests the values that `solve` was given, by the statistic whose interval stands beside it.
+    """
 
     estimate: Array
     stderr: Array
     t_dof: Array
+    pvalue: Array
     ci_low: Array
     ci_high: Array
     covariance: Array
@@ -48,7 +53,7 @@ class Table:
         def blank(*tail: int) -> Array:
             return np.full((n_curves, *tail), np.nan)
 
-        params = {k: blank(n_params) for k in ("estimate", "stderr", "t_dof", "ci_low", "ci_high")}
+        params = {k: blank(n_params) for k in _PARAMS}
         scalars = {k: blank() for k in ("chi2", "gof_pvalue", "nobs", "aicc")}
         return cls(
             **params,
@@ -67,12 +72,16 @@ class Table:
             getattr(self, name)[rows] = getattr(other, name)
 
 
-def solve(law: Law, sample: Sample, keep: Array, *, intervals: bool = True) -> Table:
-    """Fit every curve; one without enough sizes or seeds, or not resolved from zero, gets a status and no numbers."""
+def solve(law: Law, sample: Sample, keep: Array, *, null: Array | None = None, intervals: bool = True) -> Table:
+    """Fit every curve; one without enough sizes or seeds, or not resolved from zero, gets a status and no numbers.
+
+    `null` (B, p) are the values that the p-values test, zero without it.
+    """
+    tested = np.zeros((len(sample.mean), len(law.params))) if null is None else null
     table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
     table.status[:] = _shortage(law, sample, keep)
     for group in groups(law, sample, keep):
-        part = _solve_curves(group.curves, intervals)
+        part = _solve_curves(group.curves, tested[group.rows], intervals)
         part.sign[:] = group.sign
         _to_data_scale(part, group, sample.mean[group.rows])
         if law.log and not group.curves.law.log:
@@ -100,22 +109,19 @@ def _is_zero(c: Curves) -> Array:
         if c.variance is not None and used.any():
             weights = c.weights[b, used]
             nothing = np.zeros((len(weights), len(weights)))
-            _, pvalue = lack_of_fit(
-                np.sqrt(weights) * c.y[b, used], nothing, weights * c.variance[b, used], c.dof[b, used]
-            )
+            residual, variance = np.sqrt(weights) * c.y[b, used], weights * c.variance[b, used]
+            _, pvalue = lack_of_fit(residual, nothing, variance, c.dof[b, used], np.log(c.sizes[used]))
             zero[b] = pvalue > _RESOLVED
     return zero
 
 
 def _blank(table: Table, b: int, status: str) -> None:
-    for name in ("estimate", "stderr", "t_dof", "ci_low", "ci_high", "covariance", "response", "leverage", "fitted"):
-        getattr(table, name)[b] = np.nan
-    for name in ("chi2", "gof_pvalue", "aicc"):
+    for name in (*_PARAMS, "covariance", "response", "leverage", "fitted", "chi2", "gof_pvalue", "aicc"):
         getattr(table, name)[b] = np.nan
     table.status[b] = STATUS[status]
 
 
-def _solve_curves(c: Curves, intervals: bool) -> Table:
+def _solve_curves(c: Curves, null: Array, intervals: bool) -> Table:
     n_curves, n_sizes = c.y.shape
     table = Table.empty(n_curves, len(c.law.params), n_sizes)
     minimum = c.minimum()
@@ -127,8 +133,11 @@ def _solve_curves(c: Curves, intervals: bool) -> Table:
             _blank(table, b, "not_converged")
     half = stats.t.ppf((1 + LEVEL) / 2, table.t_dof) * table.stderr
     table.ci_low[:], table.ci_high[:] = table.estimate - half, table.estimate + half
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(table.estimate - null) / table.stderr
+    table.pvalue[:] = 2 * stats.t.sf(t, table.t_dof)
     if intervals and not c.law.linear:
-        _profile(table, c, minimum, half)
+        _profile(table, c, minimum, half, null)
     return table
 
 
@@ -169,8 +178,12 @@ def _aicc(c: Curves, b: int, theta: Array) -> float:
     return float(cost + 2 * p + small_sample + 2 * int((~used).sum()))
 
 
-def _profile(table: Table, c: Curves, minimum: Minimum, half: Array) -> None:
-    """Replace the linearised ends by those of the profile, whose rise is scaled to the covariance that holds here."""
+def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array) -> None:
+    """Replace linearised ends and p-values by those of the profile, whose rise is scaled to the covariance.
+
+    The interval is the part of the profile that hangs together with the estimate; so is the p-value: within it the rise
+    counts as no more than that of an end, beyond it as no less, should the profile fall again.
+    """
     rows = np.flatnonzero(table.status == STATUS["ok"])
     if not len(rows):
         return
@@ -178,23 +191,30 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse_weights = np.where(part.weights > 0, 1 / part.weights, 0.0)
         curvature = np.einsum("bpk,bk,bqk->bpq", table.response[rows], inverse_weights, table.response[rows])
+        unit = table.stderr[rows] ** 2 / np.einsum("bpp->bp", curvature)
         rise = half[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
-    if c.law.ends is not None:
+    if c.law.ends is None:
+        low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
+    else:
         low, high = c.law.ends(c.sizes, part.y, part.weights, best, half[rows], rise)
-        table.ci_low[rows], table.ci_high[rows] = low, high
-        table.status[rows[~(np.isfinite(low) & np.isfinite(high)).all(1)]] = STATUS["open_interval"]
-        return
-    low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
     if c.law.conditional is not None:
         coarse, bases = c.law.conditional
         grid = _with_detail(coarse, low[:, -1], high[:, -1])
-        low, high = conditional_ends(grid, bases(c.sizes, grid), part.y, part.weights, best.cost, rise)
+        slices = conditional_fits(grid, bases(c.sizes, grid), part.y, part.weights)
+        low, high = conditional_ends(slices, best.cost, rise)
+        risen = conditional_rises(slices, best, low, high, null[rows])
+    else:
+        risen = profile_rises(part.value, part.jacobian, part.y, part.weights, best, curvature, null[rows])
+        inside = (low <= null[rows]) & (null[rows] <= high)
+        risen = np.where(inside, np.minimum(risen, rise), np.maximum(risen, rise))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table.pvalue[rows] = 2 * stats.t.sf(np.sqrt(risen / unit), table.t_dof[rows])
     table.ci_low[rows], table.ci_high[rows] = low, high
     open_ended = ~(np.isfinite(low) & np.isfinite(high)).all(1)
     table.status[rows[open_ended]] = STATUS["open_interval"]
     cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half[rows]
-    for b in rows[(cut_short & (half[rows] > 0)).any(1)]:
+    for b in rows[(cut_short & (half[rows] > 0)).any(1)] if c.law.ends is None else ():
         _blank(table, int(b), "not_converged")
 
 

@@ -11,6 +11,7 @@ from scipy import stats
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.context import Context, context
 from spikecube.scaling.fitting import adjust
+from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
 from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.theory.staircase import threshold
@@ -40,7 +41,7 @@ def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
     -------
     xr.Dataset
         Dims (degree, ...further axes); params critical, offset, sharpness; `threshold` with its interval (degree, n);
-        gof_pvalue of the law in n against a threshold of its own for each size (clustered Wald test).
+        gof_pvalue of the law in n against a threshold of its own for each size (a score test with clusters).
     """
     known = context(cube)
     degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
@@ -81,21 +82,16 @@ def _one(cube: xr.Dataset, known: Context, degrees: list[int], further: list[str
     groups = size.astype(np.int64) * (int(seed.max()) + 1) + seed
     design = np.column_stack([np.ones_like(logs), logs, alpha * logs])
     fit = logistic_regression(design, detached, groups)
-    gof = np.nan if fit.separated else _lack_of_fit(alpha, logs, detached, groups)
+    gof = np.nan if fit.separated else _lack_of_fit(design, fit, detached, groups)
     dof = float(len(np.unique(groups)) - 3)
     return _entry(expected, log_sizes, "separated" if fit.separated else "ok", fit, gof, dof, nobs=len(sizes))
 
 
-def _lack_of_fit(alpha: Array, logs: Array, detached: Array, groups: Array) -> float:
-    """Clustered Wald test of thresholds that are free at each size against critical + offset/log n."""
-    sizes = np.unique(logs)
-    free = [(logs == s).astype(float) for s in sizes[1:-1]]
-    design = np.column_stack([np.ones_like(logs), logs, alpha * logs, *free])
-    fit = logistic_regression(design, detached, groups)
-    if fit.separated or not free:
-        return np.nan
-    extra, covariance = fit.params[3:], fit.covariance[3:, 3:]
-    return float(stats.chi2.sf(extra @ np.linalg.pinv(covariance, hermitian=True) @ extra, len(extra)))
+def _lack_of_fit(design: Array, fit: Logistic, detached: Array, groups: Array) -> float:
+    """Thresholds that are free at each size against critical + offset/log n."""
+    logs = design[:, 1]
+    free = np.stack([logs == s for s in np.unique(logs)[1:-1]], axis=1).astype(float)
+    return cluster_score_test(design, free, detached, groups, fit.params)
 
 
 def _entry(
@@ -122,8 +118,7 @@ def _entry(
         if status == "ok" and not np.isfinite(np.stack([low, high])).all():
             status = "open_interval"
     null = np.where(np.isfinite(expected), expected, 0.0)
-    with np.errstate(invalid="ignore"):
-        z = (estimate - null) / stderr
+    z = nothing if fit is None else _distances(fit, null)
     param = ("param",)
     return {
         "estimate": (param, estimate),
@@ -146,6 +141,17 @@ def _entry(
         "converged": ((), fit is not None),
         "status": ((), STATUS[status]),
     }
+
+
+def _distances(fit: Logistic, null: Array) -> Array:
+    """How far critical, offset and sharpness are from their null values, in the standard errors of Fieller's intervals.
+
+    (b_1 + critical b_2)/se, (b_0 + offset b_2)/se and (b_2 - sharpness)/se, with the signs of the ratios.
+    """
+    rows = np.array([[0.0, 1, null[0]], [1.0, 0, null[1]], [0.0, 0, 1]])
+    errors = np.sqrt(np.einsum("ip,pq,iq->i", rows, fit.covariance, rows))
+    distances = rows @ fit.params - np.array([0.0, 0.0, null[2]])
+    return np.asarray(distances * np.array([-1, -1, 1]) * np.sign([fit.params[2], fit.params[2], 1.0]) / errors)
 
 
 def _reparametrise(fit: Logistic) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from spikecube.sweep.run import Kernel, default_kernel
 from spikecube.sweep.tasks import Task, missing_tasks, task_cost
 from spikecube.sweep.worker import Job, call, make_job, one_blas_thread
 
-_TRIAL_N = 500  # size of the cell that calibrates; larger ones run at a higher rate, so times are on the safe side
+_TRIAL_N = 500  # size of the cell that calibrates
 _TRIALS = 2
 
 

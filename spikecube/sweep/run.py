@@ -169,6 +169,7 @@ class _Sweep:
         self.waiting: list[tuple[CellResult, Outcome]] = []
         self.origins: set[tuple[str, int]] = set()
         self.flushed = time.monotonic()
+        self.deserted = False
 
     def compute(self, tasks: list[Task], client: Any) -> None:
         """Computes tasks; whatever ends it, what has finished is written."""
@@ -180,6 +181,7 @@ class _Sweep:
                     for task, outcome in batch:
                         self._take(task, outcome)
                     self._flush_when_due()
+                    self._tell_absence(where.capacity().workers)
         finally:
             self._flush()
 
@@ -216,6 +218,15 @@ class _Sweep:
 
     def _lost(self, task: Task) -> None:
         self.folder.log("workers lost", **_coordinates(task))
+
+    def _tell_absence(self, workers: int) -> None:
+        """Says when no worker is there, as at the start on a cluster that queues them, and when one has come."""
+        if self.deserted == (workers == 0):
+            return
+        self.deserted = workers == 0
+        self.settings.progress.say(
+            "no worker is connected: waiting for one" if self.deserted else "a worker is connected"
+        )
 
     def _flush_when_due(self) -> None:
         if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:

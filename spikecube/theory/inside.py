@@ -18,7 +18,8 @@ from spikecube.theory.profile import Profile, resolved_profile
 
 _ROUNDS = 40
 _TOLERANCE = 1e-8
-_HIGH, _FALL = 4.0, 0.4  # heights over the real axis: from 4 times the edge down, each 0.4 of the one before
+_ON_THE_WAY = 0.1  # tolerance where the next height only needs a start
+_HIGH, _FALL = 4.0, 0.25  # heights over the real axis: from 4 times the edge down, each a quarter of the one before
 
 
 def conditional_density(
@@ -65,18 +66,20 @@ def _trace(profile: Profile, x: Array, height: Array, edge: float) -> Any:
     y = np.full_like(x, _HIGH * edge)
     rho = np.repeat((-1 / (x + 1j * y))[:, None], len(profile.kappa), axis=1)
     e = (profile.samples * rho) @ (profile.linear**2 + profile.noise)
-    while True:
-        rho, e = _newton(profile, -(x + 1j * y), rho, e)
-        if np.all(y == height):
-            return rho @ profile.samples
+    above = np.ones(len(x), dtype=bool)
+    while above.any():
+        tolerance = _TOLERANCE if np.any(y[above] == height[above]) else _ON_THE_WAY
+        rho[above], e[above] = _newton(profile, -(x + 1j * y)[above], rho[above], e[above], tolerance)
+        above &= y > height
         y = np.maximum(_FALL * y, height)
+    return rho @ profile.samples
 
 
-def _newton(profile: Profile, lam: Any, rho: Any, e: Any) -> tuple[Any, Any]:
+def _newton(profile: Profile, lam: Any, rho: Any, e: Any, tolerance: float) -> tuple[Any, Any]:
     for _ in range(_ROUNDS):
         at = images(profile, lam[:, None], rho, e)
         residual = log_residual(rho, e, at)
-        if np.abs(residual).max() < _TOLERANCE and rho.imag.min() >= 0:
+        if np.abs(residual).max() < tolerance and rho.imag.min() >= 0:
             return rho, e
         step = -np.linalg.solve(jacobian(profile, rho, e, at), residual[..., None])[..., 0]
         rho, e = moved(rho, e, step / np.maximum(1.0, np.abs(step).max(axis=1))[:, None])

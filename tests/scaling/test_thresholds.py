@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 import xarray as xr
-from scipy import special
+from scipy import special, stats
 
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.study import Study
 from spikecube.scaling import fit_thresholds
-from spikecube.scaling.logistic import firth, is_separated
+from spikecube.scaling.logistic import cluster_score_test, firth, is_separated
 from spikecube.scaling.regression import logistic_regression
 
 STUDY = """
@@ -109,3 +109,57 @@ def test_firth_on_one_parameter_has_its_closed_form() -> None:
     y = np.array([1.0] * 7 + [0.0] * 2)
     params, _ = firth(np.ones((9, 1)), y)
     assert params[0] == pytest.approx(np.log(7.5 / 2.5), abs=1e-9)
+
+
+def test_a_threshold_is_refused_exactly_when_its_interval_leaves_it_out() -> None:
+    """p < 0.05 for the expected threshold, and for an offset of 0, where Fieller's interval excludes it."""
+    rng, excluded = np.random.default_rng(6), []
+    for critical in np.linspace(0.05, 0.45, 9):
+        fit = fit_thresholds(detachment(rng, critical=critical)).sel(
+            degree=2, param=["critical", "offset", "sharpness"]
+        )
+        outside = (fit.null_value < fit.ci_low) | (fit.null_value > fit.ci_high)
+        np.testing.assert_array_equal(fit.pvalue < 0.05, outside)
+        np.testing.assert_array_equal(np.sign(fit.z[0]), np.sign(fit.estimate[0] - 0.25))
+        excluded.append(bool(outside[0]))
+    assert 0 < sum(excluded) < 9
+
+
+def clustered(rng: np.random.Generator, slope: float) -> tuple[np.ndarray, ...]:
+    """16 groups of 5 dependent outcomes each with a logistic law in x, and a regressor that does or does not matter."""
+    groups = np.repeat(np.arange(16), 5)
+    x = rng.standard_normal(80)
+    matters = np.repeat(rng.standard_normal(16), 5)
+    outcome = x + slope * matters + rng.logistic(size=16)[groups] > 0
+    return np.column_stack([np.ones(80), x]), matters[:, None], outcome.astype(float), groups
+
+
+def test_the_score_test_of_clusters_holds_its_level_and_sees_what_is_there() -> None:
+    """400 samples: 5 per cent rejected within 3 standard errors, uniform p-values; rows taken as independent reject
+    more than 15 per cent, and a real effect is found in nine of ten."""
+    rng = np.random.default_rng(11)
+    level, naive, power = [], [], []
+    for _ in range(400):
+        for slope, into in ((0.0, level), (3.0, power)):
+            x, extra, y, groups = clustered(rng, slope)
+            params = logistic_regression(x, y, groups).params
+            into.append(cluster_score_test(x, extra, y, groups, params))
+            if slope == 0.0:
+                naive.append(cluster_score_test(x, extra, y, np.arange(80), params))
+    error = np.sqrt(0.05 * 0.95 / 400)
+    assert np.mean(np.array(level) < 0.05) == pytest.approx(0.05, abs=3 * error)
+    assert stats.kstest(level, "uniform").pvalue > 0.01
+    assert np.mean(np.array(naive) < 0.05) > 0.15
+    assert np.mean(np.array(power) < 0.05) > 0.9
+
+
+def test_the_score_test_of_one_extra_regressor_in_rows_of_their_own_is_that_of_its_formula() -> None:
+    """Independent rows and an intercept: e = extra - mean, r without its own row is (y - ybar) n/(n - 1)."""
+    y, extra = np.array([0.0, 1, 1, 0, 1, 1, 0, 1]), np.arange(8.0)[:, None]
+    mean = y.mean()
+    found = cluster_score_test(np.ones((8, 1)), extra, y, np.arange(8), np.array([np.log(mean / (1 - mean))]))
+    e = extra[:, 0] - 3.5
+    u = e * (y - mean) * 8 / 7
+    statistic = (e @ (y - mean)) ** 2 / (8 * np.var(u, ddof=1))
+    assert found == pytest.approx(stats.f.sf(statistic, 1, 7), rel=1e-9)
+    assert cluster_score_test(np.ones((8, 1)), extra, y, np.zeros(8), np.zeros(1)) != found

@@ -70,6 +70,6 @@ def test_the_plan_of_a_real_study_is_within_a_factor_of_three() -> None:
     planned = plan(study)
     with one_blas_thread:
         begun = time.process_time()
-        call(make_job(default_kernel().compute, study, next(missing_tasks(study, {}))))
+        call(make_job(default_kernel(study).compute, study, next(missing_tasks(study, {}))))
         taken = time.process_time() - begun
     assert 1 / 3 < planned.longest_task_seconds / taken < 3

@@ -15,6 +15,7 @@ from spikecube.cube.store import StoreError, open_cube
 from spikecube.cube.study import Study
 from spikecube.sweep import run as run_module
 from spikecube.sweep.errors import SweepError
+from spikecube.sweep.progress import Silent
 from spikecube.sweep.run import Settings, run_study
 from tests.sweep import standin
 
@@ -231,3 +232,21 @@ def test_moved_bins_are_refused(threads: Any, tmp_path: Path) -> None:
     run(study("relu"), tmp_path / "cube", threads)
     with pytest.raises(StoreError, match=r"measure.bins was \"0.0 to "):
         run(study("tanh"), tmp_path / "cube", threads)
+
+
+def test_a_client_without_workers_is_told_of_and_waited_for(expected: xr.Dataset, tmp_path: Path) -> None:
+    """The worker starts once the run says that there is none; without that sentence the run would never end."""
+    from distributed import Client, LocalCluster
+
+    sentences: list[str] = []
+
+    class Starter(Silent):
+        def say(self, sentence: str) -> None:
+            sentences.append(sentence)
+            if "no worker" in sentence:
+                cluster.scale(1)
+
+    options = {"processes": False, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=0, **options) as cluster, Client(cluster, set_as_default=False) as client:
+        same(run(standin.make_study(), tmp_path / "cube", client, progress=Starter()), expected)
+    assert next(s for s in sentences if "worker" in s) == "no worker is connected: waiting for one"
