@@ -30,6 +30,13 @@ from spikecube.scaling.solve import solve
 HEADER = "| data | fit | sizes | seeds | noise | cover exponent | cover others | open | reject | KS p | KS fit |"
 CHUNK = 500
 
+FITS = {
+    "power": "C n^b",
+    "corrected_power": "C n^b (1 + D/n)",
+    "limit": "L + A n^b, b free",
+    "known_limit": "L + A n^-0.5",
+}
+
 THRESHOLDS = """
 axes.alpha = { start = 0.05, stop = 0.45, num = 9 }
 axes.n = [200, 400, 800, 1600]
@@ -108,7 +115,11 @@ def cases() -> Iterator[Case]:
         yield Case("skew", "C n^b, noise growing as n^0.5", power, POWER, plain, sizes, seeds, 0.02, slope=0.5)
     for sizes in (4, 6, 8):
         yield Case("known", "C n^b, errors known", power, POWER, plain, sizes, 1, 0.02, errors="known")
+    for sizes in (4, 6, 8):
         yield Case("none", "C n^b, errors unknown", power, POWER, plain, sizes, 1, 0.02, errors="none", slope=0.0)
+    for sizes in (4, 6, 8):
+        unequal = "C n^b, errors unknown, falling as n^-0.25"
+        yield Case("none", unequal, power, POWER, plain, sizes, 1, 0.02, errors="none")
     for sizes, seeds in ((4, 5), (6, 5), (6, 20), (8, 40)):
         for noise in (0.01, 0.1):
             truth = (*plain, 60.0)
@@ -153,7 +164,7 @@ def run(case: Case, n_sets: int) -> str:
     cover = f"{inside[at]:.3f}" if case.holds else "-"
     seeds = case.seeds if case.errors == "seeds" else "-"
     return (
-        f"| {case.data} | {case.law.formula} | {case.sizes} | {seeds} | {case.noise} | {cover} | "
+        f"| {case.data} | {FITS[case.law.name]} | {case.sizes} | {seeds} | {case.noise} | {cover} | "
         f"{others if case.holds else '-'} | {open_ended:.3f} | {reject} | {ks_p} | {ks_fit} |"
     )
 
