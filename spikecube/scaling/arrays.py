@@ -5,6 +5,7 @@ from typing import Any
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Arrays = dict[str, tuple[tuple[str, ...], Array]]
 
 
 class FitError(ValueError):

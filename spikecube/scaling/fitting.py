@@ -7,18 +7,16 @@ from collections.abc import Hashable, Mapping
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.arrays import Array, Arrays
 from spikecube.scaling.curves import groups
 from spikecube.scaling.laws import Law
 from spikecube.scaling.regression import LEVEL, holm
 from spikecube.scaling.results import describe, messages, unstack
 from spikecube.scaling.samples import Sample, resample
 from spikecube.scaling.solve import Table, solve
+from spikecube.scaling.window import ALLOWED, allow_for_choice, window
 
 _RESAMPLES = 999
-_SCAN_LEVEL = 0.1  # a window enters at this level of the lack-of-fit test
-
-Arrays = dict[str, tuple[tuple[str, ...], Array]]
 
 
 def fit_sample(
@@ -44,17 +42,18 @@ def fit_sample(
         As `fit_power_law` says.
     """
     finite = np.isfinite(sample.mean)
-    keep, scan = _window(law, sample, n_min)
+    keep, scan = window(law, sample, n_min)
     labels = _expected_values(law, sample, expected or {})
     null = np.where(np.isfinite(labels), labels, 0.0)
     table = solve(law, sample, keep, null=null)
+    allowed = _choice(law, sample, table, null, keep & finite) if scan else {}
     arrays = (
         _estimates(table, labels, null) | _scalars(law, table, sample, keep & finite) | _plot_data(table, sample, keep)
     )
     arrays |= _leave_one_out(law, table, sample, keep)
     if rng is not None and sample.stderr is not None:
         arrays |= _bootstrap(law, table, sample, keep, rng)
-    result = unstack(arrays | scan, sample.dims, sample.shape, sample.coords)
+    result = unstack(arrays | scan | allowed, sample.dims, sample.shape, sample.coords)
     coords: dict[Hashable, object] = {name: list(law.params) for name in ("param", "param_i", "param_j")}
     coords[sample.dim] = sample.sizes
     if scan:
@@ -71,33 +70,6 @@ def adjust(result: xr.Dataset) -> xr.Dataset:
     rows = pvalue.to_numpy().reshape(int(np.prod([pvalue.sizes[d] for d in apart])), -1)
     adjusted = pvalue.copy(data=np.stack([holm(row) for row in rows]).reshape(pvalue.shape))
     return result.assign(pvalue_holm=adjusted.transpose(*result["pvalue"].dims))
-
-
-def _window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, Arrays]:
-    """Which sizes each curve uses, and the scan that chose them."""
-    everything = np.ones(sample.mean.shape, dtype=bool)
-    if n_min is None:
-        return everything, {}
-    if n_min != "auto":
-        if isinstance(n_min, str):
-            raise FitError(f'n_min={n_min!r} is not None, "auto" or a number')
-        return everything & (sample.sizes >= n_min), {}
-    if sample.stderr is None:
-        raise FitError('n_min="auto" needs errors to test the fit against: give seeds, or stderr')
-    starts = sample.sizes[: max(len(sample.sizes) - len(law.params), 1)]
-    tables = [solve(law, sample, everything & (sample.sizes >= s), intervals=False) for s in starts]
-    fine = np.stack([t.gof_pvalue > _SCAN_LEVEL for t in tables], axis=1)
-    tested = np.stack([np.isfinite(t.gof_pvalue) for t in tables], axis=1)
-    last = np.where(tested.any(1), tested.shape[1] - 1 - tested[:, ::-1].argmax(1), 0)
-    chosen = np.where(fine.any(1), fine.argmax(1), last)
-    scan: Arrays = {
-        "scan_estimate": (("window", "param"), np.stack([t.estimate for t in tables], axis=1)),
-        "scan_stderr": (("window", "param"), np.stack([t.stderr for t in tables], axis=1)),
-        "scan_chi2": (("window",), np.stack([t.chi2 for t in tables], axis=1)),
-        "scan_gof_pvalue": (("window",), np.stack([t.gof_pvalue for t in tables], axis=1)),
-        "scan_aicc": (("window",), np.stack([t.aicc for t in tables], axis=1)),
-    }
-    return sample.sizes >= starts[chosen][:, None], scan
 
 
 def _expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArray | float]) -> Array:
@@ -126,6 +98,20 @@ def _estimates(table: Table, expected: Array, null: Array) -> Arrays:
         "z": (param, z),
         "covariance": (("param_i", "param_j"), table.covariance),
     }
+
+
+def _choice(law: Law, sample: Sample, table: Table, null: Array, used: Array) -> Arrays:
+    """Intervals of a chosen window as they would be had it been given, and the smallest size behind those that hold."""
+    own: Arrays = {
+        "window_low": (("param",), table.ci_low.copy()),
+        "window_high": (("param",), table.ci_high.copy()),
+    }
+    smallest = np.where(used.any(1), sample.sizes[used.argmax(1)], np.nan)
+    if law.allowance is not None and len(sample.sizes) > len(law.params) + 1:
+        smallest = allow_for_choice(law, sample, table, null)
+        solved = np.isfinite(table.estimate).all(1)
+        own["message"] = (), messages(table.status, {int(b): ALLOWED for b in np.flatnonzero(solved)})
+    return own | {"interval_n_min": ((), smallest)}
 
 
 def _scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:

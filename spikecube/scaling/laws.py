@@ -32,6 +32,7 @@ class Law:
     linear : whether it is linear in theta, so that its intervals are exact as they are.
     conditional : for a law that is linear but for its last parameter: a grid of it (G,), and
         (sizes, grids (B, G)) -> the regressors (B, G, K, p - 1) that belong to them.
+    allowance : the same law with a correction, whose intervals hold after a window was chosen (see `window`).
     minimum, ends : a search and a profile of the law's own, (sizes, y, weights) -> minimum and
         (sizes, y, weights, minimum, half, rise) -> both ends (B, p); else starting points and general ones serve.
     """
@@ -45,6 +46,7 @@ class Law:
     log: bool = False
     linear: bool = False
     conditional: tuple[Array, Callable[[Array, Array], Array]] | None = None
+    allowance: Law | None = None
     minimum: Callable[[Array, Array, Array], Minimum] | None = None
     ends: Callable[[Array, Array, Array, Minimum, Array, Array], tuple[Array, Array]] | None = None
 
@@ -130,6 +132,9 @@ def corrected_power(omega: float) -> Law:
         start,
         log=True,
     )
+
+
+POWER = replace(POWER, allowance=corrected_power(1.0))
 
 
 def _free_start(n: Array, y: Array, weights: Array) -> Array:

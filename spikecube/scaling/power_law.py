@@ -51,7 +51,9 @@ def fit_power_law(
     stderr : known standard errors of the data (no `seed` then); they broadcast.
     correction : None; omega > 0 given; or "free" to estimate omega.
     n_min : smallest size used; "auto" takes the smallest window start whose fit is not rejected at the 10 per cent
-        level and reports all of them (`scan_*`).
+        level (1 per cent with a correction) and reports all of them (`scan_*`). The interval and the p-value are then
+        those of the law with a correction of order 1/n; `window_low`, `window_high` is what the chosen window would
+        say, had it been given.
     rng : gives bootstrap intervals over seeds (over the known errors with `stderr`).
     expected : exponent that theory predicts; `pvalue` then tests it.
 
