@@ -31,6 +31,8 @@ class Curves:
 
     def minimum(self, start: Array | None = None) -> Minimum:
         """The best fit over the law's starting points, or from `start` (B, p)."""
+        if self.law.minimum is not None:
+            return self.law.minimum(self.sizes, self.y, self.weights)
         starts = self.law.start(self.sizes, self.y, self.weights) if start is None else start[None]
         if self.law.linear:
             return Minimum(starts[0], np.zeros(len(self.y)), np.ones(len(self.y), dtype=bool))

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spikecube.scaling import free_correction
 from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.least_squares import Minimum
 
 EXPONENTS = np.linspace(-6.0, 6.0, 121)
 DECAYS = -np.geomspace(0.03, 6.0, 60)
@@ -30,6 +32,8 @@ class Law:
     linear : whether it is linear in theta, so that its intervals are exact as they are.
     conditional : for a law that is linear but for its last parameter: a grid of it (G,), and
         (sizes, grids (B, G)) -> the regressors (B, G, K, p - 1) that belong to them.
+    minimum, ends : a search and a profile of the law's own, (sizes, y, weights) -> minimum and
+        (sizes, y, weights, minimum, half, rise) -> both ends (B, p); else starting points and general ones serve.
     """
 
     name: str
@@ -41,6 +45,8 @@ class Law:
     log: bool = False
     linear: bool = False
     conditional: tuple[Array, Callable[[Array, Array], Array]] | None = None
+    minimum: Callable[[Array, Array, Array], Minimum] | None = None
+    ends: Callable[[Array, Array, Array, Minimum, Array, Array], tuple[Array, Array]] | None = None
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -138,6 +144,8 @@ FREE_CORRECTION = Law(
     _free_jacobian,
     _free_start,
     log=True,
+    minimum=free_correction.minimum,
+    ends=free_correction.ends,
 )
 
 
@@ -182,6 +190,8 @@ def raw_scale(law: Law) -> Law:
         start=start,
         log=False,
         linear=False,
+        minimum=None,
+        ends=None,
     )
 
 

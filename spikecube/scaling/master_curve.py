@@ -55,7 +55,7 @@ class Spline:
     @classmethod
     def through(cls, u: Array, n_basis: int) -> Spline:
         """Knots at equal numbers of points."""
-        inner = np.quantile(u, np.linspace(0, 1, n_basis - _DEGREE + 1))
+        inner = np.interp(np.linspace(0, len(u) - 1, n_basis - _DEGREE + 1), np.arange(len(u)), np.sort(u))
         inner = np.maximum.accumulate(inner + 1e-12 * np.arange(len(inner)) * max(np.ptp(u), 1e-300))
         return cls(np.concatenate([[inner[0]] * _DEGREE, inner, [inner[-1]] * _DEGREE]))
 

@@ -234,6 +234,25 @@ def holm(pvalues: Array) -> Array:
     return adjusted
 
 
+def regression_spline(u: Array, y: Array, weights: Array, knots: Array) -> tuple[Array, float]:
+    """The cubic spline through y(u) on given knots: its coefficients and the weighted sum of squares.
+
+    statsmodels' WLS on the B-splines of its generalised additive models: a GAM with Gaussian errors, one smooth term
+    and no penalty. (Its GLMGam takes no account of weights and refuses data without noise.)
+
+    Parameters
+    ----------
+    u, y, weights : (P,).
+    knots : (n + 4,), all of them, the ends four times.
+    """
+    import statsmodels.api as sm
+    from statsmodels.gam.api import BSplines
+
+    smoother = BSplines(u, df=[len(knots) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": knots}])
+    fit = sm.WLS(y, smoother.basis, weights=weights).fit()
+    return np.asarray(fit.params), float(fit.ssr)
+
+
 @dataclass(frozen=True)
 class Logistic:
     """Coefficients (p,) of a logistic regression, their covariance (p, p), and whether outcomes are separated."""

@@ -82,6 +82,7 @@ _LONG_NAMES = {
     "scaled_data": "data over the prefactor of the master curve",
     "scaled_stderr": "standard error of scaled_data",
     "master_curve": "spline through the scaled data",
+    "master_stderr": "standard error of the master curve at its scaled control",
     "spline_size": "coefficients of the spline",
     "start_chi2": "chi2 at which each start ended",
     "status": "state of the fit",

@@ -194,7 +194,10 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array
         unit = table.stderr[rows] ** 2 / np.einsum("bpp->bp", curvature)
         rise = half[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
-    low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
+    if c.law.ends is None:
+        low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
+    else:
+        low, high = c.law.ends(c.sizes, part.y, part.weights, best, half[rows], rise)
     if c.law.conditional is not None:
         coarse, bases = c.law.conditional
         grid = _with_detail(coarse, low[:, -1], high[:, -1])
@@ -211,7 +214,7 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array
     open_ended = ~(np.isfinite(low) & np.isfinite(high)).all(1)
     table.status[rows[open_ended]] = STATUS["open_interval"]
     cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half[rows]
-    for b in rows[(cut_short & (half[rows] > 0)).any(1)]:
+    for b in rows[(cut_short & (half[rows] > 0)).any(1)] if c.law.ends is None else ():
         _blank(table, int(b), "not_converged")
 
 

@@ -1,0 +1,277 @@
+"""The power law whose correction exponent is free: its minimum and its profile over a plane of the correction.
+
+With rho = (n/n_0)^-omega, n_0 the smallest size, and D = (e^t - 1) n_0^omega the law is::
+
+    log y = log C + b log n + g,    g = log(1 + (e^t - 1) rho)
+
+linear in log C and b for given (omega, t). So the cost over the plane is one projection (variable projection), and no
+valley or branch of it is missed: as t grows the correction takes the place of the leading term, as omega -> 0 it
+becomes a power itself, and as omega -> oo it only removes the smallest size. omega is kept in [0.05, 6] and the
+correction at the smallest size between -99.9 per cent and a hundred times the leading term; a set of values that
+reaches the end of this domain is open there.
+
+References: Golub and Pereyra, Inverse Problems 19 (2003) R1 (variable projection); Bates and Watts (1988), chapter 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikecube.scaling.arrays import Array
+from spikecube.scaling.least_squares import Minimum, crossings
+
+OMEGA = (0.05, 6.0)
+LOG_SIZE = (-7.0, float(np.log(101.0)))
+_COARSE_OMEGA = np.geomspace(*OMEGA, 40)
+_COARSE_T = np.linspace(*LOG_SIZE, 60)
+_STRETCHES = ((LOG_SIZE[0], 0.0), (0.0, float(np.log(2.0))), (float(np.log(2.0)), LOG_SIZE[1]))
+_DETAIL, _LOCAL = 120, 61  # points in omega and in t where the set of values is
+_STEPS = 30
+_MARGIN = 1.3
+_CHUNK = 16  # curves whose planes are in memory at once
+_CORNERS = ((np.log(OMEGA[0]), LOG_SIZE[0]), (np.log(OMEGA[1]), LOG_SIZE[1]))
+
+
+def _along(curve: Array, matrix: Array) -> Array:
+    """curve @ matrix for each of the B curves: (B, ..., K) and (B, K, q) -> (B, ..., q)."""
+    flat = curve.reshape(len(curve), -1, curve.shape[-1]) @ matrix
+    return np.asarray(flat.reshape(*curve.shape[:-1], matrix.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Projection:
+    """B curves with the straight lines in log n taken out of them.
+
+    Attributes
+    ----------
+    ratio : (B, K), log(n/n_0), n_0 the smallest size used; smallest : (B,), n_0.
+    root : (B, K), square roots of the weights.
+    project : (B, K, K), curve @ project is the weighted curve less its best line; rest : (B, K), that of y.
+    line : (B, K, 2), curve @ line is log C and b of a curve; level : (B, 2), those of y.
+    scale : (B, 2), conditional deviations of log C and b.
+    """
+
+    ratio: Array
+    smallest: Array
+    project: Array
+    rest: Array
+    line: Array
+    level: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, n: Array, y: Array, weights: Array) -> Projection:
+        """From sizes (K,), values and weights (B, K)."""
+        root = np.sqrt(weights)
+        design = root[..., None] * np.stack([np.ones_like(n), np.log(n)], axis=-1)
+        lines, inverse = np.linalg.qr(design)[0], np.linalg.pinv(design)
+        project = root[..., None] * (np.eye(len(n)) - lines @ lines.transpose(0, 2, 1))
+        line = (inverse * root[:, None]).transpose(0, 2, 1)
+        smallest = np.where(weights > 0, n, np.inf).min(1)
+        smallest = np.where(np.isfinite(smallest), smallest, n.min())
+        return cls(
+            np.maximum(np.log(n / smallest[:, None]), 0.0),
+            smallest,
+            project,
+            _along(y, project),
+            line,
+            _along(y, line),
+            np.sqrt((inverse**2).sum(-1)),
+        )
+
+    def decay(self, omega: Array) -> Array:
+        """rho at omega (B, ...); (B, ..., K)."""
+        ratio = self.ratio.reshape(len(self.ratio), *[1] * (omega.ndim - 1), -1)
+        return np.asarray(np.exp(-omega[..., None] * ratio))
+
+    def correction(self, omega: Array, t: Array) -> Array:
+        """g at omega, t (B, ...); (B, ..., K)."""
+        return np.asarray(np.log1p(np.expm1(t)[..., None] * self.decay(omega)))
+
+    def slope(self, omega: Array, t: Array) -> Array:
+        """dg/dt."""
+        rho = self.decay(omega)
+        return np.asarray(np.exp(t)[..., None] * rho / (1 + np.expm1(t)[..., None] * rho))
+
+    def amplitude(self, omega: Array, t: Array) -> Array:
+        """D at omega, t (B, ...)."""
+        return np.asarray(np.expm1(t) * self.smallest.reshape(-1, *[1] * (omega.ndim - 1)) ** omega)
+
+    def residual(self, g: Array) -> Array:
+        """What g (B, ..., K) and the best line leave of y, weighted."""
+        return np.asarray(self.rest.reshape(len(self.rest), *[1] * (g.ndim - 2), -1) - _along(g, self.project))
+
+    def cost(self, omega: Array, t: Array) -> Array:
+        """Weighted sum of squares at the best line; omega, t (B, ...)."""
+        return np.asarray((self.residual(self.correction(omega, t)) ** 2).sum(-1))
+
+    def linear(self, omega: Array, t: Array) -> Array:
+        """log C and b at omega, t (B, ...); (B, ..., 2)."""
+        level = self.level.reshape(len(self.level), *[1] * (omega.ndim - 1), 2)
+        return np.asarray(level - _along(self.correction(omega, t), self.line))
+
+    def settle(self, omega: Array, t: Array) -> tuple[Array, Array, Array]:
+        """The best t for each omega (B, G) near a start: t, its cost, and its conditional deviation."""
+        damping, cost = np.full(t.shape, 1e-3), self.cost(omega, t)
+        for _ in range(_STEPS):
+            slope = _along(self.slope(omega, t), self.project)
+            gradient = (slope * self.residual(self.correction(omega, t))).sum(-1)
+            trial = np.clip(t + gradient / ((slope**2).sum(-1) * (1 + damping) + 1e-300), *LOG_SIZE)
+            new = self.cost(omega, trial)
+            better = new <= cost
+            t, cost = np.where(better, trial, t), np.where(better, new, cost)
+            damping = np.where(better, damping / 10, damping * 10)
+        slope = _along(self.slope(omega, t), self.project)
+        return t, cost, 1 / np.sqrt((slope**2).sum(-1) + 1e-300)
+
+
+def _valley(plane: Projection, omega: Array) -> tuple[Array, Array, Array]:
+    """t, cost and deviation at the best t for every omega (B, G).
+
+    Where the valley is narrow a coarse grid of t may miss it beside a broad one, so that the best of each stretch of t
+    (a negative correction, one below the leading term, one beyond) is settled.
+    """
+    found = []
+    for stretch in _STRETCHES:
+        coarse = np.linspace(*stretch, _COARSE_T.size // len(_STRETCHES))
+        shape = (*omega.shape, len(coarse))
+        cost = plane.cost(np.broadcast_to(omega[..., None], shape), np.broadcast_to(coarse, shape))
+        found.append(plane.settle(omega, coarse[cost.argmin(-1)]))
+    best = np.stack([cost for _, cost, _ in found]).argmin(0)[None]
+    t, cost, deviation = (np.take_along_axis(np.stack(v), best, 0)[0] for v in zip(*found, strict=True))
+    return t, cost, deviation
+
+
+def minimum(n: Array, y: Array, weights: Array) -> Minimum:
+    """The best (log C, b, D, omega) inside the domain, for sizes (K,) and curves (B, K).
+
+    The bottom of the valley over a grid of omega, then damped Gauss-Newton steps in (log omega, t) together, kept in
+    the domain: there is always one, on its border if need be.
+    """
+    plane = Projection.of(n, y, weights)
+    omega = np.tile(_COARSE_OMEGA, (len(y), 1))
+    t, costs, _ = _valley(plane, omega)
+    best = costs.argmin(1)[:, None]
+    place = np.concatenate([np.log(np.take_along_axis(omega, best, 1)), np.take_along_axis(t, best, 1)], axis=1)
+    cost, damping = np.take_along_axis(costs, best, 1)[:, 0], np.full(len(y), 1e-3)
+    for _ in range(_STEPS * 2):
+        trial = np.clip(place + _plane_step(plane, place, damping), *_CORNERS)
+        new = plane.cost(np.exp(trial[:, 0]), trial[:, 1])
+        better = new <= cost
+        place, cost = np.where(better[:, None], trial, place), np.where(better, new, cost)
+        damping = np.clip(np.where(better, damping / 10, damping * 10), 1e-15, 1e15)
+    bound = np.exp(place[:, :1])
+    settled, again, _ = plane.settle(bound, place[:, 1:])
+    better = again[:, 0] < cost
+    t, cost = np.where(better, settled[:, 0], place[:, 1]), np.where(better, again[:, 0], cost)
+    theta = np.concatenate([plane.linear(bound[:, 0], t), plane.amplitude(bound[:, 0], t)[:, None], bound], axis=1)
+    enough = (weights > 0).sum(1) > theta.shape[1] - 1
+    return Minimum(theta, cost, enough & np.isfinite(theta).all(1))
+
+
+def _plane_step(plane: Projection, place: Array, damping: Array) -> Array:
+    """The damped Gauss-Newton step in (log omega, t), (B, 2)."""
+    omega, t = np.exp(place[:, 0]), place[:, 1]
+    rho = plane.decay(omega)
+    by_omega = -omega[:, None] * plane.ratio * np.expm1(t)[:, None] * rho / (1 + np.expm1(t)[:, None] * rho)
+    slopes = _along(np.stack([by_omega, plane.slope(omega, t)], axis=1), plane.project)
+    gradient = np.einsum("bpk,bk->bp", slopes, plane.residual(plane.correction(omega, t)))
+    normal = np.einsum("bpk,bqk->bpq", slopes, slopes)
+    size = np.sqrt(np.einsum("bpp->bp", normal)) + 1e-150
+    normal = normal / size[:, :, None] / size[:, None, :]
+    normal[:, [0, 1], [0, 1]] = 1 + damping[:, None]
+    return np.asarray(np.linalg.solve(normal, (gradient / size)[..., None])[..., 0] / size)
+
+
+def ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: Array) -> tuple[Array, Array]:
+    """Profile intervals (B, 4): all values whose cost, minimised over the others, has risen by no more than `rise`.
+
+    The grid has detail where the set of values is: around the bottom of the valley for each omega, and for omega where
+    the valley is low or within the linearised half-widths `half` (B, 4). At fixed (omega, t), log C and b range over
+    +- scale sqrt(rise + cost - cost(omega, t)). For omega -> 6 the law of log C and b has a limit (the smallest size
+    left out), so that only D and omega are open there.
+    """
+    low, high = np.empty(rise.shape), np.empty(rise.shape)
+    for first in range(0, len(y), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        one = Minimum(best.theta[part], best.cost[part], best.converged[part])
+        low[part], high[part] = _ends(n, y[part], weights[part], one, half[part], rise[part])
+    return np.minimum(low, best.theta), np.maximum(high, best.theta)
+
+
+def _ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: Array) -> tuple[Array, Array]:
+    plane = Projection.of(n, y, weights)
+    top = best.cost + rise.max(1)
+    omega = _detailed(plane, best.theta[:, 3], half[:, 3], top)
+    bottom, lowest, deviation = _valley(plane, omega)
+    t = _reached(plane, omega, bottom, _MARGIN * np.sqrt(np.maximum(top[:, None] - lowest, 0.0)) * deviation, top)
+    wide = np.broadcast_to(omega[..., None], t.shape)
+    cost, linear = plane.cost(wide, t), plane.linear(wide, t)
+    low, high = np.empty(rise.shape), np.empty(rise.shape)
+    slack = best.cost[:, None, None] - cost
+    border = (t >= LOG_SIZE[1]) | (wide <= OMEGA[0])
+    for j in (0, 1):
+        spare = rise[:, j, None, None] + slack
+        move = plane.scale[:, None, None, j] * np.sqrt(np.maximum(spare, 0.0))
+        low[:, j] = -_farthest(move - linear[..., j], spare >= 0, border)
+        high[:, j] = _farthest(linear[..., j] + move, spare >= 0, border)
+    low[:, 2], high[:, 2] = _amplitude_ends(plane, omega, t, rise[:, 2, None, None] + slack)
+    low[:, 3], high[:, 3] = crossings(omega, rise[:, 3, None] + best.cost[:, None] - np.minimum(lowest, cost.min(-1)))
+    return low, high
+
+
+def _reached(plane: Projection, omega: Array, bottom: Array, reach: Array, top: Array) -> Array:
+    """For every omega (B, G) a grid of t over the values below `top`, sought near the bottom and coarsely."""
+    near = bottom[..., None] + reach[..., None] * np.linspace(-1, 1, _LOCAL // 2)
+    sought = np.concatenate(
+        [near, bottom[..., None], np.broadcast_to(_COARSE_T, (*omega.shape, len(_COARSE_T)))], axis=-1
+    )
+    sought = np.sort(np.clip(sought, *LOG_SIZE), axis=-1)
+    inside = plane.cost(np.broadcast_to(omega[..., None], sought.shape), sought) <= top[:, None, None]
+    last = sought.shape[-1] - 1
+    first = np.maximum(inside.argmax(-1) - 1, 0)
+    final = np.where(inside.any(-1), np.minimum(last - inside[..., ::-1].argmax(-1) + 1, last), first)
+    low, high = (np.take_along_axis(sought, at[..., None], -1) for at in (first, final))
+    return np.asarray(low + (high - low) * np.linspace(0, 1, _LOCAL))
+
+
+def _detailed(plane: Projection, omega: Array, half: Array, top: Array) -> Array:
+    """Ascending values of omega for each curve over where the valley is below `top`, densest at both ends; (B, G)."""
+    coarse = np.tile(_COARSE_OMEGA, (len(omega), 1))
+    inside = _valley(plane, coarse)[1] <= top[:, None]
+    last = coarse.shape[1] - 1
+    found = inside.any(1)
+    first_place = np.where(found, np.maximum(inside.argmax(1) - 1, 0), 0)
+    last_place = np.where(found, np.minimum(last - inside[:, ::-1].argmax(1) + 1, last), 0)
+    width = np.where(np.isfinite(half), _MARGIN * half, 0.0)
+    near_low, near_high = np.clip(omega - width, *OMEGA), np.clip(omega + width, *OMEGA)
+    low = np.where(found, np.minimum(_COARSE_OMEGA[first_place], near_low), near_low)
+    high = np.where(found, np.maximum(_COARSE_OMEGA[last_place], near_high), near_high)
+    part = np.linspace(0, 1, _DETAIL // 2)
+    wide = np.exp(np.log(low)[:, None] + np.log(high / low)[:, None] * part)
+    close = near_low[:, None] + (near_high - near_low)[:, None] * part
+    around = np.sort(np.concatenate([wide, close], axis=1), axis=1)
+    first, final = (np.clip(e, *OMEGA) for e in crossings(around, top[:, None] - _valley(plane, around)[1]))
+    margin = 0.02 * (final - first)
+    first, final = np.clip(first - margin, *OMEGA), np.clip(final + margin, *OMEGA)
+    return np.asarray(first[:, None] + (final - first)[:, None] * (1 - np.cos(np.pi * np.linspace(0, 1, _DETAIL))) / 2)
+
+
+def _farthest(value: Array, inside: Array, border: Array) -> Array:
+    """The greatest value inside over the plane; infinite where the border of the domain has it."""
+    flat, edge = np.where(inside, value, -np.inf).reshape(len(value), -1), border.reshape(len(value), -1)
+    at = flat.argmax(1)
+    row = np.arange(len(flat))
+    return np.where(edge[row, at], np.inf, flat[row, at])
+
+
+def _amplitude_ends(plane: Projection, omega: Array, t: Array, slack: Array) -> tuple[Array, Array]:
+    """Ends of D: where the cost crosses along t, least and greatest over omega."""
+    shape = slack.shape
+    low, high = crossings(t.reshape(-1, shape[-1]), slack.reshape(-1, shape[-1]))
+    inside = np.asarray((slack >= 0).any(-1))
+    low, high = (plane.amplitude(omega, e.reshape(shape[:2])) for e in (low, high))
+    edge = np.asarray((omega <= OMEGA[0]) | (omega >= OMEGA[1]))
+    return -_farthest(-low, inside, edge), _farthest(high, inside, edge)
