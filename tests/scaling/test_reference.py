@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.curves import _of_log
+from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.laws import POWER
 from spikecube.scaling.regression import _quantile_dof, _tail, lack_of_fit, weighted_least_squares
-from spikecube.scaling.samples import smooth_variance
+from spikecube.scaling.samples import from_data, smooth_variance
 
 
 def logs(n_sizes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,3 +109,34 @@ def test_variance_of_the_log_of_a_noisy_mean(dof: int) -> None:
     assert _of_log(relative, np.full(mean.shape, dof)).mean() == pytest.approx(truth, rel=0.015)
     assert relative.mean() > 1.03 * truth
     assert (_of_log(relative[:5], np.full(5, np.inf)) == relative[:5]).all()
+
+
+def test_few_seeds_with_control_variates_keep_their_levels() -> None:
+    """6 sizes, 8 seeds, one control that y is curved in, 2500 sets: intervals and test of fit, 3 standard errors.
+
+    Negative control: with the sample variance of the adjusted seeds (m - 2 degrees of freedom) the test is too strict.
+    """
+    rng = np.random.default_rng(5)
+    sets, n = 2500, np.geomspace(250, 4000, 6).round()
+    labels = {"n": n, "seed": range(8)}
+    z = xr.DataArray(rng.standard_normal((sets, 6, 8)), dims=("copy", "n", "seed"), coords=labels)
+    noise = 0.5 * rng.standard_normal(z.shape) + 0.7 * z + 0.2 * (z**2 - 1)
+    data = (1 + 0.1 * noise) * 3 * z.n**0.3
+    sample = from_data(data, controls=z.expand_dims(control=["z"]))
+    error = np.sqrt(0.05 * 0.95 / sets)
+    fit = fit_sample(POWER, sample)
+    truth = [np.log(3.0), 0.3]
+    assert abs(((fit.ci_low <= truth) & (fit.ci_high >= truth)).mean("copy") - 0.95).max() < 3 * error
+    assert abs((fit.gof_pvalue < 0.05).mean() - 0.05) < 3 * error
+    naive = replace(sample, stderr=left_out_stderr(data.to_numpy(), z.to_numpy()), dof=np.full((sets, 6), 6.0))
+    assert (fit_sample(POWER, naive).gof_pvalue < 0.05).mean() > 0.05 + 3 * error
+
+
+def left_out_stderr(y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Sample standard error of u_j = y_j - z_j b_(-j), with the slope of each regression on the other seeds."""
+    u = np.empty(y.shape)
+    for j in range(y.shape[-1]):
+        rest = np.arange(y.shape[-1]) != j
+        centred = z[..., rest] - z[..., rest].mean(-1, keepdims=True)
+        u[..., j] = y[..., j] - z[..., j] * (centred * y[..., rest]).sum(-1) / (centred**2).sum(-1)
+    return np.asarray(u.std(-1, ddof=1) / np.sqrt(y.shape[-1]))
