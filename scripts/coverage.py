@@ -23,8 +23,9 @@ from scipy import stats
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.study import Study
 from spikecube.scaling import collapse, fit_power_law, fit_thresholds
-from spikecube.scaling.laws import LIMIT, POWER, Law, corrected_power, known_limit
-from spikecube.scaling.samples import from_data
+from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
+from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.solve import solve
 
 HEADER = "| data | fit | sizes | seeds | noise | cover exponent | cover others | open | reject | KS p | KS fit |"
@@ -35,7 +36,9 @@ FITS = {
     "corrected_power": "C n^b (1 + D/n)",
     "limit": "L + A n^b, b free",
     "known_limit": "L + A n^-0.5",
+    "free_correction": "C n^b (1 + D n^-omega)",
 }
+COLLAPSES = ("collapse", "collapse-5", "collapse-12", "collapse-40", "collapse-power")
 
 THRESHOLDS = """
 axes.alpha = { start = 0.05, stop = 0.45, num = 9 }
@@ -66,6 +69,7 @@ class Case:
     skew: bool = False
     slope: float = -0.25  # of the noise in n
     holds: bool = True
+    n_min: str = ""  # "auto", or "alone" for what the chosen window would say by itself
 
     def draw(
         self, rng: np.random.Generator, n_sets: int
@@ -132,6 +136,17 @@ def cases() -> Iterator[Case]:
         for noise in (0.005, 0.02):
             gap = (float(np.log(20)), -0.8)
             yield Case("gap", "signed gap 20 n^-0.8", lambda n: 20 * n**-0.8, POWER, gap, sizes, seeds, noise)
+    for sizes, seeds, noise in ((6, 20, 0.01), (8, 40, 0.01), (8, 40, 0.1)):
+        truth = (*plain, 60.0, 1.0)
+        yield Case("free", "C n^b (1 + D/n)", corrected, FREE_CORRECTION, truth, sizes, seeds, noise)
+    for n_min in ("alone", "auto"):
+        for name, law in (("C n^b", power), ("C n^b (1 + D/n)", corrected)):
+            for sizes, seeds, noise in ((4, 10, 0.1), (6, 5, 0.1), (6, 20, 0.1), (8, 40, 0.1), (8, 40, 0.01)):
+                yield Case("auto", name, law, POWER, plain, sizes, seeds, noise, n_min=n_min)
+    for sizes, seeds, noise in ((6, 20, 0.01), (8, 40, 0.1)):
+        truth = (*plain, 60.0)
+        law = corrected_power(1.0)
+        yield Case("auto", "C n^b (1 + D/n)", corrected, law, truth, sizes, seeds, noise, n_min="auto")
     for seeds in (8, 13, 24):
         yield Case("control", "C n^b, control variates", power, POWER, plain, 6, seeds, 0.1)
     for sizes, seeds, noise in ((4, 10, 0.02), (6, 20, 0.02), (6, 20, 0.1), (8, 40, 0.02)):
@@ -163,19 +178,33 @@ def run(case: Case, n_sets: int) -> str:
     ks_fit = f"{stats.kstest(tested, 'uniform').pvalue:.2f}" if len(tested) and case.holds else "-"
     cover = f"{inside[at]:.3f}" if case.holds else "-"
     seeds = case.seeds if case.errors == "seeds" else "-"
+    fit = FITS[case.law.name] + {"": "", "auto": ', n_min="auto"', "alone": ", chosen window alone"}[case.n_min]
     return (
-        f"| {case.data} | {FITS[case.law.name]} | {case.sizes} | {seeds} | {case.noise} | {cover} | "
+        f"| {case.data} | {fit} | {case.sizes} | {seeds} | {case.noise} | {cover} | "
         f"{others if case.holds else '-'} | {open_ended:.3f} | {reject} | {ks_p} | {ks_fit} |"
     )
 
 
 def _one(case: Case, data: xr.DataArray, stderr: xr.DataArray | None, controls: xr.DataArray | None) -> tuple:
     sample = from_data(data, "n", stderr, controls)
+    if case.n_min:
+        return _chosen(case, sample)
     null = np.broadcast_to(case.params, (len(sample.mean), len(case.params)))
     table = solve(case.law, sample, np.ones(sample.mean.shape, dtype=bool), null=null)
     names = list(case.law.params)
     pvalue = table.pvalue[:, names.index("exponent") if "exponent" in names else 0]
     return table.ci_low, table.ci_high, pvalue, table.gof_pvalue, table.status
+
+
+def _chosen(case: Case, sample: Sample) -> tuple:
+    """The same for windows that the data choose; the test of fit chose them, and is not reported."""
+    fit = fit_sample(case.law, sample, n_min="auto", expected=dict(zip(case.law.params, case.params, strict=True)))
+    low, high = ("window_low", "window_high") if case.n_min == "alone" else ("ci_low", "ci_high")
+    pvalue = fit.pvalue.sel(param="exponent").values
+    if case.n_min == "alone":
+        t = np.abs(fit.estimate - case.params) / fit.stderr
+        pvalue = 2 * stats.t.sf(t, fit.t_dof).T[1]
+    return fit[low].values, fit[high].values, pvalue, np.full(len(fit.status), np.nan), fit.status.values
 
 
 def bootstrap_row(n_sets: int) -> str:
@@ -212,29 +241,39 @@ def threshold_row(n_sets: int) -> str:
     )
 
 
-def collapse_row(n_sets: int, seeds: int) -> str:
-    """Coverage of the critical point of a collapse in (x - critical) ln n, with seeds or with known errors."""
+def collapse_row(n_sets: int, kind: str) -> str:
+    """Coverage of a collapse: the critical point, and for the ansatz "power" nu and zeta, with seeds or known errors.
+
+    y = 1 + e^{2u}, u = (x - 1/4) ln n, with 5 per cent of noise shared along x and 0.02 that is not; or
+    y = n^{-1/10} (1 - tanh u/3), u = (x - 0.45) n^{1/1.3}, with known errors of 0.02.
+    """
+    seeds = int(kind.partition("-")[2]) if kind.partition("-")[2].isdigit() else 0
+    rng, ansatz = np.random.default_rng(3), "power" if kind == "collapse-power" else "log"
     n, x = np.geomspace(200, 3200, 6).round(), np.linspace(0.0, 0.5, 25)
-    clean = 1 + np.exp(2 * (x - 0.25) * np.log(n)[:, None])
-    rng = np.random.default_rng(3)
-    inside, gof, pvalues = [], [], []
+    truth, clean = np.array([0.25]), 1 + np.exp(2 * (x - 0.25) * np.log(n)[:, None])
+    if ansatz == "power":
+        n, x, truth = np.geomspace(16, 192, 6).round(), np.linspace(0.2, 0.8, 25), np.array([0.45, 1.3, -0.13])
+        clean = n[:, None] ** -0.1 * (1 - np.tanh((x - 0.45) * n[:, None] ** (1 / 1.3) / 3))
+    coords, known = {"n": n, "x": x}, None if seeds else xr.DataArray(0.02)
+    ends, gof, pvalues = [], [], []
     for _ in range(n_sets):
         if seeds:
-            shared = 1 + 0.05 * rng.standard_normal((6, 1, seeds))
-            values = clean[..., None] * shared + 0.02 * rng.standard_normal((6, 25, seeds))
-            fit = collapse(xr.DataArray(values, dims=("n", "x", "seed"), coords={"n": n, "x": x}), "n", "x", "log")
+            values = clean[..., None] * (1 + 0.05 * rng.standard_normal((6, 1, seeds)))
+            values = values + 0.02 * rng.standard_normal((6, 25, seeds))
+            data = xr.DataArray(values, dims=("n", "x", "seed"), coords=coords)
         else:
-            data = xr.DataArray(clean + 0.02 * rng.standard_normal((6, 25)), dims=("n", "x"), coords={"n": n, "x": x})
-            fit = collapse(data, "n", "x", "log", stderr=xr.DataArray(0.02))
-        inside.append((fit.ci_low.item(), fit.ci_high.item()))
+            data = xr.DataArray(clean + 0.02 * rng.standard_normal((6, 25)), dims=("n", "x"), coords=coords)
+        fit = collapse(data, "n", "x", ansatz, stderr=known)
+        ends.append((fit.ci_low.values, fit.ci_high.values))
         gof.append(fit.gof_pvalue.item())
-        dof = fit.t_dof.item()
-        pvalues.append(2 * stats.t.sf(abs(fit.estimate.item() - 0.25) / fit.stderr.item(), dof))
-    low, high = np.array(inside).T
-    kind = seeds or "-"
+        first = fit.isel(param=0)
+        pvalues.append(2 * stats.t.sf(abs(first.estimate.item() - truth[0]) / first.stderr.item(), first.t_dof.item()))
+    low, high = np.array(ends).transpose(1, 0, 2)
+    inside = ((low <= truth) & (high >= truth)).mean(0)
+    name = "y = f((x - x_c) ln n)" if ansatz == "log" else "y = n^(zeta/nu) f((x - x_c) n^(1/nu))"
     return (
-        f"| y = f((x - x_c) ln n) | collapse | 6 | {kind} | {'5 %' if seeds else '0.02'} | "
-        f"{((low <= 0.25) & (high >= 0.25)).mean():.3f} | - | 0.000 | {np.mean(np.array(gof) < 0.05):.3f} | "
+        f"| {name} | collapse | 6 | {seeds or '-'} | {'5 %' if seeds else '0.02'} | {inside[0]:.3f} | "
+        f"{', '.join(f'{i:.3f}' for i in inside[1:]) or '-'} | 0.000 | {np.mean(np.array(gof) < 0.05):.3f} | "
         f"{stats.kstest(pvalues, 'uniform').pvalue:.2f} | {stats.kstest(gof, 'uniform').pvalue:.2f} |"
     )
 
@@ -254,10 +293,9 @@ def main() -> None:
         return
     if options.only in ("", "threshold"):
         print(threshold_row(options.sets), flush=True)
-    if options.only in ("", "collapse"):
-        print(collapse_row(options.sets, 0), flush=True)
-    if options.only in ("", "collapse-seeds"):
-        print(collapse_row(options.sets, 12), flush=True)
+    for kind in COLLAPSES:
+        if options.only in ("", kind):
+            print(collapse_row(options.sets, kind), flush=True)
     if options.only in ("", "bootstrap"):
         print(bootstrap_row(options.sets), flush=True)
 
