@@ -252,17 +252,17 @@ def collapse_row(n_sets: int, kind: str) -> str:
     n, x = np.geomspace(200, 3200, 6).round(), np.linspace(0.0, 0.5, 25)
     truth, clean = np.array([0.25]), 1 + np.exp(2 * (x - 0.25) * np.log(n)[:, None])
     if ansatz == "power":
-        n, x, truth = np.geomspace(16, 192, 6).round(), np.linspace(0.2, 0.8, 25), np.array([0.45, 1.3, -0.13])
+        n, x, truth = np.geomspace(16, 192, 6).round(), np.linspace(0.2, 0.8, 16), np.array([0.45, 1.3, -0.13])
         clean = n[:, None] ** -0.1 * (1 - np.tanh((x - 0.45) * n[:, None] ** (1 / 1.3) / 3))
     coords, known = {"n": n, "x": x}, None if seeds else xr.DataArray(0.02)
     ends, gof, pvalues = [], [], []
     for _ in range(n_sets):
         if seeds:
             values = clean[..., None] * (1 + 0.05 * rng.standard_normal((6, 1, seeds)))
-            values = values + 0.02 * rng.standard_normal((6, 25, seeds))
+            values = values + 0.02 * rng.standard_normal((6, len(x), seeds))
             data = xr.DataArray(values, dims=("n", "x", "seed"), coords=coords)
         else:
-            data = xr.DataArray(clean + 0.02 * rng.standard_normal((6, 25)), dims=("n", "x"), coords=coords)
+            data = xr.DataArray(clean + 0.02 * rng.standard_normal((6, len(x))), dims=("n", "x"), coords=coords)
         fit = collapse(data, "n", "x", ansatz, stderr=known)
         ends.append((fit.ci_low.values, fit.ci_high.values))
         gof.append(fit.gof_pvalue.item())

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.arrays import Array, FitError
-from spikecube.scaling.master_curve import ANSATZE, Ansatz, Points, Spline, descend, jacobian, reduce
+from spikecube.scaling.master_curve import ANSATZE, Ansatz, Points, Spline, descend, reduce, slopes
 from spikecube.scaling.regression import regression_spline
 from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.scaling.samples import Sample, from_data, resample
@@ -25,7 +25,7 @@ from spikecube.scaling.shared_draws import (
 _STARTS = 5
 _COARSE = 250  # points of the coarse search
 _COARSE_BASIS = 8
-_LEAST_BASIS, _MOST_BASIS = 6, 40
+_BASES = (6, 8, 10, 12, 16, 20, 24, 32, 40)
 _POINTS_EACH = 5  # points for each coefficient of the spline
 _LEAST_POINTS = 24
 _RESAMPLES = 200
@@ -174,26 +174,46 @@ def _inside(form: Ansatz, theta: Array, points: Points, place: Array, window: fl
 
 
 def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) -> tuple[Array, Array]:
-    """Every start with a small spline, the three best of them with the full one; and where these ended."""
+    """Every start with a small spline, the three best of them with one of the size that the data ask for, and where
+    these ended; the best of all at last with the full one, which is what the test of the collapse needs.
+
+    A rich spline through noise has many poor minima; a descent that begins in the right one stays there.
+    """
     if not len(free):
         return starts[0], np.zeros(1)
     found = sorted((descend(form, points, start, _COARSE_BASIS, free) for start in starts), key=lambda f: f[1])
-    again = [descend(form, points, start, _spline_size(points), free) for start, _, _ in found[:3]]
-    return min(again, key=lambda f: f[1])[0], np.array([f[1] for f in again])
+    n_basis = _frugal_size(form, points, found[0][0])
+    again = sorted((descend(form, points, start, n_basis, free) for start, _, _ in found[:3]), key=lambda f: f[1])
+    theta = descend(form, points, again[0][0], _spline_size(points), free)[0]
+    return theta, np.array([f[1] for f in again])
+
+
+def _frugal_size(form: Ansatz, points: Points, theta: Array) -> int:
+    """The number of coefficients with the least corrected Akaike criterion, at most that of the full spline."""
+    n_points = len(points.y)
+
+    def aicc(n_basis: int) -> float:
+        p = n_basis + len(form.params) + 1
+        cost = max(reduce(form, points, theta, n_basis).cost, np.finfo(float).tiny)
+        return float(n_points * np.log(cost / n_points) + 2 * p + 2 * p * (p + 1) / max(n_points - p - 1, 1e-9))
+
+    return min((b for b in _BASES if b <= _spline_size(points)), key=aicc)
 
 
 def _spline_size(points: Points) -> int:
     """Coefficients of the spline: a rule that does not look at the data, so that it costs no test its level."""
-    return int(np.clip(len(points.y) // _POINTS_EACH, _LEAST_BASIS, _MOST_BASIS))
+    return int(np.clip(len(points.y) // _POINTS_EACH, _BASES[0], _BASES[-1]))
 
 
 def _design(form: Ansatz, points: Points, theta: Array, free: Array) -> Array:
-    """Slopes of the model n^{zeta/nu} f(u), weighted, in parameters then coefficients of the spline."""
+    """Slopes of the model n^{zeta/nu} f(u), weighted, in parameters then coefficients of the spline.
+
+    Those in the parameters are taken from the frugal spline: the full one follows the noise, and the square of its
+    noisy slope promises more than the data know.
+    """
     u, prefactor = form.scaled(theta, points.size, points.control)
-    n_basis = _spline_size(points)
-    basis = (np.sqrt(points.weight) * prefactor)[:, None] * Spline.through(u, n_basis).basis(u)
-    slopes = -jacobian(form, points, theta, n_basis, free) if len(free) else np.empty((len(u), 0))
-    return np.concatenate([slopes, basis], axis=1)
+    basis = (np.sqrt(points.weight) * prefactor)[:, None] * Spline.through(u, _spline_size(points)).basis(u)
+    return np.concatenate([slopes(form, points, theta, _frugal_size(form, points, theta), free), basis], axis=1)
 
 
 def _infer(

@@ -119,6 +119,23 @@ def jacobian(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: A
     return np.stack(columns, axis=1)
 
 
+def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> Array:
+    """Weighted slopes of n^{zeta/nu} f(u) in the free parameters at the spline f as it is; (P, len(free))."""
+    u, _ = ansatz.scaled(theta, points.size, points.control)
+    spline, coefficients = Spline.through(u, n_basis), reduce(ansatz, points, theta, n_basis).coefficients
+    columns = [np.empty((len(u), 0))]
+    for j in free:
+        step = 1e-5 * max(abs(theta[j]), 0.1)
+        ends = []
+        for sign in (1, -1):
+            moved = theta.copy()
+            moved[j] += sign * step
+            moved_u, prefactor = ansatz.scaled(moved, points.size, points.control)
+            ends.append(np.sqrt(points.weight) * prefactor * (spline.basis(moved_u) @ coefficients))
+        columns.append((ends[0] - ends[1])[:, None] / (2 * step))
+    return np.concatenate(columns, axis=1)
+
+
 def _stretched(spline: Spline, old: Array, new: Array) -> Spline:
     """The knots moved with the ends of u, so that no point leaves them."""
     scale = np.ptp(new) / max(np.ptp(old), 1e-300)
