@@ -201,6 +201,36 @@ def ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: A
     return np.minimum(low, best.theta), np.maximum(high, best.theta)
 
 
+def places(n: Array, y: Array, weights: Array, at: Array) -> tuple[Array, Array]:
+    """Where a search with parameter j held at at[:, j] should start, theta (B, 4, 4), and `at` kept in the domain.
+
+    The best place of the plane for that value: at fixed (omega, t) holding log C or b costs (distance/scale)^2 more,
+    holding D fixes t for each omega, and holding omega leaves t.
+    """
+    plane, count = Projection.of(n, y, weights), len(y)
+    held = np.concatenate([at[:, :3], np.clip(at[:, 3:], *OMEGA)], axis=1)
+    omega, t = (np.tile(g.ravel(), (count, 1)) for g in np.meshgrid(_COARSE_OMEGA, _COARSE_T, indexing="ij"))
+    cost, linear = plane.cost(omega, t), plane.linear(omega, t)
+    found = []
+    for j in (0, 1):
+        far = (linear[..., j] - held[:, j, None]) / plane.scale[:, j, None]
+        found.append(_best(plane, omega, t, cost + far**2))
+    along = np.tile(_COARSE_OMEGA, (count, 1))
+    size = held[:, 2, None] * plane.smallest[:, None] ** -along
+    inside = np.clip(np.log1p(np.maximum(size, np.expm1(LOG_SIZE[0]))), *LOG_SIZE)
+    found.append(_best(plane, along, inside, plane.cost(along, inside)))
+    across, own = np.tile(_COARSE_T, (count, 1)), np.repeat(held[:, 3:], len(_COARSE_T), axis=1)
+    found.append(_best(plane, own, across, plane.cost(own, across)))
+    return np.stack(found, axis=1), held
+
+
+def _best(plane: Projection, omega: Array, t: Array, cost: Array) -> Array:
+    """theta (B, 4) where the cost (B, G) is least."""
+    at = cost.argmin(1)[:, None]
+    omega, t = np.take_along_axis(omega, at, 1)[:, 0], np.take_along_axis(t, at, 1)[:, 0]
+    return np.concatenate([plane.linear(omega, t), plane.amplitude(omega, t)[:, None], omega[:, None]], axis=1)
+
+
 def _ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: Array) -> tuple[Array, Array]:
     plane = Projection.of(n, y, weights)
     top = best.cost + rise.max(1)

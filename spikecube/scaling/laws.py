@@ -35,6 +35,8 @@ class Law:
     allowance : the same law with a correction, whose intervals hold after a window was chosen (see `window`).
     minimum, ends : a search and a profile of the law's own, (sizes, y, weights) -> minimum and
         (sizes, y, weights, minimum, half, rise) -> both ends (B, p); else starting points and general ones serve.
+    places : (sizes, y, weights, at (B, p)) -> starts (B, p, p) of searches with parameter j held at at[:, j], and these
+        values kept in the law's domain; without it searches start beside the minimum alone.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Law:
     allowance: Law | None = None
     minimum: Callable[[Array, Array, Array], Minimum] | None = None
     ends: Callable[[Array, Array, Array, Minimum, Array, Array], tuple[Array, Array]] | None = None
+    places: Callable[[Array, Array, Array, Array], tuple[Array, Array]] | None = None
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -151,6 +154,7 @@ FREE_CORRECTION = Law(
     log=True,
     minimum=free_correction.minimum,
     ends=free_correction.ends,
+    places=free_correction.places,
 )
 
 
@@ -197,6 +201,7 @@ def raw_scale(law: Law) -> Law:
         linear=False,
         minimum=None,
         ends=None,
+        places=None,
     )
 
 

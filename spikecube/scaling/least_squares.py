@@ -47,7 +47,8 @@ def _step(jacobian: Array, residual: Array, weights: Array, damping: Array, scal
     np.maximum(scale, size, out=scale)
     normal = normal / (size[:, :, None] * size[:, None, :])
     diagonal = np.arange(normal.shape[-1])
-    normal[:, diagonal, diagonal] = 1 + damping[:, None] * (scale / size) ** 2
+    with np.errstate(over="ignore"):  # a column that vanished far from where it was long
+        normal[:, diagonal, diagonal] = 1 + damping[:, None] * (scale / size) ** 2
     step = np.linalg.solve(normal, (gradient / size)[..., None])[..., 0] / size
     length = np.sqrt((weights * residual**2).sum(-1))
     return step, (np.abs(gradient) / (size * length[:, None] + _TINY)).max(-1)

@@ -5,21 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.least_squares import Function, Minimum, Slices, minimise
+from spikecube.scaling.least_squares import Function, Minimum, Slices, best_of, minimise
 
 
 def profile_rises(
-    value: Function, jacobian: Function, y: Array, weights: Array, minimum: Minimum, curvature: Array, at: Array
+    value: Function,
+    jacobian: Function,
+    y: Array,
+    weights: Array,
+    minimum: Minimum,
+    curvature: Array,
+    at: Array,
+    places: Array | None = None,
 ) -> Array:
     """min over the other parameters of the cost with parameter j held at at[:, j], less the minimum; (B, p).
 
-    The search starts on the tangent of the profile's path, as in `profile_ends`: it stays on the branch of the minimum.
-    Infinite where the law does not allow the value.
+    The search starts on the tangent of the profile's path, as in `profile_ends`, so that it stays on the branch of the
+    minimum, and at the other places that are given. Infinite where the law does not allow the value.
 
     Parameters
     ----------
     curvature : (B, p, p), (J^T W J)^{-1} at the minimum.
     at : (B, p).
+    places : (B, p, p), a start for each parameter held.
 
     Examples
     --------
@@ -35,9 +43,12 @@ def profile_rises(
     with np.errstate(divide="ignore", invalid="ignore"):
         tangent = curvature[item, :, param] / curvature[item, param, param][:, None]
     step = (at - minimum.theta)[item, param][:, None] * np.where(np.isfinite(tangent), tangent, 0.0)
-    start = np.where(held, at[item], minimum.theta[item] + step)
+    starts = [minimum.theta[item] + step] + ([] if places is None else [places[item, param]])
     with np.errstate(over="ignore", invalid="ignore"):  # a value far away may leave the range of floats
-        fit = minimise(value, jacobian, y[item], weights[item], start, held=held, iterations=40)
+        fit = best_of(
+            np.where(held, at[item], np.stack(starts)),
+            lambda start: minimise(value, jacobian, y[item], weights[item], start, held=held, iterations=40),
+        )
     return np.asarray(np.maximum(fit.cost - minimum.cost[item], 0.0).reshape(n_sets, n_params))
 
 

@@ -18,6 +18,7 @@ from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 
 _PARAMS = ("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high")
+_SIZE = round(1 - LEVEL, 12)
 _EDGE = 1e-3  # an end this close to the estimate, in half-widths, is the edge of the law's domain
 _RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
 
@@ -181,8 +182,7 @@ def _aicc(c: Curves, b: int, theta: Array) -> float:
 def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array) -> None:
     """Replace linearised ends and p-values by those of the profile, whose rise is scaled to the covariance.
 
-    The interval is the part of the profile that hangs together with the estimate; so is the p-value: within it the rise
-    counts as no more than that of an end, beyond it as no less, should the profile fall again.
+    Should the profile fall again beyond an end, or rise in a gap between its branches, the interval decides.
     """
     rows = np.flatnonzero(table.status == STATUS["ok"])
     if not len(rows):
@@ -205,17 +205,25 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array
         low, high = conditional_ends(slices, best.cost, rise)
         risen = conditional_rises(slices, best, low, high, null[rows])
     else:
-        risen = profile_rises(part.value, part.jacobian, part.y, part.weights, best, curvature, null[rows])
-        inside = (low <= null[rows]) & (null[rows] <= high)
-        risen = np.where(inside, np.minimum(risen, rise), np.maximum(risen, rise))
+        risen = _risen(part, best, curvature, null[rows])
     with np.errstate(divide="ignore", invalid="ignore"):
-        table.pvalue[rows] = 2 * stats.t.sf(np.sqrt(risen / unit), table.t_dof[rows])
+        pvalue = 2 * stats.t.sf(np.sqrt(risen / unit), table.t_dof[rows])
+    inside = (low <= null[rows]) & (null[rows] <= high)
+    table.pvalue[rows] = np.where(inside, np.maximum(pvalue, _SIZE), np.minimum(pvalue, np.nextafter(_SIZE, 0)))
     table.ci_low[rows], table.ci_high[rows] = low, high
     open_ended = ~(np.isfinite(low) & np.isfinite(high)).all(1)
     table.status[rows[open_ended]] = STATUS["open_interval"]
     cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half[rows]
     for b in rows[(cut_short & (half[rows] > 0)).any(1)] if c.law.ends is None else ():
         _blank(table, int(b), "not_converged")
+
+
+def _risen(c: Curves, best: Minimum, curvature: Array, null: Array) -> Array:
+    """How far the profiles have risen at `null`, sought where the law knows to start if it does."""
+    at, places = null, None
+    if c.law.places is not None:
+        places, at = c.law.places(c.sizes, c.y, c.weights, null)
+    return profile_rises(c.value, c.jacobian, c.y, c.weights, best, curvature, at, places)
 
 
 def _with_detail(grid: Array, low: Array, high: Array) -> Array:

