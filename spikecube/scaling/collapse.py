@@ -209,11 +209,16 @@ def _design(form: Ansatz, points: Points, theta: Array, free: Array) -> Array:
     """Slopes of the model n^{zeta/nu} f(u), weighted, in parameters then coefficients of the spline.
 
     Those in the parameters are taken from the frugal spline: the full one follows the noise, and the square of its
-    noisy slope promises more than the data know.
+    noisy slope promises more than the data know. What they share with a shift or a stretch of u, f'(u) and u f'(u), is
+    taken out: another f would do the same.
     """
     u, prefactor = form.scaled(theta, points.size, points.control)
-    basis = (np.sqrt(points.weight) * prefactor)[:, None] * Spline.through(u, _spline_size(points)).basis(u)
-    return np.concatenate([slopes(form, points, theta, _frugal_size(form, points, theta), free), basis], axis=1)
+    weight = (np.sqrt(points.weight) * prefactor)[:, None]
+    basis = weight * Spline.through(u, _spline_size(points)).basis(u)
+    by_theta, by_u = slopes(form, points, theta, _frugal_size(form, points, theta), free)
+    shared = np.concatenate([basis, by_u[:, None] * np.stack([np.ones_like(u), u], axis=1)], axis=1)
+    own = by_theta - shared @ (np.linalg.pinv(shared) @ by_theta)
+    return np.concatenate([own, basis], axis=1)
 
 
 def _infer(

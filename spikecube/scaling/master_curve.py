@@ -119,10 +119,13 @@ def jacobian(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: A
     return np.stack(columns, axis=1)
 
 
-def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> Array:
-    """Weighted slopes of n^{zeta/nu} f(u) in the free parameters at the spline f as it is; (P, len(free))."""
-    u, _ = ansatz.scaled(theta, points.size, points.control)
+def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> tuple[Array, Array]:
+    """Weighted slopes of n^{zeta/nu} f(u) at the spline f as it is: in the free parameters (P, k), and in u (P,)."""
+    u, prefactor = ansatz.scaled(theta, points.size, points.control)
     spline, coefficients = Spline.through(u, n_basis), reduce(ansatz, points, theta, n_basis).coefficients
+    root, step = np.sqrt(points.weight), 1e-5 * max(np.ptp(u), 1e-300)
+    ends = [spline.basis(u + sign * step) @ coefficients for sign in (1, -1)]
+    by_u = root * prefactor * (ends[0] - ends[1]) / (2 * step)
     columns = [np.empty((len(u), 0))]
     for j in free:
         step = 1e-5 * max(abs(theta[j]), 0.1)
@@ -130,10 +133,10 @@ def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Arr
         for sign in (1, -1):
             moved = theta.copy()
             moved[j] += sign * step
-            moved_u, prefactor = ansatz.scaled(moved, points.size, points.control)
-            ends.append(np.sqrt(points.weight) * prefactor * (spline.basis(moved_u) @ coefficients))
+            moved_u, moved_prefactor = ansatz.scaled(moved, points.size, points.control)
+            ends.append(root * moved_prefactor * (spline.basis(moved_u) @ coefficients))
         columns.append((ends[0] - ends[1])[:, None] / (2 * step))
-    return np.concatenate(columns, axis=1)
+    return np.concatenate(columns, axis=1), by_u
 
 
 def _stretched(spline: Spline, old: Array, new: Array) -> Spline:

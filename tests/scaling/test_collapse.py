@@ -271,7 +271,26 @@ def test_slopes_are_the_derivative_of_the_model() -> None:
     spline = Spline.through(u, 12)
     curve = interpolate.BSpline(spline.knots, reduce(form, points, theta, 12).coefficients, 3)
     expected = -2 * prefactor * curve.derivative()(u) * n ** (1 / TRUTH["nu"])
-    found = slopes(form, points, theta, 12, np.array([0, 2]))
+    found, by_u = slopes(form, points, theta, 12, np.array([0, 2]))
     inside = (u > u.min()) & (u < u.max())
     np.testing.assert_allclose(found[inside, 0], expected[inside], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(by_u[inside], -(expected / n ** (1 / TRUTH["nu"]))[inside], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found[:, 1], 2 * prefactor * curve(u) * np.log(n) / TRUTH["nu"], rtol=1e-6, atol=1e-8)
+
+
+def test_what_another_curve_would_do_is_no_knowledge() -> None:
+    """At one value of n^{1/nu} for all sizes a critical point is only a shift of f: the data know nothing of it.
+
+    With sizes 2 per cent apart the error bar is that of the range of ln n alone, some fifty times the one for sizes a
+    factor of three apart; a slope that keeps the shift would promise far more.
+    """
+    rng = np.random.default_rng(13)
+    x = np.linspace(0.0, 0.5, 12)
+    errors = []
+    for spread in (1.02, 3.0):
+        n = np.geomspace(1000 / spread**0.5, 1000 * spread**0.5, 6)
+        clean = np.tanh((x - 0.25) * np.log(n)[:, None])
+        data = xr.DataArray(clean + 0.01 * rng.standard_normal(clean.shape), dims=("n", "x"), coords={"n": n, "x": x})
+        fit = collapse(data, control="x", ansatz="log", stderr=xr.DataArray(0.01))
+        errors.append(fit.stderr.item())
+    assert errors[0] > 20 * errors[1]
