@@ -272,7 +272,11 @@ def fit(
     ] = None,
     controls: Annotated[bool, typer.Option(help="Use control variates for the means over seeds.")] = True,
     n_min: Annotated[
-        str | None, typer.Option(metavar="N", help='Smallest size used; "auto": from where on the law is not rejected.')
+        str | None,
+        typer.Option(
+            metavar="N",
+            help='Smallest size used; "auto": from where on the law is not rejected; intervals then allow for 1/n.',
+        ),
     ] = None,
     as_json: Json = False,
 ) -> int:

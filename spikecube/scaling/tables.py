@@ -220,7 +220,8 @@ def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
         mine = [r for r in rows if r["estimator"] == estimator]
         lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.")
     sentence = "Exponents of n of the outliers. " + " ".join(lines) + _line_sentence(fit)
-    return FitReport("outliers", fit, rows, sentence + _worth(rows, cube.sizes["seed"]) + f" Only {SELECTED}")
+    sentence += _worth(rows, cube.sizes["seed"]) + _choice(options)
+    return FitReport("outliers", fit, rows, f"{sentence} Only {SELECTED}")
 
 
 SELECTED = (
@@ -249,7 +250,18 @@ def _line_sentence(fit: xr.Dataset) -> str:
 def _gaps(cube: xr.Dataset, options: Options) -> FitReport:
     fit = fit_gaps(cube, **options.keywords())
     rows = _rows(fit, "exponent", _dims(fit))
-    return FitReport("gaps", fit, rows, f"Exponents of n of the signed gaps: {_verdict(rows, 'gaps')}." + _note(fit))
+    sentence = f"Exponents of n of the signed gaps: {_verdict(rows, 'gaps')}."
+    return FitReport("gaps", fit, rows, sentence + _choice(options) + _note(fit))
+
+
+def _choice(options: Options) -> str:
+    """What the intervals of plain power laws are when the data chose the window."""
+    if options.n_min != "auto":
+        return ""
+    return (
+        " The data chose the smallest size of each fit: intervals and p-values of plain power laws are those of the "
+        "law with a correction of order 1/n."
+    )
 
 
 def _limits(cube: xr.Dataset, options: Options) -> FitReport:

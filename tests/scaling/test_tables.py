@@ -119,3 +119,10 @@ def test_further_axes_are_more_curves(cube: xr.Dataset) -> None:
             np.testing.assert_allclose(one.squeeze(), alone.estimate.sel(param=param).squeeze(), rtol=1e-6)
     with pytest.raises(FitError, match="axis 'width_ratio'"):
         fit_report(wide, "collapse")
+
+
+@pytest.mark.parametrize("law", ["outliers", "gaps"])
+def test_a_chosen_window_is_said_in_the_sentence(cube: xr.Dataset, law: str) -> None:
+    small = cube.sel(alpha=[0.1, 0.3], lam=[0.1])
+    assert "order 1/n" in fit_report(small, law, prediction=False, n_min="auto").sentence
+    assert "order 1/n" not in fit_report(small, law, prediction=False).sentence
