@@ -68,6 +68,7 @@ class Case:
     errors: str = "seeds"  # seeds, known, or none
     skew: bool = False
     slope: float = -0.25  # of the noise in n
+    bump: float = 1.0  # how many times noisier the middle size is
     holds: bool = True
     n_min: str = ""  # "auto", or "alone" for what the chosen window would say by itself
 
@@ -79,6 +80,7 @@ class Case:
         clean = self.truth(n)
         level = self.noise * np.abs(clean) * (n / n[0]) ** self.slope
         level = np.full_like(level, self.noise) if self.group == "gap" else level
+        level[self.sizes // 2] *= self.bump
         coords = {"n": n}
         if self.errors != "seeds":
             values = clean + level * rng.standard_normal((n_sets, self.sizes))
@@ -117,6 +119,9 @@ def cases() -> Iterator[Case]:
     for sizes, seeds in ((4, 5), (6, 20)):
         yield Case("skew", "C n^b, skewed noise", power, POWER, plain, sizes, seeds, 0.1, skew=True)
         yield Case("skew", "C n^b, noise growing as n^0.5", power, POWER, plain, sizes, seeds, 0.02, slope=0.5)
+    for sizes, seeds in ((6, 5), (6, 10), (6, 20)):
+        uneven = "C n^b, noise threefold at one size"
+        yield Case("skew", uneven, power, POWER, plain, sizes, seeds, 0.02, bump=3.0)
     for sizes in (4, 6, 8):
         yield Case("known", "C n^b, errors known", power, POWER, plain, sizes, 1, 0.02, errors="known")
     for sizes in (4, 6, 8):

@@ -170,21 +170,19 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     relative = float(np.nanmedian(np.abs(data["relative"].where(np.isfinite(data["z"])))))
     flat = data["z"].stack(point=data["z"].dims).dropna("point")
     place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
+    where = style.place(place, ("alpha", "n", "lam", "rank"))
     return (
-        f"Theory and measurement of {_THE[name]} at finite n: {inside:.0%} of {z.size} points within 2 standard errors"
-        f"{_with_controls(cube.sizes['seed'], float(data.attrs['seeds_worth']))} "
-        f"(root mean square of z {spread:.1f}, median difference {100 * relative:.2g} per cent); "
-        f"the farthest is z = {float(place):+.1f} at {style.place(place, ('alpha', 'n', 'lam', 'rank'))}.".replace(
-            "= -", "= −"
-        )
-    )
+        f"{_THE[name]} against theory at finite n: {inside:.0%} of {z.size} points are within 2 standard errors, "
+        f"median difference {100 * relative:.2g} per cent; the farthest is z = {float(place):+.1f} at {where}. "
+        f"Root mean square of z {spread:.1f}{_with_controls(cube.sizes['seed'], float(data.attrs['seeds_worth']))}."
+    ).replace("= -", "= −")
 
 
 def _with_controls(seeds: int, worth: float) -> str:
-    return f", control variates making {seeds} seeds worth {worth:.0f}" if np.isfinite(worth) else ""
+    return f", with {seeds} seeds worth {worth:.0f} by control variates" if np.isfinite(worth) else ""
 
 
-_THE = {"train_loss": "the training loss", "test_loss": "the test loss", "singular_value": "the outliers"}
+_THE = {"train_loss": "Training loss", "test_loss": "Test loss", "singular_value": "Outliers"}
 
 
 def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:

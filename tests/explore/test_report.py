@@ -165,13 +165,13 @@ def test_findings_tell_where_the_spikes_are(cube: xr.Dataset, prediction: xr.Dat
     first = float(cube.alpha[int(np.argmax(often))])
     text = " ".join(findings(cube, prediction))
     assert f"the first from α = {first:g} on" in text
-    assert "points within 2 standard errors" in text
+    assert "points are within 2 standard errors" in text
     assert "not complete" not in text
 
 
 def test_findings_are_honest_about_a_wrong_theory(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     wrong = prediction.assign(test_loss=2 * prediction["test_loss"])
-    (sentence,) = [s for s in findings(cube, wrong) if "of the test loss at finite n" in s]
+    (sentence,) = [s for s in findings(cube, wrong) if s.startswith("Test loss against theory at finite n")]
     assert " 0% of 189 points" in sentence
 
 
