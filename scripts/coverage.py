@@ -147,7 +147,7 @@ def cases() -> Iterator[Case]:
     for n_min in ("alone", "auto"):
         for name, law in (("C n^b", power), ("C n^b (1 + D/n)", corrected)):
             for sizes, seeds, noise in ((4, 10, 0.1), (6, 5, 0.1), (6, 20, 0.1), (8, 40, 0.1), (8, 40, 0.01)):
-                yield Case("auto", name, law, POWER, plain, sizes, seeds, noise, n_min=n_min)
+                yield Case(n_min, name, law, POWER, plain, sizes, seeds, noise, n_min=n_min)
     for sizes, seeds, noise in ((6, 20, 0.01), (8, 40, 0.1)):
         truth = (*plain, 60.0)
         law = corrected_power(1.0)
