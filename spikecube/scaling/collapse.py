@@ -66,7 +66,8 @@ def collapse(
     -------
     xr.Dataset
         As in `fit_power_law`, and for plots scaled_control, scaled_data, scaled_stderr, residual (size, control) and
-        master_curve, master_stderr over `scaled_grid`. `start_chi2`: where each start ended.
+        master_curve, master_stderr over `scaled_grid`. `start_chi2`: where the three best starts ended, with a
+        frugal spline.
 
     Raises
     ------
@@ -92,10 +93,11 @@ def collapse(
     free = np.array([i for i, name in enumerate(form.params) if name not in held], dtype=int)
     if len(set(points.size)) < 3 or len(points.y) < _LEAST_POINTS:
         return _empty(form, data, size, control, len(set(points.size)))
-    theta, ends = _search(form, points, held, free)
+    starts = _starts(form, points, held)
+    theta, ends = _descents(form, points, starts, free)
     if window is not None:
         points, place = _points(sample, data, control, _inside(form, theta, points, place, window, sample.mean.shape))
-        theta, ends = _descents(form, points, [theta, *_starts(form, points, held)], free)
+        theta, ends = _descents(form, points, [theta, *starts], free)
     settled = sum(cost < ends.min() * (1 + 1e-3) + 1e-12 for cost in ends)
     table, coefficients = _infer(form, points, place, sample, theta, free)
     poor = bool(table["gof_pvalue"] < _POOR) or (len(free) > 0 and settled < 2)
@@ -158,10 +160,6 @@ def _starts(form: Ansatz, points: Points, held: dict[str, float]) -> list[Array]
     return sorted(_grid(form, points, held), key=lambda t: reduce(form, thinned, t, _COARSE_BASIS).cost)[:_STARTS]
 
 
-def _search(form: Ansatz, points: Points, held: dict[str, float], free: Array) -> tuple[Array, Array]:
-    return _descents(form, points, _starts(form, points, held), free)
-
-
 def _inside(form: Ansatz, theta: Array, points: Points, place: Array, window: float, shape: tuple[int, ...]) -> Array:
     """Mask (control, size) of the points whose scaled control is inside the window."""
     u, _ = form.scaled(theta, points.size, points.control)
@@ -174,10 +172,10 @@ def _inside(form: Ansatz, theta: Array, points: Points, place: Array, window: fl
 
 
 def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) -> tuple[Array, Array]:
-    """Every start with a small spline, the three best of them with one of the size that the data ask for, and where
-    these ended; the best of all at last with the full one, which is what the test of the collapse needs.
+    """The best end of all starts, and where the three best of them ended.
 
-    A rich spline through noise has many poor minima; a descent that begins in the right one stays there.
+    All start with a small spline, the three best go on with a frugal one, and the best of these with the full one. A
+    rich spline through noise has many poor minima; a descent that begins in the right one stays there.
     """
     if not len(free):
         return starts[0], np.zeros(1)

@@ -294,3 +294,11 @@ def test_what_another_curve_would_do_is_no_knowledge() -> None:
         fit = collapse(data, control="x", ansatz="log", stderr=xr.DataArray(0.01))
         errors.append(fit.stderr.item())
     assert errors[0] > 20 * errors[1]
+
+
+def test_held_parameters_are_tested_with_seeds_too() -> None:
+    data = seeded(np.random.default_rng(14), curves(12), 12)
+    right, wrong = (collapse(data, control="x", fixed=TRUTH | {"critical": c}) for c in (TRUTH["critical"], 0.55))
+    assert right.gof_pvalue > 0.01
+    assert wrong.gof_pvalue < 1e-4
+    assert np.isnan(right.stderr).all()
