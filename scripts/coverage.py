@@ -38,6 +38,7 @@ FITS = {
     "known_limit": "L + A n^-0.5",
     "free_correction": "C n^b (1 + D n^-omega)",
 }
+TRUE_COLLAPSE = {"critical": 0.45, "nu": 1.3, "zeta": -0.125}
 COLLAPSES = ("collapse", "collapse-5", "collapse-12", "collapse-40")
 
 THRESHOLDS = """
@@ -277,6 +278,33 @@ def collapse_row(n_sets: int, kind: str) -> str:
     )
 
 
+def power_collapse_row(n_sets: int, noise: float) -> str:
+    """Coverage of critical, nu and zeta of y = n^{zeta/nu} f((x - critical) n^{1/nu}), f = 1 - tanh(u/3).
+
+    6 sizes x 25 points with known errors.
+    """
+    n, x = np.geomspace(16, 192, 6).round(), np.linspace(0.2, 0.8, 25)
+    truth = np.array(list(TRUE_COLLAPSE.values()))
+    clean = n[:, None] ** (truth[2] / truth[1]) * (1 - np.tanh((x - truth[0]) * n[:, None] ** (1 / truth[1]) / 3))
+    coords, known = {"n": n, "x": x}, xr.DataArray(noise)
+    rng = np.random.default_rng(4)
+    inside, is_open, gof, pvalues = [], [], [], []
+    for _ in range(n_sets):
+        data = xr.DataArray(clean + noise * rng.standard_normal((6, 25)), dims=("n", "x"), coords=coords)
+        fit = collapse(data, "n", "x", stderr=known).sel(param=list(TRUE_COLLAPSE))
+        inside.append(((fit.ci_low <= truth) & (truth <= fit.ci_high)).values)
+        is_open.append(not np.isfinite(np.stack([fit.ci_low, fit.ci_high])).all())
+        gof.append(fit.gof_pvalue.item())
+        t = abs(fit.estimate.values[1] - truth[1]) / fit.stderr.values[1]
+        pvalues.append(2 * stats.t.sf(t, fit.t_dof.values[1]))
+    share = np.mean(inside, axis=0)
+    return (
+        f"| y = n^(zeta/nu) f((x - x_c) n^(1/nu)) | collapse | 6 | - | {noise:g} | {share[1]:.3f} | {share[0]:.3f}, "
+        f"{share[2]:.3f} | {np.mean(is_open):.3f} | {np.mean(np.array(gof) < 0.05):.3f} | "
+        f"{stats.kstest(pvalues, 'uniform').pvalue:.2f} | {stats.kstest(gof, 'uniform').pvalue:.2f} |"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=2000, help="data sets for each row")
@@ -295,6 +323,9 @@ def main() -> None:
     for kind in COLLAPSES:
         if options.only in ("", kind):
             print(collapse_row(options.sets, kind), flush=True)
+    for noise in (0.005, 0.02):
+        if options.only in ("", f"collapse-power-{noise:g}"):
+            print(power_collapse_row(options.sets, noise), flush=True)
     if options.only in ("", "bootstrap"):
         print(bootstrap_row(options.sets), flush=True)
 
