@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,16 +107,21 @@ def jacobian(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: A
     """Slopes of the weighted residuals in the free parameters, the spline refitted on its knots; (P, len(free))."""
     u, _ = ansatz.scaled(theta, points.size, points.control)
     spline = Spline.through(u, n_basis)
+
+    def residual(moved: Array) -> Array:
+        moved_u, _ = ansatz.scaled(moved, points.size, points.control)
+        return reduce(ansatz, points, moved, n_basis, _stretched(spline, u, moved_u)).residual
+
+    return _differences(residual, theta, free)
+
+
+def _differences(function: Callable[[Array], Array], theta: Array, free: Array) -> Array:
+    """Central differences of a vector in the free parameters; (P, len(free))."""
     columns = []
     for j in free:
-        step = 1e-5 * max(abs(theta[j]), 0.1)
-        ends = []
-        for sign in (1, -1):
-            moved = theta.copy()
-            moved[j] += sign * step
-            moved_u, _ = ansatz.scaled(moved, points.size, points.control)
-            ends.append(reduce(ansatz, points, moved, n_basis, _stretched(spline, u, moved_u)).residual)
-        columns.append((ends[0] - ends[1]) / (2 * step))
+        step = np.zeros_like(theta)
+        step[j] = 1e-5 * max(abs(theta[j]), 0.1)
+        columns.append((function(theta + step) - function(theta - step)) / (2 * step[j]))
     return np.stack(columns, axis=1)
 
 
@@ -126,17 +132,12 @@ def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Arr
     root, step = np.sqrt(points.weight), 1e-5 * max(np.ptp(u), 1e-300)
     ends = [spline.basis(u + sign * step) @ coefficients for sign in (1, -1)]
     by_u = root * prefactor * (ends[0] - ends[1]) / (2 * step)
-    columns = [np.empty((len(u), 0))]
-    for j in free:
-        step = 1e-5 * max(abs(theta[j]), 0.1)
-        ends = []
-        for sign in (1, -1):
-            moved = theta.copy()
-            moved[j] += sign * step
-            moved_u, moved_prefactor = ansatz.scaled(moved, points.size, points.control)
-            ends.append(root * moved_prefactor * (spline.basis(moved_u) @ coefficients))
-        columns.append((ends[0] - ends[1])[:, None] / (2 * step))
-    return np.concatenate(columns, axis=1), by_u
+
+    def curve(moved: Array) -> Array:
+        moved_u, moved_prefactor = ansatz.scaled(moved, points.size, points.control)
+        return np.asarray(root * moved_prefactor * (spline.basis(moved_u) @ coefficients))
+
+    return (_differences(curve, theta, free) if len(free) else np.empty((len(u), 0))), by_u
 
 
 def _stretched(spline: Spline, old: Array, new: Array) -> Spline:
