@@ -9,7 +9,7 @@ import numpy as np
 
 from spikecube.model.dense import dense_solves
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, blocks_of, fixed_start
+from spikecube.model.krylov import Lanczos, fixed_start, thin_blocks
 from spikecube.model.prepared import Prepared
 from spikecube.model.risk import QuadraticRisk
 
@@ -177,12 +177,12 @@ def equivalence_errors(
 
 def _spiked_products(difference: Array, columns: list[Array], spikes: Spikes, strengths: Array) -> list[Array]:
     """M^T M v for M = D - U diag(s) V^T, one column v and one column s of `strengths` each, in one pass over D."""
-    stacked = np.stack(columns, axis=1)
-    single, tails = stacked.astype(difference.dtype), strengths * (spikes.right.T @ stacked)
-    out, inner = np.zeros(stacked.shape), np.zeros(strengths.shape)
-    for rows in blocks_of(difference):
-        block, left = difference[rows], spikes.left[rows]
-        image = block @ single - left @ tails
-        out += block.T @ image.astype(difference.dtype)
-        inner += left.T @ image
-    return list((out - spikes.right @ (strengths * inner)).T.copy())
+    rows = np.stack(columns)
+    single, tails = rows.astype(difference.dtype), (rows @ spikes.right) * strengths.T
+    out, inner = np.zeros(rows.shape), np.zeros(tails.shape)
+    for where in thin_blocks(difference, len(columns)):
+        block, left = difference[where], spikes.left[where].T
+        image = single @ block.T - tails @ left
+        out += image.astype(difference.dtype) @ block
+        inner += image @ left.T
+    return list(out - (strengths.T * inner) @ spikes.right.T)

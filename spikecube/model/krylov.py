@@ -11,7 +11,9 @@ from scipy.linalg import eigh_tridiagonal
 from spikecube.model.hermite import Array
 
 _CACHE = 1 << 19  # bytes of a row block: half of a second-level cache, so that a block is read from memory once
-STREAM = 1 << 21  # for matrix-vector products, where calls on short blocks cost more than the second-level cache gains
+_STREAM = 1 << 21  # for matrix-vector products, where calls on short blocks cost more than the second-level cache gains
+_UNPACKED = 1_000_000  # multiplications up to which OpenBLAS does not pack its operands, which here costs more
+_FLUSH = 256  # rows summed in the matrix's own precision before the sum is added in float64
 GROUP = 8  # columns multiplied at once, always this many: a column's bits do not depend on how many there are
 
 Products = Callable[[Sequence[Array]], list[Array]]
@@ -28,20 +30,54 @@ def blocks_of(matrix: Array, block_bytes: int = _CACHE) -> Iterator[slice]:
     return row_blocks(len(matrix), matrix.shape[1] * matrix.itemsize, block_bytes)
 
 
-def normal_products(matrix: Array, columns: Sequence[Array], scale: float = 1.0) -> list[Array]:
-    """scale F^T F v for each column v, in one pass over F and in F's precision, summed in float64; each (N,).
+def thin_blocks(matrix: Array, columns: int) -> Iterator[slice]:
+    """Slices of rows short enough that a product with so few columns runs without packing, and from the cache."""
+    width = matrix.shape[1]
+    size = max(1, min(_UNPACKED // (columns * width), _CACHE // (width * matrix.itemsize), _FLUSH))
+    size = size - size % 8 or size  # whole registers
+    return (slice(start, min(start + size, len(matrix))) for start in range(0, len(matrix), size))
 
-    Each column has its own matrix-vector products, so that its bits do not depend on the others.
+
+def normal_products(matrix: Array, columns: Sequence[Array], scale: float = 1.0, width: int = 1) -> list[Array]:
+    """scale F^T F v for each column v, `width` of them in one pass over F, in F's precision; each (N,).
+
+    The last group is padded with zeros, so that the bits of a column depend on the width but not on the other columns.
+    Rows are summed in F's precision in short runs, these in float64.
     """
-    vectors = [column.astype(matrix.dtype) for column in columns]
-    out: list[Array] = [np.zeros(matrix.shape[1]) for _ in columns]
-    for rows in blocks_of(matrix, STREAM):
-        block = matrix[rows]
-        for v, total in zip(vectors, out, strict=True):
-            total += (block @ v) @ block
-    for total in out:
+    products = _normal_product if width == 1 else _normal_group
+    out: list[Array] = []
+    for start in range(0, len(columns), width):
+        part = columns[start : start + width]
+        group = np.zeros((width, matrix.shape[1]), dtype=matrix.dtype)
+        group[: len(part)] = part
+        total = products(matrix, group)
         total *= scale
+        out.extend(total[: len(part)])
     return out
+
+
+def _normal_product(matrix: Array, row: Array) -> Array:
+    """F^T F v by matrix-vector products, of a single row v; (1, N)."""
+    v, total = row[0], np.zeros(row.shape)
+    for rows in blocks_of(matrix, _STREAM):
+        block = matrix[rows]
+        total[0] += (block @ v) @ block
+    return total
+
+
+def _normal_group(matrix: Array, rows: Array) -> Array:
+    """F^T F v for each row v of `rows`; same shape."""
+    total, part, image = np.zeros(rows.shape), np.zeros_like(rows), np.empty_like(rows)
+    pending = 0
+    for where in thin_blocks(matrix, len(rows)):
+        block = matrix[where]
+        part += np.matmul((block @ rows.T).T, block, out=image)
+        pending += len(block)
+        if pending >= _FLUSH:
+            total += part
+            part[...], pending = 0.0, 0
+    total += part
+    return total
 
 
 def grouped(columns: Array, dtype: npt.DTypeLike = np.float64) -> Iterator[tuple[slice, Array]]:
@@ -57,7 +93,7 @@ def product(matrix: Array, columns: Array) -> Array:
     """F B in float64, for any number of columns with the same bits for each; (n, columns)."""
     out = np.empty((len(matrix), columns.shape[1]))
     for where, group in grouped(columns, matrix.dtype):
-        for rows in blocks_of(matrix):
+        for rows in thin_blocks(matrix, GROUP):
             out[rows, where] = (matrix[rows] @ group)[:, : where.stop - where.start]
     return out
 
@@ -67,7 +103,7 @@ def transposed_product(matrix: Array, columns: Array) -> Array:
     out = np.empty((matrix.shape[1], columns.shape[1]))
     for where, group in grouped(columns, matrix.dtype):
         total = np.zeros((matrix.shape[1], GROUP))
-        for rows in blocks_of(matrix):
+        for rows in thin_blocks(matrix, GROUP):
             total += matrix[rows].T @ group[rows]
         out[:, where] = total[:, : where.stop - where.start]
     return out
@@ -78,7 +114,7 @@ def residual_products(matrix: Array, labels: Array, columns: Array) -> tuple[Arr
     residual, image = np.empty((len(matrix), columns.shape[1])), np.empty(columns.shape)
     for where, group in grouped(columns, matrix.dtype):
         total = np.zeros((len(columns), GROUP))
-        for rows in blocks_of(matrix):
+        for rows in thin_blocks(matrix, GROUP):
             block = matrix[rows]
             rest = labels[rows, None] - block @ group
             total += block.T @ rest.astype(matrix.dtype, copy=False)
@@ -100,7 +136,7 @@ class Lanczos:
     """
 
     def __init__(self, start: Array, products: Products, late: Products | None = None, early: int = 0) -> None:
-        self._products, self._late, self._early = products, late or products, early
+        self._products, self._late, self.early = products, late or products, early
         self._norm = float(np.linalg.norm(start))
         self._store = np.empty((32, len(start)))
         self._store[0] = start / self._norm if self._norm > 0 else 0.0
@@ -126,7 +162,7 @@ class Lanczos:
 
     def step(self) -> None:
         """One more vector."""
-        self.absorb((self._products if len(self) < self._early else self._late)([self.head()])[0])
+        self.absorb((self._products if len(self) < self.early else self._late)([self.head()])[0])
 
     def absorb(self, image: Array) -> None:
         """One more vector, from the operator's image of `head()`."""

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk, ssyrk
 
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, fixed_start, normal_products, residual_products
+from spikecube.model.krylov import Lanczos, blocks_of, fixed_start, normal_products
 
 _EARLY = 8  # Krylov steps in the features' own precision, while the largest singular values are found
 
@@ -38,8 +38,10 @@ class Prepared:
     @cached_property
     def image(self) -> Array:
         """F^T y / n; (N,)."""
-        zero = np.zeros((self.features.shape[1], 1))
-        return np.asarray(residual_products(self.features, self.labels, zero)[1][:, 0] / len(self.labels))
+        labels, total = self.labels.astype(self.features.dtype), np.zeros(self.features.shape[1])
+        for rows in blocks_of(self.features):
+            total += labels[rows] @ self.features[rows]
+        return total / len(labels)
 
     @cached_property
     def basis(self) -> Lanczos:

@@ -16,7 +16,7 @@ from spikecube.model.prepared import Prepared
 
 _ACCURACY = 1e-8  # error of the coefficients over their norm
 _HALF = 1e-6  # how far single precision reduces a residual
-_FIRST = 100.0  # residual of the shared basis over the final one
+_NOISE = 1e-7  # rounding of single-precision products: the shared basis reduces no residual below this times edge |a|
 _ROUNDS = 8  # corrections before a penalty is handed to dense factors
 
 _PRODUCT_RATE = 50e9  # cost model: flops per second of matrix products,
@@ -147,8 +147,8 @@ def _evaluate(state: Prepared, coefficients: Array, lam: Array) -> tuple[Array, 
 def first_solutions(state: Prepared, penalties: Array, accuracy: float) -> Array:
     """Coefficients (lam, N) from the shared basis, each from as many of its vectors as its own residual asks for.
 
-    The residual after k steps is |b| prod_j beta_j/d_j, with d the pivots of the tridiagonal matrix plus lam. It may be
-    `_FIRST` times the one aimed at in the end, which is first estimated once it fell by 1e-3.
+    The residual after k steps is |b| prod_j beta_j/d_j, with d the pivots of the tridiagonal matrix plus lam. It ends
+    at half the one aimed at, which is first estimated once it fell by 1e-3, or in the rounding of the products.
     """
     basis, size = state.basis, float(np.linalg.norm(state.image))
     solutions: list[Array | None] = [None] * len(penalties)
@@ -168,7 +168,10 @@ def first_solutions(state: Prepared, penalties: Array, accuracy: float) -> Array
             lam = float(penalties[i])
             c = _projected(basis, size, k, lam)
             if not guessed[i]:
-                target[i] = _FIRST * accuracy * lam * float(np.linalg.norm(c))
+                target[i] = max(
+                    0.5 * accuracy * lam * float(np.linalg.norm(c)),
+                    _NOISE * state.edge * float(np.linalg.norm(c[basis.early :])),
+                )
                 guessed[i] = True
             if residual[i] <= target[i] or previous == 0.0:
                 solutions[i] = c @ basis.basis[:k]
@@ -200,7 +203,7 @@ def conjugate_gradients(state: Prepared, residuals: Array, lam: Array, targets: 
     active, step = [i for i in range(len(lam)) if power[i] > floor[i]], 0
     while active:
         step += 1
-        images = normal_products(state.half, [direction[i] for i in active], 1 / n)
+        images = normal_products(state.half, [direction[i] for i in active], 1 / n, _correction_width(step))
         for i, image in zip(active, images, strict=True):
             image += lam[i] * direction[i]
             size = power[i] / float(direction[i] @ image)
@@ -212,6 +215,11 @@ def conjugate_gradients(state: Prepared, residuals: Array, lam: Array, targets: 
             power[i] = new
         active = [i for i in active if power[i] > floor[i] and step < limit[i]]
     return total
+
+
+def _correction_width(step: int) -> int:
+    """How many penalties share a pass at this step: fewer as they end, but never because of which others there are."""
+    return 4 if step <= 12 else 2 if step <= 32 else 1
 
 
 def dense_solution(state: Prepared, lam: float) -> tuple[Array, float]:

@@ -15,7 +15,8 @@ from spikecube.model.prepared import Prepared
 from spikecube.model.ridge import eigen_is_cheaper
 
 _VECTOR = 2e-9  # error of a left singular vector
-_EXTRA = 12  # Ritz vectors beyond the wanted ones that a refinement starts with
+_RITZ = 3e-7  # residual of the Ritz vectors taken from the basis, over the largest eigenvalue
+_EXTRA = 10  # Ritz vectors beyond the wanted ones that a refinement starts with
 _CHAIN = 8  # single-precision products per refinement of a vector
 _ROUNDS = 12  # refinements before the whole spectrum is computed instead
 _MOST_STEPS = 600
@@ -98,7 +99,7 @@ def _ritz_vectors(state: Prepared, rank: int) -> Array | None:
             return None
         if steps >= rank + _EXTRA:
             values, vectors, residuals = basis.ritz(rank + _EXTRA, steps)
-            if np.all(residuals[:rank] <= 1e-5 * values[0]):
+            if np.all(residuals[:rank] <= _RITZ * values[0]):
                 return np.asarray(basis.basis[:steps].T @ vectors)
     return None
 
@@ -120,7 +121,7 @@ def _chains(state: Prepared, right: Array, heads: Array) -> Array:
     columns = list(heads.T)
     for step in range(_CHAIN):
         if step:
-            columns = normal_products(state.half, rows[-len(columns) :], 1 / len(state.labels))
+            columns = normal_products(state.half, rows[-len(columns) :], 1 / len(state.labels), len(columns))
         for column in columns:
             known = np.array(rows)
             for _ in range(2):
