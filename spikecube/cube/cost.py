@@ -5,10 +5,10 @@ from __future__ import annotations
 from spikecube.cube.sections import Measure, Model
 from spikecube.model.ridge import eigen_is_cheaper
 
-_STEPS = 250  # products with F, of a vector each way, per alpha
+_STEPS = 180  # products with F, of a vector each way, per alpha
 _SLOW = 4.0  # an operation of a pass over memory takes as long as so many of a matrix product
-_CALLS = 1.5e8  # operations of a matrix product that fit into what an alpha takes however small n
-_EIGEN = 9.0  # operations of an eigendecomposition over the cube of its size; values alone take 3
+_CALLS = 2.5e8  # operations of a matrix product that fit into what an alpha takes however small n
+_EIGEN = 10.0  # operations of an eigendecomposition over the cube of its size; values alone take 3
 _VALUES = 3.0
 
 
