@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikecube.model.dense import dense_solves
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Lanczos, fixed_start, thin_blocks
 from spikecube.model.prepared import Prepared
 from spikecube.model.risk import QuadraticRisk
+from spikecube.model.solves import solve_all
 
 _NORM = 1e-6  # residual of a leading singular vector of F - F_ell; its value is accurate to the square
 
@@ -92,7 +92,7 @@ def solve_initial(
 ) -> list[Solves]:
     """The solves with F_0 (in `state`) at every penalty; `forms` gives the risk of combinations of features of F_0."""
     columns = np.column_stack([state.labels, spikes.left])
-    solved = [dense_solves(state, columns, spikes.right, float(lam)) for lam in lams]
+    solved = solve_all(state, columns, spikes.right, lams)
     risks = forms([np.column_stack([a, inverse]) for a, _, inverse in solved])
     return [
         Solves(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solveh_banded
 
-from spikecube.model.dense import dense_solves
+from spikecube.model.conjugate import conjugate_gradients, krylov_steps
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, normal_products, residual_products
+from spikecube.model.krylov import Lanczos, residual_products
 from spikecube.model.prepared import Prepared
+from spikecube.model.solves import dense_solves
 
 _ACCURACY = 1e-8  # error of the coefficients over their norm
-_HALF = 1e-6  # how far single precision reduces a residual
 _NOISE = 1e-7  # rounding of single-precision products: the shared basis reduces no residual below this times edge |a|
 _ROUNDS = 8  # corrections before a penalty is handed to dense factors
 
@@ -31,14 +30,6 @@ class RidgePath:
 
     coefficients: Array
     train_loss: Array
-
-
-def krylov_steps(edge: float, lam: float) -> float:
-    """Steps that reduce the error of the coefficients by 1e-10: sqrt(kappa) ln(2e10) / 2, kappa = 1 + edge/lam.
-
-    The bound of conjugate gradients, without the few eigenvalues beyond the bulk, which converge first.
-    """
-    return 0.5 * math.sqrt(1 + edge / lam) * math.log(2e10)
 
 
 def krylov_is_cheaper(shape: tuple[int, ...], edge: float, lam: float) -> bool:
@@ -132,7 +123,7 @@ def krylov_path(state: Prepared, penalties: Array, accuracy: float = _ACCURACY) 
         done = (size <= target) | (not exact)
         losses[active[done]] = loss[done]
         active, lam, a, residual, target = (x[~done] for x in (active, lam, a, residual, target))
-        coefficients[active] = a + conjugate_gradients(state, residual, lam, target / 1.5)
+        coefficients[active] = a + conjugate_gradients(state, residual, lam, target / 1.5, _width)
     return RidgePath(coefficients, losses)
 
 
@@ -189,35 +180,7 @@ def _projected(basis: Lanczos, size: float, steps: int, lam: float) -> Array:
     return np.asarray(solveh_banded(banded, start))
 
 
-def conjugate_gradients(state: Prepared, residuals: Array, lam: Array, targets: Array) -> Array:
-    """Corrections (lam, N) with (F^T F/n + lam) e = r in single-precision products, in step but each on its own.
-
-    A correction ends when its residual is below its target, or as far down as single precision goes.
-    """
-    n = len(state.labels)
-    total = np.zeros_like(residuals)
-    rest, direction = residuals.copy(), residuals.copy()
-    power = np.array([float(r @ r) for r in rest])
-    floor = np.maximum(targets**2, _HALF**2 * power)
-    limit = [4 * krylov_steps(state.edge, float(x)) for x in lam]
-    active, step = [i for i in range(len(lam)) if power[i] > floor[i]], 0
-    while active:
-        step += 1
-        images = normal_products(state.half, [direction[i] for i in active], 1 / n, _correction_width(step))
-        for i, image in zip(active, images, strict=True):
-            image += lam[i] * direction[i]
-            size = power[i] / float(direction[i] @ image)
-            total[i] += size * direction[i]
-            rest[i] -= size * image
-            new = float(rest[i] @ rest[i])
-            direction[i] *= new / power[i]
-            direction[i] += rest[i]
-            power[i] = new
-        active = [i for i in active if power[i] > floor[i] and step < limit[i]]
-    return total
-
-
-def _correction_width(step: int) -> int:
+def _width(step: int) -> int:
     """How many penalties share a pass at this step: fewer as they end, but never because of which others there are."""
     return 4 if step <= 12 else 2 if step <= 32 else 1
 

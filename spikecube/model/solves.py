@@ -1,4 +1,4 @@
-"""Ridge regressions of any label columns at one penalty, from dense factors."""
+"""Ridge regressions of any label columns, from dense factors or by conjugate gradients."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import spotrf, spotrs
 
+from spikecube.model.conjugate import conjugate_gradients, krylov_steps
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import product, residual_products, transposed_product
 from spikecube.model.prepared import Prepared
@@ -14,8 +15,49 @@ _SVD = 1e-6  # penalty over the scale of the eigenvalues below which normal equa
 _HALF = 1e-4  # and below which a single-precision factor does not correct itself fast
 _REFINED = 1e-10  # error of a refined solution over its norm
 _ROUNDS = 6
+_WIDTH = 4  # right-hand sides of conjugate gradients that share a pass
+_FACTOR_RATE = 75e9  # cost model: flops per second of a single-precision factor,
+_GROUP_RATE = 40e9  # and of passes in groups
 
 Solution = tuple[Array, Array, Array]
+
+
+def solve_all(state: Prepared, columns: Array, right: Array, lams: Array) -> list[Solution]:
+    """`dense_solves` at every penalty, by conjugate gradients where they cost less than a factor."""
+    count = columns.shape[1] + right.shape[1]
+    easy = [i for i, lam in enumerate(lams) if _steps_are_cheaper(state, count, float(lam))]
+    found = dict(zip(easy, iterative_solves(state, columns, right, lams[easy]) if easy else [], strict=True))
+    return [found.get(i) or dense_solves(state, columns, right, float(lam)) for i, lam in enumerate(lams)]
+
+
+def _steps_are_cheaper(state: Prepared, count: int, lam: float) -> bool:
+    n, width = state.features.shape
+    steps = krylov_steps(state.edge, lam) * count * 4.0 * n * width / _GROUP_RATE
+    return state.features.dtype == np.float64 and steps < min(n, width) ** 3 / 3 / _FACTOR_RATE
+
+
+def iterative_solves(state: Prepared, columns: Array, right: Array, lams: Array) -> list[Solution | None]:
+    """`dense_solves` at every penalty by conjugate gradients, corrected as in `refined_solves`; None where too slow."""
+    f, n, count = state.features, len(columns), columns.shape[1]
+    image = transposed_product(f, columns) / n
+    goal = np.tile(np.concatenate([image, right], axis=1).T, (len(lams), 1))
+    lam = np.repeat(lams, len(goal) // len(lams))
+    found, residual, bound = np.zeros_like(goal), goal.copy(), np.zeros(len(goal))
+    active = np.arange(len(goal))
+    for _ in range(_ROUNDS):
+        found[active] += conjugate_gradients(state, residual, lam[active], bound[active] / 1.5, lambda _: _WIDTH)
+        residual = goal[active] - residual_products(f, np.zeros(n), -found[active].T)[1].T / n
+        residual -= lam[active, None] * found[active]
+        bound = _REFINED * lam * np.linalg.norm(found, axis=1)
+        loose = np.linalg.norm(residual, axis=1) > bound[active]
+        active, residual = active[loose], residual[loose]
+        if not len(active):
+            break
+    failed, solutions = set(lam[active]), np.split(found.T, len(lams), axis=1)
+    return [
+        None if x in failed else (z[:, :count], columns.T @ columns / n - image.T @ z[:, :count], z[:, count:])
+        for x, z in zip(lams, solutions, strict=True)
+    ]
 
 
 def dense_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution:

@@ -1,0 +1,58 @@
+"""Conjugate gradients in single-precision products, many right-hand sides in step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from spikecube.model.hermite import Array
+from spikecube.model.krylov import normal_products
+from spikecube.model.prepared import Prepared
+
+_HALF = 1e-6  # how far single precision reduces a residual
+_GOAL = 2e10  # and how far an error is to be reduced in the end
+
+
+def krylov_steps(edge: float, lam: float) -> float:
+    """Steps that reduce the error of the coefficients by 1e-10: sqrt(kappa) ln(2e10) / 2, kappa = 1 + edge/lam.
+
+    The bound of conjugate gradients, without the few eigenvalues beyond the bulk, which converge first.
+    """
+    return 0.5 * math.sqrt(1 + edge / lam) * math.log(_GOAL)
+
+
+def conjugate_gradients(
+    state: Prepared, residuals: Array, lam: Array, targets: Array, width: Callable[[int], int]
+) -> Array:
+    """Corrections (count, N) with (F^T F/n + lam) e = r in single-precision products, in step but each on its own.
+
+    A correction ends when its residual is below its target, or as far down as single precision goes.
+
+    Parameters
+    ----------
+    residuals, lam, targets : r (count, N), and one penalty and one target for each; (count,).
+    width : how many right-hand sides share a pass over F, by the number of the step.
+    """
+    n = len(state.labels)
+    total = np.zeros_like(residuals)
+    rest, direction = residuals.copy(), residuals.copy()
+    power = np.array([float(r @ r) for r in rest])
+    floor = np.maximum(targets**2, _HALF**2 * power)
+    limit = [4 * krylov_steps(state.edge, float(x)) for x in lam]
+    active, step = [i for i in range(len(lam)) if power[i] > floor[i]], 0
+    while active:
+        step += 1
+        images = normal_products(state.half, [direction[i] for i in active], 1 / n, width(step))
+        for i, image in zip(active, images, strict=True):
+            image += lam[i] * direction[i]
+            size = power[i] / float(direction[i] @ image)
+            total[i] += size * direction[i]
+            rest[i] -= size * image
+            new = float(rest[i] @ rest[i])
+            direction[i] *= new / power[i]
+            direction[i] += rest[i]
+            power[i] = new
+        active = [i for i in active if power[i] > floor[i] and step < limit[i]]
+    return total

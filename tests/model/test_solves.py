@@ -1,0 +1,114 @@
+"""Every way to the solves equals a full singular value decomposition, each where it is meant to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from spikecube.model.hermite import Array
+from spikecube.model.prepared import Prepared
+from spikecube.model.solves import (
+    Solution,
+    cholesky_solves,
+    dense_solves,
+    iterative_solves,
+    refined_solves,
+    solve_all,
+    svd_solves,
+)
+
+SHAPES = [(40, 90), (60, 60), (90, 40)]
+
+
+def make_case(shape: tuple[int, int]) -> tuple[Prepared, Array, Array]:
+    rng = np.random.default_rng(5)
+    f, y, right = rng.standard_normal(shape), rng.standard_normal(shape[0]), rng.standard_normal((shape[1], 2))
+    return Prepared.of(f, y), np.stack([y, y**2, f @ right[:, 0]], axis=1), right
+
+
+def expected(state: Prepared, columns: Array, right: Array, lam: float) -> Solution:
+    n, width = state.features.shape
+    u, s, vt = np.linalg.svd(state.features)
+    rows, cols = np.full(n, 1 / (n * lam)), np.full(width, 1 / lam)
+    rows[: len(s)], cols[: len(s)] = 1 / (s * s + n * lam), 1 / (s * s / n + lam)
+    inside = u.T @ columns
+    a = vt[: len(s)].T @ ((s * rows[: len(s)])[:, None] * inside[: len(s)])
+    return a, lam * (inside.T @ (rows[:, None] * inside)), vt.T @ (cols[:, None] * (vt @ right))
+
+
+def assert_close(found: Solution | None, exact: Solution) -> None:
+    assert found is not None
+    for ours, theirs in zip(found, exact, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-9 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("lam", [1e-9, 1e-5, 1e-3, 10.0])
+def test_dense_solves(shape: tuple[int, int], lam: float) -> None:
+    state, columns, right = make_case(shape)
+    assert_close(dense_solves(state, columns, right, lam), expected(state, columns, right, lam))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("solves", [svd_solves, cholesky_solves])
+def test_every_way_agrees(solves: Callable[..., Solution], shape: tuple[int, int]) -> None:
+    state, columns, right = make_case(shape)
+    assert_close(solves(state, columns, right, 0.1), expected(state, columns, right, 0.1))
+
+
+@pytest.mark.parametrize("shape", SHAPES[1:])
+def test_single_precision_factors_correct_themselves(shape: tuple[int, int]) -> None:
+    state, columns, right = make_case(shape)
+    assert_close(refined_solves(state, columns, right, 0.1), expected(state, columns, right, 0.1))
+
+
+def test_a_penalty_out_of_reach_of_single_precision_is_declined() -> None:
+    state, columns, right = make_case((60, 60))
+    assert refined_solves(state, columns, right, 1e-10) is None
+
+
+LAMS = np.array([0.03, 0.3, 10.0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_conjugate_gradients_agree_at_every_penalty(shape: tuple[int, int]) -> None:
+    state, columns, right = make_case(shape)
+    for lam, found in zip(LAMS, iterative_solves(state, columns, right, LAMS), strict=True):
+        assert_close(found, expected(state, columns, right, float(lam)))
+
+
+def test_conjugate_gradients_decline_a_penalty_that_takes_too_long() -> None:
+    state, columns, right = make_case((60, 60))
+    easy, hard = iterative_solves(state, columns, right, np.array([0.3, 1e-12]))
+    assert_close(easy, expected(state, columns, right, 0.3))
+    assert hard is None
+
+
+@pytest.mark.parametrize("rate", [1e-3, 1e30])
+def test_either_way_a_penalty_alone_gives_the_same_bits(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At these sizes factors are cheaper; a machine with free passes would use conjugate gradients throughout."""
+    monkeypatch.setattr("spikecube.model.solves._GROUP_RATE", rate)
+    state, columns, right = make_case((90, 40))
+    together = solve_all(state, columns, right, LAMS)
+    for lam, found in zip(LAMS, together, strict=True):
+        assert_close(found, expected(state, columns, right, float(lam)))
+        (alone,) = solve_all(state, columns, right, np.array([lam]))
+        for ours, theirs in zip(alone, found, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    dense = dense_solves(state, columns, right, float(LAMS[0]))
+    assert np.array_equal(dense[0], together[0][0]) is (rate < 1)
+
+
+def test_conjugate_gradients_that_stop_early_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: a thousand times the residual is not within the bound of the others."""
+    state, columns, right = make_case((60, 60))
+    exact = expected(state, columns, right, 0.03)[0]
+    errors = []
+    for bound in (1e-10, 1e-6):
+        monkeypatch.setattr("spikecube.model.solves._REFINED", bound)
+        found = iterative_solves(state, columns, right, LAMS[:1])[0]
+        assert found is not None
+        errors.append(np.linalg.norm(found[0] - exact) / np.linalg.norm(exact))
+    assert errors[0] < 1e-10 < errors[1] < 1e-6
