@@ -45,7 +45,7 @@ def cell_bytes(model: Model, measure: Measure, *, n: int, num_alpha: int, num_la
     - the gradient: b (d N + d (n + n_0)) for the draw, b N max(n_0, d) + b d N for the pre-activation and the step;
     - the last product: K and b d (2 N + n + n_0 + n_test);
     - all later: K, one feature matrix b n N with its copy in single precision, 4 n N, and a Gram matrix of
-      min(n, N)^2 with room for a factor: 8 bytes for both where N <= n in double precision, else 16. Small cells keep
+      min(n, N)^2 with room for a factor: 8 bytes for both where N <= n, else 16. Small cells keep
       an eigendecomposition instead, 24 bytes and 16 of workspace that LAPACK takes.
 
     Then 1 MB and a Krylov basis of 256 vectors of N in double precision.
@@ -56,7 +56,6 @@ def cell_bytes(model: Model, measure: Measure, *, n: int, num_alpha: int, num_la
     kept = 1.0 * b * width * (2 * n + (3 * width if exact else 2 * test))
     gradient = b * (2.0 * d * width + d * (n + step) + 1.0 * step * width)
     products = kept + b * (2.0 * d * width + d * (n + step + test)) + (b * width * width if exact else 0)
-    single_factors = b == 8 and width <= n
-    gram = (40 if eigen_is_cheaper((n, width)) else 8 if single_factors else 16) * float(small) ** 2
+    gram = (40 if eigen_is_cheaper((n, width)) else 8 if width <= n else 16) * float(small) ** 2
     features = b * n * width + (4.0 * n * width if b == 8 else 0)
     return max(gradient, products, kept + features + gram) + 2048.0 * width + 1e6

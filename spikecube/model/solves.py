@@ -33,31 +33,29 @@ def solve_all(state: Prepared, columns: Array, right: Array, lams: Array) -> lis
 def _steps_are_cheaper(state: Prepared, count: int, lam: float) -> bool:
     n, width = state.features.shape
     steps = krylov_steps(state.edge, lam) * count * 4.0 * n * width / _GROUP_RATE
-    return state.features.dtype == np.float64 and steps < min(n, width) ** 3 / 3 / _FACTOR_RATE
+    return bool(steps < min(n, width) ** 3 / 3 / _FACTOR_RATE)
 
 
 def iterative_solves(state: Prepared, columns: Array, right: Array, lams: Array) -> list[Solution | None]:
     """`dense_solves` at every penalty by conjugate gradients, corrected as in `refined_solves`; None where too slow."""
-    f, n, count = state.features, len(columns), columns.shape[1]
+    f, n = state.features, len(columns)
     image = transposed_product(f, columns) / n
     goal = np.tile(np.concatenate([image, right], axis=1).T, (len(lams), 1))
     lam = np.repeat(lams, len(goal) // len(lams))
     found, residual, bound = np.zeros_like(goal), goal.copy(), np.zeros(len(goal))
     active = np.arange(len(goal))
-    for _ in range(_ROUNDS):
+    for rounds in range(_ROUNDS):
         found[active] += conjugate_gradients(state, residual, lam[active], bound[active] / 1.5, lambda _: _WIDTH)
         residual = goal[active] - residual_products(f, np.zeros(n), -found[active].T)[1].T / n
         residual -= lam[active, None] * found[active]
         bound = _REFINED * lam * np.linalg.norm(found, axis=1)
         loose = np.linalg.norm(residual, axis=1) > bound[active]
         active, residual = active[loose], residual[loose]
-        if not len(active):
+        if _is_final(f, rounds) or not len(active):
+            active = active[:0]
             break
     failed, solutions = set(lam[active]), np.split(found.T, len(lams), axis=1)
-    return [
-        None if x in failed else (z[:, :count], columns.T @ columns / n - image.T @ z[:, :count], z[:, count:])
-        for x, z in zip(lams, solutions, strict=True)
-    ]
+    return [None if x in failed else _solution(columns, image, z) for x, z in zip(lams, solutions, strict=True)]
 
 
 def dense_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution:
@@ -77,7 +75,7 @@ def dense_solves(state: Prepared, columns: Array, right: Array, lam: float) -> S
     """
     if lam < _SVD * state.edge:
         return svd_solves(state, columns, right, lam)
-    if lam >= _HALF * state.edge and state.features.shape[1] <= len(columns) and state.features.dtype == np.float64:
+    if lam >= _HALF * state.edge and state.features.shape[1] <= len(columns):
         found = refined_solves(state, columns, right, lam)
         if found is not None:
             return found
@@ -118,6 +116,7 @@ def refined_solves(state: Prepared, columns: Array, right: Array, lam: float) ->
     """`dense_solves` for N <= n from a single-precision factor of K, corrected until |r| <= 1e-10 lam |z| for each.
 
     As |K^{-1}| <= 1/lam this bounds the error of each solution z by 1e-10 |z|. None where that takes over six rounds.
+    Features in single precision, whose products round more than that, get one correction.
 
     References
     ----------
@@ -131,10 +130,20 @@ def refined_solves(state: Prepared, columns: Array, right: Array, lam: float) ->
     image, zero = transposed_product(f, columns) / n, np.zeros(n)
     goal = np.concatenate([image, right], axis=1)
     found, residual = np.zeros_like(goal), goal
-    for _ in range(0 if failed else _ROUNDS):
+    for rounds in range(0 if failed else _ROUNDS):
         found += spotrs(factor, residual.astype(np.float32), lower=1)[0]
         residual = goal + residual_products(f, zero, found)[1] / n - lam * found
-        if np.all(np.linalg.norm(residual, axis=0) <= _REFINED * lam * np.linalg.norm(found, axis=0)):
-            a, count = found[:, : columns.shape[1]], columns.shape[1]
-            return a, np.asarray(columns.T @ columns / n - image.T @ a), found[:, count:]
+        small = np.linalg.norm(residual, axis=0) <= _REFINED * lam * np.linalg.norm(found, axis=0)
+        if np.all(small) or _is_final(f, rounds):
+            return _solution(columns, image, found)
     return None
+
+
+def _is_final(features: Array, rounds: int) -> bool:
+    """Whether another round would correct nothing: features in single precision allow one correction."""
+    return bool(features.dtype != np.float64) and rounds == 1
+
+
+def _solution(columns: Array, image: Array, found: Array) -> Solution:
+    n, count = columns.shape
+    return found[:, :count], np.asarray(columns.T @ columns / n - image.T @ found[:, :count]), found[:, count:]

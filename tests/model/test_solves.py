@@ -69,6 +69,19 @@ def test_a_penalty_out_of_reach_of_single_precision_is_declined() -> None:
     assert refined_solves(state, columns, right, 1e-10) is None
 
 
+@pytest.mark.parametrize("way", [refined_solves, lambda *case: iterative_solves(*case[:-1], np.array(case[-1:]))[0]])
+def test_features_in_single_precision_are_solved_to_its_rounding(way: Callable[..., Solution | None]) -> None:
+    state, columns, right = make_case((90, 40))
+    single, lam = state.features.astype(np.float32), 0.1
+    exact = expected(Prepared.of(single.astype(np.float64), state.labels), columns, right, lam)
+    found = way(Prepared.of(single, state.labels), columns, right, lam)
+    assert found is not None
+    condition = 1 + np.linalg.norm(single, 2) ** 2 / (len(single) * lam)
+    for ours, theirs in zip(found, exact, strict=True):
+        error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+        assert 1e-10 < error < 4 * 2.0**-24 * condition
+
+
 LAMS = np.array([0.03, 0.3, 10.0])
 
 
