@@ -19,8 +19,9 @@ _NOISE = 1e-7  # rounding of single-precision products: the shared basis reduces
 _ROUNDS = 8  # corrections before a penalty is handed to dense factors
 
 _PRODUCT_RATE = 50e9  # cost model: flops per second of matrix products,
+_EIGEN_RATE = 25e9  # of an eigendecomposition where it is in question,
 _PASS_RATE = 25e9  # of a pass of matrix-vector products in single precision,
-_CALL = 8e-5  # seconds that a step takes however small the matrix,
+_CALL = 1e-5  # seconds that a step takes however small the matrix,
 _PASSES = 300  # and passes that a path and leading triplets take together
 
 
@@ -42,7 +43,7 @@ def krylov_is_cheaper(shape: tuple[int, ...], edge: float, lam: float) -> bool:
 def eigen_is_cheaper(shape: tuple[int, ...]) -> bool:
     """Whether one symmetric eigendecomposition costs less than the Krylov passes for a path and leading triplets."""
     small, large = sorted(shape)
-    dense = (small * small * large + 9.0 * small**3) / _PRODUCT_RATE
+    dense = (small * small * large + 9.0 * small**3) / _EIGEN_RATE
     return dense < _PASSES * (_CALL + 4.0 * small * large / _PASS_RATE)
 
 
