@@ -131,15 +131,15 @@ def test_the_spectrum_counts_all_singular_values_between_the_edges() -> None:
 
 
 @pytest.mark.usefixtures("krylov_always")
-@pytest.mark.parametrize("name", ["plain", "wide"])
+@pytest.mark.parametrize("name", ["plain", "wide", "narrow"])
 def test_single_precision_is_close_to_double(name: str) -> None:
-    """Losses and singular values to 1e-5; and not equal, so that single precision was really used."""
+    """To 6e-6, for which the solves with F_0 need their correction; and not equal: single precision was really used."""
     model, at = make_model(**MODELS[name]), AT | {"n": 300}
     double, single = (
         compute_cell(model, make_measure(precision=p), alphas=ALPHAS, lams=LAMS, **at) for p in ("float64", "float32")
     )
     assert np.all(single["status"] == 1)
     for key, value in double.items():
-        np.testing.assert_allclose(single[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
+        np.testing.assert_allclose(single[key], value, rtol=3e-6, atol=3e-6, err_msg=key)
         assert single[key].dtype == value.dtype
     assert np.any(single["test_loss"] != double["test_loss"])
