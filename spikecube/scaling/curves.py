@@ -8,7 +8,7 @@ import numpy as np
 
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.laws import Law, best_power, raw_scale
-from spikecube.scaling.least_squares import Minimum, best_of, minimise
+from spikecube.scaling.least_squares import Minimum, Problem, best_of, minimise
 from spikecube.scaling.samples import Sample, smooth_variance
 
 LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
@@ -28,6 +28,11 @@ class Curves:
     def restrict(self, keep: Array) -> Curves:
         """Only the sizes in keep (B, K)."""
         return replace(self, weights=np.where(keep, self.weights, 0.0))
+
+    @property
+    def problem(self) -> Problem:
+        """The least squares of all curves."""
+        return Problem(self.value, self.jacobian, self.y, self.weights)
 
     def minimum(self, start: Array | None = None) -> Minimum:
         """The best fit over the law's starting points, or from `start` (B, p)."""
@@ -62,7 +67,7 @@ class Curves:
         return self.law.jacobian(self.sizes, theta)
 
     def _fit(self, start: Array) -> Minimum:
-        return minimise(self.value, self.jacobian, self.y, self.weights, start)
+        return minimise(self.problem, start)
 
 
 def curves(law: Law, sample: Sample, keep: Array) -> Curves:

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.least_squares import Minimum, crossings
+from spikecube.scaling.least_squares import Minimum
+from spikecube.scaling.profiles import crossings
 
 OMEGA = (0.05, 6.0)
 LOG_SIZE = (-7.0, float(np.log(101.0)))

@@ -1,9 +1,9 @@
-"""Weighted nonlinear least squares for a batch of small data sets at once, and profiles of its minimum."""
+"""Weighted nonlinear least squares for a batch of small data sets at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,26 @@ _EXACT = 1e-30  # a weighted sum of squares below this part of the data's own is
 _STUCK = 1e15  # no damping beyond this: the step is below rounding
 
 Function = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """sum_k w_k (y_k - f_k(theta))^2 for B data sets.
+
+    Attributes
+    ----------
+    value, jacobian : f and its slopes, theta (B, p) -> (B, K) and (B, K, p); NaN outside the domain.
+    y, weights : (B, K); a weight of zero leaves a point out.
+    """
+
+    value: Function
+    jacobian: Function
+    y: Array
+    weights: Array
+
+    def rows(self, index: Array) -> Problem:
+        """The data sets with these indices, which may repeat."""
+        return replace(self, y=self.y[index], weights=self.weights[index])
 
 
 @dataclass(frozen=True)
@@ -54,22 +74,11 @@ def _step(jacobian: Array, residual: Array, weights: Array, damping: Array, scal
     return step, (np.abs(gradient) / (size * length[:, None] + _TINY)).max(-1)
 
 
-def minimise(
-    value: Function,
-    jacobian: Function,
-    y: Array,
-    weights: Array,
-    start: Array,
-    *,
-    held: Array | None = None,
-    iterations: int = 200,
-) -> Minimum:
-    """Levenberg-Marquardt for sum_k w_k (y_k - f_k(theta))^2, every data set with a damping of its own.
+def minimise(problem: Problem, start: Array, *, held: Array | None = None, iterations: int = 200) -> Minimum:
+    """Levenberg-Marquardt, every data set with a damping of its own.
 
     Parameters
     ----------
-    value, jacobian : theta (B, p) -> (B, K) and (B, K, p); NaN outside the domain.
-    y, weights : (B, K); a weight of zero leaves a point out.
     start : (B, p).
     held : (B, p) bool, parameters that keep their starting value.
 
@@ -80,15 +89,16 @@ def minimise(
     Examples
     --------
     >>> x, y = np.array([0.0, 1.0, 2.0]), np.array([[1.0, 2.0, 4.0]])
-    >>> fit = minimise(lambda t: np.exp(t * x), lambda t: (x * np.exp(t * x))[..., None],
-    ...                y, np.ones((1, 3)), np.zeros((1, 1)))
+    >>> growth = Problem(lambda t: np.exp(t * x), lambda t: (x * np.exp(t * x))[..., None], y, np.ones((1, 3)))
+    >>> fit = minimise(growth, np.zeros((1, 1)))
     >>> bool(abs(fit.theta[0, 0] - np.log(2)) < 1e-12)
     True
     """
     theta = np.array(start, dtype=float)
     free = np.ones(theta.shape, dtype=bool) if held is None else ~held
-    shape = (len(theta), y.shape[-1])
-    y, weights = np.broadcast_to(y, shape), np.broadcast_to(weights, shape)
+    shape = (len(theta), problem.y.shape[-1])
+    value, jacobian = problem.value, problem.jacobian
+    y, weights = np.broadcast_to(problem.y, shape), np.broadcast_to(problem.weights, shape)
     enough = _EXACT * (weights * y**2).sum(-1)
     residual, cost = weighted_cost(value, theta, y, weights)
     damping, scale = np.full(len(theta), 1e-3), np.zeros(theta.shape)
@@ -125,168 +135,3 @@ def best_of(starts: Array, fit: Callable[[Array], Minimum]) -> Minimum:
         np.stack([f.cost for f in fits])[best, row],
         np.stack([f.converged for f in fits])[best, row],
     )
-
-
-def profile_ends(
-    value: Function,
-    jacobian: Function,
-    y: Array,
-    weights: Array,
-    minimum: Minimum,
-    curvature: Array,
-    rise: Array,
-    *,
-    iterations: int = 30,
-) -> tuple[Array, Array]:
-    """Where the profile of each parameter, min over the others of the cost, has risen by so much.
-
-    The root of the rise is nearly linear in the distance from the minimum, so false position on it takes few steps;
-    each starts on the tangent of the profile's path. An end farther than 100 linearised ones is infinite: the interval
-    is open there.
-
-    Parameters
-    ----------
-    curvature : (B, p, p), (J^T W J)^{-1} at the minimum.
-    rise : (B, p), the rise asked for.
-
-    Returns
-    -------
-    low, high : (B, p).
-
-    References
-    ----------
-    Venzon and Moolgavkar, Appl. Stat. 37 (1988) 87; Bates and Watts (1988), chapter 6.
-    """
-    n_sets, n_params = minimum.theta.shape
-    item, param, side = (a.ravel() for a in np.indices((n_sets, n_params, 2)))
-    sign = 2.0 * side - 1
-    centre, aim = minimum.theta[item, param], np.sqrt(rise[item, param])
-    own = curvature[item, param, param]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tangent = curvature[item, :, param] / own[:, None]
-    inside, outside = np.zeros(len(item)), np.full(len(item), np.inf)
-    rise_in, rise_out = np.zeros(len(item)), np.full(len(item), np.inf)
-    distance = aim * np.sqrt(own)
-    limit = 100 * distance
-    held = np.zeros(tangent.shape, dtype=bool)
-    held[np.arange(len(item)), param] = True
-    end = np.full(len(item), np.nan)
-    alive = np.isfinite(distance) & np.isfinite(aim) & (distance > 0)
-    end[distance == 0] = 0.0
-    for _ in range(iterations):
-        r = np.flatnonzero(alive)
-        if not len(r):
-            break
-        start = minimum.theta[item[r]] + (sign * distance)[r, None] * tangent[r]
-        fit = minimise(value, jacobian, y[item[r]], weights[item[r]], start, held=held[r], iterations=40)
-        risen = np.sqrt(np.maximum(fit.cost - minimum.cost[item[r]], 0.0))
-        low = risen < aim[r]
-        inside[r], rise_in[r] = np.where(low, [distance[r], risen], [inside[r], rise_in[r]])
-        outside[r], rise_out[r] = np.where(low, [outside[r], rise_out[r]], [distance[r], risen])
-        done = (np.abs(risen - aim[r]) < 1e-5 * aim[r]) | (outside[r] - inside[r] < 1e-6 * outside[r])
-        end[r[done]] = distance[r[done]]
-        open_ended = low & (distance[r] >= limit[r])
-        end[r[open_ended]] = np.inf
-        alive[r] = ~(done | open_ended)
-        distance[r] = np.minimum(_next_distance(inside[r], outside[r], rise_in[r], rise_out[r], aim[r]), limit[r])
-    end = np.where(np.isnan(end) & alive, np.where(np.isfinite(outside), (inside + outside) / 2, np.inf), end)
-    ends = (centre + sign * end).reshape(n_sets, n_params, 2)
-    return ends[..., 0], ends[..., 1]
-
-
-def _next_distance(inside: Array, outside: Array, rise_in: Array, rise_out: Array, aim: Array) -> Array:
-    """False position on the root of the rise where it is bracketed, else outwards by at most four times."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        outwards = inside * np.clip(aim / rise_in * 1.05, 1.2, 4.0)
-        part = (aim - rise_in) / (rise_out - rise_in)
-        between = inside + np.clip(part, 0.02, 0.98) * (outside - inside)
-    middle = (inside + outside) / 2
-    return np.where(np.isfinite(outside), np.where(np.isfinite(rise_out), between, middle), outwards)
-
-
-@dataclass(frozen=True)
-class Slices:
-    """A law that is linear but for its last parameter b, fitted at every b of a grid.
-
-    Attributes
-    ----------
-    grid : (B, G), ascending.
-    theta, variance : (B, G, q), the linear parameters, and the diagonal of (X^T W X)^-1.
-    cost : (B, G).
-    """
-
-    grid: Array
-    theta: Array
-    variance: Array
-    cost: Array
-
-
-def conditional_fits(grid: Array, bases: Array, y: Array, weights: Array) -> Slices:
-    """The slices of y = bases @ theta; shapes (B, G), (B, G, K, q), (B, K), (B, K)."""
-    size = np.sqrt((bases**2).sum(2))
-    scaled = bases / size[:, :, None]
-    normal = np.einsum("bgkp,bk,bgkq->bgpq", scaled, weights, scaled, optimize=True)
-    inverse = np.linalg.pinv(normal, hermitian=True)
-    projected = np.einsum("bgkp,bk->bgp", scaled, weights * y, optimize=True)
-    theta = np.einsum("bgpq,bgq->bgp", inverse, projected) / size
-    cost = (weights[:, None] * (y[:, None] - np.einsum("bgkp,bgp->bgk", bases, theta, optimize=True)) ** 2).sum(-1)
-    return Slices(grid, theta, np.einsum("bgpp->bgp", inverse) / size**2, cost)
-
-
-def conditional_ends(slices: Slices, cost: Array, rise: Array) -> tuple[Array, Array]:
-    """Profile intervals of a law that is linear but for its last parameter b, over a whole grid of b.
-
-    At each b the cost is a parabola in every linear parameter, so the set below the rise is
-    theta_j(b) +- s_j(b) sqrt(rise_j + cost - cost(b)), joined over b: no branch of the profile is missed, as a descent
-    along it would miss those that b -> 0 opens. A side on which the set reaches the end of the grid is infinite.
-
-    Parameters
-    ----------
-    cost, rise : the minimum (B,), and the rises (B, q + 1), that of b last.
-
-    Returns
-    -------
-    low, high : (B, q + 1).
-
-    Examples
-    --------
-    >>> x, grid = np.array([1.0, 2.0, 4.0]), np.linspace(-1, 1, 2001)[None]
-    >>> bases = (x ** grid[..., None])[..., None]
-    >>> ones = np.ones((1, 3))
-    >>> slices = conditional_fits(grid, bases, ones, ones)
-    >>> low, high = conditional_ends(slices, np.zeros(1), np.full((1, 2), 1e-4))
-    >>> [round(float(v), 4) for v in (high[0, 1], 0.01 / np.log(2) / 2**0.5)]
-    [0.0102, 0.0102]
-    """
-    low, high = np.full(rise.shape, np.nan), np.full(rise.shape, np.nan)
-    for j in range(rise.shape[1]):
-        slack = rise[:, j, None] + cost[:, None] - slices.cost
-        if j < slices.theta.shape[-1]:
-            reach, centre = np.sqrt(np.maximum(slack, 0.0) * slices.variance[..., j]), slices.theta[..., j]
-            low[:, j], high[:, j] = _extremes(slices.grid, centre - reach, centre + reach, slack >= 0)
-        else:
-            low[:, j], high[:, j] = crossings(slices.grid, slack)
-    return low, high
-
-
-def _extremes(grid: Array, lower: Array, upper: Array, inside: Array) -> tuple[Array, Array]:
-    """Least and greatest ends over the grid, infinite where they are taken at an end of the grid."""
-    ends = np.isclose(grid, grid[:, :1], rtol=1e-6) | np.isclose(grid, grid[:, -1:], rtol=1e-6)
-    down, up = np.where(inside, lower, np.inf), np.where(inside, upper, -np.inf)
-    at_low, at_high, row = down.argmin(1), up.argmax(1), np.arange(len(lower))
-    low = np.where(ends[row, at_low], -np.inf, down[row, at_low])
-    return low, np.where(ends[row, at_high], np.inf, up[row, at_high])
-
-
-def crossings(grid: Array, slack: Array) -> tuple[Array, Array]:
-    """First and last zero of slack along the grid, linearly interpolated; infinite where it is positive at an end."""
-    row, last = np.arange(len(slack)), slack.shape[1] - 1
-    first, final = (slack >= 0).argmax(1), last - (slack[:, ::-1] >= 0).argmax(1)
-
-    def cross(inner: Array, outer: Array) -> Array:
-        a, b = slack[row, inner], slack[row, outer]
-        part = np.where(a > b, a / np.where(a > b, a - b, 1.0), 0.0)
-        return np.asarray(grid[row, inner] + part * (grid[row, outer] - grid[row, inner]))
-
-    low = np.where(first == 0, -np.inf, cross(first, np.maximum(first - 1, 0)))
-    return low, np.where(final == last, np.inf, cross(final, np.minimum(final + 1, last)))

@@ -11,8 +11,14 @@ from spikecube.cube.summary import MIN_SEEDS
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.curves import Curves, Group, groups
 from spikecube.scaling.laws import Law
-from spikecube.scaling.least_squares import Minimum, conditional_ends, conditional_fits, profile_ends
-from spikecube.scaling.profiles import conditional_rises, profile_rises
+from spikecube.scaling.least_squares import Minimum
+from spikecube.scaling.profiles import (
+    conditional_ends,
+    conditional_fits,
+    conditional_rises,
+    profile_ends,
+    profile_rises,
+)
 from spikecube.scaling.regression import LEVEL, lack_of_fit, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
@@ -195,7 +201,7 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array
         rise = half[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
     if c.law.ends is None:
-        low, high = profile_ends(part.value, part.jacobian, part.y, part.weights, best, curvature, rise)
+        low, high = profile_ends(part.problem, best, curvature, rise)
     else:
         low, high = c.law.ends(c.sizes, part.y, part.weights, best, half[rows], rise)
     if c.law.conditional is not None:
@@ -223,7 +229,7 @@ def _risen(c: Curves, best: Minimum, curvature: Array, null: Array) -> Array:
     at, places = null, None
     if c.law.places is not None:
         places, at = c.law.places(c.sizes, c.y, c.weights, null)
-    return profile_rises(c.value, c.jacobian, c.y, c.weights, best, curvature, at, places)
+    return profile_rises(c.problem, best, curvature, at, places)
 
 
 def _with_detail(grid: Array, low: Array, high: Array) -> Array:

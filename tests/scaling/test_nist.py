@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikecube.scaling.least_squares import minimise
+from spikecube.scaling.least_squares import Problem, minimise
 from spikecube.scaling.regression import weighted_least_squares
 
 HERE = Path(__file__).parent / "nist"
@@ -117,7 +117,8 @@ def test_nonlinear(name: str, start: int) -> None:
     data = NONLINEAR[name]
     value, jacobian, y = _problem(name)
     certified = np.array(data["certified"])
-    fit = minimise(value, jacobian, y[None], np.ones((1, len(y))), np.array([data["starts"][start]]), iterations=3000)
+    problem = Problem(value, jacobian, y[None], np.ones((1, len(y))))
+    fit = minimise(problem, np.array([data["starts"][start]]), iterations=3000)
     if (name, start) in FAR_STARTS:
         assert not fit.converged[0]
         return
