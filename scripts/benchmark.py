@@ -61,7 +61,7 @@ def our_parts(n: int, whole: float) -> dict[str, float]:
     import numpy as np
 
     from spikecube.cube.cell import make_shared
-    from spikecube.model.conjugate import krylov_steps
+    from spikecube.model.cost_model import krylov_steps
     from spikecube.model.krylov import normal_products
     from spikecube.model.network import features
     from spikecube.model.prepared import Prepared

@@ -11,6 +11,7 @@ from spikecube.cube.schema import STATUS
 from spikecube.cube.sections import Measure, Model
 from spikecube.model import network
 from spikecube.model.activations import Activation, resolve_activation
+from spikecube.model.cost_model import eigen_is_cheaper
 from spikecube.model.equivalent import (
     Solves,
     Spikes,
@@ -32,7 +33,7 @@ from spikecube.model.network import (
     predict,
 )
 from spikecube.model.prepared import Prepared
-from spikecube.model.ridge import eigen_is_cheaper, eigen_path, solve_path
+from spikecube.model.ridge import eigen_path, solve_path
 from spikecube.model.risk import Neurons, PopulationTest, Ridge, SampleTest, ridge_function
 from spikecube.model.spectrum import (
     alignments,

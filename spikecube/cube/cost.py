@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spikecube.cube.sections import Measure, Model
-from spikecube.model.ridge import eigen_is_cheaper
+from spikecube.model.cost_model import eigen_is_cheaper
 
 _STEPS = 180  # products with F, of a vector each way, per alpha
 _SLOW = 4.0  # an operation of a pass over memory takes as long as so many of a matrix product

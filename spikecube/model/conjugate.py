@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
+from spikecube.model.cost_model import krylov_steps
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import normal_products
 from spikecube.model.prepared import Prepared
 
 _HALF = 1e-6  # how far single precision reduces a residual
-_GOAL = 2e10  # and how far an error is to be reduced in the end
-
-
-def krylov_steps(edge: float, lam: float) -> float:
-    """Steps that reduce the error of the coefficients by 1e-10: sqrt(kappa) ln(2e10) / 2, kappa = 1 + edge/lam.
-
-    The bound of conjugate gradients, without the few eigenvalues beyond the bulk, which converge first.
-    """
-    return 0.5 * math.sqrt(1 + edge / lam) * math.log(_GOAL)
 
 
 def conjugate_gradients(

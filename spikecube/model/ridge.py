@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solveh_banded
 
-from spikecube.model.conjugate import conjugate_gradients, krylov_steps
+from spikecube.model.conjugate import conjugate_gradients
+from spikecube.model.cost_model import krylov_is_cheaper
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Lanczos, residual_products
 from spikecube.model.prepared import Prepared
@@ -18,12 +19,6 @@ _ACCURACY = 1e-8  # error of the coefficients over their norm
 _NOISE = 1e-7  # rounding of single-precision products: the shared basis reduces no residual below this times edge |a|
 _ROUNDS = 8  # corrections before a penalty is handed to dense factors
 
-_PRODUCT_RATE = 50e9  # cost model: flops per second of matrix products,
-_EIGEN_RATE = 25e9  # of an eigendecomposition where it is in question,
-_PASS_RATE = 25e9  # of a pass of matrix-vector products in single precision,
-_CALL = 1e-5  # seconds that a step takes however small the matrix,
-_PASSES = 300  # and passes that a path and leading triplets take together
-
 
 @dataclass(frozen=True)
 class RidgePath:
@@ -31,20 +26,6 @@ class RidgePath:
 
     coefficients: Array
     train_loss: Array
-
-
-def krylov_is_cheaper(shape: tuple[int, ...], edge: float, lam: float) -> bool:
-    """Whether the Krylov steps at this penalty cost less than a Gram matrix and its Cholesky factor."""
-    small, large = sorted(shape)
-    dense = (small * small * large + small**3 / 3) / _PRODUCT_RATE
-    return krylov_steps(edge, lam) * (_CALL + 4 * small * large / _PASS_RATE) < dense
-
-
-def eigen_is_cheaper(shape: tuple[int, ...]) -> bool:
-    """Whether one symmetric eigendecomposition costs less than the Krylov passes for a path and leading triplets."""
-    small, large = sorted(shape)
-    dense = (small * small * large + 9.0 * small**3) / _EIGEN_RATE
-    return dense < _PASSES * (_CALL + 4.0 * small * large / _PASS_RATE)
 
 
 def ridge_path(features: Array, labels: Array, lam: npt.ArrayLike) -> RidgePath:

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import spotrf, spotrs
 
-from spikecube.model.conjugate import conjugate_gradients, krylov_steps
+from spikecube.model.conjugate import conjugate_gradients
+from spikecube.model.cost_model import steps_are_cheaper
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import product, residual_products, transposed_product
 from spikecube.model.prepared import Prepared
@@ -16,8 +17,6 @@ _HALF = 1e-4  # and below which a single-precision factor does not correct itsel
 _REFINED = 1e-10  # error of a refined solution over its norm
 _ROUNDS = 6
 _WIDTH = 4  # right-hand sides of conjugate gradients that share a pass
-_FACTOR_RATE = 75e9  # cost model: flops per second of a single-precision factor,
-_GROUP_RATE = 40e9  # and of passes in groups
 
 Solution = tuple[Array, Array, Array]
 
@@ -25,15 +24,10 @@ Solution = tuple[Array, Array, Array]
 def solve_all(state: Prepared, columns: Array, right: Array, lams: Array) -> list[Solution]:
     """`dense_solves` at every penalty, by conjugate gradients where they cost less than a factor."""
     count = columns.shape[1] + right.shape[1]
-    easy = [i for i, lam in enumerate(lams) if _steps_are_cheaper(state, count, float(lam))]
+    shape = state.features.shape
+    easy = [i for i, lam in enumerate(lams) if steps_are_cheaper(shape, state.edge, float(lam), count)]
     found = dict(zip(easy, iterative_solves(state, columns, right, lams[easy]) if easy else [], strict=True))
     return [found.get(i) or dense_solves(state, columns, right, float(lam)) for i, lam in enumerate(lams)]
-
-
-def _steps_are_cheaper(state: Prepared, count: int, lam: float) -> bool:
-    n, width = state.features.shape
-    steps = krylov_steps(state.edge, lam) * count * 4.0 * n * width / _GROUP_RATE
-    return bool(steps < min(n, width) ** 3 / 3 / _FACTOR_RATE)
 
 
 def iterative_solves(state: Prepared, columns: Array, right: Array, lams: Array) -> list[Solution | None]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from spikecube.model.cost_model import eigen_is_cheaper
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Products, dominant, normal_products, product, transposed_product
 from spikecube.model.prepared import Prepared
-from spikecube.model.ridge import eigen_is_cheaper
 
 _VECTOR = 2e-9  # error of a left singular vector
 _RITZ = 3e-7  # residual of the Ritz vectors taken from the basis, over the largest eigenvalue

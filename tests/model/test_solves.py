@@ -102,7 +102,7 @@ def test_conjugate_gradients_decline_a_penalty_that_takes_too_long() -> None:
 @pytest.mark.parametrize("rate", [1e-3, 1e30])
 def test_either_way_a_penalty_alone_gives_the_same_bits(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """At these sizes factors are cheaper; a machine with free passes would use conjugate gradients throughout."""
-    monkeypatch.setattr("spikecube.model.solves._GROUP_RATE", rate)
+    monkeypatch.setattr("spikecube.model.cost_model._GROUP_RATE", rate)
     state, columns, right = make_case((90, 40))
     together = solve_all(state, columns, right, LAMS)
     for lam, found in zip(LAMS, together, strict=True):
