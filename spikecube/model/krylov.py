@@ -25,11 +25,6 @@ def row_blocks(n_rows: int, row_bytes: int, block_bytes: int = _CACHE) -> Iterat
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
-def blocks_of(matrix: Array, block_bytes: int = _CACHE) -> Iterator[slice]:
-    """`row_blocks` of a matrix."""
-    return row_blocks(len(matrix), matrix.shape[1] * matrix.itemsize, block_bytes)
-
-
 def thin_blocks(matrix: Array, columns: int) -> Iterator[slice]:
     """Slices of rows short enough that a product with so few columns runs without packing, and from the cache."""
     width = matrix.shape[1]
@@ -59,7 +54,7 @@ def normal_products(matrix: Array, columns: Sequence[Array], scale: float = 1.0,
 def _normal_product(matrix: Array, row: Array) -> Array:
     """F^T F v by matrix-vector products, of a single row v; (1, N)."""
     v, total = row[0], np.zeros(row.shape)
-    for rows in blocks_of(matrix, _STREAM):
+    for rows in row_blocks(len(matrix), matrix.shape[1] * matrix.itemsize, _STREAM):
         block = matrix[rows]
         total[0] += (block @ v) @ block
     return total

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk, ssyrk
 
 from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, blocks_of, fixed_start, normal_products
+from spikecube.model.krylov import Lanczos, fixed_start, normal_products, thin_blocks
 
 _EARLY = 8  # Krylov steps in the features' own precision, while the largest singular values are found
 
@@ -39,7 +39,7 @@ class Prepared:
     def image(self) -> Array:
         """F^T y / n; (N,)."""
         labels, total = self.labels.astype(self.features.dtype), np.zeros(self.features.shape[1])
-        for rows in blocks_of(self.features):
+        for rows in thin_blocks(self.features, 1):
             total += labels[rows] @ self.features[rows]
         return total / len(labels)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.lapack import spotrf, spotrs
 
@@ -19,6 +22,7 @@ _ROUNDS = 6
 _WIDTH = 4  # right-hand sides of conjugate gradients that share a pass
 
 Solution = tuple[Array, Array, Array]
+Rows = npt.NDArray[np.intp]
 
 
 def solve_all(state: Prepared, columns: Array, right: Array, lams: Array) -> list[Solution]:
@@ -31,25 +35,54 @@ def solve_all(state: Prepared, columns: Array, right: Array, lams: Array) -> lis
 
 
 def iterative_solves(state: Prepared, columns: Array, right: Array, lams: Array) -> list[Solution | None]:
-    """`dense_solves` at every penalty by conjugate gradients, corrected as in `refined_solves`; None where too slow."""
-    f, n = state.features, len(columns)
-    image = transposed_product(f, columns) / n
+    """`dense_solves` at every penalty by conjugate gradients; None where too slow."""
+    image = transposed_product(state.features, columns) / len(columns)
     goal = np.tile(np.concatenate([image, right], axis=1).T, (len(lams), 1))
     lam = np.repeat(lams, len(goal) // len(lams))
-    found, residual, bound = np.zeros_like(goal), goal.copy(), np.zeros(len(goal))
-    active = np.arange(len(goal))
-    for rounds in range(_ROUNDS):
-        found[active] += conjugate_gradients(state, residual, lam[active], bound[active] / 1.5, lambda _: _WIDTH)
-        residual = goal[active] - residual_products(f, np.zeros(n), -found[active].T)[1].T / n
-        residual -= lam[active, None] * found[active]
-        bound = _REFINED * lam * np.linalg.norm(found, axis=1)
-        loose = np.linalg.norm(residual, axis=1) > bound[active]
-        active, residual = active[loose], residual[loose]
-        if _is_final(f, rounds) or not len(active):
-            active = active[:0]
-            break
-    failed, solutions = set(lam[active]), np.split(found.T, len(lams), axis=1)
+
+    def correct(residual: Array, rows: Rows, bound: Array) -> Array:
+        return conjugate_gradients(state, residual, lam[rows], bound / 1.5, lambda _: _WIDTH)
+
+    found, missed = _corrected(state, goal, lam, correct)
+    failed, solutions = set(lam[missed]), np.split(found.T, len(lams), axis=1)
     return [None if x in failed else _solution(columns, image, z) for x, z in zip(lams, solutions, strict=True)]
+
+
+def _corrected(
+    state: Prepared, goal: Array, lam: Array, correct: Callable[[Array, Rows, Array], Array]
+) -> tuple[Array, Rows]:
+    """Solutions z of (F^T F/n + lam) z = goal, each corrected until |r| <= 1e-10 lam |z|, and which did not get there.
+
+    As |K^{-1}| <= 1/lam this bounds the error of each solution by 1e-10 |z|. Features in single precision, whose
+    products round more than that, get one correction.
+
+    Parameters
+    ----------
+    goal, lam : (count, N) and (count,).
+    correct : (residuals, their rows, their bounds) -> corrections.
+
+    References
+    ----------
+    Higham, Accuracy and Stability of Numerical Algorithms, chapter 12.
+    """
+    f, n = state.features, len(state.labels)
+    found, residual, bound = np.zeros_like(goal), goal, np.zeros(len(goal))
+    rows: Rows = np.arange(len(goal))
+    for rounds in range(_ROUNDS):
+        found[rows] += correct(residual, rows, bound[rows])
+        residual = goal[rows] - residual_products(f, np.zeros(n), -found[rows].T)[1].T / n
+        residual -= lam[rows, None] * found[rows]
+        bound = _REFINED * lam * np.linalg.norm(found, axis=1)
+        loose = ~(np.linalg.norm(residual, axis=1) <= bound[rows])  # NaN is not small
+        rows, residual = rows[loose], residual[loose]
+        if not len(rows) or (f.dtype != np.float64 and rounds == 1):
+            return found, rows[:0]
+    return found, rows
+
+
+def _solution(columns: Array, image: Array, found: Array) -> Solution:
+    n, count = columns.shape
+    return found[:, :count], np.asarray(columns.T @ columns / n - image.T @ found[:, :count]), found[:, count:]
 
 
 def dense_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution:
@@ -107,37 +140,18 @@ def cholesky_solves(state: Prepared, columns: Array, right: Array, lam: float) -
 
 
 def refined_solves(state: Prepared, columns: Array, right: Array, lam: float) -> Solution | None:
-    """`dense_solves` for N <= n from a single-precision factor of K, corrected until |r| <= 1e-10 lam |z| for each.
-
-    As |K^{-1}| <= 1/lam this bounds the error of each solution z by 1e-10 |z|. None where that takes over six rounds.
-    Features in single precision, whose products round more than that, get one correction.
-
-    References
-    ----------
-    Higham, Accuracy and Stability of Numerical Algorithms, chapter 12.
-    """
-    f, n = state.features, len(columns)
+    """`dense_solves` for N <= n from a single-precision factor of K, corrected; None where that takes too long."""
     shifted = state.half_scratch
     shifted[...] = state.half_gram
     shifted[np.diag_indices_from(shifted)] += np.float32(lam)
     factor, failed = spotrf(shifted, lower=1, overwrite_a=1, clean=0)
-    image, zero = transposed_product(f, columns) / n, np.zeros(n)
-    goal = np.concatenate([image, right], axis=1)
-    found, residual = np.zeros_like(goal), goal
-    for rounds in range(0 if failed else _ROUNDS):
-        found += spotrs(factor, residual.astype(np.float32), lower=1)[0]
-        residual = goal + residual_products(f, zero, found)[1] / n - lam * found
-        small = np.linalg.norm(residual, axis=0) <= _REFINED * lam * np.linalg.norm(found, axis=0)
-        if np.all(small) or _is_final(f, rounds):
-            return _solution(columns, image, found)
-    return None
+    if failed:
+        return None
 
+    def correct(residual: Array, *_: object) -> Array:
+        return np.asarray(spotrs(factor, residual.T.astype(np.float32), lower=1)[0].T)
 
-def _is_final(features: Array, rounds: int) -> bool:
-    """Whether another round would correct nothing: features in single precision allow one correction."""
-    return bool(features.dtype != np.float64) and rounds == 1
-
-
-def _solution(columns: Array, image: Array, found: Array) -> Solution:
-    n, count = columns.shape
-    return found[:, :count], np.asarray(columns.T @ columns / n - image.T @ found[:, :count]), found[:, count:]
+    image = transposed_product(state.features, columns) / len(columns)
+    goal = np.concatenate([image, right], axis=1).T
+    found, missed = _corrected(state, goal, np.full(len(goal), lam), correct)
+    return None if len(missed) else _solution(columns, image, found.T)

@@ -125,3 +125,11 @@ def test_conjugate_gradients_that_stop_early_are_told_apart(monkeypatch: pytest.
         assert found is not None
         errors.append(np.linalg.norm(found[0] - exact) / np.linalg.norm(exact))
     assert errors[0] < 1e-10 < errors[1] < 1e-6
+
+
+def test_features_that_are_not_finite_are_declined() -> None:
+    state, columns, right = make_case((60, 60))
+    state.features[3, 4] = np.nan
+    broken = Prepared.of(state.features, state.labels)
+    assert iterative_solves(broken, columns, right, LAMS[:1]) == [None]
+    assert refined_solves(broken, columns, right, 0.1) is None
