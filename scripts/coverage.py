@@ -38,8 +38,6 @@ FITS = {
     "known_limit": "L + A n^-0.5",
     "free_correction": "C n^b (1 + D n^-omega)",
 }
-TRUE_COLLAPSE = {"critical": 0.45, "nu": 1.3, "zeta": -0.125}
-COLLAPSES = ("collapse", "collapse-5", "collapse-12", "collapse-40")
 
 THRESHOLDS = """
 axes.alpha = { start = 0.05, stop = 0.45, num = 9 }
@@ -247,62 +245,76 @@ def threshold_row(n_sets: int) -> str:
     )
 
 
-def collapse_row(n_sets: int, kind: str) -> str:
-    """Coverage of the critical point of a collapse in (x - critical) ln n, with seeds or with known errors.
+@dataclass(frozen=True)
+class CollapseCase:
+    """Six sizes of 25 points that collapse: y = n^{zeta/nu} f((x - critical) n^{1/nu}), or f((x - critical) ln n).
 
-    y = 1 + e^{2u}; with seeds 5 per cent of noise shared along x and 0.02 that is not, else known errors of 0.02.
+    f is 1 + e^{2u} for the logarithm, and 1 - tanh(u/3) for powers. With seeds there are 5 per cent of noise shared
+    along x beside the noise that is not; without, the noise is the known error. The first parameter of `truth` is the
+    one whose coverage and p-values come first.
     """
-    seeds = int(kind.partition("-")[2] or 0)
-    n, x = np.geomspace(200, 3200, 6).round(), np.linspace(0.0, 0.5, 25)
-    clean = 1 + np.exp(2 * (x - 0.25) * np.log(n)[:, None])
-    coords, known = {"n": n, "x": x}, None if seeds else xr.DataArray(0.02)
-    rng = np.random.default_rng(3)
-    ends, gof, pvalues = [], [], []
-    for _ in range(n_sets):
-        if seeds:
-            values = clean[..., None] * (1 + 0.05 * rng.standard_normal((6, 1, seeds)))
-            values = values + 0.02 * rng.standard_normal((6, 25, seeds))
-            data = xr.DataArray(values, dims=("n", "x", "seed"), coords=coords)
+
+    group: str
+    ansatz: str
+    noise: float
+    seeds: int = 0
+
+    @property
+    def truth(self) -> dict[str, float]:
+        return {"critical": 0.25} if self.ansatz == "log" else {"nu": 1.3, "critical": 0.45, "zeta": -0.125}
+
+    @property
+    def name(self) -> str:
+        return "y = f((x - x_c) ln n)" if self.ansatz == "log" else "y = n^(zeta/nu) f((x - x_c) n^(1/nu))"
+
+    def clean(self) -> xr.DataArray:
+        if self.ansatz == "log":
+            n, x = np.geomspace(200, 3200, 6).round(), np.linspace(0.0, 0.5, 25)
+            y = 1 + np.exp(2 * (x - self.truth["critical"]) * np.log(n)[:, None])
         else:
-            data = xr.DataArray(clean + 0.02 * rng.standard_normal((6, 25)), dims=("n", "x"), coords=coords)
-        fit = collapse(data, "n", "x", "log", stderr=known)
-        ends.append((fit.ci_low.item(), fit.ci_high.item()))
-        gof.append(fit.gof_pvalue.item())
-        t = abs(fit.estimate.item() - 0.25) / fit.stderr.item()
-        pvalues.append(2 * stats.t.sf(t, fit.t_dof.item()))
-    low, high = np.array(ends).T
-    return (
-        f"| y = f((x - x_c) ln n) | collapse | 6 | {seeds or '-'} | {'5 %' if seeds else '0.02'} | "
-        f"{((low <= 0.25) & (high >= 0.25)).mean():.3f} | - | 0.000 | {np.mean(np.array(gof) < 0.05):.3f} | "
-        f"{stats.kstest(pvalues, 'uniform').pvalue:.2f} | {stats.kstest(gof, 'uniform').pvalue:.2f} |"
-    )
+            n, x = np.geomspace(16, 192, 6).round(), np.linspace(0.2, 0.8, 25)
+            nu, critical, zeta = self.truth.values()
+            y = n[:, None] ** (zeta / nu) * (1 - np.tanh((x - critical) * n[:, None] ** (1 / nu) / 3))
+        return xr.DataArray(y, dims=("n", "x"), coords={"n": n, "x": x})
+
+    def draw(self, rng: np.random.Generator) -> xr.DataArray:
+        y = self.clean()
+        if not self.seeds:
+            return y + self.noise * rng.standard_normal(y.shape)
+        shared = xr.DataArray(1 + 0.05 * rng.standard_normal((6, self.seeds)), dims=("n", "seed"))
+        own = xr.DataArray(self.noise * rng.standard_normal((6, 25, self.seeds)), dims=("n", "x", "seed"))
+        return y * shared + own
+
+    def row(self, n_sets: int) -> str:
+        """Coverage, lack of fit and uniformity of p-values."""
+        rng, known = np.random.default_rng(3 if self.ansatz == "log" else 4), xr.DataArray(self.noise)
+        truth = np.array(list(self.truth.values()))
+        inside, is_open, gof, pvalues = [], [], [], []
+        for _ in range(n_sets):
+            fit = collapse(self.draw(rng), "n", "x", self.ansatz, stderr=None if self.seeds else known)
+            fit = fit.sel(param=list(self.truth))
+            inside.append(((fit.ci_low <= truth) & (truth <= fit.ci_high)).values)
+            is_open.append(not np.isfinite(np.stack([fit.ci_low, fit.ci_high])).all())
+            gof.append(fit.gof_pvalue.item())
+            t = abs(fit.estimate.values[0] - truth[0]) / fit.stderr.values[0]
+            pvalues.append(2 * stats.t.sf(t, fit.t_dof.values[0]))
+        first, *others = np.mean(inside, axis=0)
+        return (
+            f"| {self.name} | collapse | 6 | {self.seeds or '-'} | {'5 %' if self.seeds else f'{self.noise:g}'} | "
+            f"{first:.3f} | {', '.join(f'{i:.3f}' for i in others) or '-'} | {np.mean(is_open):.3f} | "
+            f"{np.mean(np.array(gof) < 0.05):.3f} | {stats.kstest(pvalues, 'uniform').pvalue:.2f} | "
+            f"{stats.kstest(gof, 'uniform').pvalue:.2f} |"
+        )
 
 
-def power_collapse_row(n_sets: int, noise: float) -> str:
-    """Coverage of critical, nu and zeta of y = n^{zeta/nu} f((x - critical) n^{1/nu}), f = 1 - tanh(u/3).
-
-    6 sizes x 25 points with known errors.
-    """
-    n, x = np.geomspace(16, 192, 6).round(), np.linspace(0.2, 0.8, 25)
-    truth = np.array(list(TRUE_COLLAPSE.values()))
-    clean = n[:, None] ** (truth[2] / truth[1]) * (1 - np.tanh((x - truth[0]) * n[:, None] ** (1 / truth[1]) / 3))
-    coords, known = {"n": n, "x": x}, xr.DataArray(noise)
-    rng = np.random.default_rng(4)
-    inside, is_open, gof, pvalues = [], [], [], []
-    for _ in range(n_sets):
-        data = xr.DataArray(clean + noise * rng.standard_normal((6, 25)), dims=("n", "x"), coords=coords)
-        fit = collapse(data, "n", "x", stderr=known).sel(param=list(TRUE_COLLAPSE))
-        inside.append(((fit.ci_low <= truth) & (truth <= fit.ci_high)).values)
-        is_open.append(not np.isfinite(np.stack([fit.ci_low, fit.ci_high])).all())
-        gof.append(fit.gof_pvalue.item())
-        t = abs(fit.estimate.values[1] - truth[1]) / fit.stderr.values[1]
-        pvalues.append(2 * stats.t.sf(t, fit.t_dof.values[1]))
-    share = np.mean(inside, axis=0)
-    return (
-        f"| y = n^(zeta/nu) f((x - x_c) n^(1/nu)) | collapse | 6 | - | {noise:g} | {share[1]:.3f} | {share[0]:.3f}, "
-        f"{share[2]:.3f} | {np.mean(is_open):.3f} | {np.mean(np.array(gof) < 0.05):.3f} | "
-        f"{stats.kstest(pvalues, 'uniform').pvalue:.2f} | {stats.kstest(gof, 'uniform').pvalue:.2f} |"
-    )
+COLLAPSES = (
+    CollapseCase("collapse", "log", 0.02),
+    CollapseCase("collapse-5", "log", 0.02, 5),
+    CollapseCase("collapse-12", "log", 0.02, 12),
+    CollapseCase("collapse-40", "log", 0.02, 40),
+    CollapseCase("collapse-power-0.005", "power", 0.005),
+    CollapseCase("collapse-power-0.02", "power", 0.02),
+)
 
 
 def main() -> None:
@@ -320,12 +332,9 @@ def main() -> None:
         return
     if options.only in ("", "threshold"):
         print(threshold_row(options.sets), flush=True)
-    for kind in COLLAPSES:
-        if options.only in ("", kind):
-            print(collapse_row(options.sets, kind), flush=True)
-    for noise in (0.005, 0.02):
-        if options.only in ("", f"collapse-power-{noise:g}"):
-            print(power_collapse_row(options.sets, noise), flush=True)
+    for case in COLLAPSES:
+        if options.only in ("", case.group):
+            print(case.row(options.sets), flush=True)
     if options.only in ("", "bootstrap"):
         print(bootstrap_row(options.sets), flush=True)
 
