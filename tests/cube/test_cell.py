@@ -131,6 +131,28 @@ def test_the_spectrum_counts_all_singular_values_between_the_edges() -> None:
 
 
 @pytest.mark.usefixtures("krylov_always")
+@pytest.mark.parametrize("bins", [0, 12])
+def test_a_large_matrix_is_decomposed_only_for_its_spectrum(bins: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    large: list[str] = []
+
+    def watched(name: str) -> Any:
+        decompose = getattr(np.linalg, name)
+
+        def call(matrix: Any, *args: Any, **options: Any) -> Any:
+            large.extend([name] if min(matrix.shape) >= 200 else [])
+            return decompose(matrix, *args, **options)
+
+        return call
+
+    for name in ("svd", "eigh", "eigvalsh"):
+        monkeypatch.setattr(np.linalg, name, watched(name))
+    edges = np.linspace(0.0, 5.0, bins + 1) if bins else None
+    measure = make_measure(spectrum_bins=bins)
+    compute_cell(make_model(), measure, alphas=ALPHAS, lams=LAMS, edges=edges, **AT | {"n": 300})
+    assert large == (["eigvalsh"] * len(ALPHAS) if bins else [])
+
+
+@pytest.mark.usefixtures("krylov_always")
 @pytest.mark.parametrize("name", ["plain", "wide", "narrow"])
 def test_single_precision_is_close_to_double(name: str) -> None:
     """To 6e-6, for which the solves with F_0 need their correction; and not equal: single precision was really used."""
