@@ -16,15 +16,16 @@ from spikecube.cube.study import Study
 from spikecube.theory import (
     best_linear_loss,
     bulk_edge,
+    chosen_degrees,
     finite_losses,
     initial_losses,
-    initial_outlier,
+    initial_outliers,
     limit_losses,
     spike_count,
     spiked_losses,
 )
 from spikecube.theory.bulk import Moments, bulk_of
-from spikecube.theory.outside import conditional_edge, conditional_outliers
+from spikecube.theory.conditional.edge import conditional_edge, conditional_outliers
 from spikecube.theory.staircase import UNBOUNDED
 
 Progress = Callable[[int, int], None]
@@ -36,7 +37,7 @@ class PredictionError(ValueError):
 
 
 def predict(
-    study: Study, progress: Progress | None = None, *, only: Iterable[str] | None = None, refined: bool = False
+    study: Study, progress: Progress | None = None, *, only: Iterable[str] | None = None, degrees: int | None = None
 ) -> xr.Dataset:
     """The predictions for a study: losses, their limits, outliers and bulk edges, with the names of its cube.
 
@@ -49,7 +50,7 @@ def predict(
     study : the study; its seeds play no role.
     progress : called as progress(done, total) after each (n, alpha) point.
     only : names of the variables wanted, of `schema.PREDICTED`; by default all.
-    refined : losses of F with the spectrum of the gradient batch, the next correction near alpha = 1/2.
+    degrees : blocks of the theory at finite n; None chooses for each n, 1 is the proportional theory.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def predict(
     tick = _ticks(progress, len(models) * len(study.axes.alpha) * len(study.axes.n))
     further_shape = tuple(len(study.labels(name)) for name in study.further)
     for model, place in zip(models, np.ndindex(further_shape), strict=True):
-        for name, values in _of_model(study, model, wanted, tick, refined).items():
+        for name, values in _of_model(study, model, wanted, tick, degrees).items():
             prediction[name].values[(..., *place)] = values
     if any(model.initial_output == "full" for model in models):
         prediction.attrs["declined"] = 'initial_output = "full": predictions after the step exist for "vanishing" only'
@@ -117,7 +118,7 @@ def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
     return tick
 
 
-def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None], refined: bool) -> Arrays:
+def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None], degrees: int | None) -> Arrays:
     """Every wanted variable of one model, its dims in the order of the schema."""
     shape = study.shape
     arrays = {name: np.full([shape[d] for d in schema.PREDICTED[name].dims], np.nan) for name in wanted}
@@ -127,11 +128,11 @@ def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callabl
     if stepped:
         _fill_limits(arrays, study, model)
     for j, n in enumerate(study.axes.n):
-        moments = bulk_of(model, n).moments(study.axes.lam)
+        moments = bulk_of(model, n, degrees or chosen_degrees(model, n)).moments(study.axes.lam)
         _fill_initial(arrays, study, model, j, moments)
         for i in range(len(study.axes.alpha)):
             if stepped:
-                _fill_point(arrays, study, model, (i, j), moments, refined)
+                _fill_point(arrays, study, model, (i, j), moments)
             tick()
     return arrays
 
@@ -153,30 +154,29 @@ def _fill_initial(arrays: Arrays, study: Study, model: Model, j: int, moments: M
     if set(names) & arrays.keys():
         _put(arrays, names, initial_losses(model, study.axes.lam, n, moments=moments), (j,))
     if "singular_value_init" in arrays:
-        arrays["singular_value_init"][j, 0] = initial_outlier(model, n)
+        outliers = initial_outliers(model, n, moments.degrees)
+        arrays["singular_value_init"][j, : len(outliers)] = outliers
     if "bulk_edge" in arrays:
-        arrays["bulk_edge"][:, j] = bulk_edge(model, n)  # that of F_0, where no prediction after the step replaces it
+        arrays["bulk_edge"][:, j] = bulk_edge(model, n, degrees=moments.degrees)  # that of F_0, where no prediction after the step replaces it
 
 
-def _fill_point(
-    arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments, refined: bool
-) -> None:
+def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments) -> None:
     alpha, n, lam = study.axes.alpha[at[0]], study.axes.n[at[1]], study.axes.lam
     if {"train_loss", "test_loss"} & arrays.keys():
-        _put(arrays, ("train_loss", "test_loss"), finite_losses(model, lam, n, alpha, refined=refined), at)
+        _put(arrays, ("train_loss", "test_loss"), finite_losses(model, lam, n, alpha, degrees=moments.degrees), at)
     names = ("train_loss_spiked", "test_loss_spiked")
     if set(names) & arrays.keys():
         for k in range(study.measure.ell):
             losses = spiked_losses(model, lam, n, alpha, k + 1, moments=moments)
             _put(arrays, names, losses, (*at, slice(None), k))
     if "singular_value" in arrays:
-        outliers, edge = conditional_outliers(model, n, alpha)
+        outliers, edge = conditional_outliers(model, n, alpha, moments.degrees)
         outliers = outliers[: study.measure.rank]
         arrays["singular_value"][(*at, slice(len(outliers)))] = outliers
         if "bulk_edge" in arrays:
             arrays["bulk_edge"][at] = math.sqrt(edge.x)
     elif "bulk_edge" in arrays:
-        arrays["bulk_edge"][at] = math.sqrt(conditional_edge(model, n, alpha).x)
+        arrays["bulk_edge"][at] = math.sqrt(conditional_edge(model, n, alpha, moments.degrees).x)
 
 
 def _put(arrays: Arrays, names: tuple[str, ...], values: tuple[np.ndarray, ...], at: tuple[int | slice, ...]) -> None:

@@ -9,12 +9,15 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.outside import conditional_edge
+from spikecube.theory.conditional.edge import conditional_edge
+from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model
 from spikecube.theory.tracy_widom import tracy_widom_quantile
 
 
-def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_rate: float = 0.01) -> Array:
+def detection_edge(
+    model: Model, n: int, alphas: npt.ArrayLike, false_positive_rate: float = 0.01, *, degrees: int | None = None
+) -> Array:
     """The singular value of F/sqrt n beyond which an outlier is counted, for each alpha; shape (alphas,).
 
     sqrt( x_+ + (n C)^{-2/3} t ),   density(x) = (C/pi) sqrt(x_+ - x) near x_+,   F_1(t) = 1 - false_positive_rate
@@ -36,7 +39,7 @@ def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_r
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
     ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
     ...     eta=lambda n, alpha: n**alpha)
-    >>> detection_edge(model, 1000, [0.0, 0.3, 0.45]).round(3).tolist()
+    >>> detection_edge(model, 1000, [0.0, 0.3, 0.45], degrees=1).round(3).tolist()
     [1.588, 1.602, 1.704]
     """
     alphas = np.asarray(alphas, dtype=np.float64)
@@ -45,8 +48,9 @@ def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_r
     def beyond(x: float, curvature: float) -> float:
         return math.sqrt(x + quantile * (n * curvature) ** (-2 / 3))
 
+    degrees = degrees or chosen_degrees(model, n)
     if model.initial_output != "vanishing":
-        bulk = bulk_of(model, n)
+        bulk = bulk_of(model, n, degrees)
         return np.full(alphas.shape, beyond(bulk.edge, bulk.edge_curvature))
-    edges = [conditional_edge(model, n, float(alpha), share=false_positive_rate) for alpha in alphas.ravel()]
+    edges = [conditional_edge(model, n, float(alpha), degrees, share=false_positive_rate) for alpha in alphas.ravel()]
     return np.array([beyond(edge.x, edge.curvature) for edge in edges]).reshape(alphas.shape)

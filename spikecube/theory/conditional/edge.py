@@ -15,10 +15,11 @@ from scipy import optimize
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional import Images, images, jacobian, linear_parts, log_residual, moved, overlaps
+from spikecube.theory.conditional.equations import Images, images, jacobian, log_residual, moved
+from spikecube.theory.conditional.profile import Profile, parts_of, resolved_profile
+from spikecube.theory.conditional.ridge_form import spike_strengths
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
-from spikecube.theory.profile import Profile, resolved_profile
 
 _ROUNDS = 60
 _TOLERANCE = 1e-8
@@ -64,33 +65,33 @@ def solve_outside(profile: Profile, x: float, below: Point | None = None) -> Poi
     lam = np.array([[-x]])
     rho, e = below.tangent(x) if below is not None and below.x >= x else _far(profile, lam)
     longest = math.inf
-    for _ in range(_ROUNDS):
-        if e.min() <= -1:
-            return None
-        at = images(profile, lam, rho, e)
-        if not (np.all(at.rho < 0) and np.all(at.e < 0)):
-            return None
-        residual = log_residual(rho, e, at)
-        if np.abs(residual).max() < _TOLERANCE:
-            source = np.concatenate([at.rho, np.zeros_like(e)], axis=1)
-            slope = np.linalg.solve(jacobian(profile, rho, e, at), source[..., None])[..., 0]
-            return Point(x, rho, e, at, slope)
-        try:
-            step = -np.linalg.solve(jacobian(profile, rho, e, at), residual[..., None])[..., 0]
-        except np.linalg.LinAlgError:
-            return None
-        if step.max() > longest:  # towards a solution steps shrink
-            return None
-        longest = max(step.max(), 0.1)
-        rho, e = moved(rho, e, step)
+    with np.errstate(all="ignore"):  # where there is no solution the way may lead to infinity: that is the answer
+        for _ in range(_ROUNDS):
+            if not e.min() > -1:
+                return None
+            at = images(profile, lam, rho, e)
+            if not (np.all(at.rho < 0) and np.all(at.e < 0)):
+                return None
+            residual = log_residual(rho, e, at)
+            if np.abs(residual).max() < _TOLERANCE:
+                source = np.concatenate([at.rho, np.zeros_like(e)], axis=1)
+                slope = np.linalg.solve(jacobian(profile, rho, e, at), source[..., None])[..., 0]
+                return Point(x, rho, e, at, slope)
+            try:
+                step = -np.linalg.solve(jacobian(profile, rho, e, at), residual[..., None])[..., 0]
+            except np.linalg.LinAlgError:
+                return None
+            if not step.max() <= longest:  # towards a solution steps shrink
+                return None
+            longest = max(step.max(), 0.1)
+            rho, e = moved(rho, e, step)
     return None
 
 
 def _far(profile: Profile, lam: Array) -> tuple[Array, Array]:
     """A point below every solution: rho = 1/lambda and the e that it gives, with no feedback."""
     rho = np.repeat(1 / lam, len(profile.kappa), axis=1)
-    weight = profile.samples * rho
-    return rho, weight @ (profile.linear**2 + profile.noise)
+    return rho, (profile.samples * rho) @ profile.power
 
 
 def find_edge(profile: Profile, guess: float) -> Edge:
@@ -157,8 +158,8 @@ def _trace(profile: Profile, point: Point) -> tuple[float, float]:
     return float(weight.sum()), 1 / float(weight @ point.slope[0, : len(weight)])
 
 
-def conditional_edge(model: Model, n: int, alpha: float, *, share: float = SHARE) -> Edge:
-    """The edge of the bulk of F F^T/n at finite n, from the conditional equivalence.
+def conditional_edge(model: Model, n: int, alpha: float, degrees: int, *, share: float = SHARE) -> Edge:
+    """The edge of the bulk of F F^T/n at finite n, from the conditional equivalence with blocks up to `degrees`.
 
     Raises
     ------
@@ -167,14 +168,16 @@ def conditional_edge(model: Model, n: int, alpha: float, *, share: float = SHARE
     ConvergenceError
         If the edge is not found.
     """
-    return find_edge(resolved_profile(model, n, alpha, share), 1.02 * bulk_of(model, n).edge)
+    return find_edge(resolved_profile(model, n, alpha, share, parts_of(degrees)), 1.02 * bulk_of(model, n).edge)
 
 
-def conditional_outliers(model: Model, n: int, alpha: float, *, share: float = SHARE) -> tuple[Array, Edge]:
+def conditional_outliers(
+    model: Model, n: int, alpha: float, degrees: int, *, share: float = SHARE
+) -> tuple[Array, Edge]:
     """Singular values of F/sqrt n beyond its bulk, largest first, and the edge of that bulk.
 
-    x is the square of an outlier where <m,m> + diag(1/w) is singular, <f,g> being the form of the resolvent without
-    the mean part: where an eigenvalue of -n sqrt(w) <m,m> sqrt(w) is 1. Every eigenvalue falls as x grows.
+    x is the square of an outlier where the ridge problem of what is known as functions is singular: where one of its
+    strengths (`spike_strengths`) is 1. Every strength falls as x grows.
 
     Raises
     ------
@@ -183,18 +186,14 @@ def conditional_outliers(model: Model, n: int, alpha: float, *, share: float = S
     ConvergenceError
         If the edge is not found.
     """
-    profile = resolved_profile(model, n, alpha, share)
+    profile = resolved_profile(model, n, alpha, share, parts_of(degrees))
     edge = find_edge(profile, 1.02 * bulk_of(model, n).edge)
     count = int(np.sum(_strengths(profile, edge.point) > 1))
     return np.sqrt([_position(profile, edge.point, k) for k in range(count)]), edge
 
 
 def _strengths(profile: Profile, point: Point) -> Array:
-    """The eigenvalues of -n sqrt(w) <m,m> sqrt(w), largest first."""
-    root = np.sqrt(point.at.w)[:, None, :]
-    mean = profile.mean * root
-    gram, _, _ = overlaps(profile, point.rho, linear_parts(profile, point.at.w), mean)
-    return np.linalg.eigvalsh(-profile.n * gram[0])[::-1]
+    return spike_strengths(profile, point.rho, point.at.w)
 
 
 def _position(profile: Profile, inside: Point, k: int) -> float:

@@ -11,13 +11,13 @@ import pytest
 from spikecube.theory import bulk_edge, detection_edge, predicted_outliers
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.outside import (
+from spikecube.theory.conditional.edge import (
     conditional_edge,
     conditional_outliers,
     find_edge,
     solve_outside,
 )
-from spikecube.theory.profile import resolved_profile
+from spikecube.theory.conditional.profile import resolved_profile
 from tests.theory.models import SomeModel
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
@@ -32,7 +32,7 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 def test_no_step_gives_the_edge_and_trace_of_the_initial_bulk(model: SomeModel) -> None:
     still = dataclasses.replace(model, eta_scale=1e-9)
-    edge, bulk = conditional_edge(still, 800, 0.2), bulk_of(still, 800)
+    edge, bulk = conditional_edge(still, 800, 0.2, 1), bulk_of(still, 800)
     assert edge.x == pytest.approx(bulk.edge, rel=2e-6)
     assert edge.curvature == pytest.approx(bulk.edge_curvature, rel=0.02)
     profile = resolved_profile(still, 800, 0.2, 0.1)
@@ -44,11 +44,11 @@ def test_no_step_gives_the_edge_and_trace_of_the_initial_bulk(model: SomeModel) 
 def test_edge_and_outliers_of_section_nine_come_out_again() -> None:
     """n = 2000, alpha = 0.36, relu: edge 1.594, outliers 5.401 and 1.858; sections 4 and 7: 1.569; 5.394, 1.659."""
     model = SomeModel()
-    outliers, edge = conditional_outliers(model, 2000, 0.36)
+    outliers, edge = conditional_outliers(model, 2000, 0.36, 1)
     assert math.sqrt(edge.x) == pytest.approx(1.594, abs=1e-3)
     np.testing.assert_allclose(outliers, [5.401, 1.858], atol=2e-3)
-    np.testing.assert_allclose(predicted_outliers(model, 2000, 0.36), [5.394, 1.659], atol=1e-3)
-    np.testing.assert_array_equal(predicted_outliers(model, 2000, 0.36, conditional=True), outliers)
+    np.testing.assert_allclose(predicted_outliers(model, 2000, 0.36, degrees=1), [5.394, 1.659], atol=1e-3)
+    np.testing.assert_array_equal(predicted_outliers(model, 2000, 0.36, conditional=True, degrees=1), outliers)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
@@ -64,8 +64,8 @@ def test_short_steps_have_the_outliers_of_their_spikes() -> None:
     model = SomeModel(eta_scale=3.0)
     gaps = []
     for n in (10**4, 10**6):
-        outliers = conditional_outliers(model, n, 0.05)[0]
-        expected = predicted_outliers(model, n, 0.05)
+        outliers = conditional_outliers(model, n, 0.05, 1)[0]
+        expected = predicted_outliers(model, n, 0.05, degrees=1)
         assert len(outliers) == len(expected) == 1
         gaps.append(abs(outliers[0] / expected[0] - 1))
     assert gaps[1] < 0.05 * gaps[0] + 1e-6
@@ -79,7 +79,7 @@ def test_spectrum_of_the_updated_network_agrees_with_simulation(model: SomeModel
     for seed in range(20):
         network = Network(model, n, seed)
         values.append(network.singular_values(network.updated(alpha))[:4])
-    outliers, _ = conditional_outliers(model, n, alpha)
+    outliers, _ = conditional_outliers(model, n, alpha, 2)
     assert abs(z_scores(np.array(values)[:, 0], outliers[0])) < 4
     above = np.array(values) > detection_edge(model, n, [alpha])[0]
     assert above[:, 0].all()
@@ -98,7 +98,7 @@ def test_the_edge_moves_with_the_step_as_in_simulation() -> None:
         network = Network(model, n, seed)
         before, after = (network.singular_values(network.updated(a))[1] for a in (0.3, 0.36))
         drops.append(after - before)
-    expected = np.subtract(*(math.sqrt(conditional_edge(model, n, a).x) for a in (0.36, 0.3)))
+    expected = np.subtract(*(math.sqrt(conditional_edge(model, n, a, 2).x) for a in (0.36, 0.3)))
     assert abs(z_scores(np.array(drops), expected)) < 4
     assert abs(z_scores(np.array(drops), np.array(0.0))) > 5
 
@@ -131,7 +131,7 @@ def test_detection_edge_rises_with_a_soft_edge() -> None:
 
 def test_what_is_not_found_is_an_error_that_names_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="initial_output = 'full' was given"):
-        conditional_edge(SomeModel(initial_output="full"), 500, 0.2)
-    monkeypatch.setattr("spikecube.theory.outside._ROUNDS", 1)
+        conditional_edge(SomeModel(initial_output="full"), 500, 0.2, 2)
+    monkeypatch.setattr("spikecube.theory.conditional.edge._ROUNDS", 1)
     with pytest.raises(ConvergenceError, match=r"n = 500, alpha = 0\.2"):
-        conditional_edge(SomeModel(), 500, 0.2)
+        conditional_edge(SomeModel(), 500, 0.2, 2)
