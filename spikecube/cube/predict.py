@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -11,6 +10,7 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, variable_dims
+from spikecube.cube.predict_draws import predict_draws
 from spikecube.cube.sections import Model
 from spikecube.cube.study import Study
 from spikecube.theory import (
@@ -25,9 +25,13 @@ from spikecube.theory import (
     spiked_losses,
 )
 from spikecube.theory.bulk import Moments, bulk_of
-from spikecube.theory.conditional.edge import conditional_edge, conditional_outliers
+from spikecube.theory.conditional.edge import conditional_edge
+from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
+from spikecube.theory.detection import detection_edge
+from spikecube.theory.remainder import loss_remainders
 from spikecube.theory.staircase import UNBOUNDED
 
+_FEW = 5  # alphas at which remainders are found
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
 
@@ -37,7 +41,12 @@ class PredictionError(ValueError):
 
 
 def predict(
-    study: Study, progress: Progress | None = None, *, only: Iterable[str] | None = None, degrees: int | None = None
+    study: Study,
+    progress: Progress | None = None,
+    *,
+    only: Iterable[str] | None = None,
+    degrees: int | None = None,
+    given: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """The predictions for a study: losses, their limits, outliers and bulk edges, with the names of its cube.
 
@@ -52,6 +61,9 @@ def predict(
     only : names of the variables wanted, of `schema.PREDICTED`; by default all.
     degrees : blocks of the theory at finite n; None chooses for each n, 1 is the proportional theory.
 
+    given : a cube of the study. Losses and singular values of F are then those of each of its draws (its own |beta|^2,
+        cosine of beta with beta_*, and |a|^2), with its `seed` dim. Without one they are those of a typical draw.
+
     Raises
     ------
     PredictionError
@@ -62,9 +74,11 @@ def predict(
 
     >>> study = Study(axes={"alpha": [0.0, 0.3], "n": [500], "seed": 1, "lam": [0.1, 1.0]})
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
-    0.471
+    0.469
     """
     wanted = _wanted(only)
+    drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW) if given is not None else ()
+    wanted = tuple(name for name in wanted if name not in drawn)
     places = list(itertools.product(*(study.labels(name) for name in study.further)))
     models = [study.model_at(**dict(zip(study.further, place, strict=True))) for place in places]
     if all(model.initial_output == "full" for model in models):
@@ -73,11 +87,14 @@ def predict(
             "not point along beta, and what follows from that does not hold"
         )
     prediction = _empty(study, wanted)
-    tick = _ticks(progress, len(models) * len(study.axes.alpha) * len(study.axes.n))
+    tick = _ticks(progress, (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n))
     further_shape = tuple(len(study.labels(name)) for name in study.further)
     for model, place in zip(models, np.ndindex(further_shape), strict=True):
         for name, values in _of_model(study, model, wanted, tick, degrees).items():
             prediction[name].values[(..., *place)] = values
+    if given is not None and drawn:
+        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick))
+        prediction = prediction.assign_coords(seed=given["seed"])
     if any(model.initial_output == "full" for model in models):
         prediction.attrs["declined"] = 'initial_output = "full": predictions after the step exist for "vanishing" only'
     return prediction
@@ -118,7 +135,9 @@ def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
     return tick
 
 
-def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None], degrees: int | None) -> Arrays:
+def _of_model(
+    study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None], degrees: int | None
+) -> Arrays:
     """Every wanted variable of one model, its dims in the order of the schema."""
     shape = study.shape
     arrays = {name: np.full([shape[d] for d in schema.PREDICTED[name].dims], np.nan) for name in wanted}
@@ -134,6 +153,8 @@ def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callabl
             if stepped:
                 _fill_point(arrays, study, model, (i, j), moments)
             tick()
+        if stepped:
+            _fill_remainders(arrays, study, model, j, moments.degrees)
     return arrays
 
 
@@ -157,7 +178,8 @@ def _fill_initial(arrays: Arrays, study: Study, model: Model, j: int, moments: M
         outliers = initial_outliers(model, n, moments.degrees)
         arrays["singular_value_init"][j, : len(outliers)] = outliers
     if "bulk_edge" in arrays:
-        arrays["bulk_edge"][:, j] = bulk_edge(model, n, degrees=moments.degrees)  # that of F_0, where no prediction after the step replaces it
+        # that of F_0, where no prediction after the step replaces it
+        arrays["bulk_edge"][:, j] = bulk_edge(model, n, degrees=moments.degrees)
 
 
 def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments) -> None:
@@ -169,14 +191,46 @@ def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int],
         for k in range(study.measure.ell):
             losses = spiked_losses(model, lam, n, alpha, k + 1, moments=moments)
             _put(arrays, names, losses, (*at, slice(None), k))
-    if "singular_value" in arrays:
-        outliers, edge = conditional_outliers(model, n, alpha, moments.degrees)
-        outliers = outliers[: study.measure.rank]
-        arrays["singular_value"][(*at, slice(len(outliers)))] = outliers
-        if "bulk_edge" in arrays:
-            arrays["bulk_edge"][at] = math.sqrt(edge.x)
+    _fill_spectrum(arrays, study, model, at, moments.degrees)
+
+
+def _fill_spectrum(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], degrees: int) -> None:
+    alpha, n = study.axes.alpha[at[0]], study.axes.n[at[1]]
+    found: Arrays = {}
+    if {"detection_edge", "outlier_count"} & arrays.keys():
+        found["detection_edge"] = detection_edge(model, n, [alpha], degrees=degrees)[0]
+    if {"singular_value", "alignment", "outlier_count"} & arrays.keys():
+        spectrum = conditional_spectrum(model, n, alpha, degrees)
+        kept = spectrum.outliers[: study.measure.rank]
+        found["singular_value"] = np.append(kept, np.full(study.measure.rank - len(kept), np.nan))
+        found["bulk_edge"] = np.sqrt(spectrum.edge.x)
+        if "outlier_count" in arrays:
+            found["outlier_count"] = np.asarray(np.sum(spectrum.outliers > found["detection_edge"]))
+        if "alignment" in arrays:
+            found["alignment"] = spike_alignments(model, spectrum, study.measure.degree)
     elif "bulk_edge" in arrays:
-        arrays["bulk_edge"][at] = math.sqrt(conditional_edge(model, n, alpha, moments.degrees).x)
+        found["bulk_edge"] = np.sqrt(conditional_edge(model, n, alpha, degrees).x)
+    for name in found.keys() & arrays.keys():
+        arrays[name][at] = found[name]
+
+
+def _fill_remainders(arrays: Arrays, study: Study, model: Model, j: int, degrees: int) -> None:
+    """Remainders vary slowly: they are found at a few alphas, over the losses, and drawn straight between them."""
+    if not {"train_loss_remainder", "test_loss_remainder"} & arrays.keys():
+        return
+    alphas, n, lam = np.asarray(study.axes.alpha), study.axes.n[j], study.axes.lam
+    few = alphas[np.unique(np.linspace(0, len(alphas) - 1, min(len(alphas), _FEW)).round().astype(int))]
+    known = np.array([loss_remainders(model, lam, n, float(alpha), degrees=degrees) for alpha in few])
+    for k, name in enumerate(("train_loss", "test_loss")):
+        if f"{name}_remainder" not in arrays:
+            continue
+        relative = np.stack([np.interp(alphas, few, known[:, k, i]) for i in range(len(lam))], axis=-1)
+        losses = arrays[name][:, j] if name in arrays else _losses(model, lam, n, alphas, degrees)[:, k]
+        arrays[f"{name}_remainder"][:, j] = relative * losses
+
+
+def _losses(model: Model, lam: tuple[float, ...], n: int, alphas: np.ndarray, degrees: int) -> np.ndarray:
+    return np.array([finite_losses(model, lam, n, float(alpha), degrees=degrees) for alpha in alphas])
 
 
 def _put(arrays: Arrays, names: tuple[str, ...], values: tuple[np.ndarray, ...], at: tuple[int | slice, ...]) -> None:

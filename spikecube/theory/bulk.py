@@ -34,7 +34,8 @@ Complex = npt.NDArray[np.complex128]
 class Moments:
     """m_1, m_(k) of the blocks, their derivatives in lambda, and u = 1/(1+e), all of the shape of lambda.
 
-    m_2 is m_(1), `higher` holds m_(2), m_(3), ... and `dhigher` their derivatives; one leading axis more. u is the mu of the spiked losses, u = lambda (m_1 + (N-n)/(lambda n)) n/N, and -u is the zeta of the outliers.
+    m_2 is m_(1), `higher` holds m_(2), m_(3), ... and `dhigher` their derivatives; one leading axis more.
+    u is the mu of the spiked losses, u = lambda (m_1 + (N-n)/(lambda n)) n/N, and -u is the zeta of the outliers.
     """
 
     lam: Array
@@ -272,7 +273,7 @@ class Bulk:
 
         low, high = np.log(strongest / -e), np.log(self.variance / -e)
         t = np.exp(increasing_root(gap, low, high, name=f"m_1 beyond the edge, {self}"))
-        return -1 / (top + t)
+        return np.asarray(-1 / (top + t))
 
     def _inverse(self, e: Array) -> tuple[Array, Array]:
         """x and dx/de as functions of e beyond the edge."""

@@ -40,7 +40,12 @@ def best_linear_loss(model: Model) -> float:
 
 
 def initial_losses(
-    model: Model, lam: npt.ArrayLike, n: int | None = None, *, degrees: int | None = None, moments: Moments | None = None
+    model: Model,
+    lam: npt.ArrayLike,
+    n: int | None = None,
+    *,
+    degrees: int | None = None,
+    moments: Moments | None = None,
 ) -> Losses:
     """Losses (train, test) of F_0: in the limit, or at finite n; each of the shape of lam.
 

@@ -11,7 +11,7 @@ from scipy import optimize
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Bulk, bulk_of
-from spikecube.theory.conditional.edge import conditional_outliers
+from spikecube.theory.conditional.spikes import conditional_spectrum
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import Spikes, finite_spikes, require_vanishing_output, spike_degrees
@@ -55,7 +55,7 @@ def predicted_outliers(
     require_vanishing_output(model)
     degrees = degrees or chosen_degrees(model, n)
     if conditional:
-        return conditional_outliers(model, n, alpha, degrees)[0]
+        return conditional_spectrum(model, n, alpha, degrees).outliers
     return _outliers(bulk_of(model, n, degrees), *finite_spikes(model, n, alpha, ell, degrees))
 
 
@@ -68,7 +68,7 @@ def initial_outliers(model: Model, n: int, degrees: int | None = None) -> Array:
     >>> model = SimpleNamespace(activation=[0, 0.3, 1], target=[0, 1], noise=0.5, dim=lambda n: n // 5,
     ...     width=lambda n: 8 * n, step_samples=lambda n: n)
     >>> initial_outliers(model, 1000).round(2).tolist()
-    [9.96]
+    [10.01]
     """
     degrees = degrees or chosen_degrees(model, n)
     return _outliers(bulk_of(model, n, degrees), *finite_spikes(model, n, None, 0, degrees))
@@ -90,7 +90,7 @@ def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES, degrees: int |
 
     Where the smallest eigenvalue of zeta R A R^T for the spikes up to degree k passes 1 at the edge, for k <= ell,
     degrees with c_k = 0 left out. NaN: not within the range, or a spike that the readout cannot tell from earlier ones;
-    0: from the start. The radius of x is left out. As n grows it approaches (k-1)/(2k) for degree k, as slowly as 1/ln n.
+    0: from the start. The radius of x is left out. As n grows it approaches (k-1)/(2k) for degree k, like 1/ln n.
 
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",

@@ -115,16 +115,16 @@ def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = Fa
     top = max(ell, 2) if radius else ell
     norms = np.sqrt(factorials(top))
     target = resolve_target(model.target).coefficients(max(top, 1))
-    rho = target[1] / beta_length(model, n)
+    rho = float(target[1]) / beta_length(model, n)
     coordinates = monomial_coefficients(top)[degrees] * norms
-    label = target[: top + 1] * rho ** np.arange(top + 1) * norms
+    label = np.asarray(target[: top + 1] * rho ** np.arange(top + 1) * norms)
     functions = tuple(range(top + 1))
     if not radius:
         return Spikes(degrees, coordinates, label, functions)
     if n is None:
         raise ValueError("n = None was given; the radius of x is a spike at finite n only")
     share = 1 / model.dim(n)
-    own = np.eye(1, top + 2, 2)[0] * share**0.5
+    own: Array = np.eye(1, top + 2, 2)[0] * share**0.5
     own[-1] = (1 - share) ** 0.5
     coordinates = np.vstack([np.pad(coordinates, ((0, 0), (0, 1))), own])
     apart = math.sqrt(2 * share / max(1 - share, share)) * target[2] * (1 - rho**2)
@@ -158,7 +158,8 @@ def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: 
     c, width = resolve_activation(model.activation).coefficients(max(ell, 2)), model.width(n)
     spikes = spikes_of(model, ell, n, radius=degrees > 1 and bool(c[2]))
     if alpha is None:
-        values, weights, reach = np.ones(1), np.ones(1), np.zeros(1)
+        values, weights = np.ones(1), np.ones(1)
+        reach: Array = np.zeros(1)
     else:
         values, weights = readout_nodes(model.readout, ell + 1)
         reach = c[1] * model.eta(n, alpha) * beta_length(model, n) * values / np.sqrt(width)

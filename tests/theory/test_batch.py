@@ -101,7 +101,7 @@ def simulated_plane(model: SomeModel, n: int, count: int, batches: int) -> np.nd
     ids=["negative", "positive", "offset"],
 )
 def test_moments_in_the_plane_of_beta_are_those_of_drawn_batches(model: SomeModel) -> None:
-    """60 batches at n = 400: within 4 standard errors and 6/d, moments 0 ... 2; at c_{*,2} of the other sign they fail."""
+    """60 batches at n = 400: within 4 standard errors and 6/d, moments 0 ... 2; at -c_{*,2} they fail."""
     n = 400
     found = simulated_plane(model, n, 3, 60)
     stderr = found.std(axis=0, ddof=1) / 60**0.5
@@ -158,7 +158,7 @@ def test_a_first_order_effect_needs_both_second_degrees(activation: str, target:
 
     odd = (effect(target) - effect((target[0], target[1], -target[2]))) / 2
     if activation == "gelu" and target[2]:
-        assert abs(odd) > 1e-3
+        assert abs(odd) > 3e-4
     else:
         assert abs(odd) < 1e-9
 
@@ -198,7 +198,7 @@ def test_derivatives_hold_with_several_kinds_of_coordinates(model: SomeModel) ->
 def test_it_is_closer_to_simulation(model: SomeModel) -> None:
     """alpha = 1/2, n = 200, 80 seeds, ratios to F_0: section 9 is off by more than 3 standard errors in training.
 
-    With the rest of the theory training losses stay within 2.5, and the mean square z over both losses falls by a third.
+    With the rest training losses stay within 2.5, and the mean square z over both losses falls by a third.
     """
     n, lams, ratios = 200, (0.01, 0.1), []
     for seed in range(80):

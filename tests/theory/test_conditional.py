@@ -85,9 +85,7 @@ def test_short_steps_are_the_spiked_network(model: SomeModel) -> None:
         weak = dataclasses.replace(model, target=(0.0, *model.target[1:]), eta_scale=1.0)
         spiked = spiked_losses(weak, lam, n, 0.02, 4, degrees=1)
         gain = np.array(initial_losses(weak, lam, n, degrees=1)) - spiked
-        gaps.append(
-            np.max(np.abs(np.subtract(finite_losses(weak, lam, n, 0.02, degrees=1), spiked) / gain))
-        )
+        gaps.append(np.max(np.abs(np.subtract(finite_losses(weak, lam, n, 0.02, degrees=1), spiked) / gain)))
     order = 1 if model.readout == "constant" else 2
     assert gaps[0] < (0.1 if order == 1 else 1e-3)
     assert gaps[1] / gaps[0] == pytest.approx(100 ** (order * (0.02 - 0.5)), rel=0.3)
@@ -96,9 +94,7 @@ def test_short_steps_are_the_spiked_network(model: SomeModel) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("alpha", [0.1, 0.36, 0.48, 0.5])
 def test_nodes_hold_four_digits(model: SomeModel, alpha: float) -> None:
-    coarse, fine = (
-        conditional_losses(profile_of(model, 1000, alpha, parts_of(2), refine=r), LAMS) for r in (1.0, 2.0)
-    )
+    coarse, fine = (conditional_losses(profile_of(model, 1000, alpha, parts_of(2), refine=r), LAMS) for r in (1.0, 2.0))
     np.testing.assert_allclose(coarse.train, fine.train, rtol=5e-5)
     np.testing.assert_allclose(coarse.test, fine.test, rtol=5e-5)
     np.testing.assert_allclose(coarse.train_error / fine.train, fine.train_error / fine.train, rtol=5e-5, atol=1e-5)

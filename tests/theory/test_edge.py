@@ -10,14 +10,10 @@ import pytest
 
 from spikecube.theory import bulk_edge, detection_edge, predicted_outliers
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.conditional.edge import (
-    conditional_edge,
-    conditional_outliers,
-    find_edge,
-    solve_outside,
-)
+from spikecube.theory.conditional.edge import conditional_edge, find_edge, solve_outside
 from spikecube.theory.conditional.profile import resolved_profile
+from spikecube.theory.conditional.spikes import conditional_spectrum
+from spikecube.theory.newton import ConvergenceError
 from tests.theory.models import SomeModel
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
@@ -44,8 +40,9 @@ def test_no_step_gives_the_edge_and_trace_of_the_initial_bulk(model: SomeModel) 
 def test_edge_and_outliers_of_section_nine_come_out_again() -> None:
     """n = 2000, alpha = 0.36, relu: edge 1.594, outliers 5.401 and 1.858; sections 4 and 7: 1.569; 5.394, 1.659."""
     model = SomeModel()
-    outliers, edge = conditional_outliers(model, 2000, 0.36, 1)
-    assert math.sqrt(edge.x) == pytest.approx(1.594, abs=1e-3)
+    found = conditional_spectrum(model, 2000, 0.36, 1)
+    outliers = found.outliers
+    assert math.sqrt(found.edge.x) == pytest.approx(1.594, abs=1e-3)
     np.testing.assert_allclose(outliers, [5.401, 1.858], atol=2e-3)
     np.testing.assert_allclose(predicted_outliers(model, 2000, 0.36, degrees=1), [5.394, 1.659], atol=1e-3)
     np.testing.assert_array_equal(predicted_outliers(model, 2000, 0.36, conditional=True, degrees=1), outliers)
@@ -64,7 +61,7 @@ def test_short_steps_have_the_outliers_of_their_spikes() -> None:
     model = SomeModel(eta_scale=3.0)
     gaps = []
     for n in (10**4, 10**6):
-        outliers = conditional_outliers(model, n, 0.05, 1)[0]
+        outliers = conditional_spectrum(model, n, 0.05, 1).outliers
         expected = predicted_outliers(model, n, 0.05, degrees=1)
         assert len(outliers) == len(expected) == 1
         gaps.append(abs(outliers[0] / expected[0] - 1))
@@ -79,7 +76,7 @@ def test_spectrum_of_the_updated_network_agrees_with_simulation(model: SomeModel
     for seed in range(20):
         network = Network(model, n, seed)
         values.append(network.singular_values(network.updated(alpha))[:4])
-    outliers, _ = conditional_outliers(model, n, alpha, 2)
+    outliers = conditional_spectrum(model, n, alpha, 2).outliers
     assert abs(z_scores(np.array(values)[:, 0], outliers[0])) < 4
     above = np.array(values) > detection_edge(model, n, [alpha])[0]
     assert above[:, 0].all()
@@ -115,7 +112,7 @@ def test_detection_edge_is_exceeded_at_the_stated_rate(rate: float) -> None:
 
 def test_detection_edge_falls_to_the_bulk_edge_as_n_grows() -> None:
     model, sizes = SomeModel(initial_output="full"), (100, 1000, 10_000)
-    gaps = np.array([detection_edge(model, n, [0.2])[0] ** 2 - bulk_edge(model, n) ** 2 for n in sizes])
+    gaps = np.array([detection_edge(model, n, [0.2], degrees=1)[0] ** 2 - bulk_edge(model, n) ** 2 for n in sizes])
     np.testing.assert_allclose(gaps[1:] / gaps[:-1], 10 ** (-2 / 3), rtol=1e-6)
     stepped = SomeModel(eta_scale=1e-9)
     edges = detection_edge(stepped, 500, [0.0, 0.1, 0.2])

@@ -27,11 +27,11 @@ def test_outliers_agree_with_the_reference(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("readout", ["gaussian", "rademacher", "constant"])
 def test_an_outlier_detaches_where_detachment_says(readout: str) -> None:
     model, n = SomeModel("softplus", readout=readout), 2000
-    alphas = detachment_alphas(model, n, ell=2)
+    alphas = detachment_alphas(model, n, ell=2, degrees=1)
     assert np.isfinite(alphas[0])
     assert np.isnan(alphas[1]) == (readout == "constant")  # there both spikes are one direction
     for k, alpha in enumerate(alphas[np.isfinite(alphas)], start=1):
-        below, above = (predicted_outliers(model, n, alpha + s, ell=k) for s in (-2e-4, 2e-4))
+        below, above = (predicted_outliers(model, n, alpha + s, ell=k, degrees=1) for s in (-2e-4, 2e-4))
         assert (len(below), len(above)) == (k - 1, k)
         assert above[-1] == pytest.approx(bulk_edge(model, n), rel=1e-4)
 

@@ -49,11 +49,11 @@ def label_law(model: Model, n: int) -> LabelLaw:
     >>> from types import SimpleNamespace
     >>> law = label_law(SimpleNamespace(target=[0.0, 1.0], noise=1.0, step_samples=lambda n: n), 10_000)
     >>> round(law.moment(4), 2), round(law.moment(1, 3), 2)
-    (11.97, 3.0)
+    (12.0, 3.0)
     """
     reach = samples_reach(model.step_samples(n), SHARE)
-    t, p = gaussian_nodes(2.0, 0.1, reach)
-    z, q = gaussian_nodes(2.0, 0.1, reach) if model.noise else (np.zeros(1), np.ones(1))
+    t, p = gaussian_nodes(2.0, 0.2, reach)
+    z, q = gaussian_nodes(2.0, 0.2, reach) if model.noise else (np.zeros(1), np.ones(1))
     signal = np.asarray(resolve_target(model.target)(t))
     y = np.add.outer(signal, model.noise * z)
     return LabelLaw(np.repeat(t, len(z)), y.ravel(), np.multiply.outer(p, q).ravel())
@@ -193,9 +193,7 @@ def uniform_kinds(degree: int, nodes: int) -> Kinds:
     return Kinds(np.ones((1, nodes)), np.ones(1), np.ones((degree + 1, nodes)), np.eye(degree + 1))
 
 
-def batch_kinds(
-    model: Model, n: int, step: Array, degrees: int, *, plane: bool, typical: bool
-) -> list[Kinds]:
+def batch_kinds(model: Model, n: int, step: Array, degrees: int, *, plane: bool, typical: bool) -> list[Kinds]:
     """The kinds of the coordinates of each block, degrees 1 ... `degrees`; all alike where c_2 = 0 or labels vanish.
 
     A coordinate of degree k is a product of k input coordinates and its gain the product of theirs.
@@ -220,20 +218,20 @@ def batch_kinds(
 
     rules = [batch_spectrum(law, ratio, count) for count in (4, 2)]
     mean = rules[0][1] @ length(rules[0][0], rules[0][2])
-    mu, components = plane_spectrum(plane_moments(law, ratio, 2 * _ORDER))
-    plane_gain = length(mu, np.interp(mu, rules[0][0], rules[0][2])) / mean
-    kinds = []
-    for degree in range(1, degrees + 1):
-        mu, share, s = rules[min(degree, 2) - 1]
-        gain, shares = (
-            _powers(length(mu, s) / mean, share, degree) if degree <= _RESOLVED else (np.ones((1, len(step))), np.ones(1))
+    seen, components = plane_spectrum(plane_moments(law, ratio, 2 * _ORDER))
+    plane_gain = length(seen, np.interp(seen, rules[0][0], rules[0][2])) / mean
+    return [
+        _replaced(
+            alike[degree - 1],
+            _powers(length(mu, s) / mean, share, degree) if typical and degree <= _RESOLVED else None,
+            _plane_powers(plane_gain, components, degree) if plane else None,
         )
-        own = _plane_powers(plane_gain, components, degree)
-        one = alike[degree - 1]
-        kinds.append(
-            Kinds(*((gain, shares) if typical else (one.gain, one.share)), *(own if plane else (one.plane_gain, one.plane)))
-        )
-    return kinds
+        for degree, (mu, share, s) in enumerate([rules[0], *[rules[1]] * (degrees - 1)], start=1)
+    ]
+
+
+def _replaced(alike: Kinds, typical: tuple[Array, Array] | None, plane: tuple[Array, Array] | None) -> Kinds:
+    return Kinds(*(typical or (alike.gain, alike.share)), *(plane or (alike.plane_gain, alike.plane)))
 
 
 def _powers(gain: Array, share: Array, degree: int) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Bulk edge and outliers of F itself: the conditional equivalence continued to lambda = -x beyond the bulk.
+"""Bulk edge of F itself: the conditional equivalence continued to lambda = -x beyond the bulk.
 
 There rho and e are negative, and in log(-rho), log(-e) the right-hand sides of the profile's equations are logarithms
 of power series with coefficients >= 0, hence convex and increasing. From any point below the solution Newton's method
@@ -11,13 +11,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.equations import Images, images, jacobian, log_residual, moved
 from spikecube.theory.conditional.profile import Profile, parts_of, resolved_profile
-from spikecube.theory.conditional.ridge_form import spike_strengths
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
 
@@ -169,47 +167,3 @@ def conditional_edge(model: Model, n: int, alpha: float, degrees: int, *, share:
         If the edge is not found.
     """
     return find_edge(resolved_profile(model, n, alpha, share, parts_of(degrees)), 1.02 * bulk_of(model, n).edge)
-
-
-def conditional_outliers(
-    model: Model, n: int, alpha: float, degrees: int, *, share: float = SHARE
-) -> tuple[Array, Edge]:
-    """Singular values of F/sqrt n beyond its bulk, largest first, and the edge of that bulk.
-
-    x is the square of an outlier where the ridge problem of what is known as functions is singular: where one of its
-    strengths (`spike_strengths`) is 1. Every strength falls as x grows.
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing.
-    ConvergenceError
-        If the edge is not found.
-    """
-    profile = resolved_profile(model, n, alpha, share, parts_of(degrees))
-    edge = find_edge(profile, 1.02 * bulk_of(model, n).edge)
-    count = int(np.sum(_strengths(profile, edge.point) > 1))
-    return np.sqrt([_position(profile, edge.point, k) for k in range(count)]), edge
-
-
-def _strengths(profile: Profile, point: Point) -> Array:
-    return spike_strengths(profile, point.rho, point.at.w)
-
-
-def _position(profile: Profile, inside: Point, k: int) -> float:
-    """x where the k-th eigenvalue is 1; it is above 1 at `inside`."""
-    low, high = inside.x, inside.x * max(1.1, float(_strengths(profile, inside)[k]))
-    far = solve_outside(profile, high)
-    while far is None or _strengths(profile, far)[k] > 1:
-        low, high = (low, 2 * high) if far is None else (high, 2 * high)
-        far = solve_outside(profile, high)
-    known = [inside, far]
-
-    def excess(t: float) -> float:
-        x = math.exp(t)
-        nearest = min((point for point in known if point.x >= x), key=lambda point: point.x, default=None)
-        point = solve_outside(profile, x, nearest) or inside  # none: x is that of `inside`, up to rounding
-        known.append(point)
-        return math.log(_strengths(profile, point)[k])
-
-    return math.exp(optimize.brentq(excess, math.log(low), math.log(high), xtol=1e-6))

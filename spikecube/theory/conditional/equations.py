@@ -158,19 +158,13 @@ def _descend(
 
 
 def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
-    """rho and e of the network whose q_k^2 and v are everywhere the profile's means."""
-    moments = mean_bulk(profile).moments(lam)
+    """rho and e of a network without a step whose linear power and noise are everywhere the profile's means."""
+    neurons = profile.neurons / profile.neurons.sum()
+    linear = float(profile.samples @ profile.blocks[0].power @ neurons)
+    rest = float(profile.samples @ profile.power @ neurons) - linear
+    moments = Bulk(linear, rest, profile.blocks[0].ratio, float(profile.neurons.sum())).moments(lam)
     rho = np.repeat(moments.m_1[:, None], len(profile.kappa), axis=1)
     return rho, np.repeat((1 / moments.u - 1)[:, None], len(profile.neurons), axis=1)
-
-
-def mean_bulk(profile: Profile) -> Bulk:
-    """The bulk of a network without a step whose blocks and noise have the profile's mean powers."""
-    neurons = profile.neurons / profile.neurons.sum()
-    powers = [float(profile.samples @ (block.left @ block.right.T) ** 2 @ neurons) for block in profile.blocks]
-    noise = float(profile.samples @ profile.noise @ neurons)
-    higher = tuple((power, block.ratio) for power, block in zip(powers[1:], profile.blocks[1:], strict=True))
-    return Bulk(powers[0], noise, profile.blocks[0].ratio, float(profile.neurons.sum()), higher)
 
 
 def log_residual(rho: Array, e: Array, at: Images) -> Array:

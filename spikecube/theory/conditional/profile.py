@@ -45,6 +45,11 @@ class Block:
     right: Array
     kinds: Kinds
 
+    @property
+    def power(self) -> Array:
+        """q_k^2; shape (kappa, a)."""
+        return np.asarray((self.left @ self.right.T) ** 2)
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -94,12 +99,12 @@ class Profile:
     @property
     def power(self) -> Array:
         """E_u sigma^2 without the mean part; shape (kappa, a)."""
-        return self.noise + sum((block.left @ block.right.T) ** 2 for block in self.blocks)
+        return self.noise + sum(block.power for block in self.blocks)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What is known of the gradient batch of a draw: |beta|^2 and its squared cosine with beta_*.
+    """What is known of a draw: |beta|^2 and its squared cosine with beta_*, and |a|^2.
 
     >>> Draw(power=4.0, alignment=0.25).rho
     0.5
@@ -107,6 +112,7 @@ class Draw:
 
     power: float
     alignment: float
+    readout_power: float = 1.0
 
     @property
     def length(self) -> float:
@@ -161,10 +167,18 @@ def typical_draw(model: Model, n: int) -> Draw:
 
 
 def make_profile(
-    model: Model, n: int, alpha: float, kappa: Nodes, readout: Nodes, parts: Parts, draw: Draw | None = None, rank: float = _RANK
+    model: Model,
+    n: int,
+    alpha: float,
+    kappa: Nodes,
+    readout: Nodes,
+    parts: Parts,
+    draw: Draw | None,
+    rank: float = _RANK,
 ) -> Profile:
     """The profile on given nodes (values, probabilities) of kappa and of sqrt(N) a."""
     draw = draw or typical_draw(model, n)
+    readout = (readout[0] * math.sqrt(draw.readout_power), readout[1])
     activation, degrees = resolve_activation(model.activation), parts.degrees
     along, spread = step_reach(model, n, alpha, draw.length)
     offset = 2 * activation.coefficients(2)[2] * float(resolve_target(model.target).coefficients(0)[0])
@@ -228,9 +242,9 @@ def factored(matrix: Array, tolerance: float) -> tuple[Array, Array]:
     >>> left.shape, right.shape, bool(np.allclose(left @ right.T, [[3, 4], [6, 8]]))
     ((2, 1), (2, 1), True)
     """
-    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-    rank = max(1, int(np.sum(s > tolerance * s[0])))
-    return u[:, :rank] * s[:rank], vt[:rank].T
+    squares, vectors = np.linalg.eigh(matrix.T @ matrix)
+    right = vectors[:, squares > max(tolerance**2, 1e-15) * squares[-1]]
+    return matrix @ right, right
 
 
 def profile_of(
@@ -256,7 +270,9 @@ def profile_of(
     return make_profile(model, n, alpha, *nodes, parts or Parts(), draw)
 
 
-def resolved_profile(model: Model, n: int, alpha: float, share: float, parts: Parts | None = None) -> Profile:
+def resolved_profile(
+    model: Model, n: int, alpha: float, share: float, parts: Parts | None = None, *, draw: Draw | None = None
+) -> Profile:
     """The profile on the kappa and a that n samples and N neurons show: all but `share` of a sample and of a neuron.
 
     For spectra: nodes far out in the tails, of which there is no sample, would each make a lump of their own, and so
@@ -269,7 +285,7 @@ def resolved_profile(model: Model, n: int, alpha: float, share: float, parts: Pa
     """
     cuts = (samples_reach(n, share), samples_reach(model.width(n), share))
     parts = dataclasses.replace(parts or Parts(), batch=False)
-    return make_profile(model, n, alpha, *_nodes(model, n, alpha, 0.8, cuts), parts, rank=_RANK_OF_SPECTRA)
+    return make_profile(model, n, alpha, *_nodes(model, n, alpha, 0.8, cuts), parts, draw, rank=_RANK_OF_SPECTRA)
 
 
 def _nodes(model: Model, n: int, alpha: float, refine: float, cuts: tuple[float, float]) -> tuple[Nodes, Nodes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from spikecube.model.hermite import Array, factorials, hermite_values
 from spikecube.theory.conditional.equations import BlockState, block_state, congruence
@@ -95,14 +96,21 @@ def ridge_form(profile: Profile, rho: Array, w: Array) -> Form:
         for i, row in enumerate(seat.rows):
             on_rows[row, :, i] = seat.factors[i][:, None] * block.left
         columns.append(on_rows.reshape(-1, count * rank))
-        pairs = seat.plane[:, :, None] * seat.plane[:, None, :]
-        prior = np.einsum("tij,ptkl->pikjl", pairs, state.ahead / block.ratio, optimize=True)
-        priors.append(prior.reshape(len(w), count * rank, -1))
-        helds.append(np.einsum("ij,pkl->pikjl", np.eye(count), state.within).reshape(len(w), count * rank, -1))
+        priors.append(_over_kinds(seat.plane, state.ahead / block.ratio))
+        helds.append(_over_kinds(np.eye(count), np.repeat(state.within[:, None], count, axis=1)))
         states.append(state)
     return Form(
         weight, priors[0].shape[-1], np.concatenate(columns, axis=1), _blocks(priors), _blocks(helds), seats, states
     )
+
+
+def _over_kinds(plane: Array, matrices: Array) -> Array:
+    """sum_t v_t v_t^T (x) matrices[:, t] with v_t = plane[t]; (penalties, kinds, r, r) to (penalties, c r, c r)."""
+    kinds, c = plane.shape
+    r = matrices.shape[-1]
+    pairs = (plane[:, :, None] * plane[:, None, :]).reshape(kinds, -1)
+    summed = (pairs.T @ matrices.reshape(-1, kinds, r * r)).reshape(-1, c, c, r, r)
+    return np.asarray(summed.transpose(0, 1, 3, 2, 4).reshape(-1, c * r, c * r))
 
 
 def _flat(rows: Array) -> Array:
@@ -132,7 +140,8 @@ def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array
     label[: len(profile.label)] = profile.label
     x, weight = form.regressors, form.on_rows(form.weight)
     right = (weight * label.ravel()) @ x
-    excess = congruence(x, weight) - form.held
+    gram = ((x.T * weight[:, None, :]).reshape(-1, len(x)) @ x).reshape(len(w), x.shape[1], -1)
+    excess = gram - form.held
     dual = np.linalg.solve(np.eye(x.shape[1]) + excess @ form.prior, right[..., None])
     found = (form.prior @ dual)[..., 0]
     residual = (label.ravel() - found @ x.T).reshape(len(w), *label.shape)
@@ -153,30 +162,30 @@ def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array
     return form.weight * on_samples, on_neurons
 
 
-def spike_strengths(profile: Profile, rho: Array, w: Array) -> Array:
-    """How strong each direction that is known as a function is against its prior, beyond the bulk; largest first.
+def spike_matrix(profile: Profile, rho: Array, w: Array, functions: Array) -> tuple[Array, Array]:
+    """-L^T D L beyond the bulk, and L^T of the data's form with functions of kappa, shape (functions, kappa).
 
-    The eigenvalues of -L^T D L, with L L^T the prior and D the data's form of what neurons share and of the coordinates
-    of each kind that make up those in kappa and xi. Each falls as x grows; where one is 1, x is the square of an
-    outlier. rho of shape (1, kappa), negative, and w of shape (1, a).
+    L L^T is the prior, D the data's form of what neurons share and of the coordinates of each kind that make up those
+    in kappa and xi. Eigenvalues fall as x grows; where one is 1, x is the square of an outlier. rho of shape
+    (1, kappa), negative, and w of shape (1, a).
     """
-    weight, seats = profile.samples * rho[0], seats_of(profile)
-    columns, roots, outside = [_flat(profile.shared.values)], [], []
-    roots.append(_root(profile.n * congruence(profile.shared.right, w)))
-    outside.append(np.zeros((1, *roots[0].shape[1:])))
-    for seat in seats:
+    weight, rows = profile.samples * rho[0], len(profile.shared.values)
+    columns = [_flat(profile.shared.values)]
+    outside: list[Array] = [np.zeros([profile.shared.right.shape[1]] * 2)]
+    roots = list(_root(profile.n * congruence(profile.shared.right, w)))
+    for seat in seats_of(profile):
         block = profile.blocks[seat.block]
         kinds, rank = len(seat.plane), block.left.shape[1]
-        places = np.zeros((len(profile.shared.values), len(profile.kappa), kinds, rank))
+        places = np.zeros((rows, len(profile.kappa), kinds, rank))
         for i, row in enumerate(seat.rows):
             places[row] += np.einsum("k,t,kr->ktr", seat.factors[i], seat.plane[:, i], block.left)
         columns.append(places.reshape(-1, kinds * rank))
-        roots.append(_root(congruence(block.right, w * seat.gain / block.ratio)))
+        roots.extend(_root(congruence(block.right, w * seat.gain / block.ratio)))
         apart = np.eye(kinds) - seat.plane @ seat.plane.T
-        outside.append(np.kron(apart, congruence(block.left, weight))[None])
-    x, root = np.concatenate(columns, axis=1), _blocks([_blocks(list(r[:, None])) for r in roots])[0]
-    data = congruence(x, np.tile(weight, len(profile.shared.values))) + _blocks(outside)[0]
-    return np.linalg.eigvalsh(-root @ data @ root)[::-1]
+        outside.append(np.kron(apart, congruence(block.left, weight)))
+    x, root = np.concatenate(columns, axis=1), block_diag(*roots)
+    data = congruence(x, np.tile(weight, rows)) + block_diag(*outside)
+    return -root @ data @ root, (functions * weight) @ x[: len(weight)] @ root
 
 
 def _root(matrices: Array) -> Array:
