@@ -157,12 +157,10 @@ def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: 
     """
     c, width = resolve_activation(model.activation).coefficients(max(ell, 2)), model.width(n)
     spikes = spikes_of(model, ell, n, radius=degrees > 1 and bool(c[2]))
-    if alpha is None:
-        values, weights = np.ones(1), np.ones(1)
-        reach: Array = np.zeros(1)
-    else:
-        values, weights = readout_nodes(model.readout, ell + 1)
-        reach = c[1] * model.eta(n, alpha) * beta_length(model, n) * values / np.sqrt(width)
+    no_step = (np.ones(1), np.ones(1))
+    values, weights = no_step if alpha is None else readout_nodes(model.readout, ell + 1)
+    eta = 0.0 if alpha is None else model.eta(n, alpha)
+    reach = c[1] * eta * beta_length(model, n) * values / np.sqrt(width)
     strengths = np.where(spikes.degrees > 0, c[spikes.degrees], math.sqrt(2 / model.dim(n)) * c[2])
     return spikes, np.sqrt(width * weights)[:, None] * reach[:, None] ** spikes.degrees * strengths
 
