@@ -8,6 +8,7 @@ from spikecube.theory.exponents import EXPONENTS
 from spikecube.theory.losses import best_linear_loss, chosen_degrees, initial_losses, limit_losses, spiked_losses
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.outliers import detachment_alphas, initial_outliers, predicted_outliers
+from spikecube.theory.remainder import loss_remainders
 from spikecube.theory.staircase import spike_count, threshold
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "initial_losses",
     "initial_outliers",
     "limit_losses",
+    "loss_remainders",
     "predicted_outliers",
     "spike_count",
     "spiked_losses",

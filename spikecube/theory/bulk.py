@@ -182,6 +182,13 @@ class Bulk:
         at = self._rest(np.asarray(e), self._m_1(np.asarray(e)), -np.asarray(self.edge))
         return float((1 + at.m_1 * at.s) / (at.s * (1 + e)) * math.sqrt(2 / bend))
 
+    def edge_shift(self, other: Bulk) -> float:
+        """How far, relatively, the edge of another bulk lies from this one's, while that is little.
+
+        x has no slope in e at the edge, so that it moves with x at this edge's e.
+        """
+        return float(other._inverse(np.asarray(self.edge_e))[0]) / self.edge - 1
+
     def outside(self, e: float) -> Moments:
         """The moments beyond the edge (at lam = -x) as functions of e, `edge_e` <= e < 0 (0 is x at infinity)."""
         here = np.asarray(e)

@@ -7,6 +7,7 @@ rises to it monotonically, and it fails only where there is none: below the edge
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -15,12 +16,13 @@ import numpy as np
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.equations import Images, images, jacobian, log_residual, moved
-from spikecube.theory.conditional.profile import Profile, parts_of, resolved_profile
+from spikecube.theory.conditional.profile import Draw, Profile, parts_of, resolved_profile
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
 
 _ROUNDS = 60
 _TOLERANCE = 1e-8
+_MOVES = 1e-3  # of x, relative
 _CLOSE = 1e-5  # of the edge, relative
 SHARE = 0.1
 """Nodes reach as far as one sample, and one neuron, in ten networks of this size."""
@@ -166,4 +168,18 @@ def conditional_edge(model: Model, n: int, alpha: float, degrees: int, *, share:
     ConvergenceError
         If the edge is not found.
     """
-    return find_edge(resolved_profile(model, n, alpha, share, parts_of(degrees)), 1.02 * bulk_of(model, n).edge)
+    return find_edge(*profile_of_edge(model, n, alpha, degrees, share))
+
+
+def profile_of_edge(
+    model: Model, n: int, alpha: float, degrees: int, share: float, draw: Draw | None = None
+) -> tuple[Profile, float]:
+    """The profile that edge and outliers come from, and a first guess of the edge.
+
+    Blocks beyond the first are noise to the resolvent there, and only have coordinates in kappa and xi, unless they
+    move the edge of F_0.
+    """
+    bulk = bulk_of(model, n)
+    moves = degrees > 1 and abs(bulk.edge_shift(bulk_of(model, n, degrees))) > _MOVES
+    parts = dataclasses.replace(parts_of(degrees), in_bulk=degrees if moves else 1)
+    return resolved_profile(model, n, alpha, share, parts, draw=draw), 1.02 * bulk.edge

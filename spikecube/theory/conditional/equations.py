@@ -24,7 +24,7 @@ import numpy as np
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Bulk
-from spikecube.theory.conditional.profile import Block, Profile
+from spikecube.theory.conditional.profile import Block, Profile, pairs
 from spikecube.theory.newton import ConvergenceError
 
 TOLERANCE = 1e-10
@@ -52,17 +52,17 @@ class BlockState:
 
 def block_state(block: Block, weight: Array, w: Array, gain: Array) -> BlockState:
     """A block at weight = nu rho, shape (penalties, kappa), and w, shape (penalties, a); gain (kinds, a)."""
-    within = congruence(block.left, weight)
-    b = congruence(block.right, w[:, None, :] * gain)
-    mixed = np.linalg.inv(np.eye(within.shape[-1]) + b @ within[:, None] / block.ratio)
+    rank = block.left.shape[1]
+    within = (weight @ block.left_pairs).reshape(-1, rank, rank)
+    b = ((w[:, None, :] * gain) @ block.right_pairs).reshape(len(w), len(gain), rank, rank)
+    mixed = np.linalg.inv(np.eye(rank) + b @ within[:, None] / block.ratio)
     return BlockState(within, mixed, mixed @ b, within[:, None] @ mixed)
 
 
 def congruence(vectors: Array, diagonal: Array) -> Array:
     """vectors^T diag(diagonal) vectors; diagonal (..., m), vectors (m, rank)."""
     rank = vectors.shape[1]
-    pairs = (vectors[:, :, None] * vectors[:, None, :]).reshape(len(vectors), -1)
-    return np.asarray((diagonal @ pairs).reshape(*diagonal.shape[:-1], rank, rank))
+    return np.asarray((diagonal @ pairs(vectors)).reshape(*diagonal.shape[:-1], rank, rank))
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,14 @@ def images(profile: Profile, lam: Array, rho: Array, e: Array) -> Images:
     weight = profile.samples * rho
     below, above = lam + w @ profile.noise.T, weight @ profile.noise
     states = []
-    for block in profile.blocks:
+    for block in profile.bulk:
         state = block_state(block, weight, w, block.kinds.gain)
-        below = below + _diagonal(block.left, np.tensordot(state.ahead, block.kinds.share, axes=(1, 0)))
+        shape = (len(rho), len(block.kinds.share), -1)
+        below = below + (block.kinds.share @ state.ahead.reshape(shape)) @ block.left_pairs.T
         shares = block.kinds.share[:, None] * block.kinds.gain
-        above = above + (_diagonal(block.right, state.behind) * shares).sum(axis=1)
+        above = above + (shares * (state.behind.reshape(shape) @ block.right_pairs.T)).sum(axis=1)
         states.append(state)
     return Images(1 / below, above, w, tuple(states))
-
-
-def _diagonal(vectors: Array, matrix: Array) -> Array:
-    """The diagonal of vectors matrix vectors^T; shape (..., len(vectors))."""
-    pairs = (vectors[:, :, None] * vectors[:, None, :]).reshape(len(vectors), -1)
-    return np.asarray(matrix.reshape(*matrix.shape[:-2], -1) @ pairs.T)
 
 
 def jacobian(profile: Profile, rho: Array, e: Array, at: Images) -> Array:
@@ -102,7 +97,7 @@ def jacobian(profile: Profile, rho: Array, e: Array, at: Images) -> Array:
     w = at.w[:, None, :]
     between: Array = np.zeros(())
     joint, among = profile.noise, np.zeros(())
-    for block, state in zip(profile.blocks, at.blocks, strict=True):
+    for block, state in zip(profile.bulk, at.blocks, strict=True):
         for k, (gain, share) in enumerate(zip(block.kinds.gain, block.kinds.share, strict=True)):
             left = block.left @ state.ahead[:, k]
             between = between + (share / block.ratio) * (left @ block.left.T) ** 2

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +26,11 @@ from spikecube.theory.quantities import beta_length, label_power, readout_nodes,
 
 _RANK = 1e-7  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
 _RANK_OF_SPECTRA = 1e-5
+
+
+def pairs(vectors: Array) -> Array:
+    """Products of columns, so that V^T diag(x) V is x @ pairs and the diagonal of V M V^T is pairs @ M; (m, rank^2)."""
+    return np.asarray((vectors[:, :, None] * vectors[:, None, :]).reshape(len(vectors), -1))
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,16 @@ class Block:
     def power(self) -> Array:
         """q_k^2; shape (kappa, a)."""
         return np.asarray((self.left @ self.right.T) ** 2)
+
+    @cached_property
+    def left_pairs(self) -> Array:
+        """Products of columns of left; shape (kappa, rank * rank)."""
+        return pairs(self.left)
+
+    @cached_property
+    def right_pairs(self) -> Array:
+        """Products of columns of right; shape (a, rank * rank)."""
+        return pairs(self.right)
 
 
 @dataclass(frozen=True)
@@ -77,7 +93,9 @@ class Profile:
     readout, neurons : nodes of sqrt(N) a, and the neurons at each, over n.
     shared : the mean part.
     blocks : the blocks of degree 1 ... K.
-    noise : v; shape (kappa, a).
+    in_bulk : how many of them, from degree 1, the resolvent tells from noise; the others have coordinates in kappa and
+        xi only.
+    noise : v, and q_k^2 of the blocks not in the bulk; shape (kappa, a).
     label : p_j = E[y h_j(xi) | kappa], j = 0 ... K; shape (K + 1, kappa).
     label_noise : what they leave of E[y^2 | kappa]; shape (kappa,).
     radius : whether the radius of x is seen (by block 2).
@@ -91,15 +109,21 @@ class Profile:
     neurons: Array
     shared: Shared
     blocks: tuple[Block, ...]
+    in_bulk: int
     noise: Array
     label: Array
     label_noise: Array
     radius: bool
 
     @property
+    def bulk(self) -> tuple[Block, ...]:
+        """The blocks that the resolvent tells from noise."""
+        return self.blocks[: self.in_bulk]
+
+    @property
     def power(self) -> Array:
         """E_u sigma^2 without the mean part; shape (kappa, a)."""
-        return self.noise + sum(block.power for block in self.blocks)
+        return self.noise + sum(block.power for block in self.bulk)
 
 
 @dataclass(frozen=True)
@@ -132,6 +156,7 @@ class Parts:
     Attributes
     ----------
     degrees : blocks up to this degree.
+    in_bulk : those of them that the resolvent tells from noise; all by default.
     radius : the radius of x.
     plane, batch : the gradient batch's matrix, in the plane of beta and beta_*, and in all other coordinates.
     """
@@ -140,6 +165,7 @@ class Parts:
     radius: bool = False
     plane: bool = False
     batch: bool = False
+    in_bulk: int | None = None
 
 
 def parts_of(degrees: int) -> Parts:
@@ -191,6 +217,7 @@ def make_profile(
     blocks = tuple(
         Block(k, math.comb(d + k - 1, k) / n, *factored(q[k], rank), kinds[k - 1]) for k in range(1, degrees + 1)
     )
+    in_bulk = parts.in_bulk or degrees
     label, label_noise = _label(model, kappa[0], draw, degrees)
     return Profile(
         name=f"n = {n}, alpha = {alpha:.6g}, {model}",
@@ -201,7 +228,8 @@ def make_profile(
         neurons=model.width(n) / n * readout[1],
         shared=_shared(q, kappa[0], d, kinds, parts.radius, rank),
         blocks=blocks,
-        noise=noise,
+        in_bulk=in_bulk,
+        noise=noise + (q[in_bulk + 1 :] ** 2).sum(axis=0),
         label=label,
         label_noise=label_noise + model.noise**2,
         radius=parts.radius,

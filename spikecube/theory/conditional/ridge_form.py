@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from spikecube.model.hermite import Array, factorials, hermite_values
 from spikecube.theory.conditional.equations import BlockState, block_state, congruence
@@ -170,21 +169,21 @@ def spike_matrix(profile: Profile, rho: Array, w: Array, functions: Array) -> tu
     (1, kappa), negative, and w of shape (1, a).
     """
     weight, rows = profile.samples * rho[0], len(profile.shared.values)
-    columns = [_flat(profile.shared.values)]
-    outside: list[Array] = [np.zeros([profile.shared.right.shape[1]] * 2)]
-    roots = list(_root(profile.n * congruence(profile.shared.right, w)))
+    columns, outside = [_flat(profile.shared.values)], [np.zeros([1, *[profile.shared.right.shape[1]] * 2])]
+    roots = [*_root(profile.n * congruence(profile.shared.right, w))]
     for seat in seats_of(profile):
         block = profile.blocks[seat.block]
         kinds, rank = len(seat.plane), block.left.shape[1]
         places = np.zeros((rows, len(profile.kappa), kinds, rank))
         for i, row in enumerate(seat.rows):
-            places[row] += np.einsum("k,t,kr->ktr", seat.factors[i], seat.plane[:, i], block.left)
+            on_row = seat.factors[i][:, None] * block.left
+            places[row] += seat.plane[:, i][:, None] * on_row[:, None, :]
         columns.append(places.reshape(-1, kinds * rank))
-        roots.extend(_root(congruence(block.right, w * seat.gain / block.ratio)))
+        roots.extend(_root(((w * seat.gain) @ block.right_pairs).reshape(kinds, rank, rank) / block.ratio))
         apart = np.eye(kinds) - seat.plane @ seat.plane.T
-        outside.append(np.kron(apart, congruence(block.left, weight)))
-    x, root = np.concatenate(columns, axis=1), block_diag(*roots)
-    data = congruence(x, np.tile(weight, rows)) + block_diag(*outside)
+        outside.append(np.kron(apart, (weight @ block.left_pairs).reshape(rank, rank))[None])
+    x, root = np.concatenate(columns, axis=1), _blocks([part[None] for part in roots])[0]
+    data = (x.T * np.tile(weight, rows)) @ x + _blocks(outside)[0]
     return -root @ data @ root, (functions * weight) @ x[: len(weight)] @ root
 
 

@@ -10,9 +10,8 @@ import numpy.typing as npt
 from scipy import optimize
 
 from spikecube.model.hermite import Array, hermite_values
-from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional.edge import SHARE, Edge, Point, find_edge, solve_outside
-from spikecube.theory.conditional.profile import Draw, Profile, parts_of, resolved_profile
+from spikecube.theory.conditional.edge import SHARE, Edge, Point, find_edge, profile_of_edge, solve_outside
+from spikecube.theory.conditional.profile import Draw, Profile
 from spikecube.theory.conditional.ridge_form import spike_matrix
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
@@ -52,8 +51,8 @@ def conditional_spectrum(
     ConvergenceError
         If the edge is not found.
     """
-    profile = resolved_profile(model, n, alpha, share, parts_of(degrees), draw=draw)
-    edge = find_edge(profile, 1.02 * bulk_of(model, n).edge)
+    profile, guess = profile_of_edge(model, n, alpha, degrees, share, draw)
+    edge = find_edge(profile, guess)
     count = int(np.sum(_strengths(profile, edge.point) > 1))
     outliers = np.sqrt([_position(profile, edge.point, k) for k in range(count)])
     return ConditionalSpectrum(profile, edge, outliers)
