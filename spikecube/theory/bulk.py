@@ -369,6 +369,8 @@ def bulk_of(model: Model, n: int | None = None, degrees: int = 1) -> Bulk:
     if n is None:
         return Bulk(linear, noise, model.dim_ratio, model.width_ratio)
     d = model.dim(n)
+    if degrees > 1:
+        powers[2] *= 1 - 1 / d  # the rest of it is the radius of x, which all neurons share
     higher = tuple((float(powers[k]), math.comb(d + k - 1, k) / n) for k in range(2, degrees + 1))
     return Bulk(linear, noise, d / n, model.width(n) / n, higher)
 

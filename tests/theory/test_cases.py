@@ -32,7 +32,9 @@ def deviations(case: dict[str, Any], parts: Parts) -> tuple[np.ndarray, np.ndarr
     for i, alpha in enumerate(case["alpha"]):
         losses = conditional_losses(profile_of(model_of(case), case["n"], alpha, parts), case["lam"])
         predicted = np.array([losses.train, losses.test])
-        measured, stderr = (np.array([case[f"{kind}_{what}"][i] for kind in ("train", "test")]) for what in ("loss", "stderr"))
+        measured, stderr = (
+            np.array([case[f"{kind}_{what}"][i] for kind in ("train", "test")]) for what in ("loss", "stderr")
+        )
         found.append(measured / predicted - 1)
         errors.append(stderr / predicted)
     return np.array(found), np.array(errors)

@@ -214,10 +214,13 @@ def make_profile(
     q, noise = hermite_moments(activation, activation.kinks, shift, scale, degrees)
     kinds = batch_kinds(model, n, step, degrees, plane=parts.plane, typical=parts.batch)
     d = model.dim(n)
+    in_bulk = parts.in_bulk or degrees
+    shared = _shared(q, kappa[0], d, kinds, parts.radius, rank)
+    if parts.radius:
+        q[2] *= math.sqrt(1 - 1 / d)  # the rest of block 2 is shared
     blocks = tuple(
         Block(k, math.comb(d + k - 1, k) / n, *factored(q[k], rank), kinds[k - 1]) for k in range(1, degrees + 1)
     )
-    in_bulk = parts.in_bulk or degrees
     label, label_noise = _label(model, kappa[0], draw, degrees)
     return Profile(
         name=f"n = {n}, alpha = {alpha:.6g}, {model}",
@@ -226,7 +229,7 @@ def make_profile(
         samples=kappa[1],
         readout=readout[0],
         neurons=model.width(n) / n * readout[1],
-        shared=_shared(q, kappa[0], d, kinds, parts.radius, rank),
+        shared=shared,
         blocks=blocks,
         in_bulk=in_bulk,
         noise=noise + (q[in_bulk + 1 :] ** 2).sum(axis=0),
