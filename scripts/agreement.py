@@ -138,7 +138,7 @@ def compared(model: sc.Model, n: int, losses: np.ndarray) -> dict[str, Any]:
 def random_table(count: int, seeds: int, first: int) -> None:
     """Print one row a configuration, and how many lie within their remainder."""
     print(
-        "|   | activation | target | noise | d, N, n_0, n | eta_0 | readout | K | within | worst, +-, remainder (%) | z |"
+        "| | activation | target | noise | d, N, n_0, n | eta_0 | readout | K | within | worst, +-, remainder (%) | z |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     rows = []
@@ -151,15 +151,13 @@ def random_table(count: int, seeds: int, first: int) -> None:
         sizes = f"{model.dim(n)}, {model.width(n)}, {model.step_samples(n)}, {n}"
         worst = f"{row['worst']:+.1f} +- {row['stderr']:.1f}, {row['remainder']:.1f}"
         print(
-            f"| {i} | {fields['activation']} | {fields['target']} | {fields['noise']} | {sizes} | {fields['eta_scale']} "
-            f"| {fields['readout']} | {row['degrees']} | {row['within']}/{row['of']} | {worst} | {row['z']:.1f} |",
+            f"| {i} | {fields['activation']} | {fields['target']} | {fields['noise']} | {sizes} | {fields['eta_scale']}"
+            f" | {fields['readout']} | {row['degrees']} | {row['within']}/{row['of']} | {worst} | {row['z']:.1f} |",
             flush=True,
         )
     inside, losses = sum(row["within"] for row in rows), sum(row["of"] for row in rows)
     good = sum(row["z"] <= 3 for row in rows)
-    print(
-        f"\n{inside} of {losses} losses within 2 standard errors and the remainder ({100 * inside / losses:.1f} per cent);"
-    )
+    print(f"\n{inside} of {losses} losses within 2 standard errors and the remainder ({100 * inside / losses:.1f}%);")
     print(f"{good} of {len(rows)} configurations with no loss beyond 3 standard errors and the remainder")
 
 

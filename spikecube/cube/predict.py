@@ -25,13 +25,13 @@ from spikecube.theory import (
     spiked_losses,
 )
 from spikecube.theory.bulk import Moments, bulk_of
-from spikecube.theory.conditional.edge import conditional_edge
+from spikecube.theory.conditional.edge import Edge, conditional_edge
 from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
 from spikecube.theory.detection import detection_edge
 from spikecube.theory.remainder import loss_remainders
 from spikecube.theory.staircase import UNBOUNDED
 
-_FEW = 5  # alphas at which remainders are found
+_FEW = 5  # alphas, and penalties, at which remainders are found
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
 
@@ -197,39 +197,50 @@ def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int],
 def _fill_spectrum(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], degrees: int) -> None:
     alpha, n = study.axes.alpha[at[0]], study.axes.n[at[1]]
     found: Arrays = {}
-    if {"detection_edge", "outlier_count"} & arrays.keys():
-        found["detection_edge"] = detection_edge(model, n, [alpha], degrees=degrees)[0]
+    edge: Edge | None = None
     if {"singular_value", "alignment", "outlier_count"} & arrays.keys():
         spectrum = conditional_spectrum(model, n, alpha, degrees)
-        kept = spectrum.outliers[: study.measure.rank]
+        kept, edge = spectrum.outliers[: study.measure.rank], spectrum.edge
         found["singular_value"] = np.append(kept, np.full(study.measure.rank - len(kept), np.nan))
-        found["bulk_edge"] = np.sqrt(spectrum.edge.x)
-        if "outlier_count" in arrays:
-            found["outlier_count"] = np.asarray(np.sum(spectrum.outliers > found["detection_edge"]))
         if "alignment" in arrays:
             found["alignment"] = spike_alignments(model, spectrum, study.measure.degree)
     elif "bulk_edge" in arrays:
-        found["bulk_edge"] = np.sqrt(conditional_edge(model, n, alpha, degrees).x)
+        edge = conditional_edge(model, n, alpha, degrees)
+    if edge is not None:
+        found["bulk_edge"] = np.sqrt(edge.x)
+    if {"detection_edge", "outlier_count"} & arrays.keys():
+        near = None if edge is None else [edge.x]
+        found["detection_edge"] = detection_edge(model, n, [alpha], degrees=degrees, near=near)[0]
+        if "outlier_count" in arrays:
+            found["outlier_count"] = np.asarray(np.sum(spectrum.outliers > found["detection_edge"]))
     for name in found.keys() & arrays.keys():
         arrays[name][at] = found[name]
 
 
 def _fill_remainders(arrays: Arrays, study: Study, model: Model, j: int, degrees: int) -> None:
-    """Remainders vary slowly: they are found at a few alphas, over the losses, and drawn straight between them."""
+    """Remainders vary slowly: they are found at a few alphas and penalties, and drawn straight between them."""
     if not {"train_loss_remainder", "test_loss_remainder"} & arrays.keys():
         return
-    alphas, n, lam = np.asarray(study.axes.alpha), study.axes.n[j], study.axes.lam
-    few = alphas[np.unique(np.linspace(0, len(alphas) - 1, min(len(alphas), _FEW)).round().astype(int))]
-    known = np.array([loss_remainders(model, lam, n, float(alpha), degrees=degrees) for alpha in few])
+    alphas, n, lam = np.asarray(study.axes.alpha), study.axes.n[j], np.asarray(study.axes.lam)
+    some, few = _some(alphas), _some(lam)
+    known = np.array([loss_remainders(model, few, n, float(alpha), degrees=degrees) for alpha in some])
     for k, name in enumerate(("train_loss", "test_loss")):
         if f"{name}_remainder" not in arrays:
             continue
-        relative = np.stack([np.interp(alphas, few, known[:, k, i]) for i in range(len(lam))], axis=-1)
+        by_lam = np.array([np.interp(np.log(lam), np.log(few), row) for row in known[:, k]])
+        relative = np.stack([np.interp(alphas, some, by_lam[:, i]) for i in range(len(lam))], axis=-1)
         losses = arrays[name][:, j] if name in arrays else _losses(model, lam, n, alphas, degrees)[:, k]
         arrays[f"{name}_remainder"][:, j] = relative * losses
 
 
-def _losses(model: Model, lam: tuple[float, ...], n: int, alphas: np.ndarray, degrees: int) -> np.ndarray:
+def _some(values: np.ndarray) -> np.ndarray:
+    """At most a few of the values, first and last among them, in rising order."""
+    values = np.unique(values)
+    places = np.unique(np.linspace(0, len(values) - 1, min(len(values), _FEW)).round().astype(int))
+    return np.asarray(values[places])
+
+
+def _losses(model: Model, lam: np.ndarray, n: int, alphas: np.ndarray, degrees: int) -> np.ndarray:
     return np.array([finite_losses(model, lam, n, float(alpha), degrees=degrees) for alpha in alphas])
 
 

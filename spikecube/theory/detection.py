@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,13 @@ from spikecube.theory.tracy_widom import tracy_widom_quantile
 
 
 def detection_edge(
-    model: Model, n: int, alphas: npt.ArrayLike, false_positive_rate: float = 0.01, *, degrees: int | None = None
+    model: Model,
+    n: int,
+    alphas: npt.ArrayLike,
+    false_positive_rate: float = 0.01,
+    *,
+    degrees: int | None = None,
+    near: Sequence[float] | None = None,
 ) -> Array:
     """The singular value of F/sqrt n beyond which an outlier is counted, for each alpha; shape (alphas,).
 
@@ -29,6 +36,11 @@ def detection_edge(
     grows with the largest kappa_j and a_i. It is therefore taken on what n samples and N neurons show but for
     `false_positive_rate` of a sample and of a neuron. With `initial_output = "full"`, where the conditional
     equivalence does not hold, it is the edge of F_0 for every alpha.
+
+    Parameters
+    ----------
+    degrees : blocks of the theory; None chooses.
+    near : for each alpha an x known to be close to the edge of F F^T/n, which is then found sooner.
 
     Raises
     ------
@@ -52,5 +64,9 @@ def detection_edge(
     if model.initial_output != "vanishing":
         bulk = bulk_of(model, n, degrees)
         return np.full(alphas.shape, beyond(bulk.edge, bulk.edge_curvature))
-    edges = [conditional_edge(model, n, float(alpha), degrees, share=false_positive_rate) for alpha in alphas.ravel()]
+    guesses: Sequence[float | None] = near if near is not None else [None] * alphas.size
+    edges = [
+        conditional_edge(model, n, float(alpha), degrees, share=false_positive_rate, near=guess)
+        for alpha, guess in zip(alphas.ravel(), guesses, strict=True)
+    ]
     return np.array([beyond(edge.x, edge.curvature) for edge in edges]).reshape(alphas.shape)

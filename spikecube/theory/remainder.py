@@ -76,7 +76,8 @@ def power_spread(model: Model, n: int) -> float:
     >>> round(power_spread(model, 10_000), 3)
     0.028
     """
-    law, n_0 = label_law(model, n), model.step_samples(n)
+    n_0 = model.step_samples(n)
+    law = label_law(model.target, model.noise, n_0)
     ratio, c = model.dim(n) / n_0, float(resolve_target(model.target).coefficients(1)[1])
     moving = 2 * c * law.y * law.t + ratio * law.y**2
     mean = float(law.probability @ moving)

@@ -12,6 +12,7 @@ from spikecube.cube.study import Study
 from spikecube.model.targets import resolve_target
 from spikecube.theory import conditional_losses, finite_losses, initial_losses
 from spikecube.theory.conditional.batch import (
+    LabelLaw,
     batch_kinds,
     batch_spectrum,
     free_moments,
@@ -32,6 +33,10 @@ MODELS = [
 ]
 
 
+def law_of(model: SomeModel, n: int) -> LabelLaw:
+    return label_law(model.target, model.noise, model.step_samples(n))
+
+
 def ratio(model: SomeModel, n: int) -> float:
     return model.dim(n) / model.step_samples(n)
 
@@ -44,16 +49,16 @@ def test_free_poisson_moments_are_those_of_marchenko_and_pastur() -> None:
 
 
 def test_label_moments_of_a_gaussian_label() -> None:
-    law = label_law(SomeModel(target=(0.0, 1.0), noise=0.5), 10**6)
+    law = label_law((0.0, 1.0), 0.5, 10**6)
     found = [law.moment(k) for k in range(7)]
     np.testing.assert_allclose(found, [1, 0, 1.25, 0, 3 * 1.25**2, 0, 15 * 1.25**3], atol=1e-9, rtol=2e-3)
     assert law.moment(1, 1) == pytest.approx(1, rel=1e-4)
-    assert label_law(SomeModel(), 10**6).moment(2) == pytest.approx(label_power(SomeModel()), rel=1e-3)
+    assert law_of(SomeModel(), 10**6).moment(2) == pytest.approx(label_power(SomeModel()), rel=1e-3)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
 def test_nodes_carry_the_moments_of_the_law(model: SomeModel) -> None:
-    law, r = label_law(model, 400), ratio(model, 400)
+    law, r = law_of(model, 400), ratio(model, 400)
     mu, shares, s = batch_spectrum(law, r, 4)
     assert shares.sum() == pytest.approx(1)
     assert shares @ mu == pytest.approx(law.moment(1))
@@ -71,7 +76,7 @@ def test_the_law_is_that_of_simulated_batches() -> None:
         y = resolve_target(model.target)(x[:, 0]) + model.noise * rng.standard_normal(n)
         m, s = x.T @ (y[:, None] * x) / n, x.T @ ((y**2)[:, None] * x) / n / label_power(model)
         found.append([np.trace(v) / len(m) for v in (m @ m, m @ m @ m @ m, s, s @ m @ m)])
-    mu, shares, s = batch_spectrum(label_law(model, n), ratio(model, n), 4)
+    mu, shares, s = batch_spectrum(law_of(model, n), ratio(model, n), 4)
     expected = np.array([shares @ mu**2, shares @ mu**4, shares @ s, shares @ (s * mu**2)])
     stderr = np.std(found, axis=0, ddof=1) / 40**0.5
     off = np.abs(np.mean(found, axis=0) - expected)
@@ -105,18 +110,18 @@ def test_moments_in_the_plane_of_beta_are_those_of_drawn_batches(model: SomeMode
     n = 400
     found = simulated_plane(model, n, 3, 60)
     stderr = found.std(axis=0, ddof=1) / 60**0.5
-    expected = plane_moments(label_law(model, n), ratio(model, n), 3)
+    expected = plane_moments(law_of(model, n), ratio(model, n), 3)
     allowed = 4 * stderr + 6 / model.dim(n) * np.maximum(np.abs(expected), 1)
     assert np.all(np.abs(found.mean(axis=0) - expected) < allowed)
     mirrored = dataclasses.replace(model, target=(model.target[0], model.target[1], -model.target[2]))
-    other = plane_moments(label_law(mirrored, n), ratio(model, n), 3)
+    other = plane_moments(law_of(mirrored, n), ratio(model, n), 3)
     assert np.abs((found.mean(axis=0) - other) / allowed).max() > 2
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
 def test_masses_in_the_plane_are_positive_and_add_up(model: SomeModel) -> None:
     """To 1 along beta_*, to |beta|^2 along beta: in units of their lengths, to the identity."""
-    law, r = label_law(model, 10**5), ratio(model, 10**5)
+    law, r = law_of(model, 10**5), ratio(model, 10**5)
     moments = plane_moments(law, r, 4)
     assert moments[0, 0, 0] == pytest.approx(1)
     assert moments[0, 1, 1] == pytest.approx(beta_length(model, 10**5) ** 2, rel=1e-2)

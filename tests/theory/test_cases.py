@@ -72,7 +72,7 @@ def test_without_any_of_the_three_parts_it_agrees_less(parts: Parts, name: str) 
     """Negative control: blocks and the matrix each bring more than ten losses in, the radius brings what it must."""
     whole, without = outside(WHOLE)[0].sum(), outside(parts)[0].sum()
     if name == "radius":
-        off, stderr = deviations(CASES[8], parts)
+        off, _ = deviations(CASES[8], parts)
         kept, _ = deviations(CASES[8], WHOLE)
         assert np.abs(kept).mean() < 0.8 * np.abs(off).mean()
     else:

@@ -12,8 +12,10 @@ the law of M; the plane of beta and beta_*, which belong to the batch, has a spe
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,19 +45,18 @@ class LabelLaw:
         return float(self.probability @ (self.y**y * self.t**t))
 
 
-def label_law(model: Model, n: int) -> LabelLaw:
-    """The joint law of x.beta_* and the label, cut where n_0 samples end.
+def label_law(target: str | Sequence[float], noise: float, samples: int) -> LabelLaw:
+    """The joint law of x.beta_* and the label, cut where that many samples end.
 
-    >>> from types import SimpleNamespace
-    >>> law = label_law(SimpleNamespace(target=[0.0, 1.0], noise=1.0, step_samples=lambda n: n), 10_000)
+    >>> law = label_law([0.0, 1.0], 1.0, 10_000)
     >>> round(law.moment(4), 2), round(law.moment(1, 3), 2)
     (12.0, 3.0)
     """
-    reach = samples_reach(model.step_samples(n), SHARE)
+    reach = samples_reach(samples, SHARE)
     t, p = gaussian_nodes(2.0, 0.2, reach)
-    z, q = gaussian_nodes(2.0, 0.2, reach) if model.noise else (np.zeros(1), np.ones(1))
-    signal = np.asarray(resolve_target(model.target)(t))
-    y = np.add.outer(signal, model.noise * z)
+    z, q = gaussian_nodes(2.0, 0.2, reach) if noise else (np.zeros(1), np.ones(1))
+    signal = np.asarray(resolve_target(target)(t))
+    y = np.add.outer(signal, noise * z)
     return LabelLaw(np.repeat(t, len(z)), y.ravel(), np.multiply.outer(p, q).ravel())
 
 
@@ -172,6 +173,33 @@ def plane_spectrum(moments: Array) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
+class BatchMatrix:
+    """M of a gradient batch: its law, and what beta and beta_* see of it.
+
+    Attributes
+    ----------
+    noise : (d/n_0) V.
+    rules : eigenvalues, shares and s on four Gauss nodes, and on two.
+    seen, components : `plane_spectrum`.
+    """
+
+    noise: float
+    rules: tuple[tuple[Array, Array, Array], ...]
+    seen: Array
+    components: Array
+
+
+@functools.lru_cache(maxsize=64)
+def batch_matrix(target: str | tuple[float, ...], noise: float, dim: int, samples: int) -> BatchMatrix | None:
+    """M for a target, a label noise, d and n_0; None where labels are all zero. It does not depend on the step."""
+    law, ratio = label_law(target, noise, samples), dim / samples
+    if law.moment(2) == 0:
+        return None
+    rules = tuple(batch_spectrum(law, ratio, count) for count in (4, 2))
+    return BatchMatrix(ratio * law.moment(2), rules, *plane_spectrum(plane_moments(law, ratio, 2 * _ORDER)))
+
+
+@dataclass(frozen=True)
 class Kinds:
     """Kinds of the coordinates of one block: gains (kinds, a) over their mean, and either their shares or directions.
 
@@ -207,19 +235,22 @@ def batch_kinds(model: Model, n: int, step: Array, degrees: int, *, plane: bool,
     if not (plane or typical):
         return alike
     activation = resolve_activation(model.activation)
-    c, law = activation.coefficients(2), label_law(model, n)
-    if c[2] == 0 or law.moment(2) == 0:
+    c = activation.coefficients(2)
+    if c[2] == 0:
         return alike
-    ratio = model.dim(n) / model.step_samples(n)
-    rest = ratio * law.moment(2) * max(0.0, activation.slope_power - c[1] ** 2 - 4 * c[2] ** 2)
+    target = model.target if isinstance(model.target, str) else tuple(model.target)
+    matrix = batch_matrix(target, model.noise, model.dim(n), model.step_samples(n))
+    if matrix is None:
+        return alike
+    rest = matrix.noise * max(0.0, activation.slope_power - c[1] ** 2 - 4 * c[2] ** 2)
 
     def length(mu: Array, s: Array) -> Array:
         return np.asarray((1 + 2 * c[2] * np.multiply.outer(mu, step)) ** 2 + rest * np.multiply.outer(s, step**2))
 
-    rules = [batch_spectrum(law, ratio, count) for count in (4, 2)]
+    rules = matrix.rules
     mean = rules[0][1] @ length(rules[0][0], rules[0][2])
-    seen, components = plane_spectrum(plane_moments(law, ratio, 2 * _ORDER))
-    plane_gain = length(seen, np.interp(seen, rules[0][0], rules[0][2])) / mean
+    plane_gain = length(matrix.seen, np.interp(matrix.seen, rules[0][0], rules[0][2])) / mean
+    components = matrix.components
     return [
         _replaced(
             alike[degree - 1],

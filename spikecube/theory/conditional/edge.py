@@ -23,6 +23,8 @@ from spikecube.theory.parameters import Model
 _ROUNDS = 60
 _TOLERANCE = 1e-8
 _MOVES = 1e-3  # of x, relative
+_NEAR = 1.01  # times an edge known to be close by is the first guess
+_CRUDE = 0.98  # times x is the first aim
 _CLOSE = 1e-5  # of the edge, relative
 SHARE = 0.1
 """Nodes reach as far as one sample, and one neuron, in ten networks of this size."""
@@ -123,12 +125,12 @@ def find_edge(profile: Profile, guess: float) -> Edge:
 def _extrapolated(x: float, trace: Array, slopes: Array) -> tuple[float, float]:
     """x_+ and d^2x/dm^2 there, from dx/dm at the last few m (the last one belongs to x); at first a crude aim."""
     if len(trace) == 1:
-        return 0.9 * x, 1.0
+        return _CRUDE * x, 1.0
     slope = np.polynomial.Polynomial.fit(trace - trace[-1], slopes, len(trace) - 1, domain=[])
     roots = slope.roots()
     ahead = roots.real[(np.abs(roots.imag) < 1e-12) & (roots.real < 0)]
     if not len(ahead):
-        return 0.9 * x, 1.0
+        return _CRUDE * x, 1.0
     root = float(ahead.max())
     return x + float(slope.integ()(root)), abs(float(slope.deriv()(root)))
 
@@ -158,8 +160,15 @@ def _trace(profile: Profile, point: Point) -> tuple[float, float]:
     return float(weight.sum()), 1 / float(weight @ point.slope[0, : len(weight)])
 
 
-def conditional_edge(model: Model, n: int, alpha: float, degrees: int, *, share: float = SHARE) -> Edge:
+def conditional_edge(
+    model: Model, n: int, alpha: float, degrees: int, *, share: float = SHARE, near: float | None = None
+) -> Edge:
     """The edge of the bulk of F F^T/n at finite n, from the conditional equivalence with blocks up to `degrees`.
+
+    Parameters
+    ----------
+    share : of a sample, and of a neuron, that lies beyond the nodes of kappa and a.
+    near : an x known to be close to the edge.
 
     Raises
     ------
@@ -168,7 +177,8 @@ def conditional_edge(model: Model, n: int, alpha: float, degrees: int, *, share:
     ConvergenceError
         If the edge is not found.
     """
-    return find_edge(*profile_of_edge(model, n, alpha, degrees, share))
+    profile, guess = profile_of_edge(model, n, alpha, degrees, share)
+    return find_edge(profile, guess if near is None else _NEAR * near)
 
 
 def profile_of_edge(

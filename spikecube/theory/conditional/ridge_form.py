@@ -7,6 +7,7 @@ h_i(kappa) h_{k-i}(xi): the network has them as it has the others, but here they
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +117,7 @@ def _flat(rows: Array) -> Array:
     return rows.reshape(-1, rows.shape[-1])
 
 
-def _blocks(matrices: list[Array]) -> Array:
+def _blocks(matrices: Sequence[Array]) -> Array:
     """Block diagonal matrices, for each of the first axis."""
     size = sum(m.shape[-1] for m in matrices)
     out = np.zeros((len(matrices[0]), size, size), dtype=matrices[0].dtype)
