@@ -24,10 +24,11 @@ from spikecube.theory import (
     spike_count,
     spiked_losses,
 )
-from spikecube.theory.bulk import Moments, bulk_of
+from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.edge import Edge, conditional_edge
 from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
 from spikecube.theory.detection import detection_edge
+from spikecube.theory.moments import Moments
 from spikecube.theory.remainder import loss_remainders
 from spikecube.theory.staircase import UNBOUNDED
 

@@ -13,7 +13,7 @@ from spikecube.cube.assemble import attributes
 from spikecube.cube.sections import Model
 from spikecube.cube.study import Study
 from spikecube.theory import chosen_degrees, finite_losses
-from spikecube.theory.conditional.profile import Draw
+from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.spikes import conditional_spectrum
 
 MEASURED = ("beta_power", "beta_alignment", "readout_power")

@@ -1,6 +1,7 @@
 """Limits and finite-n predictions in NumPy and SciPy only: the bulk, losses, outliers, exponents."""
 
-from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge
+from spikecube.theory.bulk import bulk_atom, bulk_edge
+from spikecube.theory.bulk_density import bulk_density
 from spikecube.theory.conditional.density import conditional_density
 from spikecube.theory.conditional.losses import conditional_losses, finite_losses
 from spikecube.theory.detection import detection_edge

@@ -12,10 +12,8 @@ beyond the edge lambda = -x is an explicit function of e, inside the bulk e solv
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,60 +21,11 @@ from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
+from spikecube.theory.moments import AtFixed, Moments, moments_of
 from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
 
 _ROUNDS = 200
-Complex = npt.NDArray[np.complex128]
-
-
-@dataclass(frozen=True)
-class Moments:
-    """m_1, m_(k) of the blocks, their derivatives in lambda, and u = 1/(1+e), all of the shape of lambda.
-
-    m_2 is m_(1), `higher` holds m_(2), m_(3), ... and `dhigher` their derivatives; one leading axis more.
-    u is the mu of the spiked losses, u = lambda (m_1 + (N-n)/(lambda n)) n/N, and -u is the zeta of the outliers.
-    """
-
-    lam: Array
-    m_1: Array
-    m_2: Array
-    dm_1: Array
-    dm_2: Array
-    u: Array
-    du: Array
-    higher: Array
-    dhigher: Array
-
-    @property
-    def degrees(self) -> int:
-        """How many degrees have a block."""
-        return len(self.higher) + 1
-
-    def weights(self, degrees: Iterable[int]) -> Array:
-        """m_(k) for each degree k, m_1 for those without a block; shape (*lam.shape, degrees)."""
-        return np.stack([self._pick(k, self.m_1, self.m_2, self.higher) for k in degrees], axis=-1)
-
-    def slopes(self, degrees: Iterable[int]) -> Array:
-        """The derivatives of `weights(degrees)` in lambda."""
-        return np.stack([self._pick(k, self.dm_1, self.dm_2, self.dhigher) for k in degrees], axis=-1)
-
-    def _pick(self, k: int, other: Array, first: Array, higher: Array) -> Array:
-        if k == 1:
-            return first
-        return np.asarray(higher[k - 2]) if 2 <= k <= self.degrees else other
-
-
-@dataclass(frozen=True)
-class _At:
-    """At some e: u = 1/(1+e), m_1, p_k = m_(k)/m_1, q = -dm_1/dlambda, s = d(image)/dm_1 at fixed e, and e's image."""
-
-    u: Array
-    m_1: Array
-    p: Array
-    q: Array
-    s: Array
-    image: Array
 
 
 @dataclass(frozen=True)
@@ -138,10 +87,10 @@ class Bulk:
             return np.log(e / at.image), at.u * (1 + lam * at.q * at.s * e / at.image)
 
         low = np.log(self._at(np.zeros_like(lam), lam).image)
-        t = increasing_root(gap, low, np.log(self.variance / lam), name=f"m_1 at lam in {_span(lam)}, {self}")
+        t = increasing_root(gap, low, np.log(self.variance / lam), name=f"m_1 at lam in {span(lam)}, {self}")
         at = self._at(np.exp(t), lam)
-        self._check(np.abs(self.width_ratio * np.exp(t) * at.u + lam * at.m_1 - 1), 1e-9, f"lam in {_span(lam)}")
-        return _moments(lam, at)
+        self.check(np.abs(self.width_ratio * np.exp(t) * at.u + lam * at.m_1 - 1), 1e-9, f"lam in {span(lam)}")
+        return moments_of(lam, at)
 
     def beyond(self, x: npt.ArrayLike) -> Moments:
         """m_1 and m_2 continued to lambda = -x for x above the edge; derivatives are in lambda.
@@ -163,10 +112,10 @@ class Bulk:
             return np.log(x / there), -slope * e / there
 
         low, high = np.log(self.variance / x), np.full_like(x, math.log(-self.edge_e))
-        t = increasing_root(gap, low, high, name=f"m_1 at lam = -x, x in {_span(x)}, {self}")
+        t = increasing_root(gap, low, high, name=f"m_1 at lam = -x, x in {span(x)}, {self}")
         e = -np.exp(t)
-        self._check(np.abs(self._inverse(e)[0] / x - 1), 1e-9, f"x in {_span(x)}")
-        return _moments(-x, self._rest(e, self._m_1(e), -x))
+        self.check(np.abs(self._inverse(e)[0] / x - 1), 1e-9, f"x in {span(x)}")
+        return moments_of(-x, self._rest(e, self._m_1(e), -x))
 
     @cached_property
     def edge(self) -> float:
@@ -194,17 +143,7 @@ class Bulk:
         here = np.asarray(e)
         x, _ = self._inverse(here)
         with np.errstate(divide="ignore", invalid="ignore"):  # derivatives are infinite at the edge itself
-            return _moments(-x, self._rest(here, self._m_1(here), -x))
-
-    def density(self, x: npt.ArrayLike) -> Array:
-        """Density of the eigenvalues of F_0 F_0^T/n at x > 0, Im m_1(x + i0)/pi, without the atom at zero."""
-        x = np.asarray(x, dtype=np.float64)
-        if not np.all(x > 0):
-            raise ValueError(f"x = {x.tolist()} was given; the density is that of positive eigenvalues")
-        density = np.zeros_like(x)
-        inside = x < self.edge
-        density[inside] = self._m_1_inside(x[inside]).imag / math.pi
-        return density
+            return moments_of(-x, self._rest(here, self._m_1(here), -x))
 
     @cached_property
     def edge_e(self) -> float:
@@ -216,7 +155,7 @@ class Bulk:
         right, left = grid[turned[0] - 1], grid[turned[0]]
         return float(optimize.brentq(lambda e: float(self._inverse(np.asarray(e))[1]), left, right, xtol=1e-16))
 
-    def _at(self, e: Array, lam: Array) -> _At:
+    def _at(self, e: Array, lam: Array) -> AtFixed:
         """What follows from an e that need not be the solution, at lambda > 0."""
         u = 1 / (1 + e)
         b = self.width_ratio * self.nonlinear * u + lam
@@ -243,7 +182,7 @@ class Bulk:
                 return np.asarray(y)
         raise ConvergenceError(f"1/m_1 is not found in {_ROUNDS} steps for {self}")
 
-    def _rest(self, e: Array, m_1: Array, lam: Array) -> _At:
+    def _rest(self, e: Array, m_1: Array, lam: Array) -> AtFixed:
         u = 1 / (1 + e)
         shrinks, spread = [], self.width_ratio * self.nonlinear * u + lam
         for power, ratio in self.blocks:
@@ -253,7 +192,7 @@ class Bulk:
         p = np.stack(shrinks)
         powers = np.array([power for power, _ in self.blocks]).reshape(-1, *[1] * e.ndim)
         image = (powers * p).sum(axis=0) * m_1 + self.nonlinear * m_1
-        return _At(u, m_1, p, m_1 / spread, (powers * p**2).sum(axis=0) + self.nonlinear, image)
+        return AtFixed(u, m_1, p, m_1 / spread, (powers * p**2).sum(axis=0) + self.nonlinear, image)
 
     def _m_1(self, e: Array) -> Array:
         """m_1 from e beyond the edge (e < 0): the root of e = sum_k k! c_k^2 m_(k) + c_>^2 m_1 next to zero."""
@@ -289,69 +228,20 @@ class Bulk:
         at = self._rest(e, m_1, -x)
         return x, at.u * (1 / (at.q * at.s) - x)
 
-    def _m_1_inside(self, x: Array) -> Complex:
-        """m_1(x + i0): of the roots of the quartic for e, the one that keeps the upper half plane."""
-        z = np.asarray(x * (1 + 1e-10j), dtype=np.complex128)
-        roots = np.linalg.eigvals(_companion(self._quartic(-z)))
-        z = z[:, None]
-        with np.errstate(all="ignore"):
-            u = 1 / (1 + roots)
-            m_1 = (self.width_ratio * roots * u - 1) / z
-            m_2 = m_1 / (1 + self.width_ratio * self.linear / self.dim_ratio * u * m_1)
-            residual = np.abs(self.linear * m_2 + self.nonlinear * m_1 - roots) / np.abs(roots)
-            height = np.minimum(np.minimum(m_1.imag, m_2.imag), (-u / z).imag)
-        height = np.where(residual < 1e-8, height, -np.inf)
-        self._check(np.where(np.isfinite(height.max(axis=1)), 0.0, np.inf), 1e-8, f"x in {_span(x)}")
-        chosen: Complex = m_1[np.arange(len(x)), np.argmax(height, axis=1)]
-        return chosen
+    def check(self, residual: Array, tolerance: float, where: str) -> None:
+        """Refuse a residual above its tolerance.
 
-    def _quartic(self, lam: Complex) -> Complex:
-        """Coefficients, leading one first and equal to 1, of the quartic for e at lambda; shape (..., 5).
-
-        e (1+e)^3 + e (1+e) k w/lambda = (1+e)^2 w var/lambda + c_{>1}^2 k w^2/lambda^2, w = 1 + (1-r) e.
+        Raises
+        ------
+        ConvergenceError
+            If it is.
         """
-        g, k = 1 - self.width_ratio, self.width_ratio * self.linear / self.dim_ratio
-        one = np.ones_like(lam)
-        cubic = np.multiply.outer(one, [1.0, 3.0, 3.0, 1.0, 0.0])
-        linear = np.multiply.outer(k / lam, [0.0, g, 1 + g, 1.0, 0.0])
-        whole = np.multiply.outer(self.variance / lam, [0.0, g, 1 + 2 * g, 2 + g, 1.0])
-        square = np.multiply.outer(self.nonlinear * k / lam**2, [0.0, 0.0, g * g, 2 * g, 1.0])
-        total: Complex = cubic + linear - whole - square
-        return total
-
-    def _check(self, residual: Array, tolerance: float, where: str) -> None:
         worst = float(np.max(residual, initial=0.0))
         if not worst <= tolerance:
             raise ConvergenceError(f"residual {worst:.2g} exceeds {tolerance:g} at {where} for {self}")
 
 
-def _moments(lam: Array, at: _At) -> Moments:
-    """Implicit differentiation of the two equations; every sum has terms of one sign for lambda > 0."""
-    common = -at.q / (1 + lam * at.q * at.s)
-    m = at.m_1 * at.p
-    dm = common * (at.p**2 + m * at.s)
-    return Moments(
-        lam=lam,
-        m_1=at.m_1,
-        m_2=m[0],
-        dm_1=common * (1 + at.m_1 * at.s),
-        dm_2=dm[0],
-        u=at.u,
-        du=-common * at.s * at.u,
-        higher=m[1:],
-        dhigher=dm[1:],
-    )
-
-
-def _companion(monic: Complex) -> npt.NDArray[Any]:
-    degree = monic.shape[-1] - 1
-    matrix = np.zeros((*monic.shape[:-1], degree, degree), dtype=np.complex128)
-    matrix[..., 0, :] = -monic[..., 1:]
-    matrix[..., np.arange(1, degree), np.arange(degree - 1)] = 1
-    return matrix
-
-
-def _span(values: Array) -> str:
+def span(values: Array) -> str:
     return f"[{values.min():.6g}, {values.max():.6g}]" if values.size else "[]"
 
 
@@ -388,20 +278,6 @@ def bulk_edge(model: Model, n: int | None = None, *, degrees: int = 1) -> float:
     1.569252
     """
     return math.sqrt(bulk_of(model, n, degrees).edge)
-
-
-def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
-    """Limiting density p(s) = 2 s rho(s^2) of the n singular values s > 0 of F_0/sqrt n, zeros counted.
-
-    It integrates to 1 - `bulk_atom(model)`.
-
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
-    >>> bulk_density(model, [0.5, 1.0, 2.0]).round(4).tolist()
-    [0.7008, 0.3284, 0.0]
-    """
-    s = np.asarray(singular_values, dtype=np.float64)
-    return 2 * s * bulk_of(model).density(s.ravel() ** 2).reshape(s.shape)
 
 
 def bulk_atom(model: Model) -> float:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array, factorials
 from spikecube.model.targets import resolve_target
-from spikecube.theory.bulk import Moments, bulk_of
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.moments import Moments
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import (
     finite_spikes,

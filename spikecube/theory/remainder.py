@@ -11,8 +11,8 @@ import numpy.typing as npt
 from spikecube.model.hermite import Array
 from spikecube.model.targets import resolve_target
 from spikecube.theory.conditional.batch import label_law
+from spikecube.theory.conditional.build import Parts, parts_of, profile_of, typical_draw
 from spikecube.theory.conditional.losses import conditional_losses
-from spikecube.theory.conditional.profile import Parts, parts_of, profile_of, typical_draw
 from spikecube.theory.losses import block_remainder, chosen_degrees, initial_losses
 from spikecube.theory.parameters import Model
 

@@ -13,15 +13,15 @@ from spikecube.model.targets import resolve_target
 from spikecube.theory import conditional_losses, finite_losses, initial_losses
 from spikecube.theory.conditional.batch import (
     LabelLaw,
-    batch_kinds,
     batch_spectrum,
     free_moments,
     label_law,
     plane_moments,
     plane_spectrum,
 )
+from spikecube.theory.conditional.build import Parts, parts_of, profile_of
 from spikecube.theory.conditional.equations import images, jacobian, solve
-from spikecube.theory.conditional.profile import Parts, parts_of, profile_of
+from spikecube.theory.conditional.kinds import batch_kinds
 from spikecube.theory.quantities import beta_length, label_power
 from tests.theory.models import SomeModel
 from tests.theory.simulation import Network

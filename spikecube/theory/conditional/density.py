@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
+from spikecube.theory.conditional.build import parts_of, resolved_profile
 from spikecube.theory.conditional.edge import SHARE
 from spikecube.theory.conditional.equations import images, jacobian, log_residual, moved
-from spikecube.theory.conditional.profile import Profile, parts_of, resolved_profile
+from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model

@@ -15,8 +15,9 @@ import numpy as np
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
+from spikecube.theory.conditional.build import Draw, parts_of, resolved_profile
 from spikecube.theory.conditional.equations import Images, images, jacobian, log_residual, moved
-from spikecube.theory.conditional.profile import Draw, Profile, parts_of, resolved_profile
+from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
 

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.theory.conditional.build import Draw, parts_of, profile_of
 from spikecube.theory.conditional.equations import jacobian, solve
-from spikecube.theory.conditional.profile import Draw, Profile, parts_of, profile_of
+from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.ridge_form import quadratic_form
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from scipy import optimize
 
 from spikecube.model.hermite import Array, hermite_values
+from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.edge import SHARE, Edge, Point, find_edge, profile_of_edge, solve_outside
-from spikecube.theory.conditional.profile import Draw, Profile
+from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.ridge_form import spike_matrix
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
