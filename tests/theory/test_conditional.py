@@ -231,6 +231,15 @@ def test_training_error_without_the_penalty_is_the_derivative_in_lambda() -> Non
     assert np.all(here.train_error < here.train)
 
 
+@pytest.mark.parametrize("dim_ratio", [1 / 300, 0.5])
+def test_blocks_without_power_and_single_inputs_are_no_special_case(dim_ratio: float) -> None:
+    linear = SomeModel((0.0, 1.0), (0.0, 1.0), 0.3, dim_ratio)
+    found = [finite_losses(linear, LAMS[4:], 300, 0.3, degrees=k) for k in (1, 2)]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+    losses = np.array(finite_losses(SomeModel("relu", (0.0, 1.0), 0.3, dim_ratio), LAMS, 300, 0.3))
+    assert np.all(np.isfinite(losses) & (losses > 0))
+
+
 def test_failure_is_an_error_that_names_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="initial_output = 'full' was given"):
         finite_losses(SomeModel(initial_output="full"), 1.0, 500, 0.2)

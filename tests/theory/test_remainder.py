@@ -31,8 +31,11 @@ def test_remainders_fall_with_n_and_rise_with_the_step_and_the_tails() -> None:
     small, large = (np.array(loss_remainders(model, lam, n, 0.0)) for n in (100, 2000))
     assert np.all(large < small)
     assert np.all(np.array(loss_remainders(model, lam, 500, 0.48)) > np.array(loss_remainders(model, lam, 500, 0.1)))
-    heavy = dataclasses.replace(model, target=(0.0, 1.0, 0.5, 0.4))
-    assert np.array(loss_remainders(heavy, lam, 500, 0.4)).max() > 0.02
+    heavy = SomeModel((0.0, 1.0, -0.2, 0.1), (0.0, 1.3, -0.6, -0.1), 0.1, 1.2, readout="rademacher", step_ratio=0.5)
+    tame = dataclasses.replace(heavy, activation="relu", target=(0.0, 1.3))
+    worst = [np.max(loss_remainders(m, [0.003, 0.05], 300, 0.48)) for m in (tame, heavy)]
+    assert worst[1] > 3 * worst[0]
+    assert power_spread(heavy, 300) > 1.2 * power_spread(tame, 300)
 
 
 def test_full_output_has_no_remainder() -> None:

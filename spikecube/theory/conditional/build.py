@@ -169,7 +169,9 @@ def factored(matrix: Array, tolerance: float) -> tuple[Array, Array]:
     ((2, 1), (2, 1), True)
     """
     squares, vectors = np.linalg.eigh(matrix.T @ matrix)
-    right = vectors[:, squares > max(tolerance**2, 1e-15) * squares[-1]]
+    keep = squares > max(tolerance**2, 1e-15) * squares[-1]
+    keep[-1] = True  # a matrix of zeros has rank 1 here
+    right = vectors[:, keep]
     return matrix @ right, right
 
 
