@@ -210,8 +210,8 @@ def _fill_spectrum(arrays: Arrays, study: Study, model: Model, at: tuple[int, in
     if edge is not None:
         found["bulk_edge"] = np.sqrt(edge.x)
     if {"detection_edge", "outlier_count"} & arrays.keys():
-        near = None if edge is None else [edge.x]
-        found["detection_edge"] = detection_edge(model, n, [alpha], degrees=degrees, near=near)[0]
+        known = None if edge is None else [edge]
+        found["detection_edge"] = detection_edge(model, n, [alpha], degrees=degrees, edges=known)[0]
         if "outlier_count" in arrays:
             found["outlier_count"] = np.asarray(np.sum(spectrum.outliers > found["detection_edge"]))
     for name in found.keys() & arrays.keys():

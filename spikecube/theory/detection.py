@@ -10,10 +10,14 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional.edge import conditional_edge
+from spikecube.theory.conditional.build import step_reach
+from spikecube.theory.conditional.edge import Edge, conditional_edge
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model
+from spikecube.theory.quantities import beta_length
 from spikecube.theory.tracy_widom import tracy_widom_quantile
+
+_SHORT = 0.15  # steps, over the length of a neuron with sqrt(N) a = 1: the edge is not soft, 4e-5 of x in trials
 
 
 def detection_edge(
@@ -23,7 +27,7 @@ def detection_edge(
     false_positive_rate: float = 0.01,
     *,
     degrees: int | None = None,
-    near: Sequence[float] | None = None,
+    edges: Sequence[Edge] | None = None,
 ) -> Array:
     """The singular value of F/sqrt n beyond which an outlier is counted, for each alpha; shape (alphas,).
 
@@ -40,7 +44,8 @@ def detection_edge(
     Parameters
     ----------
     degrees : blocks of the theory; None chooses.
-    near : for each alpha an x known to be close to the edge of F F^T/n, which is then found sooner.
+    edges : those of `conditional_spectrum`, where they are known: for short steps they are taken as they are, for long
+        ones the edge is sought from there.
 
     Raises
     ------
@@ -64,9 +69,15 @@ def detection_edge(
     if model.initial_output != "vanishing":
         bulk = bulk_of(model, n, degrees)
         return np.full(alphas.shape, beyond(bulk.edge, bulk.edge_curvature))
-    guesses: Sequence[float | None] = near if near is not None else [None] * alphas.size
-    edges = [
-        conditional_edge(model, n, float(alpha), degrees, share=false_positive_rate, near=guess)
-        for alpha, guess in zip(alphas.ravel(), guesses, strict=True)
+    known: Sequence[Edge | None] = edges if edges is not None else [None] * alphas.size
+    found = [
+        _edge(model, n, float(alpha), degrees, false_positive_rate, edge)
+        for alpha, edge in zip(alphas.ravel(), known, strict=True)
     ]
-    return np.array([beyond(edge.x, edge.curvature) for edge in edges]).reshape(alphas.shape)
+    return np.array([beyond(edge.x, edge.curvature) for edge in found]).reshape(alphas.shape)
+
+
+def _edge(model: Model, n: int, alpha: float, degrees: int, rate: float, known: Edge | None) -> Edge:
+    if max(step_reach(model, n, alpha, beta_length(model, n))) < _SHORT:
+        return known or conditional_edge(model, n, alpha, degrees)
+    return conditional_edge(model, n, alpha, degrees, share=rate, near=None if known is None else known.x)

@@ -26,6 +26,7 @@ _TOLERANCE = 1e-8
 _MOVES = 1e-3  # of x, relative
 _NEAR = 1.01  # times an edge known to be close by is the first guess
 _CRUDE = 0.98  # times x is the first aim
+_SHARES = (0.3, 0.5, 0.3, 0.2)  # of the way to the extrapolated edge that is left, after so many points
 _CLOSE = 1e-5  # of the edge, relative
 SHARE = 0.1
 """Nodes reach as far as one sample, and one neuron, in ten networks of this size."""
@@ -111,15 +112,15 @@ def find_edge(profile: Profile, guess: float) -> Edge:
     point = _somewhere_outside(profile, guess)
     trace: list[float] = []
     slopes: list[float] = []
-    edge = math.inf
+    edge, below = math.inf, 0.0
     for _ in range(_ROUNDS):
         m, slope = _trace(profile, point)
         trace, slopes = [*trace[-3:], m], [*slopes[-3:], slope]
         last, (edge, rise) = edge, _extrapolated(point.x, np.array(trace), np.array(slopes))
         if abs(edge - last) < _CLOSE * edge:
             return Edge(edge, math.sqrt(2 / rise), point)
-        share = 0.3 if len(trace) < 3 else 0.03
-        point = _closer(profile, point, edge + share * (point.x - edge))
+        aim = max(edge, below) + _SHARES[len(trace) - 1] * (point.x - max(edge, below))
+        point, below = _closer(profile, point, aim, below)
     raise ConvergenceError(f"the edge near x = {point.x:.6g} is not approached within {_ROUNDS} steps: {profile.name}")
 
 
@@ -145,14 +146,14 @@ def _somewhere_outside(profile: Profile, guess: float) -> Point:
     raise ConvergenceError(f"no x beyond the bulk is found up to {guess:.6g}: {profile.name}")
 
 
-def _closer(profile: Profile, point: Point, aim: float) -> Point:
-    """The solution at `aim`, or as far towards it as there is one."""
+def _closer(profile: Profile, point: Point, aim: float, below: float) -> tuple[Point, float]:
+    """The solution at `aim`, or as far towards it as there is one; and the largest x known to have none."""
     for _ in range(_ROUNDS):
         found = solve_outside(profile, aim, point)
         if found is not None:
-            return found
-        aim = (aim + point.x) / 2
-    return point
+            return found, below
+        aim, below = (aim + point.x) / 2, aim
+    return point, below
 
 
 def _trace(profile: Profile, point: Point) -> tuple[float, float]:
