@@ -32,6 +32,7 @@ from spikecube.theory.moments import Moments
 from spikecube.theory.remainder import loss_remainders
 from spikecube.theory.staircase import UNBOUNDED
 
+_WORTH_SAYING = 0.02  # remainder, over the loss
 _FEW = 5  # alphas, and penalties, at which remainders are found
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
@@ -98,7 +99,32 @@ def predict(
         prediction = prediction.assign_coords(seed=given["seed"])
     if any(model.initial_output == "full" for model in models):
         prediction.attrs["declined"] = 'initial_output = "full": predictions after the step exist for "vanishing" only'
+    said = _said(prediction)
+    if said:
+        prediction.attrs["remainder"] = said
     return prediction
+
+
+def _said(prediction: xr.Dataset) -> str:
+    """Where the losses may be off by more than 2 per cent, in words; empty where they are not, or nothing is known."""
+    sentences = []
+    for kind in ("train", "test"):
+        names = (f"{kind}_loss_remainder", f"{kind}_loss")
+        if not set(names) <= set(prediction) or "seed" in prediction[names[1]].dims:
+            continue
+        relative = prediction[names[0]] / prediction[names[1]]
+        if not (relative > _WORTH_SAYING).any():
+            continue
+        worst = relative.where(relative == relative.max(), drop=True).stack(point=relative.dims).dropna("point")[0]
+        place = ", ".join(f"{dim} = {_label(worst[dim].item())}" for dim in relative.dims)
+        sentences.append(
+            f"{kind} losses of F may be off by up to {100 * relative.max().item():.0f} per cent (at {place})"
+        )
+    return "; ".join(sentences)
+
+
+def _label(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _wanted(only: Iterable[str] | None) -> tuple[str, ...]:

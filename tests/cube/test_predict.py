@@ -148,3 +148,11 @@ def test_outliers_are_counted_and_remainders_given() -> None:
     for kind in ("train", "test"):
         relative = prediction[f"{kind}_loss_remainder"] / prediction[f"{kind}_loss"]
         assert np.all((relative > 0.004) & (relative < 0.1))
+
+
+def test_a_remainder_of_more_than_two_per_cent_is_said_in_words() -> None:
+    calm = predict(study({"alpha": [0.0], "n": [1000]}))
+    assert "remainder" not in calm.attrs
+    strong = predict(study({"alpha": [0.0, 0.5], "n": [300]}, readout="constant", dim_ratio=0.1))
+    assert "per cent (at alpha = 0.5, n = 300, lam = " in strong.attrs["remainder"]
+    assert "remainder" not in predict(study({"alpha": [0.5]}), only=["train_loss"]).attrs
