@@ -17,7 +17,7 @@ from spikecube.theory.conditional.profile import Block, Profile, Shared
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import beta_length, label_power, readout_nodes, require_vanishing_output
 
-_RANK = 1e-7  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
+_RANK = 1e-6  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
 _RANK_OF_SPECTRA = 1e-5
 
 

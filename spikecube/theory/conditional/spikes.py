@@ -124,4 +124,4 @@ def _position(profile: Profile, inside: Point, k: int) -> float:
         known.append(point)
         return math.log(_strengths(profile, point)[k])
 
-    return math.exp(optimize.brentq(excess, math.log(low), math.log(high), xtol=1e-6))
+    return math.exp(optimize.brentq(excess, math.log(low), math.log(high), xtol=1e-5))
