@@ -22,7 +22,7 @@ from scipy import optimize
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
 from spikecube.theory.moments import AtFixed, Moments, moments_of
-from spikecube.theory.newton import ConvergenceError, increasing_root
+from spikecube.theory.newton import EXACT, ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
 
 _ROUNDS = 200
@@ -67,8 +67,12 @@ class Bulk:
         rank = self.width_ratio if self.nonlinear > 0 else min(self.width_ratio, seen)
         return max(0.0, 1.0 - rank)
 
-    def moments(self, lam: npt.ArrayLike) -> Moments:
+    def moments(self, lam: npt.ArrayLike, *, tolerance: float = EXACT) -> Moments:
         """m_1 and m_2 for penalties lambda > 0, to about 1e-10 for lambda from 1e-10 to 1e6.
+
+        Parameters
+        ----------
+        tolerance : of log e; a coarse one makes a start for something else, and is not checked.
 
         Raises
         ------
@@ -87,9 +91,12 @@ class Bulk:
             return np.log(e / at.image), at.u * (1 + lam * at.q * at.s * e / at.image)
 
         low = np.log(self._at(np.zeros_like(lam), lam).image)
-        t = increasing_root(gap, low, np.log(self.variance / lam), name=f"m_1 at lam in {span(lam)}, {self}")
+        name = f"m_1 at lam in {span(lam)}, {self}"
+        t = increasing_root(gap, low, np.log(self.variance / lam), name=name, tolerance=tolerance)
         at = self._at(np.exp(t), lam)
-        self.check(np.abs(self.width_ratio * np.exp(t) * at.u + lam * at.m_1 - 1), 1e-9, f"lam in {span(lam)}")
+        if tolerance <= EXACT:
+            residual = np.abs(self.width_ratio * np.exp(t) * at.u + lam * at.m_1 - 1)
+            self.check(residual, 1e-9, f"lam in {span(lam)}")
         return moments_of(lam, at)
 
     def beyond(self, x: npt.ArrayLike) -> Moments:

@@ -29,6 +29,7 @@ from spikecube.theory.newton import ConvergenceError
 
 TOLERANCE = 1e-10
 _ROUNDS, _HALVINGS = 100, 30
+_ROUGH = 0.01  # of log e, for a start
 _LONGEST = 3.0  # Newton step in the logarithms
 
 
@@ -157,7 +158,8 @@ def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
     neurons = profile.neurons / profile.neurons.sum()
     linear = float(profile.samples @ profile.blocks[0].power @ neurons)
     rest = float(profile.samples @ profile.power @ neurons) - linear
-    moments = Bulk(linear, rest, profile.blocks[0].ratio, float(profile.neurons.sum())).moments(lam)
+    bulk = Bulk(linear, rest, profile.blocks[0].ratio, float(profile.neurons.sum()))
+    moments = bulk.moments(lam, tolerance=_ROUGH)
     rho = np.repeat(moments.m_1[:, None], len(profile.kappa), axis=1)
     return rho, np.repeat((1 / moments.u - 1)[:, None], len(profile.neurons), axis=1)
 
