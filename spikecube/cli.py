@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from spikecube import stdio
+
 if TYPE_CHECKING:
     from spikecube.cube.study import Study
     from spikecube.sweep.run import Report
@@ -128,14 +130,20 @@ def leave(code: int, sentence: str) -> NoReturn:
 
 
 def interrupt_once() -> None:
-    """Makes SIGTERM act like Ctrl-C, and further ones wait for the clean end that the first one starts."""
+    """Makes SIGTERM and a hang-up act like Ctrl-C, and further ones wait for the clean end that the first one starts.
+
+    A hang-up that is ignored, as under `nohup`, stays ignored.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def handler(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in numbers:
         signal.signal(number, handler)
 
 
@@ -382,4 +390,8 @@ def main() -> None:
     if "--debug" in sys.argv[1:]:
         sys.argv.remove("--debug")
         _State.debug = True
-    app()
+    stdio.guard()
+    try:
+        app()
+    except stdio.OutputError as error:  # of the help and the messages of the parser
+        leave(ERROR, f"spikecube: {error}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import json
 import os
@@ -27,7 +28,7 @@ from spikecube.cube import provenance
 from spikecube.cube.assemble import CellResult, spectrum_edges
 from spikecube.cube.sections import StudyError
 from spikecube.cube.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
-from spikecube.cube.store import StoreError, cannot_write, sweep_temporaries, write_atomically
+from spikecube.cube.store import StoreError, cannot_write, refuse_unwritable, sweep_temporaries, write_atomically
 from spikecube.cube.study import Cell, Study
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
@@ -59,10 +60,14 @@ class RunFolder:
     path : the folder NAME.run.
     study : the study whose cells are looked for among the shards.
     writer : distinguishes the event files of several drivers that share the folder.
+
+    Attributes
+    ----------
+    lockable : whether the file system has locks; known once the folder has been opened.
     """
 
     def __init__(self, path: Path, study: Study, writer: str = "") -> None:
-        self.path, self.study = path, study
+        self.path, self.study, self.lockable = path, study, True
         self.shards = path / "shards"
         self._events = path / f"events{writer}.jsonl"
         self._key = origin_key(measure_settings(study), study.random.entropy, provenance.code_sha256())
@@ -95,32 +100,47 @@ class RunFolder:
     def opened(self, *, shared: bool = False) -> Iterator[None]:
         """Makes the folder, takes its lock, and writes study and manifest.
 
-        Several drivers may hold it `shared`, each writing shards; else there is only one.
+        Several drivers may hold it `shared`, each writing shards; else there is only one, which can write the cube.
+        Where the file system has no locks it is opened without: files are whole under any number of drivers, which
+        would only compute the same cells twice; what killed writers left stays, since it may be of one that lives.
 
         Raises
         ------
         StoreError
-            When another driver holds the folder, it is not writable, or it holds a run with other settings.
+            When another driver holds the folder, it is not writable, it holds a run with other settings, or the cube
+            could not be written beside it.
         """
         try:
             self.shards.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+            lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)  # umask decides, as for other files
         except OSError as error:
             raise cannot_write(self.path, error) from error
         try:
             self._take(lock, shared)
             self._check_manifest()
             if not shared:
-                sweep_temporaries(self.path)
-                sweep_temporaries(self.shards)
-                sweep_temporaries(run_paths(self.path)[1])
+                self._make_ready()
             self._write_settings()
             yield
         finally:
             os.close(lock)
 
+    def _make_ready(self) -> None:
+        """Removes what killed writers left, and makes sure that a cube can be written."""
+        cube = run_paths(self.path)[1]
+        if self.lockable:
+            for place in (self.path, self.shards, cube):
+                sweep_temporaries(place)
+        refuse_unwritable(cube)
+
     def _take(self, lock: int, shared: bool) -> None:
-        if not _locked(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+        try:
+            locked = _locked(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise cannot_write(self.path / "lock", error) from error
+            self.lockable, locked = False, True
+        if not locked:
             owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
             raise StoreError(f"another spikecube ({owner}) works in {self.path}: wait until it has ended")
         try:
@@ -259,6 +279,9 @@ def measure_settings(study: Study) -> dict[str, Any]:
     if study.measure.spectrum_bins:
         settings["bins"] = "{!r} to {!r}".format(*spectrum_edges(study)[[0, -1]].tolist())
     return settings
+
+
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # as of a Lustre that is mounted without them
 
 
 def _locked(lock: int, kind: int) -> bool:

@@ -183,6 +183,7 @@ def _size_values(value: Any) -> Any:
 
 
 MOST_SEEDS = 1_000_000
+_SEEDS_END = 2**62
 
 
 def _seed_values(value: Any) -> Any:
@@ -212,8 +213,9 @@ class Axes(Section):
     n: Annotated[tuple[Annotated[_Whole, Field(ge=2)], ...], BeforeValidator(_size_values)] = Field(
         min_length=1, description="whole numbers >= 2" + _ORDER
     )
-    seed: Annotated[tuple[Annotated[_Whole, Field(ge=0, lt=2**62)], ...], BeforeValidator(_seed_values)] = Field(
-        min_length=1, description="a count >= 1, or whole numbers >= 0, ascending, none twice"
+    seed: Annotated[tuple[Annotated[_Whole, Field(ge=0, lt=_SEEDS_END)], ...], BeforeValidator(_seed_values)] = Field(
+        min_length=1,
+        description=f"a count from 1 to {MOST_SEEDS}, or whole numbers from 0 to {_SEEDS_END - 1}, ascending, none twice",
     )
     lam: Annotated[tuple[_Positive, ...], BeforeValidator(axis_values)] = Field(
         min_length=1, description="numbers > 0" + _ORDER

@@ -6,7 +6,8 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from spikecube.cube import schema
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # the file system keeps what it keeps
 
 
 class StoreError(RuntimeError):
@@ -38,7 +40,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Whatever kills the process, `path` is what it was before or all that `write` wrote.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     try:
         write(temporary)
         _sync(temporary)
@@ -51,10 +53,35 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Makes sure, before anything is computed for it, that a file can be written.
+
+    Raises
+    ------
+    StoreError
+        When the folder is not writable, the name is too long, or a folder has it.
+    """
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder, so no file can have that name: choose another one with -o")
+    temporary = _temporary(path)
+    try:
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(handle)
 
@@ -82,7 +109,8 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
 
     def write(temporary: Path) -> None:
         try:
-            plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+            with _nameable(temporary, os.O_CREAT | os.O_RDWR) as file:
+                plain.to_netcdf(file, engine="netcdf4", format="NETCDF4", encoding=encoding)
         except RuntimeError as error:  # netCDF hides the reason of a failed write
             raise _write_reason(temporary, cube.nbytes, error) from error
 
@@ -99,10 +127,26 @@ def write_groups(parts: Mapping[str, xr.Dataset], path: str | Path) -> None:
     """
 
     def write(temporary: Path) -> None:
-        for i, (name, part) in enumerate(parts.items()):
-            part.drop_encoding().to_netcdf(temporary, mode="a" if i else "w", group=name, engine="netcdf4")
+        with _nameable(temporary, os.O_CREAT | os.O_RDWR) as file:
+            for i, (name, part) in enumerate(parts.items()):
+                part.drop_encoding().to_netcdf(file, mode="a" if i else "w", group=name, engine="netcdf4")
 
     write_atomically(Path(path), write)
+
+
+@contextlib.contextmanager
+def _nameable(path: Path, flags: int = os.O_RDONLY) -> Iterator[Path]:
+    """The same file by a name that netCDF can encode: a locale of ASCII alone has no bytes for other letters."""
+    try:
+        str(path.absolute()).encode(sys.getfilesystemencoding())
+    except UnicodeEncodeError:
+        handle = os.open(path, flags, 0o666)
+        try:
+            yield Path(f"/proc/self/fd/{handle}")
+        finally:
+            os.close(handle)
+    else:
+        yield path
 
 
 def _write_reason(path: Path, size: int, error: RuntimeError) -> OSError:
@@ -124,7 +168,8 @@ def open_cube(path: str | Path) -> xr.Dataset:
     if not path.is_file():
         raise StoreError(f"there is no cube {path}")
     try:
-        cube = xr.load_dataset(path, engine="netcdf4", decode_times=False)
+        with _nameable(path) as file:
+            cube = xr.load_dataset(file, engine="netcdf4", decode_times=False)
     except Exception as error:  # a malformed file makes netCDF, HDF5 or xarray raise anything
         reason = str(error).partition("\n")[0]
         raise StoreError(f"{path} cannot be read as netCDF: {reason}") from error

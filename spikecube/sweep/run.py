@@ -142,6 +142,8 @@ def _refuse_any_too_large(study: Study, settings: Settings, kernel: Kernel, clie
 
 
 def _usable(folder: RunFolder, progress: Progress) -> Contents:
+    if not folder.lockable:
+        progress.say(f"the file system of {folder.path} has no locks: see to it that no other run works there")
     contents = folder.contents()
     for name, reason in contents.strangers.items():
         progress.say(f"{folder.shards / name} {reason}: it is set aside, and what it held is computed again")

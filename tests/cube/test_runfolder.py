@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import io
 import json
+import os
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +18,11 @@ import xarray as xr
 from spikecube.cube.assemble import CellResult, assemble
 from spikecube.cube.runfolder import RunFolder, run_paths
 from spikecube.cube.state import run_state, state_text
-from spikecube.cube.store import StoreError
+from spikecube.cube.store import StoreError, open_cube
+from spikecube.sweep.progress import Lines
+from spikecube.sweep.run import Settings, run_study
 from tests.sweep import standin
+from tests.sweep.conftest import threads  # noqa: F401  a fixture of these tests too
 
 STUDY = standin.make_study()
 
@@ -145,6 +154,94 @@ def test_the_lock_of_a_killed_driver_is_free(folder: RunFolder) -> None:
         holder.wait(10)
     with folder.opened():
         pass
+
+
+@pytest.fixture
+def group_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder of a group whose members keep files writable for each other."""
+    path = tmp_path / "group"
+    path.mkdir()
+    path.chmod(0o2775)
+    before = os.umask(0o002)
+    yield path
+    os.umask(before)
+
+
+def test_a_group_can_share_a_run(group_folder: Path, threads: Any) -> None:
+    """Fails when the mode of any file is narrower than umask asks."""
+    run_study(STUDY, group_folder / "x", threads, kernel=standin.kernel(standin.raising_at_seed_1))
+    (group_folder / "x.run" / "shards" / "strange").touch()
+    run_study(STUDY, group_folder / "x", threads, kernel=standin.kernel())
+    modes = {path.relative_to(group_folder).name: path.stat().st_mode for path in group_folder.rglob("*")}
+    assert {"lock", "study.toml", "manifest.json", "events.jsonl", "aside", "x.nc"} <= set(modes)
+    for name, mode in modes.items():
+        assert stat.S_IMODE(mode) == (0o2775 if stat.S_ISDIR(mode) else 0o664), name
+
+
+def test_a_private_umask_is_kept_too(folder: RunFolder) -> None:
+    before = os.umask(0o077)
+    try:
+        fill(folder, slice(1))
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o077 for path in folder.path.rglob("*")} == {0}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_used_with_one_warning(
+    folder: RunFolder, threads: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Two drivers at once are both let in, and what another one is just writing stays."""
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    folder.shards.mkdir(parents=True)
+    temporary = folder.shards / ".abc.nc.123.tmp"
+    temporary.touch()
+    said = io.StringIO()
+    with folder.opened(), RunFolder(folder.path, STUDY).opened(shared=True):
+        run_study(STUDY, folder.path, threads, Settings(progress=Lines(said)), standin.kernel())
+    assert said.getvalue().count("has no locks: see to it that no other run works there") == 1
+    xr.testing.assert_equal(open_cube(folder.path.with_suffix(".nc")), standin.make_cube())
+    assert temporary.exists()
+    assert not run_state(folder).running
+
+
+def failing(number: int) -> Any:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_other_errors_of_the_lock_are_told(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
+    refused(folder, r"lock cannot be written: Input/output error")
+
+
+@pytest.mark.parametrize(("number", "kept"), [(errno.EINVAL, True), (errno.ENOSYS, True), (errno.EIO, False)])
+def test_a_file_system_without_fsync_is_used_but_a_failed_one_is_told(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, number: int, kept: bool
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing(number))
+    if kept:
+        fill(folder, slice(1))
+        assert len(folder.contents().points) == 1
+    else:
+        refused(folder, "cannot be written: Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("n" * 240, "cannot be written: File name too long"), ("taken", "is a folder, so no file")]
+)
+def test_a_cube_that_could_not_be_written_is_told_before_anything_is_computed(
+    tmp_path: Path, threads: Any, name: str, sentence: str
+) -> None:
+    (tmp_path / "taken.nc").mkdir()
+    noting = standin.Noting(tmp_path / "calls")
+    with pytest.raises(StoreError, match=sentence):
+        run_study(STUDY, tmp_path / name, threads, kernel=standin.kernel(noting))
+    assert not noting.take()
+    run_study(STUDY, tmp_path / ("n" * 200), threads, kernel=standin.kernel(noting))
+    assert len(noting.take()) == 12
 
 
 def test_a_torn_event_is_left_out(folder: RunFolder) -> None:
