@@ -232,15 +232,14 @@ def plan(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to plan for; default: one a core.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Predict cells, core-hours, memory and size of a study before anything runs."""
+    """Predict cells, time, memory and disk space of a study before anything runs; --json tells what does not fit too."""
     from spikecube.cube.study import Study
     from spikecube.sweep.plan import plan as make_plan
     from spikecube.sweep.plan import plan_text
 
-    planned = make_plan(Study.from_file(study), max_memory)
-    at_once = workers or os.cpu_count() or 1
-    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned, at_once))
-    return 0 if planned.tasks_at_once else ERROR
+    planned = make_plan(Study.from_file(study), max_memory, workers=workers)
+    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned))
+    return 0 if planned.fits or as_json else ERROR
 
 
 @command

@@ -215,7 +215,8 @@ class Axes(Section):
     )
     seed: Annotated[tuple[Annotated[_Whole, Field(ge=0, lt=_SEEDS_END)], ...], BeforeValidator(_seed_values)] = Field(
         min_length=1,
-        description=f"a count from 1 to {MOST_SEEDS}, or whole numbers from 0 to {_SEEDS_END - 1}, ascending, none twice",
+        description=f"a count from 1 to {MOST_SEEDS}, or whole numbers from 0 to {_SEEDS_END - 1}, "
+        "ascending, none twice",
     )
     lam: Annotated[tuple[_Positive, ...], BeforeValidator(axis_values)] = Field(
         min_length=1, description="numbers > 0" + _ORDER

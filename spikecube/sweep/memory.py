@@ -9,6 +9,8 @@ from spikecube.sweep.tasks import Task
 
 _PART = 0.8  # of what is free now, where the user names no limit
 WORKER_BYTES = 200e6  # a worker process before it computes anything
+DRIVER_BYTES = 200e6  # the process that drives, with scheduler and netCDF; 165 to 185 MB were measured
+_CUBES = 3.0  # what assembling and writing take over the bytes of the cube; 1.9 to 2.7 were measured
 
 
 def free_memory() -> float:
@@ -39,6 +41,11 @@ def refuse_too_large(tasks: Sequence[Task], bytes_of: Callable[[Task], float], l
 def workers_that_fit(workers: int, largest: float, memory: float) -> int:
     """At most `workers` processes, fewer where they would leave no room for the largest task; at least one."""
     return max(1, min(workers, int((memory - largest) // WORKER_BYTES)))
+
+
+def assemble_bytes(cube_bytes: float) -> float:
+    """Peak bytes of a process that assembles a cube and writes it (`python scripts/plan_check.py --memory`)."""
+    return DRIVER_BYTES + _CUBES * cube_bytes
 
 
 def size(number: float) -> str:

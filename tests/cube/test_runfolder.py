@@ -22,7 +22,6 @@ from spikecube.cube.store import StoreError, open_cube
 from spikecube.sweep.progress import Lines
 from spikecube.sweep.run import Settings, run_study
 from tests.sweep import standin
-from tests.sweep.conftest import threads  # noqa: F401  a fixture of these tests too
 
 STUDY = standin.make_study()
 

@@ -27,6 +27,13 @@ PLAN = Plan(
     available_bytes=2.0**34,
     tasks_at_once=16,
     cube_bytes=10**6,
+    driver_bytes=2.0**27,
+    largest_cell_bytes=2.0**29,
+    assemble_bytes=2.0**28,
+    shard_bytes=10.0**6,
+    at_once=16,
+    fits=True,
+    seconds=14_400.0,
 )
 
 
