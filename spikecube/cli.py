@@ -232,7 +232,7 @@ def plan(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to plan for; default: one a core.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Predict cells, time, memory and disk space of a study before anything runs; --json tells what does not fit too."""
+    """Predict cells, time, memory and disk space of a study before anything runs."""
     from spikecube.cube.study import Study
     from spikecube.sweep.plan import plan as make_plan
     from spikecube.sweep.plan import plan_text

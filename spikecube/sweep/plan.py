@@ -163,12 +163,11 @@ def calibrate(study: Study, kernel: Kernel, at_once: int = 1) -> Speed:
 
 def _seconds(job: Job) -> float:
     """Processor time of a job in this thread: the mean of as many as last long enough to be measured."""
-    begun = time.thread_time()
-    for count in range(1, 1000):
+    begun, count, taken = time.thread_time(), 0, 0.0
+    while count == 0 or taken < _TRIAL_SECONDS:
         call(job)
-        if time.thread_time() - begun > _TRIAL_SECONDS:
-            break
-    return (time.thread_time() - begun) / count
+        count, taken = count + 1, time.thread_time() - begun
+    return taken / count
 
 
 def plan_text(plan: Plan) -> str:
