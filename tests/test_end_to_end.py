@@ -34,7 +34,7 @@ class Done:
 def spikecube(folder: Path, *arguments: str, code: int = 0) -> Done:
     """Runs the command in a folder, within this process, and checks its exit code."""
     out, errors = io.StringIO(), io.StringIO()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with (
             contextlib.chdir(folder),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from spikecube.sweep.memory import assemble_bytes
 from spikecube.sweep.plan import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -92,3 +93,30 @@ def test_overhead_is_below_five_milliseconds_of_processor_a_cell() -> None:
     )
     milliseconds = float(done.stdout.split("of which ")[1].split()[0])
     assert milliseconds < 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", ["tiny", "quickstart", "scaling"])
+def test_a_plan_is_within_a_factor_of_one_and_a_half_of_the_truth(study: str) -> None:
+    """On a machine that does nothing else."""
+    path = ROOT / "data" / "studies" / f"{study}.toml"
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "plan_check.py"), str(path), "--most", "100"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_assembling_takes_no_more_memory_than_planned() -> None:
+    """Fails when a job that assembles is given what its cells take."""
+    command = [sys.executable, str(ROOT / "scripts" / "plan_check.py"), "--assemble", "400"]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300, check=True
+    )
+    cube, peak = json.loads(done.stdout)
+    assert 2 * cube < peak < assemble_bytes(cube)
