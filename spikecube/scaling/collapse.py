@@ -11,7 +11,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.arrays import Array, FitError
-from spikecube.scaling.collapse_frame import Frame, frame, of_logs, only, points, usable, value_unit
+from spikecube.scaling.collapse_frame import Frame, frame, of_logs, only, points, value_unit
 from spikecube.scaling.collapse_inference import Inference, Problem, bootstrap, flat_pvalue, infer
 from spikecube.scaling.collapse_looks import LEVEL, Looks, verdict
 from spikecube.scaling.collapse_search import LEAST_POINTS, Minimum, Window, search
@@ -20,6 +20,7 @@ from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.scaling.samples import Sample, from_data
 
 _CONFIDENCE = 0.95
+_MOVED = 1e-4  # level at which curves without errors move: the best of many collapses of noise passes a milder one
 _RESERVED = ("param", "param_i", "param_j", "start", "end", "scaled_grid", "seed")
 
 
@@ -31,6 +32,8 @@ def collapse(
     stderr: xr.DataArray | None = None,
     fixed: Mapping[str, float] | None = None,
     window: float | tuple[float, float] | None = None,
+    correction: float | str | None = None,
+    curved: bool = False,
     rng: np.random.Generator | int | None = None,
 ) -> xr.Dataset:
     """Find the parameters for which curves of all sizes collapse on one smooth master curve f.
@@ -56,6 +59,9 @@ def collapse(
     stderr : known errors (no `seed` then); without any, all points weigh the same and nothing is tested.
     fixed : parameters held at a value, by name.
     window : use only points with low <= u <= high, u the scaled control at the final parameters; w stands for (-w, w).
+    correction : omega > 0 or "free" (a parameter correction_exponent): f(u) + n^{-omega} g(u) stands for f(u), g a
+        spline with a quarter of the coefficients (5 to 10).
+    curved : a parameter field bends the control, u = (x - critical) (1 + field (x - critical)) n^{1/nu}.
     rng : anything `numpy.random.default_rng` takes: gives a bootstrap over seeds (whole curves at each size; over the
         known errors with `stderr`).
 
@@ -70,7 +76,7 @@ def collapse(
     Raises
     ------
     ValueError
-        If a dim, an ansatz, a parameter or a window is not one of those allowed.
+        If a dim, an ansatz, a parameter, a window or a correction is not one of those allowed.
 
     References
     ----------
@@ -85,7 +91,7 @@ def collapse(
     >>> fit.estimate.round(3).values.tolist()
     [0.4]
     """
-    form, held, ends = _checked(data, size, control, ansatz, fixed or {}, window)
+    form, held, ends = _checked(data, size, control, _form(ansatz, correction, curved), fixed or {}, window)
     task = _task(form, data, size, control, stderr)
     missing, flat = _missing(task)
     if missing:
@@ -95,7 +101,7 @@ def collapse(
     found = search(form, task.points, inner, free, None if ends is None else task.window(ends))
     problem = task.problem(found.used, free)
     fit = infer(problem, found.theta)
-    if np.isnan(flat) and _f_pvalue(problem, fit) > LEVEL:
+    if np.isnan(flat) and _f_pvalue(problem, fit) > _MOVED:
         return _empty(task, "not_resolved")
     draws = None
     if rng is not None and problem.sample.stderr is not None:
@@ -183,20 +189,35 @@ def _f_pvalue(problem: Problem, fit: Inference) -> float:
     return float(stats.f.sf(gained / more / (fit.chi2 / fit.dof), more, fit.dof)) if fit.chi2 > 0 else 0.0
 
 
+def _form(ansatz: str, correction: float | str | None, curved: bool) -> Ansatz:
+    """The ansatz with its correction and its field."""
+    if ansatz not in ANSATZE:
+        raise FitError(f"ansatz={ansatz!r} is not one of {', '.join(ANSATZE)}")
+    form = ANSATZE[ansatz]
+    if curved:
+        bent = form.formula.replace("(x - critical)", "(x - critical) (1 + field (x - critical))")
+        form = replace(form, params=(*form.params, "field"), formula=bent)
+    if correction is None:
+        return form
+    formula = f"{form.formula}, f(u) + n^(-correction_exponent) g(u) for f(u)"
+    if isinstance(correction, str) and correction == "free":
+        return replace(form, params=(*form.params, "correction_exponent"), formula=formula)
+    if isinstance(correction, str | bool) or not 0 < correction < np.inf:
+        raise FitError(f'correction={correction!r} is not None, "free" or a positive exponent omega of n^-omega')
+    return replace(form, omega=float(correction), formula=formula.replace("correction_exponent", f"{correction:g}"))
+
+
 def _checked(
     data: xr.DataArray,
     size: str,
     control: str,
-    ansatz: str,
+    form: Ansatz,
     fixed: Mapping[str, float],
     window: float | tuple[float, float] | None,
 ) -> tuple[Ansatz, dict[str, float], tuple[float, float] | None]:
-    if ansatz not in ANSATZE:
-        raise FitError(f"ansatz={ansatz!r} is not one of {', '.join(ANSATZE)}")
-    form = ANSATZE[ansatz]
     unknown = [name for name in fixed if name not in form.params]
     if unknown:
-        raise FitError(f"fixed={unknown[0]!r} is not a parameter of {ansatz!r}, which has {', '.join(form.params)}")
+        raise FitError(f"fixed={unknown[0]!r} is not a parameter of {form.name!r}, which has {', '.join(form.params)}")
     held = {k: float(v) for k, v in fixed.items()}
     if not all(np.isfinite(v) for v in held.values()):
         raise FitError(f"fixed={dict(fixed)} must hold finite numbers")
@@ -281,7 +302,7 @@ def _looks(task: Task, found: Minimum, fit: Inference, table: dict[str, Array]) 
         fit.pattern_pvalue,
         fit.drift_pvalue,
         found.agreed,
-        found.settled,
+        found.astray,
         bool(np.isfinite(np.stack([table["ci_low"], table["ci_high"]])[:, free]).all()),
         found.at_rest,
         None if not free[0] or x.min() <= critical <= x.max() else (critical, float(x.min()), float(x.max())),
@@ -406,9 +427,9 @@ def _described(task: Task, result: xr.Dataset) -> xr.Dataset:
         }
     )
     of_data = str(task.data.attrs.get("units", "1"))
-    for name in ("data", "data_stderr", "fitted", "scaled_data", "scaled_stderr", "master_curve", "master_stderr"):
-        if name in result:
-            result[name].attrs["units"] = of_data
+    for label in ("data", "data_stderr", "fitted", "scaled_data", "scaled_stderr", "master_curve", "master_stderr"):
+        if label in result:
+            result[label].attrs["units"] = of_data
     if "scaled_control" in result:
         result["scaled_control"].attrs["units"] = own
     result.attrs["law"] = task.form.formula
@@ -419,6 +440,6 @@ def _described(task: Task, result: xr.Dataset) -> xr.Dataset:
         if "param" in variable.dims or "param_i" in variable.dims:
             variable.attrs["units"] = units[0] if len(set(units)) == 1 else "1"
     if len(set(units)) > 1:
-        for name in ("estimate", "stderr", "ci_low", "ci_high", "covariance", "drift"):
-            result[name].attrs.pop("units", None)
+        for label in ("estimate", "stderr", "ci_low", "ci_high", "covariance", "drift"):
+            result[label].attrs.pop("units", None)
     return result

@@ -88,6 +88,7 @@ def _wants_logs(sample: Sample, fine: Array) -> bool:
 
 def of_logs(sample: Sample) -> Sample:
     """The logarithms of positive means, without their bias of s^2/2 (delta method)."""
+    assert sample.stderr is not None
     fine = usable(sample)
     mean = np.where(fine, sample.mean, 1.0)
     relative = np.where(fine, sample.stderr, np.nan) / mean

@@ -84,7 +84,8 @@ class Looks:
     errors : "given", "seeds" or "none".
     chi2, dof, gof_pvalue, too_good : the sum of squares, and the probabilities of a larger and of a smaller one.
     pattern_pvalue, drift_pvalue : of `pattern_test`, and of the shift of the parameters without the smallest size.
-    agreed, settled, closed : of the starts, of the window, of all intervals.
+    agreed, closed : of the starts, of all intervals.
+    astray : points on the wrong side of a window that does not settle.
     beyond : the critical value and the ends of the control if it lies outside of them.
     at_rest : whether the search came to rest.
     """
@@ -97,7 +98,7 @@ class Looks:
     pattern_pvalue: float
     drift_pvalue: float
     agreed: bool
-    settled: bool
+    astray: int
     closed: bool
     at_rest: bool
     beyond: tuple[float, float, float] | None
@@ -112,7 +113,8 @@ def verdict(looks: Looks) -> tuple[str, str]:
             "No errors were given, so that nothing tests the collapse as a whole: the intervals take the scatter about "
             "the curve for independent errors of one size."
         )
-        return (doubts[0][0] if doubts else "untested"), " ".join(filter(None, (words, untested, _stays(looks, doubts))))
+        status = doubts[0][0] if doubts else "untested"
+        return status, " ".join(filter(None, (words, untested, _stays(looks, doubts))))
     if doubts:
         return doubts[0][0], words
     collapsed = f"The curves collapse within their errors (p = {looks.gof_pvalue:.2g}) and every interval is closed."
@@ -129,11 +131,12 @@ def _stays(looks: Looks, doubts: list[tuple[str, str]]) -> str:
 
 def _doubts(looks: Looks) -> Iterator[tuple[str, str]]:
     if not looks.at_rest:
-        yield "not_converged", "The search ended before it came to rest."
-    if not looks.settled:
+        yield "poor_minimum", "The search ended before it came to rest: a better minimum may be near."
+    if looks.astray:
         yield (
             "unsettled",
-            "The window does not settle: the points inside it at the parameters found are not quite those used.",
+            f"The window does not settle: of the points used and those inside it at the parameters found "
+            f"{looks.astray} are not both.",
         )
     ratio = looks.chi2 / looks.dof if looks.dof > 0 else np.nan
     if looks.gof_pvalue < LEVEL:

@@ -21,12 +21,15 @@ _ROUNDS = 40  # of a window
 
 @dataclass(frozen=True)
 class Minimum:
-    """The best parameters, where the three best starts ended, which points were used, and whether a window settled."""
+    """The best parameters, where the three best starts ended, which points were used, and whether all came to rest.
+
+    `astray` points are inside the window at theta and not used, or used and not inside: 0 unless it does not settle.
+    """
 
     theta: Array
     ends: Array
     used: Array
-    settled: bool
+    astray: int
     at_rest: bool
 
     @property
@@ -43,9 +46,7 @@ class Window:
     select: Callable[[Array], Points]
 
 
-def search(
-    form: Ansatz, points: Points, held: dict[str, float], free: Array, window: Window | None = None
-) -> Minimum:
+def search(form: Ansatz, points: Points, held: dict[str, float], free: Array, window: Window | None = None) -> Minimum:
     """The minimum over all points, or over those that a window holds at the minimum itself.
 
     Parameters
@@ -55,7 +56,7 @@ def search(
     starts = _starts(form, points, held)
     theta, ends, rest = _descents(form, points, starts, free)
     if window is None:
-        return Minimum(theta, ends, np.ones(len(points.y), dtype=bool), settled=True, at_rest=rest)
+        return Minimum(theta, ends, np.ones(len(points.y), dtype=bool), 0, at_rest=rest)
     mask, seen = window.inside(theta), set[bytes]()
     theta, ends, rest = _descents(form, window.select(mask), [theta, *starts], free)
     for _ in range(_ROUNDS):
@@ -63,14 +64,14 @@ def search(
         if (new == mask).all():
             best, ends, rest = _descents(form, window.select(mask), [theta, *starts], free)
             if (window.inside(best) == mask).all():
-                return Minimum(best, ends, mask, settled=True, at_rest=rest)
+                return Minimum(best, ends, mask, 0, at_rest=rest)
             theta, new = best, window.inside(best)
         if new.tobytes() in seen:
             break
         seen.add(new.tobytes())
         mask = new
         theta, _, rest = descend(form, window.select(mask), theta, spline_size(mask.sum()), free)
-    return Minimum(theta, ends, mask, settled=False, at_rest=rest)
+    return Minimum(theta, ends, mask, int((window.inside(theta) != mask).sum()), at_rest=rest)
 
 
 def spline_size(n_points: int) -> int:

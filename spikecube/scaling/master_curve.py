@@ -29,9 +29,7 @@ class Points:
 
     def keep(self, mask: Array) -> Points:
         """Some of the points."""
-        return replace(
-            self, size=self.size[mask], control=self.control[mask], y=self.y[mask], weight=self.weight[mask]
-        )
+        return replace(self, size=self.size[mask], control=self.control[mask], y=self.y[mask], weight=self.weight[mask])
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Arr
 
 
 def descend(
-    ansatz: Ansatz, points: Points, start: Array, n_basis: int, free: Array, iterations: int = 40
+    ansatz: Ansatz, points: Points, start: Array, n_basis: int, free: Array, iterations: int = 200
 ) -> tuple[Array, float, bool]:
     """Levenberg-Marquardt on the projected residuals; parameters, cost, and whether the last step was at rest."""
     theta, damping = start.copy(), 1e-3
