@@ -20,6 +20,13 @@ STATUS = {
     "poor_minimum": 7,
     "no_data": 8,
     "not_applicable": 9,
+    "rejected": 10,
+    "untested": 11,
+    "errors_doubted": 12,
+    "patterned": 13,
+    "drifting": 14,
+    "unsettled": 15,
+    "outside": 16,
 }
 
 SENTENCES = {
@@ -30,9 +37,16 @@ SENTENCES = {
     "open_interval": "The data leave an interval open on one side: the estimate has no error bar there.",
     "not_resolved": "The quantity is not resolved from zero at these sizes, so that its exponent is not determined.",
     "separated": "Spike and no spike are perfectly separated: the threshold comes from a penalised fit.",
-    "poor_minimum": "The curves do not collapse onto one line within their errors, or different starts disagree.",
+    "poor_minimum": "Different starts end in different minima; the best one is reported.",
     "no_data": "Nothing here meets the selection.",
     "not_applicable": "The law does not apply here.",
+    "rejected": "The law is rejected within the errors of the data: the intervals do not hold.",
+    "untested": "No errors were given, so that nothing tests the law: the intervals rest on its scatter alone.",
+    "errors_doubted": "The data scatter less about the law than their errors allow: these are too large, or shared.",
+    "patterned": "Neighbouring residuals go together: the law does not hold, or the data share errors.",
+    "drifting": "Without the smallest size the parameters move by more than their errors allow.",
+    "unsettled": "The points inside the window at the parameters found are not quite those used.",
+    "outside": "The critical value lies outside of the control.",
 }
 
 _LONG_NAMES = {

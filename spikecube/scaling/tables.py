@@ -193,7 +193,7 @@ def _dims(fit: xr.Dataset) -> list[str]:
 
 def _verdict(rows: list[Row], what: str) -> str:
     """How many curves were fitted, how many agree with theory, how many laws do not hold."""
-    solved = [r for r in rows if r["status"] in ("ok", "open_interval", "separated", "poor_minimum")]
+    solved = [r for r in rows if isinstance(value := r.get("estimate"), float) and np.isfinite(value)]
     tested = [r for r in solved if isinstance(r.get("theory"), float) and np.isfinite(r["theory"])]  # type: ignore[arg-type]
     agree = [r for r in tested if r["low"] <= r["theory"] <= r["high"]]  # type: ignore[operator]
     pvalues = [p for r in solved if isinstance(p := r.get("p_fit"), float) and np.isfinite(p)]
