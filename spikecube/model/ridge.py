@@ -40,7 +40,7 @@ def ridge_path(features: npt.ArrayLike, labels: npt.ArrayLike, lam: npt.ArrayLik
 
     Parameters
     ----------
-    features, labels : (n, width) and (n,); integers and truth values are taken as float64, float32 features as they are.
+    features, labels : (n, width) and (n,); integers and truth values become float64, float32 features stay.
     lam : penalties > 0; shape (lam,).
 
     Raises

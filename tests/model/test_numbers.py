@@ -53,7 +53,7 @@ REAL = ["int8", "int64", "uint8", "float16", "float32", "longdouble", ">f8"]
 
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_real_type_gives_the_numbers_of_float64(entry: str) -> None:
-    """uint8 is left out where there are negative values; float32 matrices compute in single precision, as documented."""
+    """uint8 is left out where values are negative; float32 matrices compute in single precision, as documented."""
     run = ENTRIES[entry]
     truth = np.asarray(run(lambda a: a.astype(float)))
     for kind in REAL:
