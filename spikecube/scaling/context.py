@@ -49,7 +49,8 @@ def context(cube: xr.Dataset, function: str = "a fit") -> Context:
     Raises
     ------
     ValueError
-        If it is no open cube (`function` is who asks), if there is no study, or if the activation or the target is an axis: the degrees then have no common meaning.
+        If it is no open cube (`function` is who asks), if there is no study, or if the activation or the target is an
+        axis: the degrees then have no common meaning.
     """
     if "study" not in as_cube(cube, function).attrs:
         raise FitError("the cube has no attribute 'study'; fit_power_law and collapse take any DataArray instead")

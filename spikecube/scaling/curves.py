@@ -88,7 +88,7 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
     Weights are one over the smoothed variances of the means; without errors they are all one (on a log scale that is
     a constant relative error).
     """
-    mean, variance = sample.mean, None if sample.stderr is None else sample.stderr**2
+    mean, variance = sample.mean, None if sample.stderr is None else _variance(sample.stderr)
     y = mean
     if law.log:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -104,6 +104,11 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
         weights = np.where(usable & (smooth > 0), 1 / np.where(smooth > 0, smooth, 1.0), 0.0)
         variance = np.where(usable, variance, 0.0)
     return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)
+
+
+def _variance(stderr: Array) -> Array:
+    """Squares that neither overflow nor vanish, but for errors that are zero."""
+    return np.asarray(np.where(stderr > 0, np.clip(stderr, 1e-150, 1e150), stderr) ** 2)
 
 
 def _of_log(relative: Array, dof: Array) -> Array:

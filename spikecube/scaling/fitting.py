@@ -21,6 +21,7 @@ from spikecube.scaling.window import ALLOWED, adopt, window, with_correction
 _RESAMPLES = 999
 
 
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")  # numbers that are not finite end in a status
 def fit_sample(
     law: Law,
     sample: Sample,
@@ -44,8 +45,8 @@ def fit_sample(
         As `fit_power_law` says.
     """
     keep, scan = window(law, sample, n_min)
-    labels = _expected_values(law, sample, expected or {})
-    null = np.where(np.isfinite(labels), labels, 0.0)
+    labels = _in_own_units(_expected_values(law, sample, expected or {}), law, sample.scale)
+    null = np.where(np.isfinite(labels), labels, _in_own_units(np.zeros(labels.shape), law, sample.scale))
     table = solve(law, sample, keep, null=null)
     noise = _noise(sample, rng)
     details = _leave_one_out(law, table, sample, keep) | _bootstrap(law, table, sample, keep, noise)
@@ -87,12 +88,25 @@ _SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr")
 _SHIFTED, _SCALED = ("log_amplitude",), ("limit", "amplitude")
 
 
+def _moves(law: Law, scale: Array) -> tuple[Array, Array]:
+    """Factor and shift of each parameter, (B, p), when data are multiplied by `scale`."""
+    factor = np.where(np.isin(law.params, _SCALED), scale[:, None], 1.0)
+    return factor, np.where(np.isin(law.params, _SHIFTED), np.log(scale)[:, None], 0.0)
+
+
+def _in_own_units(params: Array, law: Law, scale: Array | None) -> Array:
+    """Parameters (B, p) of the data as those of the data divided by `scale`."""
+    if scale is None:
+        return params
+    factor, shift = _moves(law, scale)
+    return np.asarray((params - shift) / factor)
+
+
 def in_data_units(arrays: Arrays, law: Law, scale: Array | None) -> Arrays:
     """Results of curves that were divided by `scale` (B,), in the units of the data."""
     if scale is None:
         return arrays
-    factor = np.where(np.isin(law.params, _SCALED), scale[:, None], 1.0)
-    shift = np.where(np.isin(law.params, _SHIFTED), np.log(scale)[:, None], 0.0)
+    factor, shift = _moves(law, scale)
 
     def moved(name: str, tail: tuple[str, ...], values: Array) -> Array:
         if name in ("data", "data_stderr", "data_stderr_plain", "fitted"):
@@ -122,17 +136,14 @@ def adjust(result: xr.Dataset) -> xr.Dataset:
 
 
 def _expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArray | float]) -> Array:
-    """The expected parameters of every curve in its own units, NaN where nothing is expected; (B, p)."""
+    """The expected parameters of every curve, NaN where nothing is expected; (B, p)."""
     values = np.full((len(sample.mean), len(law.params)), np.nan)
     frame = xr.DataArray(np.zeros(sample.shape), dims=sample.dims, coords=sample.coords)
     for name, value in expected.items():
         if name in law.params:
             given = labelled(xr.DataArray(value) if np.ndim(value) == 0 else value, "expected")
             values[:, law.params.index(name)] = align(given, frame, "expected").to_numpy().reshape(-1)
-    if sample.scale is None:
-        return values
-    shift = np.where(np.isin(law.params, _SHIFTED), np.log(sample.scale)[:, None], 0.0)
-    return np.asarray((values - shift) / np.where(np.isin(law.params, _SCALED), sample.scale[:, None], 1.0))
+    return values
 
 
 def _estimates(table: Table, expected: Array, null: Array) -> Arrays:

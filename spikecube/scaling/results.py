@@ -102,7 +102,7 @@ _LONG_NAMES = {
     "master_stderr": "standard error of the master curve at its scaled control",
     "spline_size": "coefficients of the spline",
     "start_chi2": "chi2 at which each start ended",
-    "stray_fraction": "fraction of seeds with a singular value beyond the edge whose vector points along no monomial",
+    "stray_fraction": "fraction of draws whose singular value beyond the edge does not point along the monomial",
     "status": "state of the fit",
     "message": "what the state means",
 }

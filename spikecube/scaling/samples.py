@@ -142,10 +142,11 @@ def _of_replicates(
 
 
 def _own_scale(flat: Array, errors: Array | None) -> Array:
-    """A power of two near the largest value of each curve, or near its largest error if all values are zero; (B,)."""
+    """A power of two near the largest value of each curve, or near its least error if that is larger; (B,)."""
     size = np.where(np.isfinite(flat), np.abs(flat), 0.0).max(-1, initial=0.0)
     if errors is not None:
-        size = np.where(size > 0, size, np.where(np.isfinite(errors), errors, 0.0).max(-1, initial=0.0))
+        least = np.where(errors > 0, errors, np.inf).min(-1, initial=np.inf)
+        size = np.where(np.isfinite(least), np.maximum(size, least), size)
     exponent = np.clip(np.frexp(np.where(size > 0, size, 1.0))[1], -1000, 1000)
     return np.asarray(np.ldexp(1.0, exponent))
 

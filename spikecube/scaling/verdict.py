@@ -30,7 +30,7 @@ def verdict(state: str, gof_pvalue: float, dof: float, errors: str, notes: tuple
     state : what the solver says, one of `results.STATUS`.
     gof_pvalue, dof : of the lack-of-fit test; NaN where nothing was tested.
     errors : what is known of the errors: "none", "seeds" or "given".
-    notes : sentences that follow where there is an estimate.
+    notes : sentences that follow.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def verdict(state: str, gof_pvalue: float, dof: float, errors: str, notes: tuple
     ('ok', 'The fit converged and every interval is closed.')
     """
     if state not in ("ok", "open_interval"):
-        return state, " ".join([SENTENCES[state], *(notes if state in ("separated", "poor_minimum") else ())])
+        return state, " ".join([SENTENCES[state], *notes])
     tested, said = _tested(gof_pvalue, dof, errors)
     status = tested if state == "ok" else state
     words = [said] if state == "ok" else [SENTENCES[state], *([said] if tested != "ok" else [])]
