@@ -167,6 +167,9 @@ def _solve_curves(c: Curves, null: Array, intervals: bool) -> Table:
 def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None:
     """Weighted least squares of statsmodels on the law's linearisation at its optimum."""
     used = c.weights[b] > 0
+    if not _determined(np.sqrt(c.weights[b, used])[:, None] * slopes[b, used]):
+        _blank(table, b, "not_resolved")
+        return
     response = c.y[b] - c.value(theta[b : b + 1])[0] + slopes[b] @ theta[b]
     fit = weighted_least_squares(
         slopes[b, used],
@@ -183,6 +186,12 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
     table.fitted[b] = c.value(theta[b : b + 1])[0]
     table.aicc[b] = _aicc(c, b, theta)
     table.status[b] = STATUS["ok"]
+
+
+def _determined(design: Array) -> bool:
+    """Whether no parameter of a weighted design (K, p) can stand in for others, up to rounding."""
+    size = np.linalg.norm(design, axis=0)
+    return bool((size > 0).all() and np.linalg.matrix_rank(design / size) == design.shape[1])
 
 
 def _aicc(c: Curves, b: int, theta: Array) -> float:

@@ -313,8 +313,8 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
         if known.rank(k) > cube.sizes["rank"]:
             continue
         if not (points_along(cube, k) & (cube["outlier_count"] >= known.rank(k))).any():
-            lacking: Row = {"theory": threshold(k), "status": "not_aligned"}
-            rows += [{"quantity": q, "degree": float(k)} | lacking for q in ("singular_value/edge", "alignment")]
+            for quantity in ("singular_value/edge", "alignment"):
+                rows.append({"quantity": quantity, "degree": float(k), "theory": threshold(k), "status": "not_aligned"})
             continue
         spike = cube["singular_value"].sel(rank=known.rank(k)) / cube["detection_edge"]
         for quantity, values in (("singular_value/edge", spike), ("alignment", cube["alignment"].sel(degree=k))):

@@ -233,7 +233,7 @@ def test_tanh_has_no_cubic_spike_at_these_sizes() -> None:
     assert "intervals of 95 per cent hold" not in report.sentence
     assert "do not point along their monomial, and are no spikes, stand at the rank of degree 3" in report.sentence
     cube["singular_value"] = xr.where(cube["rank"] == 1, 3.0, 2.0).broadcast_like(cube["singular_value"])
-    cube["detection_edge"] = xr.full_like(cube["detection_edge"], 1.9)
+    cube["detection_edge"] = (("alpha", "n"), np.full((6, 4), 1.9))
     collapsed = fit_report(cube, "collapse")
     cubic = [row for row in collapsed.rows if row["degree"] == 3]
     assert [row["status"] for row in cubic] == ["not_aligned"] * 2
