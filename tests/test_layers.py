@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "spikecube"
-THEORY_MAY_USE = {"hermite", "activations", "targets"}
+THEORY_MAY_USE = {"hermite", "activations", "numbers", "targets"}
 BELOW = {
     "model": {"model"},
     "theory": {"theory", "model"},

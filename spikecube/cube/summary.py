@@ -179,7 +179,7 @@ def controls_for(values: xr.DataArray, controls: xr.DataArray, names: Sequence[s
     `values` must have `seed` as its last dim.
     """
     kept = controls.sel(control=[name for name in names if name in controls["control"].values])
-    aligned = kept.reindex(seed=values["seed"], n=values["n"]) if "n" in values.dims else kept
+    aligned = kept.reindex({d: values[d] for d in values.dims if d in kept.dims and d in kept.coords})
     dims = [d for d in values.dims if d in aligned.dims]
     array = aligned.transpose(*dims, "control").to_numpy()
     shape = [values.sizes[d] if d in aligned.dims else 1 for d in values.dims]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from spikecube.model.activations import Activation, Spec
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import grouped, row_blocks
+from spikecube.model.numbers import NumberError, real_array
 from spikecube.model.streams import Stream, generator
 from spikecube.model.targets import resolve_target
 
@@ -167,10 +168,10 @@ def output_scale(initial_output: str, width: int) -> float:
 
 
 def gradient(
-    inputs: Array,
-    labels: Array,
-    weights: Array,
-    readout: Array,
+    inputs: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    readout: npt.ArrayLike,
     activation: Activation,
     output_scale: float = 1.0,
 ) -> Array:
@@ -180,10 +181,16 @@ def gradient(
 
     Parameters
     ----------
-    inputs, labels : (n, dim) and (n,); the gradient batch.
+    inputs, labels : (n, dim) and (n,); the gradient batch. Integers and truth values are taken as float64, inputs and
+        weights that are both float32 stay so.
     weights, readout : (width, dim) and (width,).
     activation : the centred activation.
     output_scale : s.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or something else than real numbers is given.
 
     References
     ----------
@@ -196,15 +203,26 @@ def gradient(
     >>> gradient(np.eye(2), np.array([2.0, 4.0]), np.zeros((1, 2)), np.ones(1), identity).tolist()
     [[1.0, 2.0]]
     """
+    x, w = real_array(inputs, "inputs", single=True), real_array(weights, "weights", single=True)
+    y, a = real_array(labels, "labels"), real_array(readout, "readout")
+    if x.ndim != 2 or w.ndim != 2 or y.shape != x.shape[:1] or (*a.shape, x.shape[1]) != w.shape:
+        raise NumberError(
+            f"inputs {x.shape}, labels {y.shape}, weights {w.shape} and readout {a.shape} must have shapes (n, dim), "
+            "(n,), (width, dim) and (width,)"
+        )
+    return _gradient(x, y, w, a, activation, output_scale)
+
+
+def _gradient(x: Array, labels: Array, weights: Array, readout: Array, activation: Activation, scale: float) -> Array:
     n_samples = len(labels)
-    weighted = inputs @ weights.T
-    residual = labels.astype(np.float64)
+    weighted = x @ weights.T
+    residual = labels.copy()
     for rows in row_blocks(n_samples, 2 * weighted.shape[1] * weighted.itemsize):
         z = weighted[rows]
-        residual[rows] -= output_scale * (activation(z) @ readout)
+        residual[rows] -= scale * (activation(z) @ readout)
         z[...] = activation.derivative(z)
         z *= residual[rows, None].astype(z.dtype) / z.dtype.type(n_samples)
-    step = weighted.T @ inputs
+    step = weighted.T @ x
     step *= readout[:, None].astype(step.dtype)
     return step
 

@@ -12,6 +12,7 @@ from spikecube.model.conjugate import conjugate_gradients
 from spikecube.model.cost_model import krylov_is_cheaper
 from spikecube.model.hermite import Array
 from spikecube.model.krylov import Lanczos, residual_products
+from spikecube.model.numbers import NumberError, real_array
 from spikecube.model.prepared import Prepared
 from spikecube.model.solves import dense_solves
 
@@ -28,7 +29,7 @@ class RidgePath:
     train_loss: Array
 
 
-def ridge_path(features: Array, labels: Array, lam: npt.ArrayLike) -> RidgePath:
+def ridge_path(features: npt.ArrayLike, labels: npt.ArrayLike, lam: npt.ArrayLike) -> RidgePath:
     """argmin_a (1/n)|y - F a|^2 + lam |a|^2 for every penalty, and its minimum.
 
     One Krylov basis, grown in single precision, serves every penalty; conjugate gradients on the residuals in double
@@ -39,8 +40,13 @@ def ridge_path(features: Array, labels: Array, lam: npt.ArrayLike) -> RidgePath:
 
     Parameters
     ----------
-    features, labels : (n, width) and (n,).
+    features, labels : (n, width) and (n,); integers and truth values become float64, float32 features stay.
     lam : penalties > 0; shape (lam,).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, a penalty is not positive, or something else than real numbers is given.
 
     References
     ----------
@@ -53,7 +59,13 @@ def ridge_path(features: Array, labels: Array, lam: npt.ArrayLike) -> RidgePath:
     >>> path.coefficients.round(12).tolist(), path.train_loss.round(12).tolist()
     ([[0.5, 1.0]], [1.25])
     """
-    return solve_path(Prepared.of(features, labels), lam)
+    matrix, values = real_array(features, "features", single=True), real_array(labels, "labels")
+    if matrix.ndim != 2 or values.shape != matrix.shape[:1] or 0 in matrix.shape:
+        raise NumberError(f"features {matrix.shape} and labels {values.shape} must have shapes (n, width) and (n,)")
+    penalties = np.atleast_1d(real_array(lam, "lam"))
+    if penalties.ndim != 1 or not ((penalties > 0) & (penalties < np.inf)).all():
+        raise NumberError(f"lam={penalties.tolist()} must be positive numbers, one or a list of them")
+    return solve_path(Prepared.of(matrix, values), penalties)
 
 
 def solve_path(state: Prepared, lam: npt.ArrayLike) -> RidgePath:

@@ -155,7 +155,7 @@ def _doubts(looks: Looks) -> Iterator[tuple[str, str]]:
         )
     if looks.too_good < TOO_GOOD:
         yield (
-            "errors_doubted",
+            "too_good",
             f"The points scatter less about the curve than their errors allow (chi2/dof = {ratio:.2g}, "
             f"p = {looks.too_good:.2g} for so little): the errors are too large, or points of one size share them, "
             f"and then the intervals are too narrow.",

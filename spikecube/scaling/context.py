@@ -11,6 +11,7 @@ from spikecube.cube.study import Study
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spectrum import spike_degrees
 from spikecube.scaling.arrays import FitError
+from spikecube.scaling.inputs import as_cube, at_labels
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
@@ -42,15 +43,16 @@ class Context:
         return value if name == "outlier" or value < -_NEAR else np.nan
 
 
-def context(cube: xr.Dataset) -> Context:
+def context(cube: xr.Dataset, function: str = "a fit") -> Context:
     """Read the study that stands in the cube.
 
     Raises
     ------
     ValueError
-        If there is none, or if the activation or the target is an axis: the degrees then have no common meaning.
+        If it is no open cube (`function` is who asks), if there is no study, or if the activation or the target is an
+        axis: the degrees then have no common meaning.
     """
-    if "study" not in cube.attrs:
+    if "study" not in as_cube(cube, function).attrs:
         raise FitError("the cube has no attribute 'study'; fit_power_law and collapse take any DataArray instead")
     study = Study.from_toml(cube.attrs["study"])
     for name in ("activation", "target"):
@@ -66,15 +68,32 @@ def spikes_kept(cube: xr.Dataset) -> list[int | None]:
     return [int(v) if int(v) in measured else None for v in cube["ell_alpha"].values]
 
 
-def predicted_for(known: Context, prediction: xr.Dataset | bool, names: list[str]) -> tuple[xr.Dataset | None, str]:
-    """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which."""
+def predicted_for(
+    known: Context, cube: xr.Dataset, prediction: xr.Dataset | bool, names: list[str]
+) -> tuple[xr.Dataset | None, str]:
+    """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which.
+
+    It is taken at the labels of the cube, in their order.
+
+    Raises
+    ------
+    ValueError
+        If one that was given lacks a label of the cube.
+    """
     if isinstance(prediction, xr.Dataset):
-        return prediction, "given"
+        return at_labels(prediction, cube, _axes(known), "the prediction"), "given"
+    if not isinstance(prediction, bool):
+        raise FitError(f"prediction={prediction!r} is not True, False or an open prediction (open_cube opens a file)")
     if not prediction:
         return None, "not wanted"
     from spikecube.cube.predict import predict
 
     try:
-        return predict(known.study, only=names), "made from the study of the cube"
+        made = predict(known.study, only=names)
+        return at_labels(made, cube, _axes(known), "the study's prediction"), "made from the study of the cube"
     except (ValueError, ArithmeticError) as reason:
         return None, f"none: {reason}"
+
+
+def _axes(known: Context) -> list[str]:
+    return ["alpha", "n", "lam", *map(str, known.study.further)]

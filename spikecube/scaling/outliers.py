@@ -11,6 +11,7 @@ from scipy import stats
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.context import Context, context, predicted_for
 from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.inputs import generator
 from spikecube.scaling.laws import POWER, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
 from spikecube.scaling.results import describe
@@ -32,7 +33,7 @@ def fit_outliers(
     prediction: xr.Dataset | bool = True,
     controls: bool = True,
     n_min: float | str | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Any = None,
 ) -> xr.Dataset:
     """Fit s_k = C n^b to the outlier of each degree k at each alpha, against b = 1/2 - k(1/2 - alpha).
 
@@ -62,16 +63,16 @@ def fit_outliers(
     ----------
     Moniri, Lee, Hassani, Dobriban, ICML 2024 (arXiv:2310.07891), section 3, for the exponents.
     """
-    known = context(cube)
+    known = context(cube, "fit_outliers")
     degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
     chosen = select(cube, known, degrees)
     values = _spikes(cube, known, degrees).where(chosen["selected"])
     sample = from_data(values, "n", controls=cube_controls(cube, "singular_value", controls))
     expected = _expected(cube, known, degrees)
-    keywords: dict[str, Any] = {"n_min": n_min, "rng": rng, "quantity": "outlier of F/sqrt(n)"}
+    keywords: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "quantity": "outlier of F/sqrt(n)"}
     fits = {"plain": fit_sample(POWER, sample, expected={"exponent": expected}, **keywords)}
     fits["corrected"] = _corrected(values, cube, controls, expected, **keywords)
-    predicted, note = predicted_for(known, prediction, ["singular_value"])
+    predicted, note = predicted_for(known, cube, prediction, ["singular_value"])
     samples = {"plain": sample}
     if predicted is not None:
         regressors = cube_controls(cube, "singular_value", controls)
@@ -157,7 +158,7 @@ def _corrected(
             fit = fit_sample(
                 corrected_power(power),
                 from_data(one, "n", controls=regressors),
-                expected={"exponent": expected},
+                expected={"exponent": expected.sel(degree=[k], alpha=[a])},
                 **keywords,
             )
             cells.append(fit)

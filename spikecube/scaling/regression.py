@@ -103,7 +103,7 @@ def weighted_least_squares(
         chi2, gof = lack_of_fit(fit.wresid, hat, weights * variance, own, trend)
     return Inference(
         params=np.asarray(fit.params) / size,
-        stderr=np.sqrt(np.diag(covariance)),
+        stderr=np.sqrt(np.maximum(np.diag(covariance), 0.0)),
         dof=dof,
         covariance=covariance,
         influence=influence,

@@ -22,12 +22,20 @@ STATUS = {
     "not_applicable": 9,
     "rejected": 10,
     "untested": 11,
-    "errors_doubted": 12,
-    "patterned": 13,
-    "drifting": 14,
-    "unsettled": 15,
-    "outside": 16,
+    "too_good": 12,
+    "infinite": 13,
+    "not_aligned": 14,
+    "patterned": 15,
+    "drifting": 16,
+    "unsettled": 17,
+    "outside": 18,
 }
+
+SOLVED = (
+    *("ok", "open_interval", "separated", "poor_minimum", "rejected", "untested", "too_good"),
+    *("patterned", "drifting", "unsettled", "outside"),
+)
+"""The states that have an estimate."""
 
 SENTENCES = {
     "ok": "The fit converged and every interval is closed.",
@@ -40,9 +48,11 @@ SENTENCES = {
     "poor_minimum": "Different starts end in different minima; the best one is reported.",
     "no_data": "Nothing here meets the selection.",
     "not_applicable": "The law does not apply here.",
-    "rejected": "The law is rejected within the errors of the data: the intervals do not hold.",
-    "untested": "No errors were given, so that nothing tests the law: the intervals rest on its scatter alone.",
-    "errors_doubted": "The data scatter less about the law than their errors allow: these are too large, or shared.",
+    "rejected": "The law is rejected: its intervals take a law for granted that these data do not follow.",
+    "untested": "The fit converged, but nothing tests the law.",
+    "too_good": "The fit converged, but the points lie closer to the law than their errors allow.",
+    "infinite": "The data hold infinite values, which are no measurements: no estimate is given.",
+    "not_aligned": "No singular vector points along this monomial at any size: there is no spike and no threshold.",
     "patterned": "Neighbouring residuals go together: the law does not hold, or the data share errors.",
     "drifting": "Without the smallest size the parameters move by more than their errors allow.",
     "unsettled": "The points inside the window at the parameters found are not quite those used.",
@@ -83,6 +93,7 @@ _LONG_NAMES = {
     "bootstrap_high": "97.5 per cent point of the estimate over resamples of the seeds",
     "response": "slope of the estimate in the mean at each size",
     "sign": "sign of the amplitude",
+    "window_estimate": "estimate of the law itself in the chosen window",
     "window_low": "lower end of the 95 per cent interval that the chosen window would have, had it been given",
     "window_high": "upper end of the 95 per cent interval that the chosen window would have, had it been given",
     "interval_n_min": "smallest size used by the law that gives the interval",
@@ -102,9 +113,13 @@ _LONG_NAMES = {
     "master_stderr": "standard error of the master curve at its scaled control",
     "spline_size": "coefficients of the spline",
     "start_chi2": "chi2 at which each start ended",
+    "stray_fraction": "fraction of draws whose singular value beyond the edge does not point along the monomial",
     "status": "state of the fit",
     "message": "what the state means",
 }
+
+RESERVED = frozenset({*_LONG_NAMES, "param", "param_i", "param_j", "window"})
+"""Names of results, which dims and coordinates of the data cannot have."""
 
 
 def describe(result: xr.Dataset, *, quantity: str = "the data") -> xr.Dataset:

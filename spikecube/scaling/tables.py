@@ -16,8 +16,8 @@ from spikecube.scaling.context import context
 from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
-from spikecube.scaling.results import STATUS
-from spikecube.scaling.thresholds import fit_thresholds
+from spikecube.scaling.results import SOLVED, STATUS
+from spikecube.scaling.thresholds import fit_thresholds, points_along
 from spikecube.theory.staircase import threshold
 
 HALF_WIDTH = 0.05
@@ -193,7 +193,7 @@ def _dims(fit: xr.Dataset) -> list[str]:
 
 def _verdict(rows: list[Row], what: str) -> str:
     """How many curves were fitted, how many agree with theory, how many laws do not hold."""
-    solved = [r for r in rows if isinstance(value := r.get("estimate"), float) and np.isfinite(value)]
+    solved = [r for r in rows if r["status"] in SOLVED]
     tested = [r for r in solved if isinstance(r.get("theory"), float) and np.isfinite(r["theory"])]  # type: ignore[arg-type]
     agree = [r for r in tested if r["low"] <= r["theory"] <= r["high"]]  # type: ignore[operator]
     pvalues = [p for r in solved if isinstance(p := r.get("p_fit"), float) and np.isfinite(p)]
@@ -279,9 +279,28 @@ def _note(fit: xr.Dataset) -> str:
 def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
     fit = fit_thresholds(cube)
     rows = _rows(fit, "critical", _dims(fit))
+    kept = [r for r in rows if r["status"] != "not_applicable"]
     ends = fit["threshold"].isel(n=-1).values.ravel()
+    ends = ends[np.isfinite(ends)]
     largest = f" At n = {fit['n'].values[-1]:g} spikes detach at alpha = {', '.join(_shown(float(v)) for v in ends)}."
-    return FitReport("thresholds", fit, rows, f"Thresholds as n grows: {_verdict(rows, 'thresholds')}." + largest)
+    sentence = f"Thresholds as n grows: {_verdict(kept, 'thresholds')}." + (largest if len(ends) else "")
+    return FitReport("thresholds", fit, rows, sentence + _strays(fit))
+
+
+def _strays(fit: xr.Dataset) -> str:
+    """The degrees whose outliers point elsewhere."""
+    most = fit["stray_fraction"].max([d for d in fit["stray_fraction"].dims if d != "degree"])
+    named = [
+        f"{k:g} (up to {share:.0%} of the draws)"
+        for k, share in zip(fit["degree"].values, most.values, strict=True)
+        if share > 0
+    ]
+    if not named:
+        return ""
+    return (
+        f" Outliers that do not point along their monomial, and are no spikes, stand at the rank of degree "
+        f"{', '.join(named)}."
+    )
 
 
 def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
@@ -293,6 +312,10 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     for k in known.degrees:
         if known.rank(k) > cube.sizes["rank"]:
             continue
+        if not (points_along(cube, k) & (cube["outlier_count"] >= known.rank(k))).any():
+            for quantity in ("singular_value/edge", "alignment"):
+                rows.append({"quantity": quantity, "degree": float(k), "theory": threshold(k), "status": "not_aligned"})
+            continue
         spike = cube["singular_value"].sel(rank=known.rank(k)) / cube["detection_edge"]
         for quantity, values in (("singular_value/edge", spike), ("alignment", cube["alignment"].sel(degree=k))):
             fit = collapse(values.drop_vars([c for c in values.coords if c not in values.dims]), ansatz="log")
@@ -302,9 +325,21 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
             theory = threshold(k)
             z = (float(one["estimate"]) - theory) / float(one["stderr"])
             rows.append(labels | _numbers(one) | {"theory": theory, "z": z, "status": names[int(one["status"])]})
-    result: xr.Dataset = xr.concat(parts, dim="curve")
+    result: xr.Dataset | None = xr.concat(parts, dim="curve") if parts else None
+    rows = _with_all_columns(rows)
+    absent = sorted({f"{r['degree']:g}" for r in rows if r["status"] == "not_aligned"})
     sentence = f"Critical alpha from collapse in (alpha - critical) ln n: {_verdict(rows, 'spikes')}."
+    if absent:
+        sentence += (
+            f" No spike of degree {', '.join(absent)} is there to collapse: no outlier points along its monomial."
+        )
     return FitReport("collapse", result, rows, sentence)
+
+
+def _with_all_columns(rows: list[Row]) -> list[Row]:
+    """The same columns in every row, those of the longest; nothing where a row has none."""
+    columns = max(rows, key=len, default={})
+    return [{name: row.get(name) for name in columns} for row in rows]
 
 
 def _with_its_curve(fit: xr.Dataset) -> xr.Dataset:

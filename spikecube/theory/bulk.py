@@ -22,6 +22,7 @@ from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
+from spikecube.model.numbers import real_array
 from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
 
@@ -88,7 +89,7 @@ class Bulk:
         ConvergenceError
             If the fixed point is not reached.
         """
-        lam = np.asarray(lam, dtype=np.float64)
+        lam = real_array(lam, "lam")
         if not np.all(lam > 0) or not np.all(np.isfinite(lam)):
             raise ValueError(f"lam = {lam.tolist()} was given; penalties are positive and finite")
 
@@ -304,7 +305,7 @@ def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
     >>> bulk_density(model, [0.5, 1.0, 2.0]).round(4).tolist()
     [0.7008, 0.3284, 0.0]
     """
-    s = np.asarray(singular_values, dtype=np.float64)
+    s = real_array(singular_values, "singular_values")
     return 2 * s * bulk_of(model).density(s.ravel() ** 2).reshape(s.shape)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.numbers import real_array
 from spikecube.theory.batch import refined_profile
 from spikecube.theory.bulk import Bulk
 from spikecube.theory.newton import ConvergenceError
@@ -94,7 +95,7 @@ def conditional_losses(profile: Profile, lam: npt.ArrayLike) -> ConditionalLosse
         If the profile's equations are not solved.
     """
     shape = np.shape(lam)
-    flat = np.asarray(lam, dtype=np.float64).ravel()
+    flat = real_array(lam, "lam").ravel()
     rho, e, at = solve(profile, flat)
     value, on_samples, on_neurons = quadratic_form(profile, rho, at.w)
     source = np.concatenate([on_samples, on_neurons * (e / (1 + e))], axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.outside import conditional_edge
 from spikecube.theory.parameters import Model
@@ -39,7 +40,7 @@ def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_r
     >>> detection_edge(model, 1000, [0.0, 0.3, 0.45]).round(3).tolist()
     [1.588, 1.602, 1.704]
     """
-    alphas = np.asarray(alphas, dtype=np.float64)
+    alphas = real_array(alphas, "alphas")
     quantile = tracy_widom_quantile(1 - false_positive_rate)
 
     def beyond(x: float, curvature: float) -> float:

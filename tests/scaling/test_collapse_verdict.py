@@ -68,7 +68,7 @@ def test_errors_that_points_share_are_doubted() -> None:
     y = np.tanh(scaled())
     fit = collapse(data(y + 0.005 * noise(4)), control="x", stderr=xr.DataArray(0.01))
     assert fit.gof_pvalue > 0.999
-    assert status(fit) == "errors_doubted"
+    assert status(fit) == "too_good"
     assert "scatter less about the curve than their errors allow" in fit.message.item()
     fit = collapse(data(y + 0.01 * smooth(noise(5))), control="x", stderr=xr.DataArray(0.01))
     assert fit.pattern_pvalue < 1e-6
@@ -134,7 +134,7 @@ def test_the_verdict_is_the_gravest_doubt_and_names_all() -> None:
     assert verdict(GOOD)[0] == "ok"
     doubts = {
         "rejected": {"gof_pvalue": 1e-5},
-        "errors_doubted": {"too_good": 1e-9},
+        "too_good": {"too_good": 1e-9},
         "patterned": {"pattern_pvalue": 1e-4},
         "drifting": {"drift_pvalue": 1e-4},
         "unsettled": {"astray": 2},
