@@ -58,7 +58,8 @@ def bulk(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
 def detachment(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
     """The alpha at which theory has spike k detach at size n: dims n, k."""
     table = _detachment(str(cube.attrs["study"]), _further_labels(cube, labels))
-    return xr.DataArray(table, dims=("n", "k"), coords={"n": cube["n"].values, "k": np.arange(1, table.shape[1] + 1)})
+    sizes = list(study_of(cube).axes.n)  # a cube that was cut has fewer
+    return xr.DataArray(table, dims=("n", "k"), coords={"n": sizes, "k": np.arange(1, table.shape[1] + 1)})
 
 
 Labels = tuple[tuple[str, float | str], ...]
