@@ -95,7 +95,7 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
 def has_controls(cube: xr.Dataset) -> bool:
     """Whether a cube holds its study and a draw, with its seeds, that control variates can be made of."""
     drawn = [c for c in DEFAULT_PRIORITY if c in cube and "seed" in cube[c].dims]
-    return "study" in cube.attrs and bool(drawn)
+    return "study" in cube.attrs and "n" in cube.coords and bool(drawn)
 
 
 def centred_controls(cube: xr.Dataset) -> xr.DataArray:

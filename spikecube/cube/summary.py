@@ -284,7 +284,7 @@ def summarize(cube: xr.Dataset | str | Path, *, controls: bool = True) -> xr.Dat
     >>> summarize(cube, controls=False).train_loss.item()
     2.0
     """
-    cube = as_cube(cube, "seed")
+    cube = as_cube(cube, "seed", *(("n",) if controls else ()))
     parts = {}
     for name in (str(v) for v in cube.data_vars):
         if "seed" in cube[name].dims and name != "status":

@@ -55,6 +55,8 @@ def _or_nothing(writer: Any) -> str:
 
 def completeness(cube: xr.Dataset) -> str:
     """How many points are there, and how many failed; nothing to say about a complete cube."""
+    if "status" not in cube:
+        raise Missing("no status")
     status = cube["status"].values
     done, failed = (
         int((status == STATUS["ok"]).sum()),

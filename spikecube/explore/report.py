@@ -120,11 +120,11 @@ def report(
     Raises
     ------
     StoreError
-        Before any work, if no file can be written there, or the cube lacks its study, alpha or n.
+        Before any work, if no file can be written there, or the cube lacks its study or an axis.
     """
     target = Path(path)
     refuse_target(target)
-    cube = as_cube(cube, "study", "alpha", "n")
+    cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
     if prediction is None:
         prediction = predicted.predict_or_none(cube)
     scene = Scene(cube, prediction, fits or {})

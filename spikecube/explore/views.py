@@ -32,6 +32,7 @@ _FITTED_GAPS = {"spiked": "missing_spike", "strength": "finite_strength"}
 MOST_SIZES = 4
 MOST_SPIKES = 4
 
+_NEEDED = ("alpha", "n", "seed", "lam")
 _PICTURES: dict[Callable[..., Any], Callable[..., Picture]] = {}
 
 
@@ -45,9 +46,9 @@ def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
         rest: list[Any] = list(args)
         try:
             if takes_cube and rest:
-                rest[0] = as_cube(rest[0])
+                rest[0] = as_cube(rest[0], *_NEEDED)
             elif takes_cube and "cube" in named:
-                named["cube"] = as_cube(named["cube"])
+                named["cube"] = as_cube(named["cube"], *_NEEDED)
             return _PICTURES[shown](*rest, **named).view()
         except StoreError as lacking:
             return picture.note(f"{lacking}.").view()

@@ -165,7 +165,7 @@ def fit_gaps(
     limits, note = _limits(known, prediction)
     kept = spikes_kept(cube)
     alphas = cube["alpha"].values.tolist()
-    ell = xr.DataArray([k or 1 for k in kept], dims="alpha", coords={"alpha": alphas})
+    ell = xr.DataArray([k or int(cube["ell"].values[0]) for k in kept], dims="alpha", coords={"alpha": alphas})
     bounded = xr.DataArray([k is not None for k in kept], dims="alpha", coords={"alpha": alphas})
 
     def spiked(loss: str) -> xr.DataArray:
