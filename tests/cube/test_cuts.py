@@ -119,7 +119,7 @@ def test_everything_works_or_says_what_is_missing(
             use()
         except Exception as error:
             assert type(error).__module__.startswith("spikecube"), f"{user}: {error!r}"  # noqa: PT017
-            assert "\n" not in str(error)
+            assert "\n" not in str(error)  # noqa: PT017
 
 
 FITS = ("masked", "one lam", "one alpha", "one n", "one ell", "one rank", "shuffled", "without beta_power", "empty")
