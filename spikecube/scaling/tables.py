@@ -321,7 +321,9 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
             labels: Row = {"quantity": quantity, "degree": float(k)}
             theory = threshold(k)
             z = (float(one["estimate"]) - theory) / float(one["stderr"])
-            numbers = {"points" if name == "sizes" else name: value for name, value in _numbers(one).items()}
+            numbers = _numbers(one)
+            n_sizes = values.notnull().any([d for d in values.dims if d != "n"]).sum()
+            numbers |= {"points": numbers["sizes"], "sizes": float(n_sizes)}
             rows.append(labels | numbers | {"theory": theory, "z": z, "status": names[int(one["status"])]})
     result: xr.Dataset = xr.concat(parts, dim="curve")
     sentence = f"Critical alpha from collapse in (alpha - critical) ln n: {_verdict(rows, 'spikes')}."
