@@ -22,6 +22,9 @@ PRIORITY = {
 
 DEFAULT_PRIORITY = ("beta_power", "beta_signal", "label_power", "readout_power", "test_label_power")
 
+CONTROLS = (*DEFAULT_PRIORITY, "beta_alignment")
+"""The variables of a cube that control variates are made of, where it has them."""
+
 
 class ControlError(ValueError):
     """Control variates that cannot be made, in one sentence."""
@@ -87,6 +90,12 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
         "beta_signal": own / samples + pairs,
     }
     return {name: float(v) for name, v in values.items()}
+
+
+def has_controls(cube: xr.Dataset) -> bool:
+    """Whether a cube holds its study and a draw, with its seeds, that control variates can be made of."""
+    drawn = [c for c in DEFAULT_PRIORITY if c in cube and "seed" in cube[c].dims]
+    return "study" in cube.attrs and "n" in cube.coords and bool(drawn)
 
 
 def centred_controls(cube: xr.Dataset) -> xr.DataArray:

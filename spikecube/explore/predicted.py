@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.predict import predict
+from spikecube.cube.predict import PredictionError, predict
 from spikecube.cube.study import Study
 from spikecube.explore import plotdata, style
 from spikecube.theory import bulk_density, bulk_edge, conditional_density, detachment_alphas
@@ -58,7 +58,8 @@ def bulk(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
 def detachment(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
     """The alpha at which theory has spike k detach at size n: dims n, k."""
     table = _detachment(str(cube.attrs["study"]), _further_labels(cube, labels))
-    return xr.DataArray(table, dims=("n", "k"), coords={"n": cube["n"].values, "k": np.arange(1, table.shape[1] + 1)})
+    sizes = list(study_of(cube).axes.n)  # a cube that was cut has fewer
+    return xr.DataArray(table, dims=("n", "k"), coords={"n": sizes, "k": np.arange(1, table.shape[1] + 1)})
 
 
 Labels = tuple[tuple[str, float | str], ...]
@@ -99,5 +100,5 @@ def predict_or_none(cube: xr.Dataset) -> xr.Dataset | None:
     """The prediction, or None for a study that theory declines."""
     try:
         return predict_for(cube)
-    except ValueError:
+    except PredictionError:
         return None

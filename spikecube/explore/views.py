@@ -8,6 +8,7 @@ data is a sentence in its place.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, ParamSpec
@@ -16,6 +17,8 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.cuts import as_cube
+from spikecube.cube.store import StoreError
 from spikecube.explore import marks, picture, plotdata, style
 from spikecube.explore.marks import Brush
 from spikecube.explore.picture import Layer, Picture
@@ -29,15 +32,26 @@ _FITTED_GAPS = {"spiked": "missing_spike", "strength": "finite_strength"}
 MOST_SIZES = 4
 MOST_SPIKES = 4
 
+_NEEDED = ("alpha", "n", "seed", "lam")
 _PICTURES: dict[Callable[..., Any], Callable[..., Picture]] = {}
 
 
 def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
-    """A view as a HoloViews object; what it lacks is a sentence in its place."""
+    """A view as a HoloViews object, of a cube however it was cut; what it lacks is a sentence in its place."""
+    takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
 
     @functools.wraps(draw)
     def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay | hv.Layout:
-        return drawn(*args, **kwargs).view()
+        named: dict[str, Any] = dict(kwargs)
+        rest: list[Any] = list(args)
+        try:
+            if takes_cube and rest:
+                rest[0] = as_cube(rest[0], *_NEEDED)
+            elif takes_cube and "cube" in named:
+                named["cube"] = as_cube(named["cube"], *_NEEDED)
+            return _PICTURES[shown](*rest, **named).view()
+        except StoreError as lacking:
+            return picture.note(f"{lacking}.").view()
 
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Picture:
         try:
@@ -98,7 +112,7 @@ def spectrum(
             )
         )
     height = height or 1.0
-    edge = float(at(cube["detection_edge"], **where)) if "detection_edge" in cube else 0.0
+    edge = float(at(cube["detection_edge"], **where).fillna(0.0)) if "detection_edge" in cube else 0.0
     layers.append(_rug(top, edge if counted else 0.0, 0.3 * height))
     if prediction is not None:
         outliers, edges = (_finite(prediction, name, where) for name in ("singular_value", "bulk_edge"))

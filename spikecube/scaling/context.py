@@ -11,7 +11,7 @@ from spikecube.cube.study import Study
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spectrum import spike_degrees
 from spikecube.scaling.arrays import FitError
-from spikecube.scaling.inputs import as_cube, at_labels
+from spikecube.scaling.inputs import at_labels
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
@@ -43,23 +43,42 @@ class Context:
         return value if name == "outlier" or value < -_NEAR else np.nan
 
 
-def context(cube: xr.Dataset, function: str = "a fit") -> Context:
+def context(cube: xr.Dataset) -> Context:
     """Read the study that stands in the cube.
 
     Raises
     ------
     ValueError
-        If it is no open cube (`function` is who asks), if there is no study, or if the activation or the target is an
-        axis: the degrees then have no common meaning.
+        If there is none, or if the activation or the target is an axis: the degrees then have no common meaning.
     """
-    if "study" not in as_cube(cube, function).attrs:
+    if "study" not in cube.attrs:
         raise FitError("the cube has no attribute 'study'; fit_power_law and collapse take any DataArray instead")
     study = Study.from_toml(cube.attrs["study"])
     for name in ("activation", "target"):
         if name in study.further:
             raise FitError(f"the cube has an axis {name!r}: select one of its values, then fit")
-    degree = int(cube.sizes.get("degree", study.measure.degree))
+    degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
     return Context(study, spike_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+
+
+def measured_spikes(cube: xr.Dataset, known: Context, *, aligned: bool) -> list[int]:
+    """The degrees whose singular value the cube holds, and whose alignment if that is needed too.
+
+    Raises
+    ------
+    FitError
+        If there is none.
+    """
+    ranks = set(cube["rank"].values.tolist())
+    labels = set(cube["degree"].values.tolist()) if aligned else set(known.degrees)
+    degrees = [k for k in known.degrees if known.rank(k) in ranks and k in labels]
+    if not degrees:
+        raise FitError(
+            f"the cube holds no spike: degrees with c_k != 0 are {', '.join(map(str, known.degrees)) or 'none'}, "
+            f"its ranks {', '.join(map(str, sorted(ranks)))}"
+            + (f", its degrees {', '.join(map(str, sorted(labels)))}" if aligned else "")
+        )
+    return degrees
 
 
 def spikes_kept(cube: xr.Dataset) -> list[int | None]:
@@ -86,13 +105,15 @@ def predicted_for(
         raise FitError(f"prediction={prediction!r} is not True, False or an open prediction (open_cube opens a file)")
     if not prediction:
         return None, "not wanted"
-    from spikecube.cube.predict import predict
+    from spikecube.cube.predict import PredictionError, predict
 
     try:
         made = predict(known.study, only=names)
-        return at_labels(made, cube, _axes(known), "the study's prediction"), "made from the study of the cube"
-    except (ValueError, ArithmeticError) as reason:
+    except PredictionError as reason:
         return None, f"none: {reason}"
+    lost = made.attrs.get("declined")
+    note = "made from the study of the cube" + (f"; in part: {lost}" if lost else "")
+    return at_labels(made, cube, _axes(known), "the study's prediction"), note
 
 
 def _axes(known: Context) -> list[str]:

@@ -32,22 +32,6 @@ def labelled(data: Any, name: str = "the data") -> xr.DataArray:
     return data.copy(data=_real(data.to_numpy(), name))
 
 
-def as_cube(cube: Any, function: str) -> xr.Dataset:
-    """The cube itself, if it is an open one.
-
-    Raises
-    ------
-    ValueError
-        If it is something else; a file name gets the line to write.
-    """
-    if isinstance(cube, xr.Dataset):
-        return cube
-    if isinstance(cube, xr.DataArray):
-        raise FitError(f"{function} takes a whole cube, got a DataArray: fit_power_law and collapse take one")
-    remedy = _remedy(cube) if isinstance(cube, str) or hasattr(cube, "__fspath__") else "open_cube opens a file"
-    raise FitError(f"{function} takes an open cube (xarray.Dataset), got {_what(cube)}: {remedy}")
-
-
 def _real(values: Any, name: str) -> Array:
     try:
         return real_array(values, name)

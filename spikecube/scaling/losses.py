@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.controls import has_controls
+from spikecube.cube.cuts import as_cube
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.context import (
     Context,
@@ -22,10 +25,12 @@ from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.scaling.samples import cube_controls, from_data
 
 LOSSES = ("train_loss", "test_loss")
+LIMITS_NEED = ("alpha", "n", "seed", "lam", *LOSSES)
+GAPS_NEED = (*LIMITS_NEED, "ell", *(f"{loss}_spiked" for loss in LOSSES))
 
 
 def fit_limits(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     exponent: float | str = "theory",
     prediction: xr.Dataset | bool = True,
@@ -50,7 +55,9 @@ def fit_limits(
         Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (power of n).
         An interval that is open on one side is infinite there, with a status that says so.
     """
-    known, rng = context(cube, "fit_limits"), generator(rng)
+    cube, rng = as_cube(cube, *LIMITS_NEED), generator(rng)
+    controls = controls and has_controls(cube)
+    known = context(cube)
     limits, note = _limits(known, cube, prediction)
     losses = _stack(cube, controls)
     kept = spikes_kept(cube)
@@ -128,7 +135,7 @@ def _stack(
 
 
 def fit_gaps(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     prediction: xr.Dataset | bool = True,
     controls: bool = True,
@@ -154,11 +161,13 @@ def fit_gaps(
     xr.Dataset
         Dims (gap, loss, alpha, lam, ...further axes); see `fit_power_law`.
     """
-    known, rng = context(cube, "fit_gaps"), generator(rng)
+    cube, rng = as_cube(cube, *GAPS_NEED), generator(rng)
+    controls = controls and has_controls(cube)
+    known = context(cube)
     limits, note = _limits(known, cube, prediction)
     kept = spikes_kept(cube)
     alphas = cube["alpha"].values.tolist()
-    ell = xr.DataArray([k or 1 for k in kept], dims="alpha", coords={"alpha": alphas})
+    ell = xr.DataArray([k or int(cube["ell"].values[0]) for k in kept], dims="alpha", coords={"alpha": alphas})
     bounded = xr.DataArray([k is not None for k in kept], dims="alpha", coords={"alpha": alphas})
 
     def spiked(loss: str) -> xr.DataArray:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from spikecube.cube.cuts import as_cube
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context
+from spikecube.scaling.context import Context, context, measured_spikes
 from spikecube.scaling.fitting import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
@@ -22,7 +24,10 @@ _LEVEL = 0.95
 _LEAST_SIZES = 3
 
 
-def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
+NEEDED = ("alpha", "n", "seed", "rank", "outlier_count")
+
+
+def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     """Logistic regression of "the k-th spike is detached" on alpha and log n, with errors clustered by seed.
 
     A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
@@ -55,8 +60,10 @@ def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
     ----------
     Baik, Ben Arous, Peche, Ann. Probab. 33 (2005) 1643, for the width n^{-1/3} of the transition.
     """
-    known = context(cube, "fit_thresholds")
-    degrees = [k for k in _measured(cube) if k not in known.degrees or known.rank(k) <= cube.sizes["rank"]]
+    cube = as_cube(cube, *NEEDED)
+    known = context(cube)
+    spikes = measured_spikes(cube, known, aligned=False)
+    degrees = [k for k in _measured(cube) if k not in known.degrees or k in spikes]
     further = list(known.study.further)
     shape = (len(degrees), *(cube.sizes[d] for d in further))
     tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}
