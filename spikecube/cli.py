@@ -168,6 +168,7 @@ def run(
 
 
 def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
+    from spikecube.cube.missing import missing_edges
     from spikecube.cube.overview import completeness, text_table
 
     again = f"spikecube run {file}" + (f" -o {name}" if name else "")
@@ -181,6 +182,8 @@ def _print_report(study: Study, report: Report, file: str, name: str | None) -> 
         typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
     else:
         typer.echo(f"{report.path}: {completeness(report.cube)}")
+    if report.cube is not None and (lost := missing_edges(report.cube)):
+        typer.echo(f"{lost}; everything measured is there")
     return FAILED_CELLS if report.failures else 0
 
 

@@ -22,6 +22,9 @@ PRIORITY = {
 
 DEFAULT_PRIORITY = ("beta_power", "beta_signal", "label_power", "readout_power", "test_label_power")
 
+CONTROLS = (*DEFAULT_PRIORITY, "beta_alignment")
+"""The variables of a cube that control variates are made of, where it has them."""
+
 
 class ControlError(ValueError):
     """Control variates that cannot be made, in one sentence."""

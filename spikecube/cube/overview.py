@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.controls import CONTROLS
+from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import DIMS, STATUS
+from spikecube.cube.summary import kind_of_means, means
 
 MISFIT = 0.05
 """The level of the lack-of-fit test."""
@@ -29,13 +32,31 @@ _MEASURED = ("rank", "degree", "ell", "bin")
 def overview(cube: xr.Dataset) -> str:
     """The whole text."""
     axes = text_table(["axis", "length", "values"], axis_rows(cube))
-    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube)]
-    if "seed" in cube.dims and "train_loss" in cube:
-        lam = middle(cube["lam"].values)
-        seeds = cube.sizes["seed"]
-        note = f"means over {seeds} seeds at lam = {lam:g}, standard errors of the last digits in brackets"
-        parts.append(f"{note}\n{text_table(*mean_rows(cube, lam))}")
+    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), missing_edges(cube)]
+    if {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS):
+        parts.append(mean_table(cube))
     return "\n\n".join(part for part in parts if part)
+
+
+def mean_table(cube: xr.Dataset) -> str:
+    """Means at the middle penalty by n, alpha and the further axes, under a line that says what means they are."""
+    lam = middle(cube["lam"].values) if "lam" in cube.dims else None
+    tables = {name: means(_at(cube, name, lam), name) for name in _COLUMNS if name in cube}
+    header, rows, used = mean_rows(cube, tables)
+    counts = sorted({int(row[-1]) for row in rows} - {0})
+    over = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else "0"
+    if len(counts) < 2:
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    place = "" if lam is None else f" at lam = {lam:g}"
+    seeds = "seed" if over == "1" else "seeds"
+    note = f"{kind_of_means(used)} over {over} {seeds}{place}, standard errors of the last digits in brackets"
+    return f"{note}\n{text_table(header, rows)}"
+
+
+def _at(cube: xr.Dataset, name: str, lam: float | None) -> xr.Dataset:
+    """What the means of one variable need, at one penalty."""
+    names = [name, *(v for v in CONTROLS if v in cube)]
+    return cube[names].sel(lam=[lam]) if "lam" in cube[name].dims else cube[names]
 
 
 def axis_rows(cube: xr.Dataset) -> list[list[str]]:
@@ -59,31 +80,29 @@ def completeness(cube: xr.Dataset) -> str:
     return f"{counts['ok']} of {status.size} points (alpha, n, seed) ok{others}"
 
 
-def mean_rows(cube: xr.Dataset, lam: float) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of means over seeds by n, alpha and the further axes, thinned to a screen."""
-    point = cube.sel(lam=lam)
-    further = [str(d) for d in cube["status"].dims if d not in DIMS]
+def mean_rows(cube: xr.Dataset, tables: Mapping[str, xr.Dataset]) -> tuple[list[str], list[list[str]], set[int]]:
+    """Header and rows of means over seeds, thinned to a screen, and the numbers of control variates behind them.
+
+    The last column is how many seeds a row rests on.
+    """
+    further = [str(d) for d in cube.dims if d not in DIMS]
     axes = [*further, "n", "alpha"]
-    columns = [name for name in _COLUMNS if name in cube]
-    rows = []
+    rows, used = [], set()
     for labels in itertools.product(*(_thinned(cube[d].values, _MOST.get(d, 2)) for d in axes)):
         place = dict(zip(axes, labels, strict=True))
-        means = [_mean(point[name], place) for name in columns]
-        rows.append([*(_label(v) for v in labels), *means])
-    return [*axes, *(_COLUMNS[name] for name in columns)], rows
+        points = [t.sel({d: v for d, v in place.items() if d in t.dims}).squeeze() for t in tables.values()]
+        seeds = max(int(p["seeds"]) for p in points)
+        used |= {int(p["controls"]) for p in points if p["seeds"] > 0}
+        rows.append([*(_label(v) for v in labels), *map(_with_error, points), str(seeds)])
+    return [*axes, *(_COLUMNS[name] for name in tables), "seeds"], rows, used
 
 
 def _label(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _mean(data: xr.DataArray, place: dict[str, Any]) -> str:
-    values = data.sel({d: v for d, v in place.items() if d in data.dims}).values
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return "-"
-    stderr = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return with_error(float(values.mean()), float(stderr))
+def _with_error(point: xr.Dataset) -> str:
+    return with_error(float(point["mean"]), float(point["stderr"])) if np.isfinite(point["mean"]) else "-"
 
 
 def rejection(rejected: int, tested: int) -> str:

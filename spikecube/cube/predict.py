@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.assemble import attributes, coordinates, variable_dims
+from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
+from spikecube.cube.missing import Missing
 from spikecube.cube.sections import Model
 from spikecube.cube.study import Study
 from spikecube.theory import (
@@ -29,6 +33,9 @@ from spikecube.theory.staircase import UNBOUNDED
 
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
+Index = tuple[int | slice, ...]
+Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
+T = TypeVar("T")
 
 
 class PredictionError(ValueError):
@@ -51,13 +58,14 @@ def predict(
     only : names of the variables wanted, of `schema.PREDICTED`; by default all.
     refined : losses of F with the spectrum of the gradient batch, the next correction near alpha = 1/2.
 
+    Where an equation is not solved the value is NaN, and the variable has an attribute `missing_reason` with the
+    places and the reasons. What is missing for want of theory is said in one sentence by the attribute `declined`.
+
     Raises
     ------
     PredictionError
         If every model of the study has `initial_output = "full"`, or if a name of `only` is unknown. Where the initial
-        output is a further axis, the full one has NaN after the step and an attribute `declined` that says so.
-    ConvergenceError
-        If an equation is not solved; the message names the arguments.
+        output is a further axis, the full one has NaN after the step.
 
     >>> study = Study(axes={"alpha": [0.0, 0.3], "n": [500], "seed": 1, "lam": [0.1, 1.0]})
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
@@ -74,11 +82,17 @@ def predict(
     prediction = _empty(study, wanted)
     tick = _ticks(progress, len(models) * len(study.axes.alpha) * len(study.axes.n))
     further_shape = tuple(len(study.labels(name)) for name in study.further)
+    declined, missing = [], Missing()
     for model, place in zip(models, np.ndindex(further_shape), strict=True):
-        for name, values in _of_model(study, model, wanted, tick, refined).items():
+        labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
+        for name, values in _OfModel(study, model, wanted, refined, labels, missing).fill(tick).items():
             prediction[name].values[(..., *place)] = values
     if any(model.initial_output == "full" for model in models):
-        prediction.attrs["declined"] = 'initial_output = "full": predictions after the step exist for "vanishing" only'
+        declined.append('initial_output = "full": predictions after the step exist for "vanishing" only')
+    missing.describe(prediction)
+    declined += [missing.sentence()] if missing.reasons else []
+    if declined:
+        prediction.attrs["declined"] = "; ".join(declined)
     return prediction
 
 
@@ -117,69 +131,104 @@ def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
     return tick
 
 
-def _of_model(study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None], refined: bool) -> Arrays:
-    """Every wanted variable of one model, its dims in the order of the schema."""
-    shape = study.shape
-    arrays = {name: np.full([shape[d] for d in schema.PREDICTED[name].dims], np.nan) for name in wanted}
-    stepped = model.initial_output == "vanishing"
-    if "best_linear_loss" in arrays:
-        arrays["best_linear_loss"][...] = best_linear_loss(model)
-    if stepped:
-        _fill_limits(arrays, study, model)
-    for j, n in enumerate(study.axes.n):
-        moments = bulk_of(model, n).moments(study.axes.lam)
-        _fill_initial(arrays, study, model, j, moments)
-        for i in range(len(study.axes.alpha)):
-            if stepped:
-                _fill_point(arrays, study, model, (i, j), moments, refined)
-            tick()
-    return arrays
+_LOSSES = ("train_loss", "test_loss")
 
 
-def _fill_limits(arrays: Arrays, study: Study, model: Model) -> None:
-    known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for i, alpha in enumerate(study.axes.alpha):
-        ell = spike_count(alpha)
-        if ell == UNBOUNDED or not {"train_loss_limit", "test_loss_limit"} & arrays.keys():
-            continue
-        if ell not in known:
-            known[ell] = limit_losses(model, study.axes.lam, ell)
-        _put(arrays, ("train_loss_limit", "test_loss_limit"), known[ell], (i,))
+@dataclass(frozen=True)
+class _OfModel:
+    """Every wanted variable of one model, its dims in the order of the schema; what theory does not find is missing."""
 
+    study: Study
+    model: Model
+    wanted: tuple[str, ...]
+    refined: bool
+    labels: dict[str, float | str]
+    missing: Missing
+    arrays: Arrays = field(default_factory=dict)
 
-def _fill_initial(arrays: Arrays, study: Study, model: Model, j: int, moments: Moments) -> None:
-    n = study.axes.n[j]
-    names = ("train_loss_init", "test_loss_init")
-    if set(names) & arrays.keys():
-        _put(arrays, names, initial_losses(model, study.axes.lam, n, moments=moments), (j,))
-    if "singular_value_init" in arrays:
-        arrays["singular_value_init"][j, 0] = initial_outlier(model, n)
-    if "bulk_edge" in arrays:
-        arrays["bulk_edge"][:, j] = bulk_edge(model, n)  # that of F_0, where no prediction after the step replaces it
+    def fill(self, tick: Callable[[], None]) -> Arrays:
+        """All of them; `tick` is called after each (n, alpha)."""
+        shape = self.study.shape
+        self.arrays.update({k: np.full([shape[d] for d in schema.PREDICTED[k].dims], np.nan) for k in self.wanted})
+        stepped = self.model.initial_output == "vanishing"
+        self._value("best_linear_loss", (), {}, lambda: best_linear_loss(self.model))
+        if stepped:
+            self._limits()
+        for j, n in enumerate(self.study.axes.n):
+            moments = self._moments(n)
+            self._initial(j, moments, stepped)
+            for i in range(len(self.study.axes.alpha)):
+                if stepped:
+                    self._point((i, j), moments)
+                tick()
+        return self.arrays
 
+    def _limits(self) -> None:
+        for i, alpha in enumerate(self.study.axes.alpha):
+            ell = spike_count(alpha)
+            if ell != UNBOUNDED:
+                self._losses("_limit", (i,), {"alpha": alpha}, partial(limit_losses, self.model, ell=ell))
 
-def _fill_point(
-    arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments, refined: bool
-) -> None:
-    alpha, n, lam = study.axes.alpha[at[0]], study.axes.n[at[1]], study.axes.lam
-    if {"train_loss", "test_loss"} & arrays.keys():
-        _put(arrays, ("train_loss", "test_loss"), finite_losses(model, lam, n, alpha, refined=refined), at)
-    names = ("train_loss_spiked", "test_loss_spiked")
-    if set(names) & arrays.keys():
-        for k in range(study.measure.ell):
-            losses = spiked_losses(model, lam, n, alpha, k + 1, moments=moments)
-            _put(arrays, names, losses, (*at, slice(None), k))
-    if "singular_value" in arrays:
-        outliers, edge = conditional_outliers(model, n, alpha)
-        outliers = outliers[: study.measure.rank]
-        arrays["singular_value"][(*at, slice(len(outliers)))] = outliers
-        if "bulk_edge" in arrays:
-            arrays["bulk_edge"][at] = math.sqrt(edge.x)
-    elif "bulk_edge" in arrays:
-        arrays["bulk_edge"][at] = math.sqrt(conditional_edge(model, n, alpha).x)
+    def _moments(self, n: int) -> Moments | None:
+        names = [f"{loss}_{of}" for loss in _LOSSES for of in ("init", "spiked")]
+        wanted = [name for name in names if name in self.arrays]
+        lam = self.study.axes.lam
+        return self._attempt(wanted, {"n": n}, lambda: bulk_of(self.model, n).moments(lam)) if wanted else None
 
+    def _initial(self, j: int, moments: Moments | None, stepped: bool) -> None:
+        model, n, lam = self.model, self.study.axes.n[j], self.study.axes.lam
+        at = {"n": n}
+        if moments is not None:
+            names = ("train_loss_init", "test_loss_init")
+            self._put(names, (j,), self._attempt(names, at, lambda: initial_losses(model, lam, n, moments=moments)))
+        self._value("singular_value_init", (j, 0), at, lambda: initial_outlier(model, n))
+        if not stepped:
+            self._value("bulk_edge", (slice(None), j), at, lambda: bulk_edge(model, n))
 
-def _put(arrays: Arrays, names: tuple[str, ...], values: tuple[np.ndarray, ...], at: tuple[int | slice, ...]) -> None:
-    for name, value in zip(names, values, strict=True):
-        if name in arrays:
-            arrays[name][at] = value
+    def _point(self, place: tuple[int, int], moments: Moments | None) -> None:
+        model, axes = self.model, self.study.axes
+        alpha, n, lam = axes.alpha[place[0]], axes.n[place[1]], axes.lam
+        at = {"alpha": alpha, "n": n}
+        self._losses("", place, at, lambda lam: finite_losses(model, lam, n, alpha, refined=self.refined))
+        for k in range(self.study.measure.ell if moments is not None else 0):
+            names = ("train_loss_spiked", "test_loss_spiked")
+            found = self._attempt(names, at, partial(spiked_losses, model, lam, n, alpha, k + 1, moments=moments))
+            self._put(names, (*place, slice(None), k), found)
+        self._outliers(place, at)
+
+    def _outliers(self, place: tuple[int, int], at: dict[str, float]) -> None:
+        model, alpha, n = self.model, at["alpha"], int(at["n"])
+        found = None
+        if "singular_value" in self.arrays:
+            found = self._attempt(("singular_value",), at, lambda: conditional_outliers(model, n, alpha))
+        if found is None:
+            self._value("bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, n, alpha).x))
+            return
+        outliers = found[0][: self.study.measure.rank]
+        self.arrays["singular_value"][(*place, slice(len(outliers)))] = outliers
+        self._value("bulk_edge", place, at, lambda: math.sqrt(found[1].x))
+
+    def _attempt(self, names: Sequence[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
+        wanted = [name for name in names if name in self.arrays]
+        return self.missing.attempt(wanted, place_text({**at, **self.labels}), compute) if wanted else None
+
+    def _value(self, name: str, index: Index, at: Mapping[str, float | str], compute: Callable[[], float]) -> None:
+        self._put((name,), index, None if (found := self._attempt((name,), at, compute)) is None else (found,))
+
+    def _losses(self, of: str, index: Index, at: Mapping[str, float | str], compute: Losses) -> None:
+        """Both losses at all penalties at once, or one by one where that fails."""
+        names = tuple(f"{loss}{of}" for loss in _LOSSES)
+        if not set(names) & self.arrays.keys():
+            return
+        try:
+            with np.errstate(all="ignore"):
+                self._put(names, index, compute(self.study.axes.lam))
+        except Exception:  # the reason is that of each penalty
+            for i, lam in enumerate(self.study.axes.lam):
+                found = self._attempt(names, {**at, "lam": lam}, partial(compute, (lam,)))
+                self._put(names, (*index, slice(i, i + 1)), found)
+
+    def _put(self, names: Sequence[str], index: Index, values: Sequence[Any] | None) -> None:
+        for name, value in zip(names, values or (), strict=values is not None):
+            if name in self.arrays:
+                self.arrays[name][index] = value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,29 +190,90 @@ def controls_for(values: xr.DataArray, controls: xr.DataArray, names: Sequence[s
 def seed_means(cube: xr.Dataset, name: str, *, controls: bool = True) -> xr.Dataset:
     """Mean of one variable over `seed`, its standard error with and without control variates, and what they are worth.
 
+    The one place that takes means over seeds. Each point uses the controls that its own seeds allow, so that a mean is
+    the same whatever other points the cube holds. One or two seeds give their plain mean; the error of one is NaN.
+
     Returns
     -------
     xr.Dataset
-        mean, stderr, stderr_plain, dof, seeds_worth: seeds that a plain mean would need for the same error.
+        mean, stderr, stderr_plain, dof, seeds: seeds with a value, controls: how many control variates were used,
+        seeds_worth: seeds that a plain mean would need for the same error.
+
+    Raises
+    ------
+    ControlError
+        If controls are wanted and the cube has no study.
     """
     values = cube[name].transpose(..., "seed")
     y, z = values.to_numpy().astype(float), None
     if controls:
         y, z = controls_for(values, centred_controls(cube), priority(name))
-    means = replicate_means(y, z)
+    found = _by_count(y, z)
     with np.errstate(divide="ignore", invalid="ignore"):
-        worth = means.count * (means.plain_stderr / means.stderr) ** 2
-    dims = values.dims[:-1]
+        found["seeds_worth"] = found["seeds"] * (found["stderr_plain"] / found["stderr"]) ** 2
     long_name = cube[name].attrs.get("long_name", name)
-    table = {
-        "mean": (means.mean, f"mean over seeds of: {long_name}"),
-        "stderr": (means.stderr, f"standard error of the mean over seeds of: {long_name}"),
-        "stderr_plain": (means.plain_stderr, f"the same without control variates, of: {long_name}"),
-        "dof": (means.dof, "degrees of freedom of the standard error"),
-        "seeds_worth": (worth, "seeds that a plain mean would need for the same standard error"),
+    texts = {
+        "mean": f"mean over seeds of: {long_name}",
+        "stderr": f"standard error of the mean over seeds of: {long_name}",
+        "stderr_plain": f"the same without control variates, of: {long_name}",
+        "dof": "degrees of freedom of the standard error",
+        "seeds": "seeds with a value",
+        "controls": "control variates used",
+        "seeds_worth": "seeds that a plain mean would need for the same standard error",
     }
     coords = {k: v for k, v in values.coords.items() if "seed" not in v.dims}
-    return xr.Dataset({k: (dims, v, {"long_name": text, "units": "1"}) for k, (v, text) in table.items()}, coords)
+    table = {k: (values.dims[:-1], found[k], {"long_name": text, "units": "1"}) for k, text in texts.items()}
+    return xr.Dataset(table, coords)
+
+
+def _by_count(y: Array, z: Array | None) -> dict[str, Array]:
+    """`replicate_means` of all points that have the same number of seeds, for each such number."""
+    count = np.isfinite(y).sum(-1)
+    found = {k: np.full(count.shape, np.nan) for k in ("mean", "stderr", "stderr_plain", "dof")}
+    found |= {"seeds": count, "controls": np.zeros(count.shape, dtype=np.int64)}
+    for m in np.unique(count[count > 0]):
+        rows = count == m
+        means = replicate_means(y[rows], None if z is None or m < MIN_SEEDS else z[rows])
+        mean, stderr = (means.mean, means.stderr) if m >= MIN_SEEDS else _of_few(y[rows])
+        plain = means.plain_stderr if m >= MIN_SEEDS else stderr
+        values = {"mean": mean, "stderr": stderr, "stderr_plain": plain, "dof": means.dof if m >= MIN_SEEDS else m - 1}
+        for k, value in (values | {"controls": means.n_controls}).items():
+            found[k][rows] = value
+    return found
+
+
+def _of_few(y: Array) -> tuple[Array, Array]:
+    """Plain mean of one or two values in the last axis, and its standard error, NaN for one."""
+    known = np.where(np.isfinite(y), y, 0.0)
+    count = np.isfinite(y).sum(-1)
+    mean = known.sum(-1) / count
+    square = (np.where(np.isfinite(y), y - mean[..., None], 0.0) ** 2).sum(-1)
+    return mean, np.where(count > 1, np.sqrt(square / np.maximum(count - 1, 1) / count), np.nan)
+
+
+def means(cube: xr.Dataset, name: str, *, controls: bool = True) -> xr.Dataset:
+    """As `seed_means`, with control variates where the cube holds its study and their draws, else plain.
+
+    A variable without `seed` is its own mean, of one seed.
+    """
+    if "seed" not in cube[name].dims:
+        value = cube[name].astype(float)
+        one = {"mean": value, "stderr": value * np.nan, "seeds": value.notnull().astype(int)}
+        return xr.Dataset(one | {"controls": xr.zeros_like(value, dtype=int)})
+    drawn = "study" in cube.attrs and any(c in cube and "seed" in cube[c].dims for c in DEFAULT_PRIORITY)
+    return seed_means(cube, name, controls=controls and drawn)
+
+
+def kind_of_means(used: Iterable[int]) -> str:
+    """The name of means by the numbers of control variates that went into them.
+
+    >>> kind_of_means([0, 0]), kind_of_means([1, 2]), kind_of_means([0, 2])
+    ('plain means', 'means with control variates', 'means with control variates, plain where seeds are few')
+    """
+    numbers = {bool(u) for u in used}
+    if numbers == {True, False}:
+        return "means with control variates, plain where seeds are few"
+    return "means with control variates" if numbers == {True} else "plain means"
 
 
 def summarize(cube: xr.Dataset, *, controls: bool = True) -> xr.Dataset:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.missing import missing_edges
 from spikecube.cube.overview import MISFIT, rejection, with_error
 from spikecube.cube.schema import STATUS
 from spikecube.explore import plotdata, predicted, style
@@ -27,6 +28,7 @@ def findings(
     """All that can be said about a cube at one place along its further axes; what is missing is left out."""
     writers = (
         lambda: completeness(cube),
+        lambda: missing_points(cube),
         lambda: spikes_seen(cube, prediction, **further),
         lambda: largest_spike(cube, prediction, **further),
         lambda: loss_drop(cube, prediction, **further),
@@ -64,10 +66,18 @@ def completeness(cube: xr.Dataset) -> str:
     return text + (f", {failed} failed." if failed else ".")
 
 
+def missing_points(cube: xr.Dataset) -> str:
+    """At how many points theory has no detection edge, and no outlier could be counted; nothing where it has one."""
+    lost = missing_edges(cube)
+    return f"{lost}." if lost else ""
+
+
 def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """From which alpha on each spike is seen at the largest size, against theory and the limit."""
     counts = at(plotdata.variable(cube, "outlier_count"), n=None, **fixed(cube, further))
-    n, seeds = int(counts.n), counts.sizes["seed"]
+    if not bool(counts.notnull().any()):
+        raise Missing("no outlier could be counted")
+    n, seeds = int(counts.n), int(counts.notnull().any("alpha").sum())
     where = f"At n = {n}, in at least half of {seeds} {'seed' if seeds == 1 else 'seeds'},"
     most = int(counts.max())
     firsts = {k: float(plotdata.first_alpha_with(counts, k)) for k in range(1, most + 1)}
@@ -121,10 +131,11 @@ def largest_spike(cube: xr.Dataset, prediction: xr.Dataset | None, **further: An
     later = [a for a in cube["alpha"].values if a >= first]
     alpha = float(later[min(1, len(later) - 1)])
     where = {"alpha": alpha, "n": int(counts.n), "rank": 1} | fixed(cube, further)
-    top = seed_mean(at(cube["singular_value"], **where))
+    top = plotdata.means(cube, "singular_value", **where)
     text = f"At α = {number(alpha)}, n = {where['n']} the largest singular value of F/√n is {_value(top)}"
     edge = at(cube["detection_edge"], **where)
-    text += f", while the bulk ends before {number(float(edge))}"
+    if bool(edge.notnull()):
+        text += f", while the bulk ends before {number(float(edge))}"
     if prediction is not None and "singular_value" in prediction:
         text += f"; theory has it at {number(float(at(prediction['singular_value'], **where)))}"
     return text + "."
@@ -174,11 +185,12 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     return (
         f"{_THE[name]} against theory at finite n: {inside:.0%} of {z.size} points are within 2 standard errors, "
         f"median difference {100 * relative:.2g} per cent; the farthest is z = {float(place):+.1f} at {where}. "
-        f"Root mean square of z {spread:.1f}{_with_controls(cube.sizes['seed'], float(data.attrs['seeds_worth']))}."
+        f"Root mean square of z {spread:.1f}{_with_controls(data.attrs)}."
     ).replace("= -", "= −")
 
 
-def _with_controls(seeds: int, worth: float) -> str:
+def _with_controls(scores: Mapping[str, Any]) -> str:
+    seeds, worth = scores["seeds"], scores["seeds_worth"]
     return f", with {seeds} seeds worth {worth:.0f} by control variates" if np.isfinite(worth) else ""
 
 

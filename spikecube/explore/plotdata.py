@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.controls import DEFAULT_PRIORITY
+from spikecube.cube import summary
+from spikecube.cube.controls import CONTROLS
 from spikecube.cube.overview import with_error
-from spikecube.cube.summary import MIN_SEEDS, SEEDS_PER_CONTROL, seed_means
 from spikecube.theory.staircase import threshold
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
@@ -96,25 +96,17 @@ def seed_mean(data: xr.DataArray) -> xr.Dataset:
 
 
 def means(cube: xr.Dataset, name: str, *, controls: bool = True, **where: Any) -> xr.Dataset:
-    """Mean, standard error and number of seeds of a variable at a place, with control variates where they can be had.
+    """Mean, standard error and number of seeds of a variable at a place: those of `spikecube.cube.summary.means`.
 
-    The mean is that of `seed_means`; a point with too few seeds for it has its plain mean. The attribute `controls`
-    tells whether any control was used: it needs the draws in the cube, its study, and 7 seeds or more.
+    The attribute `controls` tells whether any control variate was used: it needs the draws in the cube, its study, and
+    7 seeds or more.
     """
     place = where | fixed(cube, where)
-    plain = seed_mean(at(variable(cube, name), **place))
-    if not controls or not _has_controls(cube, name):
-        return plain.assign_attrs(controls=False)
-    draws = [c for c in (*DEFAULT_PRIORITY, "beta_alignment") if c in cube]
-    sharp = at(seed_means(_box(cube[[name, *draws]], place), name), **place)
-    used = bool((np.abs(sharp["stderr"] - sharp["stderr_plain"]) > 0).any())
-    found = {v: sharp[v].transpose(*plain[v].dims).fillna(plain[v]) for v in ("mean", "stderr")}
-    return plain.assign(found).assign_attrs(controls=used)
-
-
-def _has_controls(cube: xr.Dataset, name: str) -> bool:
-    known = "study" in cube.attrs and any(c in cube for c in DEFAULT_PRIORITY)
-    return known and cube[name].sizes.get("seed", 1) > SEEDS_PER_CONTROL
+    variable(cube, name)
+    box = _box(cube[[name, *(c for c in CONTROLS if c in cube)]], place)
+    data = at(summary.means(box, name, controls=controls), **place)
+    used = bool((data["controls"] > 0).any())
+    return data[["mean", "stderr", "seeds"]].assign_attrs(cube[name].attrs | {"controls": used})
 
 
 def _box(cube: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
@@ -199,8 +191,8 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     """How far measurement is from prediction: z = (mean - predicted)/stderr, on the alphas that both have.
 
     Means are taken with control variates where the cube has them and three seeds or more: unbiased, and much sharper.
-    Returns `z`, `relative`, `mean`, `stderr`, `predicted`; the attribute `seeds_worth` is the median number of seeds
-    that plain means would need for the same errors (NaN without control variates).
+    Returns `z`, `relative`, `mean`, `stderr`, `predicted`; the attributes `seeds` and `seeds_worth` are the median
+    number of seeds, and of those that plain means would need for the same errors (NaN without control variates).
 
     Raises
     ------
@@ -209,24 +201,28 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     """
     predicted = variable(prediction, name, "The prediction does not cover it.")
     measured, worth = sharp_mean(cube, name)
+    for name in map(str, set(predicted.dims) & set(measured.dims) - {"alpha"}):
+        measured = measured.sel({name: np.isin(measured[name].values, predicted[name].values)})
+        predicted = predicted.sel({name: measured[name].values})
+    predicted = predicted.drop_vars([c for c in predicted.coords if c not in predicted.dims])
     if "alpha" in predicted.dims:
         predicted = predicted.sel(alpha=_common(measured["alpha"].values, predicted["alpha"].values))
         measured = measured.sel(alpha=predicted["alpha"].values, method="nearest").assign_coords(alpha=predicted.alpha)
-    mean, stderr = measured["mean"], measured["stderr"]
+    mean, stderr, seeds = measured["mean"], measured["stderr"], int(measured["seeds"].median())
     if not bool(stderr.notnull().any()):
         raise Missing("One seed has no standard error: z-scores need two or more.")
     z = (mean - predicted) / stderr.where(stderr > 0)
     found = {"z": z, "relative": mean / predicted - 1, "mean": mean, "stderr": stderr, "predicted": predicted}
-    return xr.Dataset(found).assign_attrs(seeds_worth=worth)
+    return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=seeds)
 
 
 def sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:
     """Mean and stderr over seeds, with control variates where they can be had, and the seeds they are worth."""
-    values = variable(cube, name)
-    if "seed" in values.dims and values.sizes["seed"] >= MIN_SEEDS and any(c in cube for c in DEFAULT_PRIORITY):
-        means = seed_means(cube, name)
-        return means, float(means["seeds_worth"].median())
-    return seed_mean(values), float("nan")
+    variable(cube, name)
+    data = summary.means(cube, name)
+    sharp = data["controls"] > 0
+    worth = float(data["seeds_worth"].where(sharp).median()) if bool(sharp.any()) else float("nan")
+    return data, worth
 
 
 def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.predict import predict
+from spikecube.cube.predict import PredictionError, predict
 from spikecube.cube.study import Study
 from spikecube.explore import plotdata, style
 from spikecube.theory import bulk_density, bulk_edge, conditional_density, detachment_alphas
@@ -99,5 +99,5 @@ def predict_or_none(cube: xr.Dataset) -> xr.Dataset | None:
     """The prediction, or None for a study that theory declines."""
     try:
         return predict_for(cube)
-    except ValueError:
+    except PredictionError:
         return None

@@ -98,7 +98,7 @@ def spectrum(
             )
         )
     height = height or 1.0
-    edge = float(at(cube["detection_edge"], **where)) if "detection_edge" in cube else 0.0
+    edge = float(at(cube["detection_edge"], **where).fillna(0.0)) if "detection_edge" in cube else 0.0
     layers.append(_rug(top, edge if counted else 0.0, 0.3 * height))
     if prediction is not None:
         outliers, edges = (_finite(prediction, name, where) for name in ("singular_value", "bulk_edge"))

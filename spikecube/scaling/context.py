@@ -72,9 +72,11 @@ def predicted_for(known: Context, prediction: xr.Dataset | bool, names: list[str
         return prediction, "given"
     if not prediction:
         return None, "not wanted"
-    from spikecube.cube.predict import predict
+    from spikecube.cube.predict import PredictionError, predict
 
     try:
-        return predict(known.study, only=names), "made from the study of the cube"
-    except (ValueError, ArithmeticError) as reason:
+        prediction = predict(known.study, only=names)
+    except PredictionError as reason:
         return None, f"none: {reason}"
+    lost = prediction.attrs.get("declined")
+    return prediction, "made from the study of the cube" + (f"; in part: {lost}" if lost else "")

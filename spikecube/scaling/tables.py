@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.missing import missing_edges
 from spikecube.cube.overview import MISFIT, rejection
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.collapse import collapse
@@ -24,6 +25,7 @@ HALF_WIDTH = 0.05
 ASSUMED_SPREAD = 0.1
 _LEAST_SIZES = {"outliers": 3, "gaps": 3, "limits": 3, "thresholds": 3, "collapse": 3}
 _LEAST_SEEDS = 3
+_COUNTING = ("outliers", "thresholds", "collapse")  # laws that rest on the detection edge
 _SILENT = ("no_data", "not_applicable")
 
 Row = dict[str, str | float | None]
@@ -108,9 +110,9 @@ def fit_report(
     if law not in LAWS:
         raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}")
     lacking = shortage(cube, law)
-    if lacking:
-        return FitReport(law, None, [], lacking)
-    return LAWS[law](cube, Options(prediction, controls, n_min))
+    report = FitReport(law, None, [], lacking) if lacking else LAWS[law](cube, Options(prediction, controls, n_min))
+    lost = missing_edges(cube) if law in _COUNTING else ""
+    return replace(report, sentence=f"{report.sentence} Note: {lost}.") if lost else report
 
 
 def shortage(cube: xr.Dataset, law: str) -> str:
@@ -273,7 +275,10 @@ def _limits(cube: xr.Dataset, options: Options) -> FitReport:
 
 def _note(fit: xr.Dataset) -> str:
     note = str(fit.attrs.get("prediction", ""))
-    return f" No prediction: {note.removeprefix('none: ')}." if note.startswith("none") else ""
+    if note.startswith("none"):
+        return f" No prediction: {note.removeprefix('none: ')}."
+    _, in_part, lost = note.partition("; in part: ")
+    return f" The prediction lacks values: {lost}." if in_part else ""
 
 
 def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
@@ -301,7 +306,8 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
             labels: Row = {"quantity": quantity, "degree": float(k)}
             theory = threshold(k)
             z = (float(one["estimate"]) - theory) / float(one["stderr"])
-            rows.append(labels | _numbers(one) | {"theory": theory, "z": z, "status": names[int(one["status"])]})
+            numbers = {"points" if name == "sizes" else name: value for name, value in _numbers(one).items()}
+            rows.append(labels | numbers | {"theory": theory, "z": z, "status": names[int(one["status"])]})
     result: xr.Dataset = xr.concat(parts, dim="curve")
     sentence = f"Critical alpha from collapse in (alpha - critical) ln n: {_verdict(rows, 'spikes')}."
     return FitReport("collapse", result, rows, sentence)
