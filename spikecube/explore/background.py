@@ -17,7 +17,8 @@ def deliver() -> Deliver:
     """How another thread may have something done to the page that is being answered.
 
     A served page belongs to the lock of its document, which only a callback on its next tick holds; that of a page that
-    was closed meanwhile is never called. In a notebook the running event loop does it; without either it is done at once.
+    was closed meanwhile is never called. In a notebook the running event loop does it; without either it is done at
+    once.
     """
     document = pn.state.curdoc
     if document is not None and document.session_context is not None:

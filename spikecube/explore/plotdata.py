@@ -120,7 +120,7 @@ NEAR = 1e-9
 
 
 def aligned(prediction: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
-    """A prediction on the sizes, penalties and further labels of a cube and within its alphas; NaN where it has none."""
+    """A prediction on the sizes, penalties and further labels of a cube, within its alphas; NaN where it has none."""
     for name in ("n", "lam", *further_axes(cube)):
         if name in prediction.dims and name in cube.dims:
             prediction = _on_labels(prediction, name, cube[name].values)

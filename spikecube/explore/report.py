@@ -52,15 +52,15 @@ SECTIONS = (
     ),
     Section(
         "When do the spikes appear?",
-        "First, how many singular values lie beyond the edge, with the thresholds of infinite n (dashed) and where theory "
-        "counts each spike at this size. Then how far out they are, by the same theory.",
+        "First, how many singular values lie beyond the edge, with the thresholds of infinite n (dashed) and where "
+        "theory counts each spike at this size. Then how far out they are, by the same theory.",
         ("outliers", "singular"),
     ),
     Section(
         "Do the spikes point where theory says?",
         "First, the squared cosine between the left singular vector of the spike of degree k and the k-th power of the "
-        "learned direction; its limit beyond the k-th threshold is 1 (dashed). Then the spike of degree 1 in the variable "
-        "in which theory has all sizes fall on one line.",
+        "learned direction; its limit beyond the k-th threshold is 1 (dashed). Then the spike of degree 1 in the "
+        "variable in which theory has all sizes fall on one line.",
         ("alignment", "collapse1"),
     ),
     Section(
@@ -71,14 +71,14 @@ SECTIONS = (
     Section(
         "How fast does the loss converge?",
         "On log axes a straight line is a power of n. First, the gap between F and its spiked equivalent, "
-        "which keeps the first spikes alone; then the gap between that and the limit. Where a law is fitted, how far the "
-        "points lie from it stands below.",
+        "which keeps the first spikes alone; then the gap between that and the limit. Where a law is fitted, how far "
+        "the points lie from it stands below.",
         ("gap_spiked", "gap_strength"),
     ),
     Section(
         "Where does the loss go?",
-        "First, the test loss against n with its theory at each n and the predicted limit, and the fitted limit with its "
-        "interval where there is one. Then the size of the gap to the predicted limit, on log axes.",
+        "First, the test loss against n with its theory at each n and the predicted limit, and the fitted limit with "
+        "its interval where there is one. Then the size of the gap to the predicted limit, on log axes.",
         ("limit_test", "gap_limit"),
     ),
     Section(
@@ -212,8 +212,7 @@ def _section_html(section: Section, films: Mapping[str, Film]) -> str:
     drawn = any(not films[name].note for name in section.views)
     text = f"<p>{html.escape(section.text)}</p>" if drawn else ""
     return (
-        f"<section><h2>{html.escape(section.question)}</h2>{text}"
-        f'<div class="figures{pair}">{figures}</div></section>'
+        f'<section><h2>{html.escape(section.question)}</h2>{text}<div class="figures{pair}">{figures}</div></section>'
     )
 
 

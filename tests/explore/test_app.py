@@ -460,4 +460,5 @@ def test_computations_longer_than_the_refresh_end_on_their_page(slow: Served) ->
 LABELS = """[...Bokeh.documents[0]._all_models.values()]
   .filter((model) => model.type === "LegendItem").map((model) => model.label?.value ?? "")"""
 SHOWN = """[...Bokeh.documents[0]._all_models.values()]
-  .filter((model) => model.type === "ColumnDataSource").map((model) => String(model.data.get?.("text") ?? model.data.text)).join("|")"""
+  .filter((model) => model.type === "ColumnDataSource")
+  .map((model) => String(model.data.get?.("text") ?? model.data.text)).join("|")"""

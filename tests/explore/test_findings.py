@@ -1,4 +1,4 @@
-"""Every sentence of the report follows its numbers: it differs where they differ, and is absent where nothing is known."""
+"""Every sentence of the report follows its numbers: it differs where they do, and is absent where nothing is known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_degrees_without_a_coefficient_have_no_threshold(name: str, degrees: tup
 
 
 def test_the_map_and_the_panel_beside_it_draw_one_theory() -> None:
-    """The line of a spike on the map is where its predicted singular value passes the edge; tanh's second has degree 3."""
+    """A line of the map is where the predicted singular value passes the edge; the second of tanh has degree 3."""
     cube = of("tanh")
     prediction = made_prediction(cube)
     alphas = predicted.detachment(cube, prediction)
@@ -103,8 +103,10 @@ def test_a_loss_falls_rises_or_stays_by_its_errors() -> None:
     assert "the test loss falls" in loss_drop(cube, None)
     rising = cube.assign(test_loss=(2 - cube["test_loss"]).assign_attrs(cube["test_loss"].attrs))
     assert "the test loss rises" in loss_drop(rising, None)
-    flat = cube["test_loss"] * 0 + 1 + 0.01 * xr.DataArray(
-        np.random.default_rng(1).standard_normal((5, 4)), dims=("alpha", "seed")
+    flat = (
+        cube["test_loss"] * 0
+        + 1
+        + 0.01 * xr.DataArray(np.random.default_rng(1).standard_normal((5, 4)), dims=("alpha", "seed"))
     )
     assert "does not change by more than two" in loss_drop(cube.assign(test_loss=flat), None)
     assert "no error to judge by" in loss_drop(of("relu", seed=1), None)

@@ -22,8 +22,8 @@ def test_mean_and_error_over_seeds() -> None:
     assert mean["seeds"].values.tolist() == [3, 1, 0]
 
 
-def test_the_nearest_label_is_chosen_and_none_is_the_default(cube: xr.Dataset) -> None:
-    spot = plotdata.at(cube["test_loss"], alpha=0.3, n=None, lam=None)
+def test_a_label_is_chosen_to_rounding_and_none_is_the_default(cube: xr.Dataset) -> None:
+    spot = plotdata.at(cube["test_loss"], alpha=0.29 + 1e-12, n=None, lam=None)
     assert (float(spot.alpha), int(spot.n), float(spot.lam)) == (0.29, 1000, pytest.approx(10**-0.5))
 
 

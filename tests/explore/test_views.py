@@ -378,7 +378,9 @@ def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Data
     ],
     ids=str,
 )
-def test_a_label_or_keyword_that_is_not_there_is_refused(keywords: dict[str, object], told: str, cube: xr.Dataset) -> None:
+def test_a_label_or_keyword_that_is_not_there_is_refused(
+    keywords: dict[str, object], told: str, cube: xr.Dataset
+) -> None:
     with pytest.raises(plotdata.LabelError) as refusal:
         views.losses(cube, kind="test", **keywords)  # type: ignore[arg-type]
     assert told in str(refusal.value)
