@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import signal
@@ -245,11 +246,12 @@ def predict(
 ) -> None:
     """Write what the theory predicts for a study, with the names of its cube."""
     from spikecube.cube.predict import predict as predict_study
-    from spikecube.cube.store import write_cube
+    from spikecube.cube.store import refuse_target, write_cube
     from spikecube.cube.study import Study
     from spikecube.sweep.progress import for_terminal
 
     parsed = Study.from_file(study)
+    refuse_target(Path(output))
     with for_terminal() as progress:
 
         def tick(done: int, total: int) -> None:
@@ -285,9 +287,11 @@ def fit(
 ) -> int:
     """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
     from spikecube.cube.overview import text_table
-    from spikecube.cube.store import open_cube, write_groups
+    from spikecube.cube.store import open_cube, refuse_target, write_groups
     from spikecube.scaling.tables import LAWS, fit_report
 
+    if output:
+        refuse_target(Path(output))
     data = _cube_or_run(cube)
     prediction = open_cube(theory) if theory else True
     smallest = n_min if n_min in (None, "auto") else _parsed(_smallest, n_min)
@@ -314,8 +318,10 @@ def report(
     fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
 ) -> None:
     """Write the report of a cube: one HTML file that needs no network."""
+    from spikecube.cube.store import refuse_target
     from spikecube.explore.report import report as write_report
 
+    refuse_target(Path(output))
     opened = _cube_or_run(cube)
     typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
 
@@ -356,8 +362,9 @@ def merge(
     """Join cubes that differ in seeds, sizes, alphas, penalties or further axes."""
     from spikecube.cube.merge import merge as merge_cubes
     from spikecube.cube.overview import completeness
-    from spikecube.cube.store import open_cube, write_cube
+    from spikecube.cube.store import open_cube, refuse_target, write_cube
 
+    refuse_target(Path(output))
     merged = merge_cubes([open_cube(path) for path in cubes], force=force)
     write_cube(merged, output)
     typer.echo(f"{output}: {completeness(merged)}")
@@ -382,6 +389,9 @@ def verify(
 
 def main() -> None:
     """The command `spikecube`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a title has
     if "--debug" in sys.argv[1:]:
         sys.argv.remove("--debug")
         _State.debug = True

@@ -13,6 +13,7 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.missing import Missing
 from spikecube.cube.schema import STATUS, Variable
+from spikecube.cube.store import without_fill_values
 from spikecube.cube.study import Cell, Study
 from spikecube.theory import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
@@ -47,7 +48,7 @@ def empty_cube(study: Study) -> xr.Dataset:
         fill: Any = STATUS["pending"] if variable.name == "status" else np.nan
         array = np.full([shape[d] for d in dims], fill, dtype=variable.dtype)
         data[variable.name] = (dims, array, attributes(variable))
-    cube = xr.Dataset(data, coords=coordinates(study))
+    cube = without_fill_values(xr.Dataset(data, coords=coordinates(study)))
     cube.attrs = {
         "title": study.title or "spikecube study",
         "study": study.to_toml(),
@@ -87,9 +88,13 @@ def variable_dims(variable: Variable, study: Study) -> tuple[str, ...]:
     return (*variable.dims, *study.further)
 
 
+_CONTENT = dict.fromkeys(schema.COORDINATES, "coordinate") | {"status": "qualityInformation"}  # words of ISO 19115-1
+
+
 def attributes(variable: Variable) -> dict[str, Any]:
     """The netCDF attributes of a variable."""
     attrs: dict[str, Any] = {"long_name": variable.long_name, "symbol": variable.symbol, "units": "1"}
+    attrs["coverage_content_type"] = _CONTENT.get(variable.name, "modelResult")
     if variable.name == "status":
         attrs["flag_values"] = np.array(list(STATUS.values()), dtype=np.int8)
         attrs["flag_meanings"] = " ".join(STATUS)

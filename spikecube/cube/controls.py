@@ -92,6 +92,12 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
     return {name: float(v) for name, v in values.items()}
 
 
+def has_controls(cube: xr.Dataset) -> bool:
+    """Whether a cube holds its study and a draw, with its seeds, that control variates can be made of."""
+    drawn = [c for c in DEFAULT_PRIORITY if c in cube and "seed" in cube[c].dims]
+    return "study" in cube.attrs and bool(drawn)
+
+
 def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     """The control variates of a cube less their exact expectations, dims (control, n, seed, ...further axes).
 

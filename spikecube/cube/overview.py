@@ -6,12 +6,14 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube.controls import CONTROLS
+from spikecube.cube.cuts import as_cube
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import DIMS, STATUS
 from spikecube.cube.summary import kind_of_means, means
@@ -29,8 +31,9 @@ _MOST = {"alpha": 6, "n": 4}  # labels of an axis in the table; two of any other
 _MEASURED = ("rank", "degree", "ell", "bin")
 
 
-def overview(cube: xr.Dataset) -> str:
+def overview(cube: xr.Dataset | str | Path) -> str:
     """The whole text."""
+    cube = as_cube(cube)
     axes = text_table(["axis", "length", "values"], axis_rows(cube))
     parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), missing_edges(cube)]
     if {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,9 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
 from spikecube.cube.missing import Missing
+from spikecube.cube.provenance import KEYWORDS, stamp
 from spikecube.cube.sections import Model
+from spikecube.cube.store import without_fill_values
 from spikecube.cube.study import Study
 from spikecube.theory import (
     best_linear_loss,
@@ -43,7 +46,11 @@ class PredictionError(ValueError):
 
 
 def predict(
-    study: Study, progress: Progress | None = None, *, only: Iterable[str] | None = None, refined: bool = False
+    study: Study | str | Path,
+    progress: Progress | None = None,
+    *,
+    only: Iterable[str] | None = None,
+    refined: bool = False,
 ) -> xr.Dataset:
     """The predictions for a study: losses, their limits, outliers and bulk edges, with the names of its cube.
 
@@ -53,7 +60,7 @@ def predict(
 
     Parameters
     ----------
-    study : the study; its seeds play no role.
+    study : the study or its file; its seeds play no role.
     progress : called as progress(done, total) after each (n, alpha) point.
     only : names of the variables wanted, of `schema.PREDICTED`; by default all.
     refined : losses of F with the spectrum of the gradient batch, the next correction near alpha = 1/2.
@@ -71,7 +78,7 @@ def predict(
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
     0.471
     """
-    wanted = _wanted(only)
+    study, wanted = Study.of(study), _wanted(only)
     places = list(itertools.product(*(study.labels(name) for name in study.further)))
     models = [study.model_at(**dict(zip(study.further, place, strict=True))) for place in places]
     if all(model.initial_output == "full" for model in models):
@@ -111,8 +118,11 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         variable = schema.PREDICTED[name]
         dims = variable_dims(variable, study)
         data[name] = (dims, np.full([study.shape[d] for d in dims], np.nan), attributes(variable))
-    prediction = xr.Dataset(data, coords=coords)
-    prediction.attrs = {
+    prediction = without_fill_values(xr.Dataset(data, coords=coords))
+    prediction.attrs = stamp("predicted") | {
+        "summary": "What theory predicts for two-layer networks before and after one gradient step, on a grid of step "
+        "exponents, sizes and ridge penalties.",
+        "keywords": KEYWORDS,
         "title": f"prediction: {study.title or 'spikecube study'}",
         "study": study.to_toml(),
         "study_sha256": study.sha256,

@@ -19,7 +19,9 @@ import spikecube
 _PACKAGE = Path(spikecube.__file__).parent
 _LIBRARIES = ("numpy", "scipy", "xarray", "dask", "distributed", "netCDF4", "pydantic")
 
-NOT_COMPARED = ("date_created",)
+KEYWORDS = "random matrix theory, feature learning, two-layer network, gradient step, finite-size scaling"
+
+NOT_COMPARED = ("date_created", "history")
 """Attributes that differ between two runs of the same study."""
 
 
@@ -86,24 +88,32 @@ def git_commit() -> str:
         return ""
 
 
+def stamp(done: str) -> dict[str, Any]:
+    """The attributes that every file has: conventions, what was done when, and by which version."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {
+        "Conventions": "CF-1.11, ACDD-1.3",
+        "source": f"spikecube {spikecube.__version__}",
+        "product_version": spikecube.__version__,
+        "date_created": now,
+        "history": f"{now}: {done} by spikecube {spikecube.__version__}",
+    }
+
+
 def attributes(computed_with: Iterable[str], blas_threads: Iterable[int], entropy: int) -> dict[str, Any]:
     """The attributes of a cube that say how it was made (CF-1.11, ACDD-1.3).
 
     `computed_with` and `blas_threads` are what the tasks saw: number and BLAS libraries, threads of the BLAS.
     """
-    attrs: dict[str, Any] = {
-        "Conventions": "CF-1.11, ACDD-1.3",
+    attrs: dict[str, Any] = stamp("measured") | {
         "summary": "Singular values, alignments and losses of two-layer networks before and after one gradient step, "
         "measured over replicates on a grid of step exponents, sizes and ridge penalties.",
-        "keywords": "random matrix theory, feature learning, two-layer network, gradient step, finite-size scaling",
-        "source": f"spikecube {spikecube.__version__}",
-        "product_version": spikecube.__version__,
+        "keywords": KEYWORDS,
         "library_versions": library_versions(),
         "computed_with": "; ".join(sorted(set(computed_with))),
         "blas_threads": max(blas_threads, default=0),
         "code_sha256": code_sha256(),
         "entropy": str(entropy),
-        "date_created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     commit = git_commit()
     return attrs | ({"git_commit": commit} if commit else {})

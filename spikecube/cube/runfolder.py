@@ -35,8 +35,16 @@ Points = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def run_paths(name: str | Path) -> tuple[Path, Path]:
-    """The folder and the cube of a run: NAME.run and NAME.nc, whichever of the three forms is given."""
+    """The folder and the cube of a run: NAME.run and NAME.nc, whichever of the three forms is given.
+
+    Raises
+    ------
+    StoreError
+        When it names no file, as `.` and `/` do.
+    """
     path = Path(name)
+    if not path.name or path.name == "..":
+        raise StoreError(f"given {str(name)!r}, a folder; allowed: the name of a run, say {Path(name) / 'results'}")
     stem = path.with_suffix("") if path.suffix in (".run", ".nc") else path
     return stem.with_name(stem.name + ".run"), stem.with_name(stem.name + ".nc")
 

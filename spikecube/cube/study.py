@@ -75,6 +75,7 @@ class Study(Section):
     @classmethod
     def from_toml(cls, text: str) -> Self:
         """The study that a TOML text describes; `to_toml` gives the text back unchanged."""
+        text = text.removeprefix("\ufeff")  # the mark that some editors put before UTF-8
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -82,6 +83,22 @@ class Study(Section):
         study = cls(**data)
         study._text = text
         return study
+
+    @classmethod
+    def of(cls, study: object) -> Study:
+        """A study, or that in a file.
+
+        Raises
+        ------
+        StudyError
+            When it is neither, or the file has mistakes.
+        """
+        if isinstance(study, Study):
+            return study
+        if isinstance(study, str | Path):
+            return cls.from_file(study)
+        kind = f"{type(study).__module__}.{type(study).__qualname__}"
+        raise StudyError([f"study: given {kind}; allowed: a spikecube.Study or the name of a study file"])
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from spikecube.cube.controls import DEFAULT_PRIORITY, PRIORITY, centred_controls
+from spikecube.cube.controls import DEFAULT_PRIORITY, PRIORITY, centred_controls, has_controls
+from spikecube.cube.cuts import as_cube
 from spikecube.model.hermite import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -260,8 +262,7 @@ def means(cube: xr.Dataset, name: str, *, controls: bool = True) -> xr.Dataset:
         value = cube[name].astype(float)
         one = {"mean": value, "stderr": value * np.nan, "seeds": value.notnull().astype(int)}
         return xr.Dataset(one | {"controls": xr.zeros_like(value, dtype=int)})
-    drawn = "study" in cube.attrs and any(c in cube and "seed" in cube[c].dims for c in DEFAULT_PRIORITY)
-    return seed_means(cube, name, controls=controls and drawn)
+    return seed_means(cube, name, controls=controls and has_controls(cube))
 
 
 def kind_of_means(used: Iterable[int]) -> str:
@@ -276,13 +277,14 @@ def kind_of_means(used: Iterable[int]) -> str:
     return "means with control variates" if numbers == {True} else "plain means"
 
 
-def summarize(cube: xr.Dataset, *, controls: bool = True) -> xr.Dataset:
+def summarize(cube: xr.Dataset | str | Path, *, controls: bool = True) -> xr.Dataset:
     """Every variable with a `seed` dim as its mean, beside `NAME_stderr` and `NAME_seeds_worth`.
 
     >>> cube = xr.Dataset({"train_loss": (("n", "seed"), [[1.0, 2.0, 3.0]])}, {"n": [100], "seed": [0, 1, 2]})
     >>> summarize(cube, controls=False).train_loss.item()
     2.0
     """
+    cube = as_cube(cube, "seed")
     parts = {}
     for name in (str(v) for v in cube.data_vars):
         if "seed" in cube[name].dims and name != "status":

@@ -26,6 +26,8 @@ def findings(
     **further: Any,
 ) -> list[str]:
     """All that can be said about a cube at one place along its further axes; what is missing is left out."""
+    if prediction is not None:
+        prediction = plotdata.aligned(prediction, cube)
     writers = (
         lambda: completeness(cube),
         lambda: missing_points(cube),

@@ -81,15 +81,15 @@ def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.Da
     """The alpha from which theory has each spike counted at size n, NaN where it never has: dims n, degree.
 
     Where the predicted outlier, that of the conditional equivalence, passes the edge beyond which outliers are
-    counted; beyond the predicted edge of the bulk in a cube that has none.
+    counted; the predicted edge of the bulk where a cube has none.
     """
     place = plotdata.fixed(cube, labels)
     outliers = plotdata.at(plotdata.variable(prediction, "singular_value"), **place)
+    edge = plotdata.at(prediction["bulk_edge"], **place).reset_coords(drop=True)
     if "detection_edge" in cube and cube.sizes["alpha"] > 1:
-        edge = plotdata.at(cube["detection_edge"], **place).interp(alpha=outliers["alpha"].values)
-    else:
-        edge = plotdata.at(prediction["bulk_edge"], **place)
-    margin = (outliers - edge.reset_coords(drop=True)).transpose("n", "rank", "alpha")
+        counted = plotdata.at(cube["detection_edge"], **place).interp(alpha=outliers["alpha"].values)
+        edge = counted.reset_coords(drop=True).fillna(edge)
+    margin = (outliers.reset_coords(drop=True) - edge).transpose("n", "rank", "alpha")
     found = degrees(cube, **labels)[: margin.sizes["rank"]]
     alphas = [[plotdata.first_crossing(margin["alpha"].values, row) for row in rows] for rows in margin.values]
     table = np.array(alphas).reshape(margin.shape[:2])[:, : len(found)]

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.cuts import as_cube
+from spikecube.cube.store import refuse_target, write_atomically
 from spikecube.explore import plotdata, predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
 from spikecube.explore.findings import findings, said
@@ -90,7 +92,7 @@ SECTIONS = (
 
 
 def report(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     path: str | Path,
     prediction: xr.Dataset | None = None,
     fits: Mapping[str, xr.Dataset] | None = None,
@@ -100,7 +102,7 @@ def report(
     Parameters
     ----------
     cube
-        As `run` or `open_cube` give it; parts may be missing.
+        As `run` or `open_cube` give it, or its file; parts may be missing.
     path
         Where the file goes; an existing one is replaced.
     prediction
@@ -112,7 +114,15 @@ def report(
     -------
     Path
         The file.
+
+    Raises
+    ------
+    StoreError
+        Before any work, if no file can be written there, or the cube lacks its study, alpha or n.
     """
+    target = Path(path)
+    refuse_target(target)
+    cube = as_cube(cube, "study", "alpha", "n")
     if prediction is None:
         prediction = predicted.predict_or_none(cube)
     scene = Scene(cube, prediction, fits or {})
@@ -125,8 +135,7 @@ def report(
         films=_json([_film_json(name, f) for name, f in films.items()]),
         body=_body(scene, films),
     )
-    target = Path(path)
-    target.write_text(page, encoding="utf-8")
+    write_atomically(target, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return target
 
 

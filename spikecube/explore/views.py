@@ -17,6 +17,8 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.cuts import as_cube
+from spikecube.cube.store import StoreError
 from spikecube.explore import marks, picture, plotdata, predicted, style
 from spikecube.explore.marks import Brush
 from spikecube.explore.picture import Layer, Picture
@@ -47,11 +49,21 @@ def _bound(draw: Callable[..., Picture], args: tuple[Any, ...], kwargs: dict[str
 
 
 def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
-    """A view as a HoloViews object; what it lacks is a sentence in its place."""
+    """A view as a HoloViews object, of a cube however it was cut; what it lacks is a sentence in its place."""
+    takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
 
     @functools.wraps(draw)
     def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay | hv.Layout:
-        return drawn(*args, **kwargs).view()
+        named: dict[str, Any] = dict(kwargs)
+        rest: list[Any] = list(args)
+        try:
+            if takes_cube and rest:
+                rest[0] = as_cube(rest[0])
+            elif takes_cube and "cube" in named:
+                named["cube"] = as_cube(named["cube"])
+            return _PICTURES[shown](*rest, **named).view()
+        except StoreError as lacking:
+            return picture.note(f"{lacking}.").view()
 
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Picture:
         try:

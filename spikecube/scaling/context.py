@@ -56,8 +56,28 @@ def context(cube: xr.Dataset) -> Context:
     for name in ("activation", "target"):
         if name in study.further:
             raise FitError(f"the cube has an axis {name!r}: select one of its values, then fit")
-    degree = int(cube.sizes.get("degree", study.measure.degree))
+    degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
     return Context(study, spike_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+
+
+def measured_spikes(cube: xr.Dataset, known: Context, *, aligned: bool) -> list[int]:
+    """The degrees whose singular value the cube holds, and whose alignment if that is needed too.
+
+    Raises
+    ------
+    FitError
+        If there is none.
+    """
+    ranks = set(cube["rank"].values.tolist())
+    labels = set(cube["degree"].values.tolist()) if aligned else set(known.degrees)
+    degrees = [k for k in known.degrees if known.rank(k) in ranks and k in labels]
+    if not degrees:
+        raise FitError(
+            f"the cube holds no spike: degrees with c_k != 0 are {', '.join(map(str, known.degrees)) or 'none'}, "
+            f"its ranks {', '.join(map(str, sorted(ranks)))}"
+            + (f", its degrees {', '.join(map(str, sorted(labels)))}" if aligned else "")
+        )
+    return degrees
 
 
 def spikes_kept(cube: xr.Dataset) -> list[int | None]:

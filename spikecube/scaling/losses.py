@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.controls import has_controls
+from spikecube.cube.cuts import as_cube
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.context import (
     Context,
@@ -20,10 +23,12 @@ from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.scaling.samples import cube_controls, from_data
 
 LOSSES = ("train_loss", "test_loss")
+LIMITS_NEED = ("alpha", "n", "seed", "lam", *LOSSES)
+GAPS_NEED = (*LIMITS_NEED, "ell", *(f"{loss}_spiked" for loss in LOSSES))
 
 
 def fit_limits(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     exponent: float | str = "theory",
     prediction: xr.Dataset | bool = True,
@@ -48,6 +53,8 @@ def fit_limits(
         Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (power of n).
         An interval that is open on one side is infinite there, with a status that says so.
     """
+    cube = as_cube(cube, *LIMITS_NEED)
+    controls = controls and has_controls(cube)
     known = context(cube)
     limits, note = _limits(known, prediction)
     losses = _stack(cube, controls)
@@ -126,7 +133,7 @@ def _stack(
 
 
 def fit_gaps(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     prediction: xr.Dataset | bool = True,
     controls: bool = True,
@@ -152,6 +159,8 @@ def fit_gaps(
     xr.Dataset
         Dims (gap, loss, alpha, lam, ...further axes); see `fit_power_law`.
     """
+    cube = as_cube(cube, *GAPS_NEED)
+    controls = controls and has_controls(cube)
     known = context(cube)
     limits, note = _limits(known, prediction)
     kept = spikes_kept(cube)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from spikecube.cube.controls import has_controls
+from spikecube.cube.cuts import as_cube
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context, predicted_for
+from spikecube.scaling.context import Context, context, measured_spikes, predicted_for
 from spikecube.scaling.fitting import adjust, fit_sample
 from spikecube.scaling.laws import POWER, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
@@ -20,6 +23,8 @@ DETACHED = 0.95
 ALIGNED = 0.5
 _LEAST_CORRECTION = 0.1  # a correction that decays slower than n^-0.1 cannot be told from the exponent itself
 
+NEEDED = ("alpha", "n", "seed", "rank", "degree", "singular_value", "outlier_count", "alignment")
+
 SELECTION = (
     f"sizes at which the spike is counted as detached in at least {DETACHED:.0%} of the seeds and the singular vector "
     f"has a mean squared cosine of at least {ALIGNED} with the spike's monomial"
@@ -27,7 +32,7 @@ SELECTION = (
 
 
 def fit_outliers(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     prediction: xr.Dataset | bool = True,
     controls: bool = True,
@@ -62,8 +67,10 @@ def fit_outliers(
     ----------
     Moniri, Lee, Hassani, Dobriban, ICML 2024 (arXiv:2310.07891), section 3, for the exponents.
     """
+    cube = as_cube(cube, *NEEDED)
+    controls = controls and has_controls(cube)
     known = context(cube)
-    degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
+    degrees = measured_spikes(cube, known, aligned=True)
     chosen = select(cube, known, degrees)
     values = _spikes(cube, known, degrees).where(chosen["selected"])
     sample = from_data(values, "n", controls=cube_controls(cube, "singular_value", controls))

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.schema import COORDINATES
+from spikecube.cube.store import without_fill_values
 from spikecube.scaling.arrays import Array
 
 STATUS = {
@@ -101,10 +103,17 @@ def describe(result: xr.Dataset, *, quantity: str = "the data") -> xr.Dataset:
             variable.attrs["long_name"] = _LONG_NAMES[label]
         if variable.dtype.kind == "f":
             variable.attrs.setdefault("units", "1")
+            variable.attrs["coverage_content_type"] = "modelResult"
     if "status" in result:
         result["status"].attrs["flag_values"] = np.array(list(STATUS.values()), dtype=np.int8)
         result["status"].attrs["flag_meanings"] = " ".join(STATUS)
+    for name, coordinate in result.coords.items():
+        known = COORDINATES.get(str(name))
+        result.variables[name].attrs.setdefault("long_name", known.long_name if known else str(name))
+        if coordinate.dtype.kind in "iuf":
+            result.variables[name].attrs.setdefault("units", "1")
     result.attrs["quantity"] = quantity
+    without_fill_values(result)
     result.attrs["confidence_level"] = 0.95
     return result
 

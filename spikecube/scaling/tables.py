@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.cuts import as_cube, require
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.overview import MISFIT, rejection
+from spikecube.cube.store import StoreError
+from spikecube.scaling import losses, outliers, thresholds
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.collapse import collapse
-from spikecube.scaling.context import context
+from spikecube.scaling.context import context, measured_spikes
 from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
@@ -25,6 +29,13 @@ HALF_WIDTH = 0.05
 ASSUMED_SPREAD = 0.1
 _LEAST_SIZES = {"outliers": 3, "gaps": 3, "limits": 3, "thresholds": 3, "collapse": 3}
 _LEAST_SEEDS = 3
+_NEEDED = {
+    "outliers": outliers.NEEDED,
+    "gaps": losses.GAPS_NEED,
+    "limits": losses.LIMITS_NEED,
+    "thresholds": thresholds.NEEDED,
+    "collapse": ("alpha", "n", "seed", "rank", "degree", "singular_value", "alignment", "detection_edge"),
+}
 _COUNTING = ("outliers", "thresholds", "collapse")  # laws that rest on the detection edge
 _SILENT = ("no_data", "not_applicable")
 
@@ -86,7 +97,7 @@ def _shown(value: str | float | None) -> str:
 
 
 def fit_report(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     law: str,
     *,
     prediction: xr.Dataset | bool = True,
@@ -95,7 +106,8 @@ def fit_report(
 ) -> FitReport:
     """Fit one law of a cube and put it in a table and a sentence.
 
-    A cube with too few sizes or seeds gets a sentence that says how many are needed, and no numbers.
+    A cube with too few sizes or seeds, or without a variable that the law needs, gets a sentence on what it lacks, and
+    no numbers.
 
     Parameters
     ----------
@@ -109,6 +121,11 @@ def fit_report(
     """
     if law not in LAWS:
         raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}")
+    cube = as_cube(cube)
+    try:
+        require(cube, ("study", *_NEEDED[law]))
+    except StoreError as error:
+        return FitReport(law, None, [], f"{law}: no fit, since {error}.")
     lacking = shortage(cube, law)
     report = FitReport(law, None, [], lacking) if lacking else LAWS[law](cube, Options(prediction, controls, n_min))
     lost = missing_edges(cube) if law in _COUNTING else ""
@@ -140,7 +157,7 @@ def _count(number: int, what: str) -> str:
 
 def _spread(cube: xr.Dataset) -> float:
     """Relative spread of the first outlier over seeds at the largest alpha, pooled over n; NaN from one seed."""
-    if cube.sizes["seed"] < 2:
+    if cube.sizes["seed"] < 2 or not {"singular_value", "rank"} <= set(cube.variables):
         return np.nan
     values = cube["singular_value"].isel(rank=0, alpha=-1)
     spread = values.std("seed", ddof=1) / values.mean("seed")
@@ -295,9 +312,7 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     if known.study.further:
         raise FitError(f"the cube has the axis {next(iter(known.study.further))!r}: select one value, then collapse")
     parts, rows, names = [], [], {v: k for k, v in STATUS.items()}
-    for k in known.degrees:
-        if known.rank(k) > cube.sizes["rank"]:
-            continue
+    for k in measured_spikes(cube, known, aligned=True):
         spike = cube["singular_value"].sel(rank=known.rank(k)) / cube["detection_edge"]
         for quantity, values in (("singular_value/edge", spike), ("alignment", cube["alignment"].sel(degree=k))):
             fit = collapse(values.drop_vars([c for c in values.coords if c not in values.dims]), ansatz="log")

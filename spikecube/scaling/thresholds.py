@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from spikecube.cube.cuts import as_cube
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context
+from spikecube.scaling.context import Context, context, measured_spikes
 from spikecube.scaling.fitting import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
@@ -21,7 +23,10 @@ _LEVEL = 0.95
 _LEAST_SIZES = 3
 
 
-def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
+NEEDED = ("alpha", "n", "seed", "rank", "outlier_count")
+
+
+def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     """Logistic regression of "the k-th spike is detached" on alpha and log n, with errors clustered by seed.
 
     A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
@@ -43,8 +48,9 @@ def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
         Dims (degree, ...further axes); params critical, offset, sharpness; `threshold` with its interval (degree, n);
         gof_pvalue of the law in n against a threshold of its own for each size (a score test with clusters).
     """
+    cube = as_cube(cube, *NEEDED)
     known = context(cube)
-    degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
+    degrees = measured_spikes(cube, known, aligned=False)
     further = list(known.study.further)
     shape = (len(degrees), *(cube.sizes[d] for d in further))
     tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}

@@ -18,9 +18,9 @@ from spikecube.cube import provenance
 from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
 from spikecube.cube.runfolder import Contents, RunFolder, run_paths
 from spikecube.cube.schema import STATUS
-from spikecube.cube.store import StoreError, open_cube, write_cube
+from spikecube.cube.store import StoreError, open_cube, refuse_target, write_cube
 from spikecube.cube.study import Study
-from spikecube.sweep.cluster import Place, elsewhere, here
+from spikecube.sweep.cluster import Place, connected, elsewhere, here
 from spikecube.sweep.drive import Submit, outcomes
 from spikecube.sweep.errors import SweepError
 from spikecube.sweep.memory import free_memory, refuse_too_large, workers_that_fit
@@ -74,8 +74,8 @@ class Report:
 
 
 def run(
-    study: Study,
-    name: str | Path,
+    study: Study | str | Path,
+    name: str | Path | None = None,
     client: Any = None,
     *,
     workers: int | None = None,
@@ -88,9 +88,9 @@ def run(
 
     Parameters
     ----------
-    study : the study.
-    name : where to keep it: NAME.run and NAME.nc.
-    client : any dask.distributed Client; without one, processes of this machine.
+    study : the study or its file.
+    name : where to keep it: NAME.run and NAME.nc; by default the name of the study's file, in the working folder.
+    client : any dask.distributed Client, or the address of a scheduler; without one, processes of this machine.
     workers : number of processes without a client; by default one a core.
     max_memory : bytes that the cells in flight may use together; by default most of what is free.
 
@@ -101,7 +101,15 @@ def run(
     SweepError
         When a cell cannot fit in memory, or the scheduler is gone.
     """
-    report = run_study(study, name, client, Settings(workers, max_memory))
+    parsed = Study.of(study)
+    if name is None and isinstance(study, Study):
+        raise StoreError(
+            "run: given no name for this study; allowed: a name, under which NAME.run and NAME.nc are kept"
+        )
+    where = connected(client) if isinstance(client, str) else contextlib.nullcontext(client)
+    with where as connection:
+        chosen = Path(str(study)).stem if name is None else name
+        report = run_study(parsed, chosen, connection, Settings(workers, max_memory))
     assert report.cube is not None
     return report.cube
 
@@ -116,6 +124,7 @@ def run_study(
     """As `run`, with all settings; a share writes shards only."""
     settings, kernel = settings or Settings(), kernel or default_kernel(study)
     folder_path, cube_path = run_paths(name)
+    refuse_target(cube_path)
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)
     _refuse_any_too_large(study, settings, kernel, client)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube import provenance
 from spikecube.cube.assemble import CellResult
+from spikecube.cube.cuts import as_cube
 from spikecube.cube.merge import results, study_of
 from spikecube.cube.study import Study
 from spikecube.sweep.errors import SweepError
@@ -42,7 +44,10 @@ class Verified:
 
 
 def verify(
-    cube: xr.Dataset, sample: int = 5, rng: np.random.Generator | int | None = None, kernel: Kernel | None = None
+    cube: xr.Dataset | str | Path,
+    sample: int = 5,
+    rng: np.random.Generator | int | None = None,
+    kernel: Kernel | None = None,
 ) -> Verified:
     """Recomputes `sample` cells chosen by `rng` and compares every value.
 
@@ -53,6 +58,7 @@ def verify(
     SweepError
         When it has no computed cell, or one that does not fit in memory.
     """
+    cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
     study = study_of(cube)
     kernel = kernel or default_kernel(study)
     found = list(results(cube, study))
