@@ -256,6 +256,8 @@ def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: An
     values = at(variable(cube, "singular_value"), alpha=alpha, n=n, **fixed(cube, further))
     if not bool(values.notnull().any()):
         raise Missing(f"No singular values at alpha = {float(values.alpha):g}, n = {int(values.n)} yet.")
+    if "seed" not in values.dims:
+        raise Missing("This cube was averaged over its seeds: the singular values of each are gone.")
     return values.transpose("seed", "rank")
 
 

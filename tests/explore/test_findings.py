@@ -9,15 +9,16 @@ import pytest
 import xarray as xr
 
 from spikecube.cube.assemble import empty_cube
+from spikecube.cube.cuts import as_cube
 from spikecube.cube.study import Study
 from spikecube.explore import plotdata, predicted, views
+from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.findings import edge_moves, findings, loss_drop, spikes_seen
 from spikecube.explore.report import SECTIONS
 from tests.explore.madeup import fill, made_prediction
 
 ALPHAS = [0.0, 0.2, 0.3, 0.4, 0.45]
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "cubic": [0.0, 1.0, 0.0, 0.3]}
-Make = Callable[..., xr.Dataset]
 
 
 def of(activation: str, **axes: object) -> xr.Dataset:
@@ -124,6 +125,32 @@ def test_what_is_not_known_is_not_said() -> None:
     one = " ".join(findings(of("relu", seed=1)))
     assert "in at least half of 1 seed," in one
     assert "standard errors" not in one
+
+
+CUTS: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
+    "large n": lambda c: c.sel(n=slice(500, None)),
+    "masked": lambda c: c.where(c["status"] == 1),
+    "transposed": lambda c: c.transpose(),
+    "one size": lambda c: c.isel(n=0),
+    "one penalty": lambda c: c.sel(lam=0.1),
+    "one alpha": lambda c: c.isel(alpha=3),
+    "one seed": lambda c: c.isel(seed=0),
+    "no seed": lambda c: c.mean("seed", keep_attrs=True),
+    "one rank": lambda c: c.isel(rank=[0]),
+    "no penalty": lambda c: c.drop_dims("lam"),
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_a_cut_cube_is_told_of_and_drawn(name: str) -> None:
+    """No exception and no warning; what a view lacks it says."""
+    whole = of("relu")
+    prediction = made_prediction(whole).assign_coords({c: whole[c] for c in ("dim", "width")})
+    cube = as_cube(CUTS[name](whole), "study", "alpha", "n")
+    assert findings(cube, prediction)
+    scene = Scene(cube, prediction)
+    notes = {view: entry.draw(scene, None).note for view, entry in CATALOGUE.items()}
+    assert ("limit_test" in {view for view, note in notes.items() if note}) == (name == "no penalty")
 
 
 def test_fixed_texts_claim_no_result() -> None:

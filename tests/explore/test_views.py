@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import holoviews as hv
@@ -421,3 +423,9 @@ def test_a_prediction_meets_a_cut_cube_by_label(
     for one, other in zip(ALL[name](part, whole), ALL[name](part, own), strict=True):
         for dim in one.dimensions():
             np.testing.assert_array_equal(one.dimension_values(dim), other.dimension_values(dim))
+
+
+def test_importing_the_views_loads_no_backend() -> None:
+    script = "import holoviews as hv, spikecube.explore.report; print(hv.Store.loaded_backends())"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "[]"
