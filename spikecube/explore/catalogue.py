@@ -65,8 +65,10 @@ def _spectrum(scene: Scene, brush: Brush, **at: Any) -> Picture:
 
 
 def _outliers(scene: Scene, brush: Brush, **at: Any) -> Picture:
-    known = scene.prediction is not None and "singular_value" in scene.prediction
-    detachment = predicted.detachment(scene.cube, scene.prediction, **at) if known else None
+    theory = scene.prediction
+    detachment = None
+    if theory is not None and "singular_value" in theory:
+        detachment = predicted.detachment(scene.cube, theory, **at)
     return picture_of(views.outlier_count)(scene.cube, detachment, brush=brush, **at)
 
 

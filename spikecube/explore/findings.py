@@ -297,7 +297,7 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None, **further
     limit = plotdata.variable(prediction, "test_loss_limit")
     n = _largest(cube, "test_loss", further)
     data = z_scores(cube, xr.Dataset({"test_loss": limit}), "test_loss").sel(n=n)
-    size = np.abs(data["relative"]).stack(point=data["relative"].dims).dropna("point")
+    size = abs(data["relative"]).stack(point=data["relative"].dims).dropna("point")
     if not size.size:
         raise Missing("no point")
     farthest = size.isel(point=int(size.values.argmax())).reset_coords("point", drop=True)

@@ -40,7 +40,7 @@ def _bound(draw: Callable[..., Picture], args: tuple[Any, ...], kwargs: dict[str
     signature = inspect.signature(draw)
     arguments = signature.bind(*args, **kwargs).arguments
     further = arguments.pop("further", {})
-    data = arguments.get("cube", arguments.get("fit"))
+    data = arguments["cube" if "cube" in arguments else "fit"]
     known = [name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY and name != "brush"]
     plotdata.refuse_unknown(data, draw.__name__, known, list(further))
     if arguments.get("prediction") is not None:
@@ -50,6 +50,7 @@ def _bound(draw: Callable[..., Picture], args: tuple[Any, ...], kwargs: dict[str
 
 def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
     """A view as a HoloViews object, of a cube however it was cut; what it lacks is a sentence in its place."""
+    by_name: Callable[..., Picture] = draw
     takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
 
     @functools.wraps(draw)
@@ -67,7 +68,7 @@ def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
 
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Picture:
         try:
-            made = draw(**_bound(draw, args, kwargs))
+            made = by_name(**_bound(draw, args, kwargs))
         except Missing as missing:
             return picture.note(str(missing))
         if any(len(layer.column(0)) for layer in made.layers if layer.measured):
