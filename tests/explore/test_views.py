@@ -404,12 +404,10 @@ def test_every_view_refuses_what_it_does_not_know(name: str, cube: xr.Dataset, p
     "cut",
     [
         lambda c: c.sel(n=slice(500, None)),
-        lambda c: c.sel(n=[250, 1000]),
         lambda c: c.isel(n=slice(None, None, -1)),
         lambda c: c.isel(alpha=slice(2, 5), lam=[0, 3]),
-        lambda c: c.transpose(),
     ],
-    ids=["large n", "two n", "descending n", "alpha and lam", "transposed"],
+    ids=["large n", "descending n", "alpha and lam"],
 )
 @pytest.mark.parametrize("name", ALL)
 def test_a_prediction_meets_a_cut_cube_by_label(
@@ -419,7 +417,6 @@ def test_a_prediction_meets_a_cut_cube_by_label(
     part = cut(cube)
     whole = prediction.assign_coords({c: cube[c] for c in ("dim", "width")})
     own = prediction.sel(n=part.n, lam=part.lam, alpha=part.alpha)
-    draw(ALL[name](part, whole))
     for one, other in zip(ALL[name](part, whole), ALL[name](part, own), strict=True):
         for dim in one.dimensions():
             np.testing.assert_array_equal(one.dimension_values(dim), other.dimension_values(dim))
