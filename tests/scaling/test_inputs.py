@@ -327,9 +327,9 @@ def test_an_array_as_error_gets_the_line_to_write() -> None:
 
 @pytest.mark.parametrize("fit", [fit_outliers, fit_limits, fit_gaps, fit_thresholds])
 def test_a_fit_of_a_cube_wants_a_cube(fit) -> None:
-    with pytest.raises(StoreError, match="there is no cube .*nowhere.nc"):
+    with pytest.raises(StoreError, match=r"there is no cube .*nowhere\.nc"):
         fit("nowhere.nc")
-    with pytest.raises(StoreError, match="given xarray.*DataArray; allowed: a cube"):
+    with pytest.raises(StoreError, match=r"given xarray.*DataArray; allowed: a cube"):
         fit(wavy())
 
 
