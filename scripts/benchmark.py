@@ -59,12 +59,12 @@ def our_cell(n: int, precision: str = "float64", test_risk: str = "sample", num_
 def our_parts(n: int, whole: float) -> dict[str, float]:
     """Where the time of a cell goes, and what one pass and one Gram matrix in single precision take beside it."""
     import numpy as np
-
-    from spikecube.cube.cell import make_shared
     from spikecube.model.cost_model import krylov_steps
     from spikecube.model.krylov import normal_products
-    from spikecube.model.network import features
     from spikecube.model.prepared import Prepared
+
+    from spikecube.cube.cell import make_shared
+    from spikecube.model.network import features
 
     at = grid()
     best = functools.partial(best_of, repeats=3)

@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from spikecube.model.hermite import Array, factorials, gaussian_quadrature, hermite_coefficients
+from spikecube.model.hermite import factorials, gaussian_quadrature, hermite_coefficients
+from spikecube.types import Array
 
 Spec = str | Sequence[float]
 

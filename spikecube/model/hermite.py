@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.floating]
+from spikecube.types import Array as Array
 
 _REACH = 16.0  # P(|Z| > 16) is below 1e-56, so polynomially growing integrands are complete to double precision
 _PANEL = 0.5
@@ -57,9 +58,16 @@ def monomial_coefficients(degree: int) -> Array:
     return h
 
 
+class Quadrature(NamedTuple):
+    """Nodes and weights with E f(Z) = sum_i weights[i] f(nodes[i]); (nodes,) each."""
+
+    nodes: Array
+    weights: Array
+
+
 @functools.cache
-def gaussian_quadrature(kinks: tuple[float, ...] = ()) -> tuple[Array, Array]:
-    """Nodes and weights with E f(Z) = sum_i weights[i] f(nodes[i]), for f smooth between the kinks.
+def gaussian_quadrature(kinks: tuple[float, ...] = ()) -> Quadrature:
+    """The quadrature of a standard Gaussian for f smooth between the kinks.
 
     Composite Gauss-Legendre on panels that end at the kinks: unlike Gauss-Hermite, exact to rounding for
     relu and its kind.
@@ -70,11 +78,11 @@ def gaussian_quadrature(kinks: tuple[float, ...] = ()) -> tuple[Array, Array]:
     """
     edges = np.unique(np.concatenate([np.arange(-_REACH, _REACH + _PANEL / 2, _PANEL), np.asarray(kinks, dtype=float)]))
     unit, unit_weights = np.polynomial.legendre.leggauss(_PANEL_NODES)
-    half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
-    nodes = (middle[:, None] + half[:, None] * unit).ravel()
-    weights = (half[:, None] * unit_weights).ravel() * np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
+    half_width, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
+    nodes = (middle[:, None] + half_width[:, None] * unit).ravel()
+    weights = (half_width[:, None] * unit_weights).ravel() * np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
     nodes.flags.writeable = weights.flags.writeable = False  # they are shared by all callers
-    return nodes, weights
+    return Quadrature(nodes, weights)
 
 
 def hermite_coefficients(function: Callable[[Array], Array], degree: int, kinks: Sequence[float] = ()) -> Array:

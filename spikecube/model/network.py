@@ -5,38 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from spikecube.model.activations import Activation, Spec
-from spikecube.model.hermite import Array
-from spikecube.model.krylov import grouped, row_blocks
+from spikecube.linalg.products import grouped, row_blocks
+from spikecube.model.activations import Activation
+from spikecube.model.parameters import Model
 from spikecube.model.streams import Stream, generator
 from spikecube.model.targets import resolve_target
+from spikecube.types import Array
 
 _BLOCK = 256  # rows drawn at a time
-
-
-class NetworkModel(Protocol):
-    """What the network needs to know of a model: the fields of the study file's [model]."""
-
-    @property
-    def activation(self) -> Spec: ...
-    @property
-    def target(self) -> Spec: ...
-    @property
-    def noise(self) -> float: ...
-    @property
-    def target_direction(self) -> str: ...
-    @property
-    def initial_output(self) -> str: ...
-    @property
-    def readout(self) -> str: ...
-    def dim(self, n: int) -> int: ...
-    def width(self, n: int) -> int: ...
-    def step_samples(self, n: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +71,7 @@ def draw_direction(rng: np.random.Generator, dim: int, kind: str) -> Array:
 
 
 def draw_batch(
-    model: NetworkModel,
+    model: Model,
     direction: Array,
     *,
     n: int,
@@ -108,7 +88,7 @@ def draw_batch(
     return Batch(inputs, signal + model.noise * noise)
 
 
-def draw_network(model: NetworkModel, *, n: int, seed: int, entropy: int, dtype: npt.DTypeLike = np.float64) -> Draw:
+def draw_network(model: Model, *, n: int, seed: int, entropy: int, dtype: npt.DTypeLike = np.float64) -> Draw:
     """Everything random at (n, seed) but the test batch.
 
     Streams are keyed by (n, seed), those that make rows of length d also by d: axes that leave d alone share their
@@ -139,7 +119,7 @@ def draw_network(model: NetworkModel, *, n: int, seed: int, entropy: int, dtype:
 
 
 def draw_test_batch(
-    model: NetworkModel,
+    model: Model,
     direction: Array,
     *,
     n: int,
@@ -227,18 +207,15 @@ def features(
     step: Array | None,
     eta: float,
     out: Array | None = None,
-    half: Array | None = None,
 ) -> Array:
-    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, (n_samples, width); `half` gets a float32 copy."""
+    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, or F_0 without a step; (n_samples, width)."""
     out = np.empty_like(initial) if out is None else out
     for rows, block in feature_blocks(activation, initial, step, eta):
         out[rows] = block
-        if half is not None:
-            half[rows] = block
     return out
 
 
-def predict(blocks: Iterable[tuple[slice, Array]], n_samples: int, columns: Sequence[Array]) -> list[Array]:
+def blockwise_product(blocks: Iterable[tuple[slice, Array]], n_samples: int, columns: Sequence[Array]) -> list[Array]:
     """F B for each B in `columns`, F given by its row blocks and never kept; each (n_samples, columns of B)."""
     groups = [list(grouped(c, np.float64)) for c in columns]
     out: list[Array] = [np.empty((n_samples, c.shape[1])) for c in columns]

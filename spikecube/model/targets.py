@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from spikecube.model.activations import ACTIVATIONS, ZERO, Polynomial, Spec
-from spikecube.model.hermite import Array, factorials, gaussian_quadrature, hermite_coefficients
+from spikecube.model.hermite import factorials, gaussian_quadrature, hermite_coefficients
+from spikecube.types import Array
 
 
 @dataclass(frozen=True)

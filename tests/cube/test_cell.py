@@ -34,9 +34,8 @@ def _one_thread() -> Any:
 @pytest.fixture
 def krylov_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes the ways of large n at any n."""
-    monkeypatch.setattr("spikecube.model.ridge.krylov_is_cheaper", lambda *_: True)
-    for module in ("spikecube.cube.cell", "spikecube.model.spectrum"):
-        monkeypatch.setattr(f"{module}.eigen_is_cheaper", lambda *_: False)
+    monkeypatch.setattr("spikecube.linalg.ridge.krylov_is_cheaper", lambda *_: True)
+    monkeypatch.setattr("spikecube.linalg.factor.eigen_is_cheaper", lambda *_: False)
 
 
 def assert_equals_direct(model: Any, measure: Any, cell: Any, at: dict[str, int], tolerance: float) -> None:
