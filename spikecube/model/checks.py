@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,11 @@ class StudyError(ValueError):
 
 
 def plain(value: Any) -> Any:
-    """Arrays, ranges and lists as tuples, NumPy scalars as Python's: one accepted form inside."""
+    """Arrays, ranges and lists as tuples, all scalars as Python's own: one accepted form inside."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
+    if isinstance(value, Decimal | Fraction):
+        return float(value)
     if isinstance(value, list | tuple | range):
         return tuple(plain(v) for v in value)
     return value
