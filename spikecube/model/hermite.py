@@ -9,12 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial.hermite_e import hermevander
 
 from spikecube.types import Array as Array
 
 _REACH = 16.0  # P(|Z| > 16) is below 1e-56, so polynomially growing integrands are complete to double precision
 _PANEL = 0.5
 _PANEL_NODES = 20
+ZERO = 1e-12  # a Hermite coefficient below this, over its norm, is a zero that quadrature could not hit exactly
 
 
 def hermite_values(x: npt.ArrayLike, degree: int) -> Array:
@@ -23,14 +25,7 @@ def hermite_values(x: npt.ArrayLike, degree: int) -> Array:
     >>> hermite_values(2.0, 3).tolist()
     [1.0, 2.0, 3.0, 2.0]
     """
-    x = np.asarray(x, dtype=np.float64)
-    values = np.empty((degree + 1, *x.shape))
-    values[0] = 1.0
-    if degree:
-        values[1] = x
-    for k in range(1, degree):
-        values[k + 1] = x * values[k] - k * values[k - 1]
-    return values
+    return np.asarray(np.moveaxis(hermevander(np.asarray(x, dtype=np.float64), degree), -1, 0))
 
 
 def factorials(degree: int) -> Array:
@@ -95,3 +90,19 @@ def hermite_coefficients(function: Callable[[Array], Array], degree: int, kinks:
     values = np.asarray(function(nodes), dtype=np.float64)
     coefficients: Array = hermite_values(nodes, degree) @ (weights * values) / factorials(degree)
     return coefficients
+
+
+def series_coefficients(
+    function: Callable[[Array], Array], polynomial: Sequence[float] | None, degree: int, kinks: Sequence[float] = ()
+) -> Array:
+    """c_0 ... c_degree of a finite series, given as such, or by quadrature with its near zeros as zeros; (degree + 1,).
+
+    >>> series_coefficients(np.square, None, 3)[1::2].tolist()
+    [0.0, 0.0]
+    """
+    if polynomial is None:
+        c = hermite_coefficients(function, degree, kinks)
+        c[np.abs(c) * np.sqrt(factorials(degree)) < ZERO] = 0.0
+        return c
+    known = np.asarray(polynomial[: degree + 1], dtype=np.float64)
+    return np.pad(known, (0, degree + 1 - len(known)))

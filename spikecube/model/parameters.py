@@ -11,7 +11,10 @@ from spikecube.model.activations import ACTIVATIONS, Spec, resolve_activation
 from spikecube.model.checks import StudyError, mistake, plain
 from spikecube.model.targets import TARGETS
 
-_COEFFICIENTS = "a list of Hermite coefficients [c_0, c_1, ...]"
+
+def _rule(allowed: str, read: Callable[[Any], Any]) -> dict[str, Any]:
+    """Metadata of a field: what is allowed, in words, and what makes of a plain value the one accepted form."""
+    return {"allowed": allowed, "read": read}
 
 
 def _number(value: Any) -> float:
@@ -21,56 +24,53 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _at_least_zero(value: Any) -> float:
-    if _number(value) < 0:
-        raise ValueError
-    return float(value)
+def _above_zero(*, or_zero: bool) -> Callable[[Any], float]:
+    """Reads a number > 0, or one >= 0."""
+
+    def read(value: Any) -> float:
+        number = _number(value)
+        if number < 0 or (number == 0 and not or_zero):
+            raise ValueError
+        return number
+
+    return read
 
 
-def _positive(value: Any) -> float:
-    if _number(value) <= 0:
-        raise ValueError
-    return float(value)
-
-
-def _name_or_series(names: Collection[str]) -> Callable[[Any], Spec]:
-    """Reads one of the names, or a list of at least one number."""
+def _spec(names: Collection[str]) -> dict[str, Any]:
+    """A field that takes one of the names, or a list of at least one number."""
 
     def read(value: Any) -> Spec:
+        if isinstance(value, str) and value not in names:
+            raise ValueError("unknown name")
         if isinstance(value, str):
-            if value not in names:
-                raise ValueError("unknown name")
             return value
         if not isinstance(value, tuple) or not value:
             raise ValueError
         return tuple(map(_number, value))
 
-    return read
+    return _rule(f"one of {', '.join(names)}, or a list of Hermite coefficients [c_0, c_1, ...]", read)
 
 
 def _activation(value: Any) -> Spec:
-    spec = _name_or_series(ACTIVATIONS)(value)
+    """A spec whose c_1 is not 0."""
+    spec: Spec = _spec(ACTIVATIONS)["read"](value)
     resolve_activation(spec)
     return spec
 
 
-def _one_of(*names: str) -> dict[str, Any]:
-    """Metadata of a field that takes one of a few names."""
+def _choice(*names: str) -> dict[str, Any]:
+    """A field that takes one of a few names."""
 
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in names:
             raise ValueError
         return value
 
-    return _rule(" or ".join([", ".join(names[:-1]), names[-1]]), read)
+    return _rule(f"{', '.join(names[:-1])} or {names[-1]}", read)
 
 
-def _rule(allowed: str, read: Callable[[Any], Any]) -> dict[str, Any]:
-    """Metadata of a field: what is allowed, in words, and what makes of a plain value the one accepted form."""
-    return {"allowed": allowed, "read": read}
-
-
-_POSITIVE = _rule("a number > 0", _positive)
+_POSITIVE = _rule("a number > 0", _above_zero(or_zero=False))
+_NOT_NEGATIVE = _rule("a number >= 0", _above_zero(or_zero=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,20 +98,15 @@ class Model:
     1000
     """
 
-    activation: Spec = field(
-        default="relu", metadata=_rule(f"one of {', '.join(ACTIVATIONS)}, or {_COEFFICIENTS}", _activation)
-    )
-    target: Spec = field(
-        default=(0.0, 1.0, 0.5),
-        metadata=_rule(f"one of {', '.join(TARGETS)}, or {_COEFFICIENTS}", _name_or_series(TARGETS)),
-    )
-    noise: float = field(default=0.5, metadata=_rule("a number >= 0", _at_least_zero))
+    activation: Spec = field(default="relu", metadata=_spec(ACTIVATIONS) | {"read": _activation})
+    target: Spec = field(default=(0.0, 1.0, 0.5), metadata=_spec(TARGETS))
+    noise: float = field(default=0.5, metadata=_NOT_NEGATIVE)
     dim_ratio: float = field(default=0.5, metadata=_POSITIVE)
     width_ratio: float = field(default=1.0, metadata=_POSITIVE)
     eta_scale: float = field(default=1.0, metadata=_POSITIVE)
-    target_direction: str = field(default="gaussian", metadata=_one_of("gaussian", "sphere"))
-    initial_output: str = field(default="vanishing", metadata=_one_of("vanishing", "full"))
-    readout: str = field(default="gaussian", metadata=_one_of("gaussian", "rademacher", "constant"))
+    target_direction: str = field(default="gaussian", metadata=_choice("gaussian", "sphere"))
+    initial_output: str = field(default="vanishing", metadata=_choice("vanishing", "full"))
+    readout: str = field(default="gaussian", metadata=_choice("gaussian", "rademacher", "constant"))
     step_ratio: float = field(default=1.0, metadata=_POSITIVE)
 
     def __new__(cls, **given: Any) -> Self:
