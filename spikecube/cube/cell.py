@@ -12,7 +12,7 @@ from spikecube.cube.sections import Measure
 from spikecube.linalg.factor import factor
 from spikecube.linalg.lanczos import dominant, operator_norm
 from spikecube.linalg.matrix import feature_matrix
-from spikecube.linalg.products import product
+from spikecube.linalg.products import product, vector_product
 from spikecube.model.activations import Activation, resolve_activation
 from spikecube.model.equivalent import InitialTerms, equivalence_errors, equivalent_losses, initial_terms
 from spikecube.model.moments import Neurons, RidgeFunction, ridge_function
@@ -120,10 +120,10 @@ def make_shared(model: Model, measure: Measure, *, n: int, seed: int, entropy: i
     draw = draw_network(model, n=n, seed=seed, entropy=entropy, dtype=dtype)
     scale = output_scale(model.initial_output, len(draw.readout))
     step = gradient(draw.step.inputs, draw.step.labels, draw.weights, draw.readout, activation, scale)
-    beta = _product(draw.step.inputs.T, draw.step.labels) / len(draw.step.labels)
+    beta = vector_product(draw.step.inputs.T, draw.step.labels) / len(draw.step.labels)
 
     inputs = draw.ridge.inputs
-    ridge = Preactivations(inputs @ draw.weights.T, inputs @ step.T, draw.ridge.labels, _product(inputs, beta))
+    ridge = Preactivations(inputs @ draw.weights.T, inputs @ step.T, draw.ridge.labels, vector_product(inputs, beta))
     spikes = make_spikes(coefficients, nonzero_degrees(coefficients, measure.ell), ridge.projection, draw.readout)
     del inputs
     if measure.test_risk == "exact":
@@ -144,7 +144,7 @@ def make_shared(model: Model, measure: Measure, *, n: int, seed: int, entropy: i
 def _sample_test(
     activation: Activation, draw: Draw, step: Array, beta: Array, spikes: Spikes, batch: Batch
 ) -> SampleTest:
-    scaled = _product(batch.inputs, beta) / spikes.scale
+    scaled = vector_product(batch.inputs, beta) / spikes.scale
     monomials = np.stack([scaled**k for k in spikes.degrees], axis=1)
     return SampleTest(activation, batch.inputs @ draw.weights.T, batch.inputs @ step.T, batch.labels, monomials)
 
@@ -162,10 +162,6 @@ def _population_test(
         return ridge_function(lambda z: z**k, beta / spikes.scale, draw.weights, step, k)
 
     return PopulationTest(neurons, label, model.noise, [monomial(k) for k in spikes.degrees])
-
-
-def _product(matrix: Array, vector: Array) -> Array:
-    return np.asarray(matrix @ vector.astype(matrix.dtype), dtype=np.float64)
 
 
 def _step_scalars(step: Array, readout: Array, beta: Array, c1: float) -> dict[str, float]:

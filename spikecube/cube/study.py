@@ -13,18 +13,9 @@ from typing import Annotated, Any, NamedTuple, Self
 import tomlkit
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr
 
-from spikecube.cube.sections import (
-    Axes,
-    Grid,
-    Measure,
-    Model,
-    Random,
-    Section,
-    StudyError,
-    axis_values,
-)
+from spikecube.cube.sections import Axes, Grid, Measure, Random, Section, StudyError, axis_values
 from spikecube.model.checks import plain, show
-from spikecube.model.parameters import ALLOWED, model_mistakes
+from spikecube.model.parameters import ALLOWED, Model, model_mistakes
 
 MAX_CELL_BYTES = 2**44  # 16 TiB: no machine holds a cell larger than this
 
@@ -41,9 +32,7 @@ class Cell(NamedTuple):
         return ", ".join(f"{k} = {v}" for k, v in (("n", self.n), ("seed", self.seed), *self.further))
 
 
-def _model(data: Any) -> Any:
-    """The table [model] as a model, checked by the model alone."""
-    return Model(**data) if isinstance(data, Mapping) else data
+_Model = Annotated[Model, BeforeValidator(lambda data: Model(**data) if isinstance(data, Mapping) else data)]
 
 
 class Study(Section):
@@ -65,7 +54,7 @@ class Study(Section):
 
     title: str = Field("", description="text")
     chunks: dict[str, int] = Field(default_factory=dict, description="{ alpha = k } with a whole number k >= 1")
-    model: Annotated[Model, BeforeValidator(_model)] = Field(default_factory=Model, description="a table")
+    model: _Model = Field(default_factory=Model, description="a table")
     axes: Axes = Field(description="a table with alpha, n, seed and lam")
     measure: Measure = Field(default_factory=Measure, description="a table")
     random: Random = Field(default_factory=Random, description="a table")

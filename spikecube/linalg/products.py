@@ -82,6 +82,11 @@ def grouped(columns: Array, dtype: npt.DTypeLike = np.float64) -> Iterator[tuple
         yield slice(start, start + part.shape[1]), group
 
 
+def vector_product(matrix: Array, vector: Array) -> Array:
+    """F v, made in F's precision and given in float64; (n,)."""
+    return np.asarray(matrix @ vector.astype(matrix.dtype), dtype=np.float64)
+
+
 def product(matrix: Array, columns: Array) -> Array:
     """F B in float64, for any number of columns with the same bits for each; (n, columns)."""
     out = np.empty((len(matrix), columns.shape[1]))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spikecube.linalg.products import row_blocks
+from spikecube.linalg.products import row_blocks, vector_product
 from spikecube.model.activations import Activation
 from spikecube.model.hermite import gaussian_quadrature
 from spikecube.model.network import blockwise_product
@@ -103,12 +103,8 @@ def ridge_function(
     series, rest = scaled_series(function, scale, _MOST_TERMS if degree is None else degree, kinks)
     left_out = float(rest[0]) if degree is None else 0.0
     return RidgeFunction(
-        direction, _float64_product(weights, direction), _float64_product(step, direction), series[0], left_out
+        direction, vector_product(weights, direction), vector_product(step, direction), series[0], left_out
     )
-
-
-def _float64_product(matrix: Array, vector: Array) -> Array:
-    return np.asarray(matrix @ vector.astype(matrix.dtype), dtype=np.float64)
 
 
 def ridge_moment(f: RidgeFunction, g: RidgeFunction) -> float:

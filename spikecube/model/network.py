@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikecube.linalg.products import grouped, row_blocks
+from spikecube.linalg.products import grouped, row_blocks, vector_product
 from spikecube.model.activations import Activation
 from spikecube.model.parameters import Model
 from spikecube.model.streams import Stream, generator
@@ -81,7 +81,7 @@ def _draw_batch(
 ) -> Batch:
     """Standard Gaussian inputs with labels y = sigma_*(x . beta_*) + noise; `key` is (entropy, n, seed)."""
     inputs = standard_normal(generator(key[0], streams[0], *key[1:], len(direction)), n_samples, len(direction), dtype)
-    signal = resolve_target(model.target)(np.asarray(inputs @ direction.astype(dtype), dtype=np.float64))
+    signal = resolve_target(model.target)(vector_product(inputs, direction))
     noise = generator(key[0], streams[1], *key[1:]).standard_normal(n_samples)
     return Batch(inputs, signal + model.noise * noise)
 
