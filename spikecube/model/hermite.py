@@ -25,7 +25,8 @@ def hermite_values(x: npt.ArrayLike, degree: int) -> Array:
     >>> hermite_values(2.0, 3).tolist()
     [1.0, 2.0, 3.0, 2.0]
     """
-    return np.asarray(np.moveaxis(hermevander(np.asarray(x, dtype=np.float64), degree), -1, 0))
+    x = np.asarray(x, dtype=np.float64)
+    return np.moveaxis(hermevander(x, degree), -1, 0).reshape(degree + 1, *x.shape)
 
 
 def factorials(degree: int) -> Array:
