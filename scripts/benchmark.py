@@ -61,24 +61,24 @@ def our_parts(n: int, whole: float) -> dict[str, float]:
     import numpy as np
 
     from spikecube.cube.cell import make_shared
-    from spikecube.model.cost_model import krylov_steps
-    from spikecube.model.krylov import normal_products
+    from spikecube.linalg.costs import krylov_steps
+    from spikecube.linalg.matrix import feature_matrix, small_gram
+    from spikecube.linalg.products import normal_products
     from spikecube.model.network import features
-    from spikecube.model.prepared import Prepared
 
     at = grid()
     best = functools.partial(best_of, repeats=3)
     draw = functools.partial(make_shared, *study_parts(), n=n, seed=at["seed"], entropy=at["entropy"])
     shared, one = best(draw), best(lambda: our_cell(n, num_alpha=1))
     alpha, drawn = (whole - one) / 7, draw()
-    state = Prepared.of(features(drawn.activation, drawn.ridge.initial, None, 0.0), drawn.ridge.labels)
+    matrix = feature_matrix(features(drawn.activation, drawn.ridge.initial, None, 0.0))
     return {
         "shared": shared,
         "initial": one - alpha - shared,
         "alpha": alpha,
-        "steps": krylov_steps(state.edge, float(at["lams"][0])),
-        "product": best_of(lambda: normal_products(state.half, [np.ones(n)]), 20),
-        "gram": best(lambda: Prepared(state.features, state.labels, state.half).half_gram),
+        "steps": krylov_steps(matrix.edge, float(at["lams"][0])),
+        "product": best_of(lambda: normal_products(matrix.single, [np.ones(n)]), 20),
+        "gram": best(lambda: small_gram(matrix.single)),
     }
 
 

@@ -13,7 +13,7 @@ from spikecube._version import __version__
 _HOMES = {
     "Axes": "spikecube.cube.study",
     "Measure": "spikecube.cube.study",
-    "Model": "spikecube.cube.study",
+    "Model": "spikecube.model.parameters",
     "Random": "spikecube.cube.study",
     "Study": "spikecube.cube.study",
     "StudyError": "spikecube.cube.study",

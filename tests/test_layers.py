@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "spikecube"
-THEORY_MAY_USE = {"hermite", "activations", "numbers", "targets"}
+THEORY_MAY_USE = {"hermite", "activations", "targets"}
 BELOW = {
-    "model": {"model"},
+    "linalg": {"linalg"},
+    "model": {"model", "linalg"},
     "theory": {"theory", "model"},
-    "cube": {"cube", "theory", "model"},
+    "cube": {"cube", "theory", "model", "linalg"},
     "sweep": {"sweep", "cube", "theory", "model"},
     "scaling": {"scaling", "cube", "theory", "model"},
     "explore": {"explore", "cube", "theory", "model"},

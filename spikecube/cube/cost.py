@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from spikecube.cube.sections import Measure, Model
-from spikecube.model.cost_model import eigen_is_cheaper
+from spikecube.cube.sections import Measure
+from spikecube.linalg.costs import eigen_is_cheaper
+from spikecube.model.parameters import Model
 
 _STEPS = 180  # products with F, of a vector each way, per alpha
 _SLOW = 4.0  # an operation of a pass over memory takes as long as so many of a matrix product
@@ -46,7 +47,8 @@ def cell_bytes(model: Model, measure: Measure, *, n: int, num_alpha: int, num_la
     - the last product: K and b d (2 N + n + n_0 + n_test);
     - all later: K, one feature matrix b n N with its copy in single precision, 4 n N, and a Gram matrix of
       min(n, N)^2 with room for a factor: 8 bytes for both where N <= n, else 16. Small cells keep
-      an eigendecomposition instead, 24 bytes and 16 of workspace that LAPACK takes.
+      an eigendecomposition instead, 24 bytes and 16 of workspace that LAPACK takes. When these are gone F - F_0 takes
+      4 n N, which counts where F itself is in single precision and has no copy.
 
     Then 1 MB and a Krylov basis of 256 vectors of N in double precision.
     """
@@ -57,5 +59,6 @@ def cell_bytes(model: Model, measure: Measure, *, n: int, num_alpha: int, num_la
     gradient = b * (2.0 * d * width + d * (n + step) + 1.0 * step * width)
     products = kept + b * (2.0 * d * width + d * (n + step + test)) + (b * width * width if exact else 0)
     gram = (40 if eigen_is_cheaper((n, width)) else 8 if width <= n else 16) * float(small) ** 2
-    features = b * n * width + (4.0 * n * width if b == 8 else 0)
-    return max(gradient, products, kept + features + gram) + 2048.0 * width + 1e6
+    single = 4.0 * n * width
+    features = b * n * width + (single + gram if b == 8 else max(single, gram))
+    return max(gradient, products, kept + features) + 2048.0 * width + 1e6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def _union(studies: Sequence[Study]) -> Study:
         values = {v: None for s in studies for v in (s.further.get(name) or (getattr(s.model, name),))}
         axes[name] = sorted(values) if all(isinstance(v, int | float) for v in values) else list(values)
     first = studies[0]
-    model = {k: v for k, v in first.model.model_dump().items() if k not in axes}
+    model = {k: v for k, v in asdict(first.model).items() if k not in axes}
     return Study(title=first.title, model=model, axes=axes, measure=first.measure, random=first.random)
 
 

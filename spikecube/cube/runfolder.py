@@ -19,7 +19,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -274,7 +274,7 @@ class RunFolder:
 def study_settings(study: Study) -> dict[str, Any]:
     """What two studies must share to be parts of one."""
     return {
-        "model": study.model.model_dump(mode="json"),
+        "model": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(study.model).items()},
         "further": list(study.further),
         "measure": measure_settings(study),
         "entropy": study.random.entropy,

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from spikecube.model.activations import ACTIVATIONS, resolve_activation
-from spikecube.model.targets import TARGETS
-
-_COEFFICIENTS = "a list of Hermite coefficients [c_0, c_1, ...]"
-
-
-class StudyError(ValueError):
-    """All that is wrong with a study, one sentence a mistake, each with its key, what was given and what is allowed."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
-
-
-def plain(value: Any) -> Any:
-    """Arrays, ranges and lists as tuples, NumPy scalars as Python's: one accepted form inside."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple | range):
-        return tuple(plain(v) for v in value)
-    return value
+from spikecube.model.checks import StudyError as StudyError
+from spikecube.model.checks import mistake, plain
+from spikecube.model.parameters import Model as Model
 
 
 def _whole(value: Any) -> Any:
@@ -39,24 +21,7 @@ def _whole(value: Any) -> Any:
 
 _Number = Annotated[float, BeforeValidator(plain), Field(strict=True, allow_inf_nan=False)]
 _Whole = Annotated[int, BeforeValidator(plain), Field(strict=True)]
-_Series = Annotated[tuple[_Number, ...], BeforeValidator(plain), Field(min_length=1)]
 _Positive = Annotated[_Number, Field(gt=0)]
-
-
-def show(value: Any) -> str:
-    """A value as it would stand in the study file, shortened where it is long."""
-    text = _written(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_written, value)) + "]"
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{k} = {_written(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def sentences(section: type[BaseModel], error: ValidationError, data: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -71,10 +36,8 @@ def sentences(section: type[BaseModel], error: ValidationError, data: Mapping[st
         elif item["type"] == "extra_forbidden":
             sentence = f"{prefix}{key}: unknown key; allowed: {allowed}"
         else:
-            why = f" ({item['ctx']['error']})" if item["type"] == "value_error" and len(item["loc"]) == 1 else ""
-            sentence = (
-                f"{prefix}{key}: given {show(plain(data.get(key)))}{why.replace(chr(10), '; ')}; allowed: {allowed}"
-            )
+            why = str(item["ctx"]["error"]) if item["type"] == "value_error" and len(item["loc"]) == 1 else ""
+            sentence = mistake(f"{prefix}{key}", data.get(key), str(allowed), why)
         found.setdefault(key, sentence)
     return list(found.values())
 
@@ -89,58 +52,6 @@ class Section(BaseModel):
             super().__init__(**data)
         except ValidationError as error:
             raise StudyError(sentences(type(self), error, data)) from None
-
-
-class Model(Section):
-    """The network, its target and its step: the scalars of [model].
-
-    >>> Model(activation="tanh", width_ratio=2.0).width(500)
-    1000
-    """
-
-    activation: str | _Series = Field("relu", description=f"one of {', '.join(ACTIVATIONS)}, or {_COEFFICIENTS}")
-    target: str | _Series = Field((0.0, 1.0, 0.5), description=f"one of {', '.join(TARGETS)}, or {_COEFFICIENTS}")
-    noise: Annotated[_Number, Field(ge=0)] = Field(0.5, description="a number >= 0")
-    dim_ratio: _Positive = Field(0.5, description="a number > 0")
-    width_ratio: _Positive = Field(1.0, description="a number > 0")
-    eta_scale: _Positive = Field(1.0, description="a number > 0")
-    target_direction: Literal["gaussian", "sphere"] = Field("gaussian", description="gaussian or sphere")
-    initial_output: Literal["vanishing", "full"] = Field("vanishing", description="vanishing or full")
-    readout: Literal["gaussian", "rademacher", "constant"] = Field(
-        "gaussian", description="gaussian, rademacher or constant"
-    )
-    step_ratio: _Positive = Field(1.0, description="a number > 0")
-
-    @field_validator("activation", mode="after")
-    @classmethod
-    def _known_activation(cls, value: str | tuple[float, ...]) -> str | tuple[float, ...]:
-        if isinstance(value, str) and value not in ACTIVATIONS:
-            raise ValueError("unknown name")
-        resolve_activation(value)
-        return value
-
-    @field_validator("target", mode="after")
-    @classmethod
-    def _known_target(cls, value: str | tuple[float, ...]) -> str | tuple[float, ...]:
-        if isinstance(value, str) and value not in TARGETS:
-            raise ValueError("unknown name")
-        return value
-
-    def dim(self, n: int) -> int:
-        """d = round(phi n)."""
-        return round(self.dim_ratio * n)
-
-    def width(self, n: int) -> int:
-        """N = round(n width_ratio)."""
-        return round(self.width_ratio * n)
-
-    def step_samples(self, n: int) -> int:
-        """n_0 = round(n step_ratio), the samples of the gradient batch."""
-        return round(self.step_ratio * n)
-
-    def eta(self, n: int, alpha: float) -> float:
-        """The step size eta_0 n^alpha."""
-        return float(self.eta_scale * float(n) ** alpha)
 
 
 class Grid(Section):

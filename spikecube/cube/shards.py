@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ class Block:
 
 def model_key(model: Model) -> str:
     """A short hash of all fields of a model."""
-    return _hash(model.model_dump())[:16]
+    return _hash(asdict(model))[:16]
 
 
 def origin_key(measure: Mapping[str, Any], entropy: int, code: str) -> str:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import tomlkit
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr
 
-from spikecube.cube.sections import (
-    Axes,
-    Grid,
-    Measure,
-    Model,
-    Random,
-    Section,
-    StudyError,
-    axis_values,
-    plain,
-    show,
-)
+from spikecube.cube.sections import Axes, Grid, Measure, Random, Section, StudyError, axis_values
+from spikecube.model.checks import plain, show
+from spikecube.model.parameters import ALLOWED, Model, model_mistakes
 
 MAX_CELL_BYTES = 2**44  # 16 TiB: no machine holds a cell larger than this
 
@@ -38,6 +30,9 @@ class Cell(NamedTuple):
     def describe(self) -> str:
         """`n = 500, seed = 3, width_ratio = 0.5`."""
         return ", ".join(f"{k} = {v}" for k, v in (("n", self.n), ("seed", self.seed), *self.further))
+
+
+_Model = Annotated[Model, BeforeValidator(lambda data: Model(**data) if isinstance(data, Mapping) else data)]
 
 
 class Study(Section):
@@ -59,7 +54,7 @@ class Study(Section):
 
     title: str = Field("", description="text")
     chunks: dict[str, int] = Field(default_factory=dict, description="{ alpha = k } with a whole number k >= 1")
-    model: Model = Field(default_factory=Model, description="a table")
+    model: _Model = Field(default_factory=Model, description="a table")
     axes: Axes = Field(description="a table with alpha, n, seed and lam")
     measure: Measure = Field(default_factory=Measure, description="a table")
     random: Random = Field(default_factory=Random, description="a table")
@@ -131,7 +126,7 @@ class Study(Section):
     def model_at(self, **labels: float | str) -> Model:
         """The model at a place along the further axes, each given by its label."""
         values = {k: self.further[k][self.labels(k).index(label)] for k, label in labels.items()}
-        return self.model.model_copy(update=values)
+        return dataclasses.replace(self.model, **values)
 
     def cells(self) -> Iterator[Cell]:
         """Every cell (n, seed, further) of the study, further axes outermost."""
@@ -155,7 +150,7 @@ def axis_label(value: Any) -> float | str:
     return value if isinstance(value, str) else float(value)
 
 
-_PARTS: dict[str, type[Section]] = {"model": Model, "axes": Axes, "measure": Measure, "random": Random}
+_PARTS: dict[str, type[Section] | type[Model]] = {"model": Model, "axes": Axes, "measure": Measure, "random": Random}
 
 
 def _part(name: str, data: Any, problems: list[str]) -> Any:
@@ -210,17 +205,16 @@ def _further_problems(axes: Axes) -> list[str]:
     problems = []
     for name, raw in (axes.model_extra or {}).items():
         key = f"axes.{name}"
-        if name not in Model.model_fields:
+        if name not in ALLOWED:
             problems.append(
-                f"{key}: unknown key; allowed: alpha, n, seed, lam, or a field of [model], "
-                f"one of {', '.join(Model.model_fields)}"
+                f"{key}: unknown key; allowed: alpha, n, seed, lam, or a field of [model], one of {', '.join(ALLOWED)}"
             )
             continue
         values = _further_values(raw)
         if not isinstance(values, tuple) or not values:
-            problems.append(f"{key}: given {show(plain(raw))}; allowed: a list of values, each {_allowed(name)}")
+            problems.append(f"{key}: given {show(plain(raw))}; allowed: a list of values, each {ALLOWED[name]}")
             continue
-        mistakes = [m for v in values for m in _field_mistakes(name, v)]
+        mistakes = [m for v in values for m in model_mistakes({name: v})]
         if mistakes:
             problems.append(f"axes.{mistakes[0]}")
         elif len(set(map(axis_label, values))) < len(values):
@@ -237,31 +231,15 @@ def _further_values(raw: Any) -> Any:
         return None
 
 
-def _allowed(name: str) -> str:
-    return str(Model.model_fields[name].description)
-
-
-def _field_mistakes(name: str, value: Any) -> tuple[str, ...]:
-    try:
-        Model(**{name: value})
-    except StudyError as error:
-        return error.problems
-    return ()
-
-
 def _models(model: Model, axes: Axes) -> list[Model]:
     """The model at every place of the further axes that are right."""
     axis = {}
     for name, raw in (axes.model_extra or {}).items():
         values = _further_values(raw)
-        if (
-            name in Model.model_fields
-            and isinstance(values, tuple)
-            and values
-            and not any(_field_mistakes(name, v) for v in values)
-        ):
+        if isinstance(values, tuple) and values and not any(model_mistakes({name: v}) for v in values):
             axis[name] = values
-    return [model.model_copy(update=dict(zip(axis, place, strict=True))) for place in itertools.product(*axis.values())]
+    places = itertools.product(*axis.values())
+    return [dataclasses.replace(model, **dict(zip(axis, place, strict=True))) for place in places]
 
 
 def _size_problems(models: Sequence[Model], axes: Axes, measure: Measure) -> list[str]:
@@ -303,13 +281,17 @@ def _toml(data: Mapping[str, Any]) -> str:
     for name in _PARTS:
         if name not in data:
             continue
-        part = data[name]
-        values = part.model_dump() if isinstance(part, BaseModel) else part
         table = tomlkit.table()
-        for key, value in values.items():
+        for key, value in _fields(data[name]).items():
             table.add(key, _toml_value(value))
         document.add(name, table)
     return tomlkit.dumps(document)
+
+
+def _fields(part: Any) -> Mapping[str, Any]:
+    if isinstance(part, Model):
+        return dataclasses.asdict(part)
+    return part.model_dump() if isinstance(part, BaseModel) else part
 
 
 def _toml_value(value: Any) -> Any:

@@ -14,7 +14,7 @@ from spikecube.cube.predict import PredictionError, predict
 from spikecube.cube.study import Study
 from spikecube.explore import plotdata, style
 from spikecube.model.activations import resolve_activation
-from spikecube.model.spectrum import spike_degrees
+from spikecube.model.spikes import nonzero_degrees
 from spikecube.theory import bulk_density, bulk_edge, conditional_density
 from spikecube.theory.outside import conditional_edge
 
@@ -74,7 +74,7 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
         If the cube does not hold its study.
     """
     model = study_of(cube).model_at(**dict(_further_labels(cube, labels)))
-    return spike_degrees(resolve_activation(model.activation).coefficients(most), most)
+    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
 
 
 def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.DataArray:

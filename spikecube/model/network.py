@@ -5,39 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikecube.model.activations import Activation, Spec
-from spikecube.model.hermite import Array
-from spikecube.model.krylov import grouped, row_blocks
-from spikecube.model.numbers import NumberError, real_array
+from spikecube.linalg.products import grouped, row_blocks, vector_product
+from spikecube.model.activations import Activation
+from spikecube.model.parameters import Model
 from spikecube.model.streams import Stream, generator
 from spikecube.model.targets import resolve_target
+from spikecube.numbers import NumberError, real_array
+from spikecube.types import Array
 
 _BLOCK = 256  # rows drawn at a time
-
-
-class NetworkModel(Protocol):
-    """What the network needs to know of a model: the fields of the study file's [model]."""
-
-    @property
-    def activation(self) -> Spec: ...
-    @property
-    def target(self) -> Spec: ...
-    @property
-    def noise(self) -> float: ...
-    @property
-    def target_direction(self) -> str: ...
-    @property
-    def initial_output(self) -> str: ...
-    @property
-    def readout(self) -> str: ...
-    def dim(self, n: int) -> int: ...
-    def width(self, n: int) -> int: ...
-    def step_samples(self, n: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -91,75 +72,45 @@ def draw_direction(rng: np.random.Generator, dim: int, kind: str) -> Array:
     return np.asarray(values / (np.linalg.norm(values) if kind == "sphere" else math.sqrt(dim)))
 
 
-def draw_batch(
-    model: NetworkModel,
+def _draw_batch(
+    model: Model,
     direction: Array,
-    *,
-    n: int,
-    seed: int,
-    entropy: int,
+    key: tuple[int, int, int],
     n_samples: int,
     streams: tuple[Stream, Stream],
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Any,
 ) -> Batch:
-    """A batch of standard Gaussian inputs with labels y = sigma_*(x . beta_*) + noise."""
-    inputs = standard_normal(generator(entropy, streams[0], n, seed, len(direction)), n_samples, len(direction), dtype)
-    signal = resolve_target(model.target)(np.asarray(inputs @ direction.astype(dtype), dtype=np.float64))
-    noise = generator(entropy, streams[1], n, seed).standard_normal(n_samples)
+    """Standard Gaussian inputs with labels y = sigma_*(x . beta_*) + noise; `key` is (entropy, n, seed)."""
+    inputs = standard_normal(generator(key[0], streams[0], *key[1:], len(direction)), n_samples, len(direction), dtype)
+    signal = resolve_target(model.target)(vector_product(inputs, direction))
+    noise = generator(key[0], streams[1], *key[1:]).standard_normal(n_samples)
     return Batch(inputs, signal + model.noise * noise)
 
 
-def draw_network(model: NetworkModel, *, n: int, seed: int, entropy: int, dtype: npt.DTypeLike = np.float64) -> Draw:
+def draw_network(model: Model, *, n: int, seed: int, entropy: int, dtype: npt.DTypeLike = np.float64) -> Draw:
     """Everything random at (n, seed) but the test batch.
 
     Streams are keyed by (n, seed), those that make rows of length d also by d: axes that leave d alone share their
     draw, and along `width_ratio` and `step_ratio` the smaller network or batch is part of the larger one.
     """
-    dim, width = model.dim(n), model.width(n)
+    dim, width, key = model.dim(n), model.width(n), (entropy, n, seed)
     direction = draw_direction(generator(entropy, Stream.DIRECTION, n, seed, dim), dim, model.target_direction)
-
-    def batch(n_samples: int, inputs: Stream, noise: Stream) -> Batch:
-        return draw_batch(
-            model,
-            direction,
-            n=n,
-            seed=seed,
-            entropy=entropy,
-            n_samples=n_samples,
-            streams=(inputs, noise),
-            dtype=dtype,
-        )
-
+    step, ridge = (Stream.STEP_INPUTS, Stream.STEP_NOISE), (Stream.RIDGE_INPUTS, Stream.RIDGE_NOISE)
     return Draw(
         weights=draw_weights(generator(entropy, Stream.WEIGHTS, n, seed, dim), width, dim, dtype),
         readout=draw_readout(generator(entropy, Stream.READOUT, n, seed), width, model.readout),
         direction=direction,
-        step=batch(model.step_samples(n), Stream.STEP_INPUTS, Stream.STEP_NOISE),
-        ridge=batch(n, Stream.RIDGE_INPUTS, Stream.RIDGE_NOISE),
+        step=_draw_batch(model, direction, key, model.step_samples(n), step, dtype),
+        ridge=_draw_batch(model, direction, key, n, ridge, dtype),
     )
 
 
 def draw_test_batch(
-    model: NetworkModel,
-    direction: Array,
-    *,
-    n: int,
-    seed: int,
-    entropy: int,
-    n_samples: int,
-    dtype: npt.DTypeLike = np.float64,
+    model: Model, direction: Array, *, n: int, seed: int, entropy: int, n_samples: int, dtype: Any = np.float64
 ) -> Batch:
     """A fresh batch for the test loss, independent of all that the network has seen."""
-    return draw_batch(
-        model,
-        direction,
-        n=n,
-        seed=seed,
-        entropy=entropy,
-        n_samples=n_samples,
-        streams=(Stream.TEST_INPUTS, Stream.TEST_NOISE),
-        dtype=dtype,
-    )
+    streams = Stream.TEST_INPUTS, Stream.TEST_NOISE
+    return _draw_batch(model, direction, (entropy, n, seed), n_samples, streams, dtype)
 
 
 def output_scale(initial_output: str, width: int) -> float:
@@ -239,24 +190,15 @@ def feature_blocks(
         yield rows, activation(block)
 
 
-def features(
-    activation: Activation,
-    initial: Array,
-    step: Array | None,
-    eta: float,
-    out: Array | None = None,
-    half: Array | None = None,
-) -> Array:
-    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, (n_samples, width); `half` gets a float32 copy."""
+def features(activation: Activation, initial: Array, step: Array | None, eta: float, out: Array | None = None) -> Array:
+    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, or F_0 without a step; (n_samples, width)."""
     out = np.empty_like(initial) if out is None else out
     for rows, block in feature_blocks(activation, initial, step, eta):
         out[rows] = block
-        if half is not None:
-            half[rows] = block
     return out
 
 
-def predict(blocks: Iterable[tuple[slice, Array]], n_samples: int, columns: Sequence[Array]) -> list[Array]:
+def blockwise_product(blocks: Iterable[tuple[slice, Array]], n_samples: int, columns: Sequence[Array]) -> list[Array]:
     """F B for each B in `columns`, F given by its row blocks and never kept; each (n_samples, columns of B)."""
     groups = [list(grouped(c, np.float64)) for c in columns]
     out: list[Array] = [np.empty((n_samples, c.shape[1])) for c in columns]

@@ -9,7 +9,7 @@ import xarray as xr
 
 from spikecube.cube.study import Study
 from spikecube.model.activations import resolve_activation
-from spikecube.model.spectrum import spike_degrees
+from spikecube.model.spikes import nonzero_degrees
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.inputs import at_labels
 from spikecube.theory.exponents import EXPONENTS
@@ -58,7 +58,7 @@ def context(cube: xr.Dataset) -> Context:
         if name in study.further:
             raise FitError(f"the cube has an axis {name!r}: select one of its values, then fit")
     degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
-    return Context(study, spike_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+    return Context(study, nonzero_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
 
 
 def measured_spikes(cube: xr.Dataset, known: Context, *, aligned: bool) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.model.numbers import NumberError, real_array
+from spikecube.numbers import NumberError, real_array
 from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.results import RESERVED
 

@@ -22,7 +22,7 @@ from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
-from spikecube.model.numbers import real_array
+from spikecube.numbers import real_array
 from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
 

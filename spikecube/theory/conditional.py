@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
-from spikecube.model.numbers import real_array
+from spikecube.numbers import real_array
 from spikecube.theory.batch import refined_profile
 from spikecube.theory.bulk import Bulk
 from spikecube.theory.newton import ConvergenceError

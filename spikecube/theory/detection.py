@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
-from spikecube.model.numbers import real_array
+from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.outside import conditional_edge
 from spikecube.theory.parameters import Model

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
-from spikecube.model.numbers import real_array
+from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional import images, jacobian, log_residual, moved
 from spikecube.theory.newton import ConvergenceError

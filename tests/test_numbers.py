@@ -10,8 +10,8 @@ import pytest
 from spikecube.cube.study import Model
 from spikecube.model.activations import resolve_activation
 from spikecube.model.network import gradient
-from spikecube.model.numbers import real_array
 from spikecube.model.ridge import ridge_path
+from spikecube.numbers import real_array
 from spikecube.theory import (
     bulk_density,
     conditional_density,

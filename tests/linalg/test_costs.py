@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikecube.model.cost_model import eigen_is_cheaper, krylov_is_cheaper, krylov_steps, steps_are_cheaper
+from spikecube.linalg.costs import eigen_is_cheaper, krylov_is_cheaper, krylov_steps, steps_are_cheaper
 
 
 def test_only_small_matrices_are_decomposed() -> None:

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spikecube.model.cost_model import krylov_steps
-from spikecube.model.hermite import Array
-from spikecube.model.krylov import normal_products
-from spikecube.model.prepared import Prepared
+from spikecube.linalg.costs import krylov_steps
+from spikecube.linalg.matrix import FeatureMatrix
+from spikecube.linalg.products import normal_products
+from spikecube.types import Array
 
-_HALF = 1e-6  # how far single precision reduces a residual
+_SINGLE = 1e-6  # how far single precision reduces a residual
 
 
 def conjugate_gradients(
-    state: Prepared, residuals: Array, lam: Array, targets: Array, width: Callable[[int], int]
+    matrix: FeatureMatrix, residuals: Array, lam: Array, targets: Array, width: Callable[[int], int]
 ) -> Array:
     """Corrections (count, N) with (F^T F/n + lam) e = r in single-precision products, in step but each on its own.
 
@@ -26,21 +26,20 @@ def conjugate_gradients(
     residuals, lam, targets : r (count, N), and one penalty and one target for each; (count,).
     width : how many right-hand sides share a pass over F, by the number of the step.
     """
-    n = len(state.labels)
     total = np.zeros_like(residuals)
     rest, direction = residuals.copy(), residuals.copy()
     power = np.array([float(r @ r) for r in rest])
-    floor = np.maximum(targets**2, _HALF**2 * power)
-    limit = [4 * krylov_steps(state.edge, float(x)) for x in lam]
+    floor = np.maximum(targets**2, _SINGLE**2 * power)
+    limit = [4 * krylov_steps(matrix.edge, float(x)) for x in lam]
     active, step = [i for i in range(len(lam)) if power[i] > floor[i]], 0
     while active:
         step += 1
-        images = normal_products(state.half, [direction[i] for i in active], 1 / n, width(step))
-        for i, image in zip(active, images, strict=True):
-            image += lam[i] * direction[i]
-            size = power[i] / float(direction[i] @ image)
+        products = normal_products(matrix.single, [direction[i] for i in active], 1 / len(matrix.array), width(step))
+        for i, product in zip(active, products, strict=True):
+            product += lam[i] * direction[i]
+            size = power[i] / float(direction[i] @ product)
             total[i] += size * direction[i]
-            rest[i] -= size * image
+            rest[i] -= size * product
             new = float(rest[i] @ rest[i])
             direction[i] *= new / power[i]
             direction[i] += rest[i]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spikecube.model.hermite import Array
+from spikecube.types import Array
 
 _REAL = "biuf"  # the kinds of NumPy's types that are real numbers: truth values, integers, floats
 
@@ -36,7 +36,7 @@ def real_array(values: npt.ArrayLike, name: str, *, single: bool = False) -> Arr
     ([1.0, 2.0], 'float32')
     >>> real_array([1j], "lam")
     Traceback (most recent call last):
-    spikecube.model.numbers.NumberError: lam holds complex128; real numbers (integers, floats, truth values) are allowed
+    spikecube.numbers.NumberError: lam holds complex128; real numbers (integers, floats, truth values) are allowed
     """
     if np.ma.is_masked(values):
         raise NumberError(f"{name} is a masked array: fill the masked values or leave them out")

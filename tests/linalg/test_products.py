@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikecube.model.hermite import Array
-from spikecube.model.krylov import (
-    Lanczos,
-    normal_products,
-    product,
-    residual_products,
-    thin_blocks,
-    transposed_product,
-)
+from spikecube.linalg.lanczos import Lanczos
+from spikecube.linalg.products import normal_products, product, residual_products, thin_blocks, transposed_product
+from spikecube.types import Array
 
 SHAPES = [(300, 301), (301, 300), (1, 7), (777, 40)]
 WIDTHS = [1, 2, 4]
