@@ -51,6 +51,10 @@ class Contents:
     strangers: dict[str, str] = field(default_factory=dict)
 
 
+class FolderInUse(StoreError):
+    """Another driver works in the folder."""
+
+
 class RunFolder:
     """The folder of a run of one study.
 
@@ -122,7 +126,7 @@ class RunFolder:
     def _take(self, lock: int, shared: bool) -> None:
         if not _locked(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
             owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
-            raise StoreError(f"another spikecube ({owner}) works in {self.path}: wait until it has ended")
+            raise FolderInUse(f"another spikecube ({owner}) works in {self.path}: wait until it has ended")
         try:
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

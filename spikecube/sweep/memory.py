@@ -9,6 +9,7 @@ from spikecube.sweep.tasks import Task
 
 _PART = 0.8  # of what is free now, where the user names no limit
 WORKER_BYTES = 200e6  # a worker process before it computes anything
+DRIVER_BYTES = 200e6  # the process that drives, or a nanny
 
 
 def free_memory() -> float:

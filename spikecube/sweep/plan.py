@@ -10,7 +10,7 @@ from typing import Any
 from spikecube.cube.assemble import measured_variables, variable_dims
 from spikecube.cube.overview import text_table
 from spikecube.cube.study import Study
-from spikecube.sweep.memory import WORKER_BYTES, free_memory, size
+from spikecube.sweep.memory import DRIVER_BYTES, WORKER_BYTES, free_memory, size
 from spikecube.sweep.progress import duration
 from spikecube.sweep.run import Kernel, default_kernel
 from spikecube.sweep.tasks import Task, missing_tasks, task_cost
@@ -34,6 +34,9 @@ class Plan:
     available_bytes: float
     tasks_at_once: int
     cube_bytes: int
+    driver_bytes: float
+    largest_cell_bytes: float
+    assemble_bytes: float
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -53,6 +56,10 @@ def plan(study: Study, max_memory: float | None = None, kernel: Kernel | None = 
     memory = bytes_of(largest) + WORKER_BYTES
     available = max_memory or free_memory()
     shape = study.shape
+    cube_bytes = sum(
+        math.prod(shape[d] for d in variable_dims(v, study)) * (1 if v.dtype == "int8" else 8)
+        for v in measured_variables(study)
+    )
     return Plan(
         cells=sum(1 for _ in study.cells()),
         tasks=len(tasks),
@@ -63,10 +70,10 @@ def plan(study: Study, max_memory: float | None = None, kernel: Kernel | None = 
         memory_bytes=memory,
         available_bytes=available,
         tasks_at_once=int(available // memory),
-        cube_bytes=sum(
-            math.prod(shape[d] for d in variable_dims(v, study)) * (1 if v.dtype == "int8" else 8)
-            for v in measured_variables(study)
-        ),
+        cube_bytes=cube_bytes,
+        driver_bytes=DRIVER_BYTES,
+        largest_cell_bytes=bytes_of(largest),
+        assemble_bytes=DRIVER_BYTES + 4.0 * cube_bytes,
     )
 
 
