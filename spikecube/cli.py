@@ -223,7 +223,7 @@ def submit(
     from spikecube.sweep.slurm import submit as submit_study
 
     kept = name or Path(study).stem
-    jobs = submit_study(study, kept, shares=shares, cores=cores)
+    jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(typer.echo, err=True))
     one, last = jobs.share_request, jobs.assembly_request
     typer.echo(
         f"job {jobs.array}: an array of {shares}, each of {one.cores} cores, {one.megabytes} MB and {one.minutes} min"

@@ -19,7 +19,7 @@ from typing import Any
 from spikecube.sweep.cluster import SETTINGS, quiet
 from spikecube.sweep.errors import SweepError
 from spikecube.sweep.progress import duration
-from spikecube.sweep.slurm import Request, ask, queued, refusal, sbatch, site_flags
+from spikecube.sweep.slurm import Request, ask, queued, refusal, site_flags, try_out
 
 _EVERY = 2.0  # seconds between looks at the queue
 _DEATHS = 3  # jobs that may end before their worker connects
@@ -66,7 +66,7 @@ def slurm_workers(
         stack.enter_context(quiet())
         cluster = cluster_class(security=security, protocol="tls://" if security else None, **_options(request, wanted))
         try:
-            sbatch(["--test-only"], cluster.job_script())
+            try_out([], tell, cluster.job_script())
             client = Client(cluster, set_as_default=False)
             jobs = _Jobs(cluster, wanted, tell)
             try:
@@ -82,7 +82,7 @@ def slurm_workers(
 
 def _cluster_class() -> Any:
     """SLURMCluster, whose jobs remember why sbatch refused them; importing it must not change what Ctrl-C does."""
-    from distributed.deploy.spec import ProcessInterface
+    from distributed.core import Status
 
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -97,10 +97,10 @@ def _cluster_class() -> Any:
 
         async def start(self) -> None:
             try:
-                await super().start()
+                await super().start()  # type: ignore[no-untyped-call]
             except (OSError, RuntimeError, ValueError) as error:
                 self.refused = refusal(str(error).rpartition("stderr:")[2])
-                await ProcessInterface.start(self)
+                self.status = Status.running
 
     class Cluster(SLURMCluster):
         job_cls = Job

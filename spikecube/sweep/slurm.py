@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -79,7 +80,9 @@ class Submitted:
     assembly_request: Request
 
 
-def submit(study: str | Path, name: str | Path, *, shares: int, cores: int) -> Submitted:
+def submit(
+    study: str | Path, name: str | Path, *, shares: int, cores: int, tell: Callable[[str], None] = lambda sentence: None
+) -> Submitted:
     """Submits the shares of a study as an array, and a job that makes the cube when they have ended.
 
     Shares that are preempted or meet their walltime keep what they have; call this again to go on. Jobs that meet the
@@ -104,7 +107,7 @@ def submit(study: str | Path, name: str | Path, *, shares: int, cores: int) -> S
     share.append(f"--wrap={run} --shard $SLURM_ARRAY_TASK_ID/{shares}")
     assembly = [*common, f"--job-name={label}-cube", *last.flags(), f"--wrap={run}"]
     for arguments in (share, assembly):
-        sbatch(["--test-only", *arguments])
+        try_out(arguments, tell)
     array = sbatch(share)
     try:
         made = sbatch([f"--dependency=afterany:{array}", *assembly])
@@ -112,6 +115,23 @@ def submit(study: str | Path, name: str | Path, *, shares: int, cores: int) -> S
         ask(["scancel", array])
         raise
     return Submitted(array, made, one, last)
+
+
+def try_out(arguments: list[str], tell: Callable[[str], None], script: str = "") -> None:
+    """Asks sbatch what it thinks of a job, without submitting it; `tell` hears that no node can run it as things are.
+
+    Raises
+    ------
+    SweepError
+        When there is no sbatch, or it refuses.
+    """
+    try:
+        sbatch(["--test-only", *arguments], script)
+    except SweepError as error:
+        if "allocation failure" not in str(error):
+            raise
+        # Nodes that are down now make sbatch say this too, and then the job may well run later.
+        tell(f"no node can run such a job now, so it may wait for ever ({str(error).partition('failure: ')[2]})")
 
 
 def sbatch(arguments: list[str], script: str = "") -> str:
@@ -130,8 +150,8 @@ def sbatch(arguments: list[str], script: str = "") -> str:
 
 def refusal(stderr: str) -> str:
     """Why sbatch refused, from what it printed."""
-    lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in stderr.strip().splitlines()]
-    return "; ".join(dict.fromkeys(lines)) or "it does not say why"
+    lines = [line.strip().removeprefix("sbatch: ").removeprefix("error: ") for line in stderr.splitlines()]
+    return "; ".join(dict.fromkeys(filter(None, lines))) or "it does not say why"
 
 
 def ask(command: list[str], script: str = "") -> subprocess.CompletedProcess[str]:
