@@ -65,6 +65,14 @@ SlurmdLogFile=$dir/slurmd.%n.log
 CONF
 }
 
+# The flags above bind listeners to the address of the machine's own name. Where that is not loopback, daemons get a name that is.
+named_here() {
+    case $(getent ahostsv4 "$(hostname)" | cut -d ' ' -f 1 | head -n 1) in
+        127.*) "$@" ;;
+        *) unshare --uts sh -c 'hostname localhost && exec "$@"' sh "$@" ;;
+    esac
+}
+
 start() {
     for tool in munged slurmctld slurmd sinfo; do
         command -v "$tool" >/dev/null || { echo "$tool is not installed: apt-get install slurmctld slurmd slurm-client munge" >&2; exit 1; }
@@ -73,9 +81,9 @@ start() {
     export SLURM_CONF="$dir/slurm.conf"
     munged --force --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munged.pid" \
         --log-file="$dir/munged.log" --seed-file="$dir/munged.seed"
-    slurmctld
-    slurmd -N n1
-    slurmd -N n2
+    named_here slurmctld
+    named_here slurmd -N n1
+    named_here slurmd -N n2
     tries=0
     while [ "$(sinfo --noheader --states=idle --format=%D 2>/dev/null)" != 2 ]; do
         tries=$((tries + 1))

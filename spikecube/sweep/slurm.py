@@ -17,6 +17,7 @@ from spikecube.sweep.errors import SweepError
 from spikecube.sweep.plan import Plan, plan
 
 _ROOM = 1.25  # memory asked for over memory predicted
+_NO_NODE = "Requested node configuration is not available"
 _ANSWER = 60.0  # seconds for a command of SLURM
 
 
@@ -128,10 +129,10 @@ def try_out(arguments: list[str], tell: Callable[[str], None], script: str = "")
     try:
         sbatch(["--test-only", *arguments], script)
     except SweepError as error:
-        if "allocation failure" not in str(error):
+        if _NO_NODE not in str(error):
             raise
         # Nodes that are down now make sbatch say this too, and then the job may well run later.
-        tell(f"no node can run such a job now, so it may wait for ever ({str(error).partition('failure: ')[2]})")
+        tell(f"SLURM says of such a job: {_NO_NODE}; it may wait for ever, or until nodes are back")
 
 
 def sbatch(arguments: list[str], script: str = "") -> str:

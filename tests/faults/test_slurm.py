@@ -241,27 +241,12 @@ def test_what_sbatch_refuses_is_said_and_nothing_is_left_in_the_queue(
     assert not queue()
 
 
-def test_an_array_whose_assembling_job_is_refused_is_cancelled(drained: None, folder: Path) -> None:
-    """The limit of jobs of a partition lets the array in, and nothing after it."""
-    conf = Path(os.environ["SLURM_CONF"])
-    before = conf.read_text()
-    try:
-        conf.write_text(f"{before}MaxJobCount=3\n")
-        slurm("scontrol", "reconfigure")
-        with pytest.raises(SweepError, match="sbatch refuses the job"):
-            submit(study(folder, SMALL), "x", shares=2, cores=1)
-        assert not queue()
-    finally:
-        conf.write_text(before)
-        slurm("scontrol", "reconfigure")
-
-
 def test_jobs_that_no_node_can_run_are_told_of(drained: None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are submitted: nodes may be down for an hour. Memory by core takes the place of memory by job."""
     monkeypatch.setenv("SBATCH_FLAGS", "--mem-per-cpu=600M")
     said: list[str] = []
     jobs = submit(study(folder, SMALL), "x", shares=2, cores=1, tell=said.append)
-    assert said[0].startswith("no node can run such a job now, so it may wait for ever (Requested node configuration")
+    assert said[0].startswith("SLURM says of such a job: Requested node configuration is not available; it may wait")
     assert "MinMemoryCPU=600M" in slurm("scontrol", "show", "job", jobs.assembly)
 
 
@@ -325,8 +310,8 @@ def test_jobs_that_die_at_once_end_the_run(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_jobs_that_stay_in_the_queue_are_told_of_and_waited_for_so_long(drained: None, folder: Path) -> None:
-    said = drive(folder, SMALL, jobs=3, patience=3.0)
-    assert any("SLURM says of its jobs: 3 PENDING" in sentence for sentence in said)
+    said = drive(folder, SMALL, jobs=3, patience=8.0)
+    assert any(re.search("SLURM says of its jobs: .*PENDING", sentence) for sentence in said)
     assert "no worker has come for" in said[-1]
     assert not queue()
 

@@ -120,6 +120,20 @@ def test_a_refusal_is_one_sentence(asked: Path, monkeypatch: pytest.MonkeyPatch,
         submit("it's.toml", "x", shares=8, cores=4)
 
 
+def test_an_array_whose_assembling_job_is_refused_is_cancelled(asked: Path) -> None:
+    """As by a limit of jobs that lets the array in and nothing after it."""
+    tools = asked.parent / "bin"
+    refusing = (
+        '#!/bin/sh\ncase "$*" in *--dependency=*) echo "sbatch: error: too many" >&2; exit 1 ;; esac\necho 4711\n'
+    )
+    (tools / "sbatch").write_text(refusing)
+    (tools / "scancel").write_text(f"#!/bin/sh\necho \"$@\" > '{asked}'\n")
+    (tools / "scancel").chmod(0o755)
+    with pytest.raises(SweepError, match="sbatch refuses the job: too many"):
+        submit("it's.toml", "x", shares=8, cores=4)
+    assert asked.read_text() == "4711\n"
+
+
 class Job:
     def __init__(self, job_id: str = "", refused: str = "") -> None:
         self.job_id, self.refused = job_id, refused
