@@ -24,7 +24,7 @@ STUDIES = {
     "small cells": "[axes]\nalpha = [0.0, 0.2]\nlam = [0.1, 1.0]\nn = [100, 200]\nseed = 10\n",
     "large cells": "[axes]\nalpha = [0.0, 0.2]\nlam = [0.1, 1.0]\nn = [1400]\nseed = 2\n",
     "a large cube": "[axes]\nalpha = { start = 0, stop = 0.45, num = 30 }\n"
-    "lam = { start = 0.01, stop = 10, num = 60 }\nn = [40]\nseed = 300\n",
+    "lam = { start = 0.01, stop = 10, num = 60 }\nn = [20]\nseed = 300\n",
 }
 _UNITS = {"": 1 / 2**20, "K": 1 / 2**10, "M": 1.0, "G": 2.0**10}
 

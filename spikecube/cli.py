@@ -176,6 +176,8 @@ def run(
         raise typer.BadParameter(
             "--scheduler, --slurm and --workers exclude each other: each brings workers of its own"
         )
+    if not slurm and (jobs, queue, hours, interface, tls, patience) != (20, None, 4.0, "lo", False, 24.0):
+        raise typer.BadParameter("--jobs, --queue, --hours, --interface, --tls and --patience go with --slurm")
     share = _parsed(parse_share, shard) if shard else None
     parsed = Study.from_file(study)
     interrupt_once()

@@ -73,7 +73,7 @@ def plan(study: Study, max_memory: float | None = None, kernel: Kernel | None = 
         cube_bytes=cube_bytes,
         driver_bytes=DRIVER_BYTES,
         largest_cell_bytes=bytes_of(largest),
-        assemble_bytes=DRIVER_BYTES + 4.0 * cube_bytes,
+        assemble_bytes=DRIVER_BYTES + 3.0 * cube_bytes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -43,7 +44,9 @@ def missing() -> str:
     tools = [tool for tool in ("munged", "slurmctld", "slurmd", "sbatch") if not shutil.which(tool)]
     if tools:
         return f"no {', '.join(tools)}: apt-get install slurmctld slurmd slurm-client munge"
-    return "" if os.geteuid() == 0 else "the daemons of SLURM need root"
+    if importlib.util.find_spec("dask_jobqueue") is None:
+        return "no dask-jobqueue: it is in the extra `test`"
+    return "" if os.geteuid() == 0 else "no root, which the daemons of SLURM need"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -251,18 +254,19 @@ def test_jobs_that_no_node_can_run_are_told_of(drained: None, folder: Path, monk
 
 
 def listeners(text: str) -> set[str]:
-    """Addresses on which processes listen whose command line contains a text."""
+    """Addresses on which processes listen whose command line contains a text, and their children."""
     found = set()
-    for process in psutil.process_iter():
+    for parent in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if text in " ".join(process.cmdline()):
+            if text not in " ".join(parent.cmdline()):
+                continue
+            for process in [parent, *parent.children(recursive=True)]:
                 found |= {c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN}
     return found
 
 
 def test_workers_that_come_as_jobs_one_of_them_cancelled(spikecube: Run, folder: Path, laptop: Any) -> None:
     """Encrypted, on loopback alone, with progress; no job and no key is left."""
-    pytest.importorskip("dask_jobqueue")
     run = spikecube("run", study(folder, LONG), "-o", "x", "--slurm", "--jobs", 2, "--tls")
     until(lambda: list(folder.glob("x.run/shards/*.nc")))
     assert listeners(f"{folder}/.tls-") == {"127.0.0.1"}  # workers, which have its files on their command line
@@ -278,7 +282,6 @@ def test_workers_that_come_as_jobs_one_of_them_cancelled(spikecube: Run, folder:
 
 def drive(folder: Path, text: str, **wanted: Any) -> list[str]:
     """Runs a study on workers that come as jobs, in this process; what was told."""
-    pytest.importorskip("dask_jobqueue")
     parsed, said = Study.from_toml(text), [""]
     with slurm_workers(Request(1, 400, 20), Workers(**wanted), folder, said.append) as (client, watch):
         try:
@@ -317,7 +320,6 @@ def test_jobs_that_stay_in_the_queue_are_told_of_and_waited_for_so_long(drained:
 
 
 def test_an_interrupt_cancels_the_jobs(drained: None, spikecube: Run, folder: Path) -> None:
-    pytest.importorskip("dask_jobqueue")
     run = spikecube("run", study(folder, SMALL), "--slurm", "--jobs", 2)
     until(queue)
     os.kill(run.pid, signal.SIGINT)

@@ -5,32 +5,23 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from spikecube.cli import app
 from spikecube.sweep import jobqueue, slurm
 from spikecube.sweep.errors import SweepError
-from spikecube.sweep.plan import Plan
 from spikecube.sweep.slurm import Request, assembly_request, share_request, submit, worker_request
 from tests.sweep import standin
 
-PLAN = Plan(
-    cells=100,
-    tasks=100,
-    points=1000,
+PLAN: Any = SimpleNamespace(
     core_hours=64.0,
     longest_task_seconds=3600.0,
-    largest_task="n = 4000, seed = 0",
     memory_bytes=2.0**30,
-    available_bytes=2.0**34,
-    tasks_at_once=16,
-    cube_bytes=10**6,
     driver_bytes=2.0**28,
-    largest_cell_bytes=0.8 * 2**30,
     assemble_bytes=2.0**29,
 )
 
@@ -43,7 +34,7 @@ def test_a_share_asks_for_its_cells_and_its_driver() -> None:
 
 def test_the_assembling_job_asks_for_the_cube_where_that_is_more() -> None:
     assert assembly_request(PLAN, 8, 4) == share_request(PLAN, 8, 4)
-    large = replace(PLAN, assemble_bytes=2.0**34)
+    large: Any = SimpleNamespace(**vars(PLAN) | {"assemble_bytes": 2.0**34})
     assert assembly_request(large, 8, 4).megabytes == 1.25 * 2**14
     assert share_request(large, 8, 4).megabytes == 5 * 1024 + 256
 
@@ -192,3 +183,21 @@ def test_jobs_end_when_fewer_cells_are_left(monkeypatch: pytest.MonkeyPatch) -> 
     cluster.scheduler_info = {"workers": {"tcp1": {"name": "a"}, "tcp2": {"name": "b"}}}
     look(monkeypatch, cluster, {"1": "RUNNING", "2": "RUNNING", "3": "PENDING"}, left=1)
     assert set(cluster.worker_spec) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--jobs", "3"), "go with --slurm"),
+        (("--slurm", "--workers", "2"), "exclude each other"),
+        (("--slurm", "--scheduler", "tcp://here:8786"), "exclude each other"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    asked: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], sentence: str
+) -> None:
+    """A run on this machine is not what `--jobs 3` means."""
+    with pytest.raises(SystemExit) as left:
+        app(["run", "it's.toml", *options])
+    assert left.value.code == 2
+    assert sentence in capsys.readouterr().err
