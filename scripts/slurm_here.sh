@@ -13,13 +13,19 @@ mkdir -p "$2"
 dir=$(cd "$2" && pwd)
 port=${SLURM_HERE_PORT:-16817} # and the two that follow
 
+pids() {
+    cat "$dir/slurmd.n1.pid" "$dir/slurmd.n2.pid" "$dir/slurmctld.pid" "$dir/munged.pid" 2>/dev/null || true
+}
+
 stop() {
-    for name in slurmd.n1 slurmd.n2 slurmctld munged; do
-        [ -f "$dir/$name.pid" ] || continue
-        pid=$(cat "$dir/$name.pid")
-        kill "$pid" 2>/dev/null || continue
-        for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-            kill -0 "$pid" 2>/dev/null || break
+    running=$(pids)
+    for pid in $running; do
+        kill "$pid" 2>/dev/null || true
+    done
+    for pid in $running; do
+        tries=0
+        while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 50 ]; do
+            tries=$((tries + 1))
             sleep 0.1
         done
         kill -KILL "$pid" 2>/dev/null || true
