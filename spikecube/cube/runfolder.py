@@ -60,6 +60,10 @@ class Contents:
     strangers: dict[str, str] = field(default_factory=dict)
 
 
+class FolderInUse(StoreError):
+    """Another driver works in the folder."""
+
+
 class RunFolder:
     """The folder of a run of one study.
 
@@ -150,7 +154,7 @@ class RunFolder:
             self.lockable, locked = False, True
         if not locked:
             owner = os.pread(lock, 200, 0).decode(errors="replace").strip()
-            raise StoreError(f"another spikecube ({owner}) works in {self.path}: wait until it has ended")
+            raise FolderInUse(f"another spikecube ({owner}) works in {self.path}: wait until it has ended")
         try:
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

@@ -330,7 +330,9 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     known = context(cube)
     if known.study.further:
         raise FitError(f"the cube has the axis {next(iter(known.study.further))!r}: select one value, then collapse")
-    parts, rows, names = [], [], {v: k for k, v in STATUS.items()}
+    parts: list[xr.Dataset] = []
+    rows: list[Row] = []
+    names = {v: k for k, v in STATUS.items()}
     for k in measured_spikes(cube, known, aligned=True):
         if not (points_along(cube, k) & (cube["outlier_count"] >= known.rank(k))).any():
             for quantity in ("singular_value/edge", "alignment"):

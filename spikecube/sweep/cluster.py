@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import math
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from spikecube.cube.provenance import code_sha256
 from spikecube.sweep.errors import SweepError
 from spikecube.sweep.memory import WORKER_BYTES
+from spikecube.sweep.worker import About, about
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_SETTINGS = {
+SETTINGS = {
     "distributed.scheduler.worker-ttl": None,  # a long factorisation may hold back the heartbeat
     "distributed.scheduler.allowed-failures": 1,
     "distributed.deploy.lost-worker-timeout": "1 day",  # else a worker that dies often is given up for good
@@ -25,6 +30,7 @@ _SETTINGS = {
 }
 
 
+_ANSWER = 5.0  # seconds for a scheduler or a worker to answer
 _REVIVAL = 120.0  # seconds within which a process that died must have come back
 
 
@@ -55,9 +61,88 @@ def here(workers: int, memory: float) -> Iterator[Place]:
 
 
 @contextlib.contextmanager
-def elsewhere(client: Any, memory: float | None) -> Iterator[Place]:
-    """The workers of a client, with their own memory or with `memory` bytes in all where that is less."""
-    yield Place(client, _Watched(client, memory or math.inf))
+def elsewhere(client: Any, memory: float | None, tell: Callable[[str], None]) -> Iterator[Place]:
+    """The workers of a client, with their own memory or with `memory` bytes in all where that is less.
+
+    Each worker that comes is asked what it runs on, before it is given a cell; `tell` hears of those that differ.
+    """
+    yield Place(client, _Watched(client, memory or math.inf, newcomers=_Newcomers(client, tell)))
+
+
+def refuse_client(client: Any) -> None:
+    """Refuses what is not an open, synchronous client.
+
+    Raises
+    ------
+    SweepError
+        With what was given and what is allowed.
+    """
+    allowed = "allowed: an open distributed.Client, not asynchronous"
+    if not all(hasattr(client, name) for name in ("scheduler_info", "map", "run", "status")):
+        raise SweepError(f"given client={client!r}; {allowed}")
+    if client.asynchronous:
+        raise SweepError(f"given an asynchronous client; {allowed}")
+    if client.status != "running":
+        raise SweepError(f"given a client that is {client.status}; {allowed}")
+
+
+class _Newcomers:
+    """Asks workers that have come what they run on: those that can compute cells, and what is wrong with the others."""
+
+    def __init__(self, client: Any, tell: Callable[[str], None]) -> None:
+        self._client, self._tell = client, tell
+        self._known: dict[str, About | Exception] = {}
+        self._libraries: set[str] = set()
+
+    def __call__(self, addresses: Iterable[str]) -> set[str]:
+        """The workers among `addresses` that can compute cells.
+
+        Raises
+        ------
+        SweepError
+            When none of them can, or one of them has other code.
+        """
+        here = set(addresses)
+        new = sorted(here - set(self._known))
+        found = self._ask(new) if new else {}
+        self._known |= found
+        for address, answer in found.items():
+            self._hear(address, answer)
+        bad = {a: self._known[a] for a in here if isinstance(self._known.get(a), Exception)}
+        good = {a for a in here if isinstance(self._known.get(a), About)}
+        if bad and not good:
+            address, error = next(iter(bad.items()))
+            raise SweepError(f"no worker can compute cells: {_cannot(address, error)}")
+        return good
+
+    def _ask(self, addresses: list[str]) -> dict[str, About | Exception]:
+        """Answers by address; workers that do not answer now are asked again."""
+        try:
+            found: dict[str, Any] = self._client.run(
+                about, workers=addresses, on_error="return", callback_timeout=_ANSWER
+            )
+        except Exception:  # one of them has gone, or is too busy: the next look tells
+            return {}
+        return {a: answer for a, answer in found.items() if not isinstance(answer, OSError)}
+
+    def _hear(self, address: str, answer: About | Exception) -> None:
+        if isinstance(answer, Exception):
+            self._tell(_cannot(address, answer))
+        elif answer.code != code_sha256():
+            raise SweepError(
+                f"the worker {address} runs other code than this driver: install the same spikecube on both"
+            )
+        elif answer.computed_with not in self._libraries:
+            if self._libraries:
+                others = " and ".join(sorted(self._libraries))
+                self._tell(
+                    f"the worker {address} has {answer.computed_with}, others have {others}: last bits may differ"
+                )
+            self._libraries.add(answer.computed_with)
+
+
+def _cannot(address: str, error: object) -> str:
+    return f"the worker {address} cannot run spikecube ({type(error).__name__}: {error})"
 
 
 def _window(threads: int) -> int:
@@ -68,19 +153,23 @@ def _window(threads: int) -> int:
 class _Watched:
     """The capacity of a client's workers, which may come and go: looked up every few seconds."""
 
-    def __init__(self, client: Any, memory: float, every: float = 5.0) -> None:
-        self._client, self._memory, self._every = client, memory, every
+    def __init__(
+        self, client: Any, memory: float, every: float = 5.0, newcomers: Callable[[Iterable[str]], set[str]] = set
+    ) -> None:
+        self._client, self._memory, self._every, self._newcomers = client, memory, every, newcomers
         self._looked = -math.inf
         self._found = Capacity(1, math.inf, math.inf, 0)
 
     def __call__(self) -> Capacity:
-        if time.monotonic() - self._looked >= self._every:
+        if time.monotonic() - self._looked >= (self._every if self._found.workers else 1.0):
             self._looked = time.monotonic()
             self._found = self._look()
         return self._found
 
     def _look(self) -> Capacity:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        able = self._newcomers(known)
+        workers = [worker for address, worker in known.items() if address in able]
         memory = [w["memory_limit"] or math.inf for w in workers]
         budget = min(self._memory, sum(memory) if memory else math.inf) - WORKER_BYTES * len(memory)
         largest = min(self._memory, max(memory, default=math.inf))
@@ -95,7 +184,7 @@ def embedded(workers: int) -> Iterator[Any]:
 
     # Workers are killed at the end; a connection to one may say so, with a traceback, after all the rest is over.
     logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
-    with dask.config.set(_SETTINGS), _main_left_out(), _quiet():
+    with dask.config.set(SETTINGS), _main_left_out(), quiet():
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -151,15 +240,19 @@ def connected(address: str) -> Iterator[Any]:
     Raises
     ------
     SweepError
-        When no scheduler answers there.
+        When the address is none, or no scheduler answers there, within ten seconds.
     """
     from distributed import Client
 
-    with _quiet():
-        try:
-            client = Client(address, timeout=5, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
-            raise SweepError(f"no dask scheduler answers at {address}: {error}") from error
+    _refuse_address(address)
+    with quiet():
+        _refuse_silence(address)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of versions: workers are asked
+            try:
+                client = Client(address, timeout=_ANSWER, set_as_default=False)
+            except (OSError, ValueError, TypeError) as error:
+                raise _no_scheduler(address, error) from error
         try:
             yield client
         finally:
@@ -167,8 +260,47 @@ def connected(address: str) -> Iterator[Any]:
                 client.close(timeout=2)
 
 
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://(\[[0-9a-fA-F:.%\w]+\]|[^\s/:\[\]]+):(\d{1,5})")
+
+
+def _refuse_address(address: str) -> None:
+    match = _ADDRESS.fullmatch(address)
+    if not match or not 0 < int(match[3]) < 65536:
+        raise SweepError(
+            f"given --scheduler {address!r}; allowed: an address such as tcp://node17:8786 or tls://node17:8786"
+        )
+
+
+def _refuse_silence(address: str) -> None:
+    """Asks who is there, without a Client: one that does not come to life leaves tracebacks behind."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    async def asked() -> object:
+        arguments = Security().get_connection_args("client")
+        comm = await connect(address, timeout=_ANSWER, **arguments)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    try:
+        answer = asyncio.run(asyncio.wait_for(asked(), _ANSWER + 1))
+    except Exception as error:  # whatever a stranger may answer
+        raise _no_scheduler(address, error) from error
+    if not (isinstance(answer, dict) and answer.get("type") == "Scheduler"):
+        raise SweepError(f"what answers at {address} is no dask scheduler")
+
+
+def _no_scheduler(address: str, error: Exception) -> SweepError:
+    reason = " ".join(str(error.__cause__ or error).split()) or f"no answer within {_ANSWER:.0f} s"
+    tls = "; a tls:// address needs the certificates of dask's configuration" if address.startswith("tls:") else ""
+    return SweepError(f"no dask scheduler answers at {address}: {reason}{tls}")
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps dask from logging what happens to workers and schedulers: it is told in sentences and events."""
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
     levels = {name: logging.getLogger(name).level for name in names}

@@ -77,9 +77,9 @@ class _Flight:
             raise SweepError("all workers died and do not come back: run the same command again to resume")
 
     def _start(self, waiting: deque[Task], capacity: Capacity) -> None:
-        """Submits as many tasks as there is capacity for, in one piece; always one when nothing is in flight."""
+        """Submits as many tasks as there is capacity for, in one piece; always one to workers that are idle."""
         starting: list[Task] = []
-        while waiting:
+        while waiting and capacity.workers:
             room = len(self.tasks) + len(starting) < capacity.window
             need = self.bytes + self.bytes_of(waiting[0])
             if not (room and need <= capacity.budget) and (self.tasks or starting):
@@ -128,6 +128,9 @@ def _wait(client: Any, futures: list[Any]) -> list[Any]:
 
     import distributed
 
+    if not futures:
+        time.sleep(POLL)
+        return []
     wait: Any = distributed.wait
     try:
         with client.as_current():

@@ -29,7 +29,7 @@ class Silent:
 
 
 class Lines:
-    """A line at the start, then at most one each `every` seconds, with the time left by cost."""
+    """A line at the start, then one each `every` seconds, ever fewer in long runs, with the time left by cost."""
 
     def __init__(self, out: TextIO | None = None, every: float = 10.0) -> None:
         self.out = out or sys.stderr
@@ -43,7 +43,7 @@ class Lines:
     def advance(self, cost: float, *, failed: bool) -> None:
         self.done, self.done_cost, self.failed = self.done + 1, self.done_cost + cost, self.failed + failed
         now = time.monotonic()
-        if now - self.last >= self.every or self.done == self.cells:
+        if now - self.last >= max(self.every, (now - self.begun) / 50) or self.done == self.cells:
             self.last = now
             self.say(self._line(now - self.begun))
 

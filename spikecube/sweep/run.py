@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +16,15 @@ import xarray as xr
 
 from spikecube.cube import provenance
 from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
-from spikecube.cube.runfolder import Contents, RunFolder, run_paths
+from spikecube.cube.runfolder import Contents, FolderInUse, RunFolder, run_paths
 from spikecube.cube.schema import STATUS
 from spikecube.cube.store import StoreError, open_cube, refuse_target, write_cube
 from spikecube.cube.study import Study
-from spikecube.sweep.cluster import Place, connected, elsewhere, here
+from spikecube.sweep.cluster import Place, connected, elsewhere, here, refuse_client
 from spikecube.sweep.drive import Submit, outcomes
 from spikecube.sweep.errors import SweepError
 from spikecube.sweep.memory import free_memory, refuse_too_large, workers_that_fit
-from spikecube.sweep.progress import Progress, Silent
+from spikecube.sweep.progress import Progress, Silent, duration
 from spikecube.sweep.tasks import CellCost, Task, dearest_first, missing_tasks, share, task_cost
 from spikecube.sweep.worker import ComputeCell, Outcome, make_job, run_job
 
@@ -53,12 +53,18 @@ def default_kernel(study: Study) -> Kernel:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run: processes on this machine, bytes of memory, a share (index from 1, count), and who is told."""
+    """How to run: processes on this machine, bytes of memory, a share (index from 1, count), and who is told.
+
+    Where another driver works in the folder, it is waited for `wait_lock` seconds. `watch` is called now and then
+    with the number of cells left; it may end the run by an error.
+    """
 
     workers: int | None = None
     max_memory: float | None = None
     share: tuple[int, int] | None = None
     progress: Progress = field(default_factory=Silent)
+    wait_lock: float = 0.0
+    watch: Callable[[int], None] = lambda left: None
 
 
 @dataclass
@@ -99,7 +105,7 @@ def run(
     StoreError
         When the folder cannot be used: full disk, not writable, other settings, another driver.
     SweepError
-        When a cell cannot fit in memory, or the scheduler is gone.
+        When a cell cannot fit in memory, the client cannot be used, or the scheduler is gone.
     """
     parsed = Study.of(study)
     if name is None and isinstance(study, Study):
@@ -123,12 +129,14 @@ def run_study(
 ) -> Report:
     """As `run`, with all settings; a share writes shards only."""
     settings, kernel = settings or Settings(), kernel or default_kernel(study)
+    if client is not None:
+        refuse_client(client)
     folder_path, cube_path = run_paths(name)
     refuse_target(cube_path)
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)
     _refuse_any_too_large(study, settings, kernel, client)
-    with folder.opened(shared=settings.share is not None):
+    with _opened(folder, settings):
         contents = _usable(folder, settings.progress)
         tasks = _todo(study, contents, settings, kernel)
         report = Report(folder_path if settings.share else cube_path, kept=len(contents.points))
@@ -140,6 +148,25 @@ def run_study(
         if settings.share is None:
             report.cube = _finished(folder, contents, cube_path, report)
     return report
+
+
+@contextlib.contextmanager
+def _opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
+    """The folder with its lock; where another driver holds it, that is waited for as long as the settings say."""
+    end, told = time.monotonic() + settings.wait_lock, False
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(folder.opened(shared=settings.share is not None))
+                break
+            except FolderInUse as error:
+                if time.monotonic() >= end:
+                    raise
+                if not told:
+                    settings.progress.say(f"{error}; waiting up to {duration(settings.wait_lock)}")
+                    told = True
+                time.sleep(0.2)
+        yield
 
 
 def _refuse_any_too_large(study: Study, settings: Settings, kernel: Kernel, client: Any) -> None:
@@ -184,6 +211,7 @@ class _Sweep:
 
     def compute(self, tasks: list[Task], client: Any) -> None:
         """Computes tasks; whatever ends it, what has finished is written."""
+        left = len(tasks)
         try:
             with self._place(tasks, client) as where:
                 refuse_too_large(tasks, self.bytes, where.capacity().largest, "a worker has")
@@ -191,7 +219,9 @@ class _Sweep:
                 for batch in outcomes(where, self._submitter(where.client), tasks, self.bytes, lost=self._lost):
                     for task, outcome in batch:
                         self._take(task, outcome)
+                        left -= 1
                     self._flush_when_due()
+                    self.settings.watch(left)
                     self._tell_absence(where.capacity().workers)
         finally:
             self._flush()
@@ -200,7 +230,7 @@ class _Sweep:
         from dask.system import CPU_COUNT
 
         if client is not None:
-            return elsewhere(client, self.settings.max_memory)
+            return elsewhere(client, self.settings.max_memory, self.settings.progress.say)
         memory = self.settings.max_memory or free_memory()
         wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
         return here(workers_that_fit(wanted, max(map(self.bytes, tasks)), memory), memory)

@@ -81,6 +81,19 @@ def run_job(job: Job) -> Outcome:
             return replace(found, error=f"{type(error).__name__}: {reason}")
 
 
+@dataclass(frozen=True)
+class About:
+    """What a worker runs: the hash of its code, and the libraries that decide its last bits."""
+
+    code: str
+    computed_with: str
+
+
+def about() -> About:
+    """What this process runs."""
+    return About(code_sha256(), computed_with())
+
+
 def call(job: Job) -> dict[str, np.ndarray]:
     """The cell function on a job."""
     return job.compute(
