@@ -28,7 +28,7 @@ from spikecube.cube import provenance
 from spikecube.cube.assemble import CellResult, spectrum_edges
 from spikecube.cube.sections import StudyError
 from spikecube.cube.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
-from spikecube.cube.store import StoreError, cannot_write, refuse_unwritable, sweep_temporaries, write_atomically
+from spikecube.cube.store import StoreError, cannot_write, refuse_target, sweep_temporaries, write_atomically
 from spikecube.cube.study import Cell, Study
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
@@ -143,7 +143,7 @@ class RunFolder:
         if self.lockable:
             for place in (self.path, self.shards, cube):
                 sweep_temporaries(place)
-        refuse_unwritable(cube)
+        refuse_target(cube)
 
     def _take(self, lock: int, shared: bool) -> None:
         try:

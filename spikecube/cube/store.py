@@ -51,15 +51,10 @@ def refuse_target(path: Path) -> None:
         raise StoreError(f"the folder {real.parent} of {path} is not there: make it, or choose another place with -o")
     temporary = _temporary(real)
     try:
-        os.fsencode(path).decode(sys.getfilesystemencoding())
         temporary.touch()
         temporary.unlink()
     except OSError as error:
         raise cannot_write(path, error) from error
-    except UnicodeError as error:
-        raise StoreError(
-            f"{str(path)!a} cannot be written: {sys.getfilesystemencoding()}, the encoding here, lacks letters"
-        ) from error
 
 
 def _real(path: Path) -> Path:
@@ -90,28 +85,6 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-def refuse_unwritable(path: Path) -> None:
-    """Makes sure, before anything is computed for it, that a file can be written.
-
-    Raises
-    ------
-    StoreError
-        When the folder is not writable, the name is too long, or a folder has it.
-    """
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder, so no file can have that name: choose another one with -o")
-    temporary = _temporary(path)
-    try:
-        temporary.touch()
-        temporary.unlink()
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def _sync(path: Path) -> None:

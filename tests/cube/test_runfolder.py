@@ -229,7 +229,8 @@ def test_a_file_system_without_fsync_is_used_but_a_failed_one_is_told(
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"), [("n" * 240, "cannot be written: File name too long"), ("taken", "is a folder, so no file")]
+    ("name", "sentence"),
+    [("n" * 240, "cannot be written: File name too long"), ("taken", "is a folder: give the name of a file")],
 )
 def test_a_cube_that_could_not_be_written_is_told_before_anything_is_computed(
     tmp_path: Path, threads: Any, name: str, sentence: str

@@ -73,7 +73,7 @@ def at(address: str) -> Callable[[], contextlib.AbstractContextManager[str]]:
         (web, "no dask scheduler answers at tcp://127.0.0.1:"),
         (worker, "is no dask scheduler"),
     ],
-    ids=str,
+    ids=range(11),
 )
 def test_an_address_without_a_scheduler_is_one_sentence_soon(
     tmp_path: Path,
