@@ -34,7 +34,17 @@ _NEEDED = {
     "gaps": losses.GAPS_NEED,
     "limits": losses.LIMITS_NEED,
     "thresholds": thresholds.NEEDED,
-    "collapse": ("alpha", "n", "seed", "rank", "degree", "singular_value", "alignment", "detection_edge"),
+    "collapse": (
+        "alpha",
+        "n",
+        "seed",
+        "rank",
+        "degree",
+        "singular_value",
+        "alignment",
+        "outlier_count",
+        "detection_edge",
+    ),
 }
 _COUNTING = ("outliers", "thresholds", "collapse")  # laws that rest on the detection edge
 _SILENT = ("no_data", "not_applicable")

@@ -24,7 +24,7 @@ _LEVEL = 0.95
 _LEAST_SIZES = 3
 
 
-NEEDED = ("alpha", "n", "seed", "rank", "outlier_count")
+NEEDED = ("alpha", "n", "seed", "rank", "degree", "outlier_count", "alignment")
 
 
 def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
