@@ -1,8 +1,8 @@
 """Seeds where they pay: the cheapest numbers of replicates at each size that give several estimates their half-widths.
 
-An estimate c.theta of a law with slopes G (K, p) at K sizes, fitted to means of m_j seeds of variance v_j, has the variance
-c^T M^{-1} c with M = sum_j m_j G_j G_j^T / v_j, which is convex in m: the cheapest m is a convex problem whose optimum is
-certified by its multipliers.
+An estimate c.theta of a law with slopes G (K, p) at K sizes, fitted to means of m_j seeds of variance v_j, has the
+variance c^T M^{-1} c with M = sum_j m_j G_j G_j^T / v_j. It is convex in m, so the multipliers of the cheapest m certify
+it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Allocation:
     seeds : (K,), whole numbers.
     ideal : (K,), the optimum of the convex problem, before rounding.
     half_width : (T,), of each aim with `seeds`.
-    sensitivity : (K,), what one more unit of cost at a size would save elsewhere: at most 1 at the optimum, and 1 where more
-        than the least number of seeds is spent (Kiefer and Wolfowitz; Elfving).
+    sensitivity : (K,), what one more unit of cost at a size would save elsewhere: at most 1 at the optimum, and 1 where
+        more than the least number of seeds is spent (Kiefer and Wolfowitz; Elfving).
     """
 
     seeds: Array
@@ -102,8 +102,8 @@ def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) ->
 
     References
     ----------
-    Kiefer and Wolfowitz, Can. J. Math. 12 (1960) 363; Elfving, Ann. Math. Stat. 23 (1952) 255; Pukelsheim, Optimal Design of
-    Experiments (1993), chapters 2 and 7.
+    Kiefer and Wolfowitz, Can. J. Math. 12 (1960) 363; Elfving, Ann. Math. Stat. 23 (1952) 255; Pukelsheim, Optimal
+    Design of Experiments (1993), chapters 2 and 7.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def determined(aim: Aim) -> bool:
 
 
 def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
-    """Shares of the cost of the c-optimal design for one aim without least numbers, and the certificate |u.f_j| <= 1; (K,) both.
+    """Shares of the cost (K,) of the best design for one aim without least numbers, and the certificate |u.f_j| <= 1 (K,).
 
     A linear programme: min sum |z_j| with sum z_j f_j = c and f_j = G_j/sqrt(v_j cost_j); the shares are |z|/sum |z|.
 
@@ -160,8 +160,8 @@ def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
 
 
 def support(aims: Sequence[Aim], cost: Array) -> Array:
-    """The sizes (K,) that must take part: those of every aim's own best design, and the cheapest between them up to the number
-    that a lack-of-fit test needs.
+    """The sizes (K,) that must take part: those of every aim's own best design, and the cheapest between them up to the
+    number that a lack-of-fit test needs.
     """
     chosen = np.zeros(len(cost), dtype=bool)
     for aim in aims:
@@ -180,7 +180,7 @@ def support(aims: Sequence[Aim], cost: Array) -> Array:
 
 
 def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array) -> tuple[Array, Array]:
-    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost (Newton's steps, K of some tens)."""
+    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost."""
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
     start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
@@ -197,7 +197,7 @@ def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array) -
 
 
 def _orthonormal(aim: Aim, scale: Array) -> tuple[Array, Array]:
-    """The rows times `scale` in parameters in which they are orthonormal, and the direction there: nearly collinear slopes are tame."""
+    """The rows times `scale` in parameters in which they are orthonormal, and the direction in these."""
     q, r = np.linalg.qr(aim.rows * scale[:, None])
     return q, np.linalg.solve(r.T, aim.direction)
 
@@ -205,8 +205,9 @@ def _orthonormal(aim: Aim, scale: Array) -> tuple[Array, Array]:
 def _centre(
     rows: Sequence[Array], directions: Sequence[Array], x: Array, least: Array, weight: float
 ) -> tuple[Array, Array, Array]:
-    """The minimum of weight sum(x) - sum_a log(1 - variance_a(x)) - sum_j log(x_j - least_j): x (K,), the multipliers (T,) and the
-    slopes -d variance_a/dx_j (T, K) there.
+    """The minimum of weight sum(x) - sum_a log(1 - variance_a(x)) - sum_j log(x_j - least_j).
+
+    Returns x (K,), the multipliers (T,) and the slopes -d variance_a/dx_j (T, K) there.
     """
 
     def parts(x: Array) -> tuple[Array, Array, list[Array]]:
@@ -256,7 +257,7 @@ def duality_gap(allocation: Allocation, cost: Array, least: Array | float = 0.0)
 
 
 def _whole(aims: Sequence[Aim], cost: Array, floor: Array, ideal: Array) -> Array:
-    """Whole seeds near the optimum that keep every half-width: rounded up, then taken back where that is dearest and allowed."""
+    """Whole seeds near the optimum that keep every half-width: rounded up, then taken back, the dearest first."""
     least = np.ceil(floor)
     kept = ideal > np.maximum(least, 0.0) + 0.05
     seeds = np.where(kept, np.maximum(np.ceil(ideal), 2.0), least)

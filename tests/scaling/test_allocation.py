@@ -66,7 +66,7 @@ def test_random_problems_carry_their_certificate(case: int) -> None:
 
 
 def test_the_certificate_fails_for_another_allocation() -> None:
-    """Negative control: the sensitivities of the optimum do not certify equal seeds, nor half of the optimum elsewhere."""
+    """Negative control: the sensitivities of the optimum do not certify equal seeds."""
     aim = power_aim()
     found = allocate([aim], COST, least=np.zeros(5))
     equal = np.full(5, 100.0)
