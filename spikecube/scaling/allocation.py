@@ -1,8 +1,8 @@
 """Seeds where they pay: the cheapest numbers of replicates at each size that give several estimates their half-widths.
 
 An estimate c.theta of a law with slopes G (K, p) at K sizes, fitted to means of m_j seeds of variance v_j, has the
-variance c^T M^{-1} c with M = sum_j m_j G_j G_j^T / v_j. It is convex in m, so the multipliers of the cheapest m certify
-it.
+variance c^T M^{-1} c with M = sum_j m_j G_j G_j^T / v_j. It is convex in m, so multipliers certify the cheapest
+m.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def determined(aim: Aim) -> bool:
 
 
 def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
-    """Shares of the cost (K,) of the best design for one aim without least numbers, and the certificate |u.f_j| <= 1 (K,).
+    """Shares (K,) of the cost of the best design for one aim without least numbers, and its certificate |u.f_j| <= 1.
 
     A linear programme: min sum |z_j| with sum z_j f_j = c and f_j = G_j/sqrt(v_j cost_j); the shares are |z|/sum |z|.
 
