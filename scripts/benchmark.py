@@ -38,7 +38,7 @@ def grid() -> dict[str, Any]:
 
 
 def study_parts(precision: str = "float64", test_risk: str = "sample") -> tuple[Any, Any]:
-    from spikecube.cube.study import Measure, Model
+    from spikecube.study.study import Measure, Model
 
     return Model(), Measure(precision=precision, test_risk=test_risk)
 
@@ -322,7 +322,7 @@ def parts_table(rows: list[dict[str, float]]) -> list[str]:
 
 
 def growth_table(sizes: list[int]) -> list[str]:
-    from spikecube.cube.cost import cell_bytes
+    from spikecube.runs.cost import cell_bytes
 
     lines = ["| n | precision | test risk | time (s) | peak memory (MB) | formula (MB) |", "|---|---|---|---|---|---|"]
     for precision, risk in (("float64", "sample"), ("float32", "sample"), ("float64", "exact")):

@@ -23,12 +23,12 @@ import numpy as np
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import write_cube
-from spikecube.cube.study import Study
-from spikecube.sweep.memory import assemble_bytes, size
-from spikecube.sweep.plan import Plan, plan
-from spikecube.sweep.run import assembled
+from spikecube.runs.folder import RunFolder
+from spikecube.runs.memory import assemble_bytes, size
+from spikecube.runs.plan import Plan, plan
+from spikecube.runs.run import assembled
+from spikecube.study.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 BOUND = 1.5

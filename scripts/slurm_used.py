@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from spikecube.sweep.slurm import Request, submit
+from spikecube.runs.slurm import Request, submit
 
 STUDIES = {
     "small cells": "[axes]\nalpha = [0.0, 0.2]\nlam = [0.1, 1.0]\nn = [100, 200]\nseed = 10\n",

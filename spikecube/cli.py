@@ -22,9 +22,9 @@ import typer
 from spikecube import stdio
 
 if TYPE_CHECKING:
-    from spikecube.cube.study import Study
-    from spikecube.sweep.jobqueue import Workers
-    from spikecube.sweep.run import Report
+    from spikecube.runs.jobqueue import Workers
+    from spikecube.runs.run import Report
+    from spikecube.study.study import Study
 
 app = typer.Typer(
     name="spikecube",
@@ -41,7 +41,7 @@ CubeFile = Annotated[str, typer.Argument(metavar="CUBE", help="A cube (netCDF), 
 
 
 def _size(text: str) -> Any:
-    from spikecube.sweep.memory import parse_size
+    from spikecube.runs.memory import parse_size
 
     return _parsed(parse_size, text)
 
@@ -105,7 +105,7 @@ def _errors_as_lines() -> Iterator[None]:
     except Exception as error:
         if _State.debug:
             traceback.print_exc()
-        from spikecube.cube.sections import StudyError
+        from spikecube.study.fields import StudyError
 
         if isinstance(error, StudyError):
             for problem in error.problems:
@@ -175,11 +175,11 @@ def run(
     ] = 24.0,
 ) -> int:
     """Compute what is missing of a study and write its cube."""
-    from spikecube.cube.study import Study
-    from spikecube.sweep.jobqueue import Workers
-    from spikecube.sweep.progress import for_terminal
-    from spikecube.sweep.run import Settings, run_study
-    from spikecube.sweep.tasks import parse_share
+    from spikecube.runs.jobqueue import Workers
+    from spikecube.runs.progress import for_terminal
+    from spikecube.runs.run import Settings, run_study
+    from spikecube.runs.tasks import parse_share
+    from spikecube.study.study import Study
 
     if (scheduler is not None) + (workers is not None) + slurm > 1:
         raise typer.BadParameter(
@@ -205,7 +205,7 @@ def run(
 
 
 def _connected(address: str) -> contextlib.AbstractContextManager[Any]:
-    from spikecube.sweep.cluster import connected
+    from spikecube.runs.cluster import connected
 
     return connected(address)
 
@@ -213,10 +213,10 @@ def _connected(address: str) -> contextlib.AbstractContextManager[Any]:
 def _slurm_workers(
     study: Study, name: str, hours: float, wanted: Workers, tell: Callable[[str], None]
 ) -> contextlib.AbstractContextManager[Any]:
-    from spikecube.cube.runfolder import run_paths
-    from spikecube.sweep.jobqueue import slurm_workers
-    from spikecube.sweep.plan import plan
-    from spikecube.sweep.slurm import worker_request
+    from spikecube.runs.folder import run_paths
+    from spikecube.runs.jobqueue import slurm_workers
+    from spikecube.runs.plan import plan
+    from spikecube.runs.slurm import worker_request
 
     planned = plan(study)
     wanted = replace(wanted, jobs=min(wanted.jobs, planned.tasks))
@@ -231,7 +231,7 @@ def submit(
     cores: Annotated[int, typer.Option(min=1, help="Cores of a job, each a worker process.")] = 4,
 ) -> None:
     """Submit a study to SLURM: an array of shares, then a job that makes the cube; SBATCH_FLAGS wins."""
-    from spikecube.sweep.slurm import submit as submit_study
+    from spikecube.runs.slurm import submit as submit_study
 
     kept = name or Path(study).stem
     jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(typer.echo, err=True))
@@ -245,7 +245,7 @@ def submit(
 
 def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
     from spikecube.cube.missing import missing_edges
-    from spikecube.cube.overview import completeness, text_table
+    from spikecube.words.overview import completeness, text_table
 
     again = shlex.join(["spikecube", "run", file, *(["-o", name] if name else [])])
     if report.failures:
@@ -266,8 +266,8 @@ def _print_report(study: Study, report: Report, file: str, name: str | None) -> 
 @command
 def status(name: Name, as_json: Json = False) -> None:
     """Tell how far a run has come."""
-    from spikecube.cube.runfolder import RunFolder, run_paths
-    from spikecube.cube.state import run_state, state_text
+    from spikecube.runs.folder import RunFolder, run_paths
+    from spikecube.runs.state import run_state, state_text
 
     state = run_state(RunFolder.existing(run_paths(name)[0]))
     typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else state_text(state))
@@ -276,16 +276,16 @@ def status(name: Name, as_json: Json = False) -> None:
 @command
 def info(cube: CubeFile) -> None:
     """Print axes, completeness, and mean losses and outlier counts of a cube."""
-    from spikecube.cube.overview import overview
+    from spikecube.words.overview import overview
 
     typer.echo(overview(_cube_or_run(cube)))
 
 
 def _cube_or_run(name: str) -> Any:
     """The cube in a file; that of a run, finished or not, by its name."""
-    from spikecube.cube.runfolder import RunFolder, run_paths
     from spikecube.cube.store import open_cube
-    from spikecube.sweep.run import assembled
+    from spikecube.runs.folder import RunFolder, run_paths
+    from spikecube.runs.run import assembled
 
     folder, path = run_paths(name)
     if Path(name).is_file():
@@ -304,9 +304,9 @@ def plan(
     as_json: Json = False,
 ) -> int:
     """Predict cells, time, memory and disk space of a study before anything runs."""
-    from spikecube.cube.study import Study
-    from spikecube.sweep.plan import plan as make_plan
-    from spikecube.sweep.plan import plan_text
+    from spikecube.runs.plan import plan as make_plan
+    from spikecube.runs.plan import plan_text
+    from spikecube.study.study import Study
 
     planned = make_plan(Study.from_file(study), max_memory, workers=workers)
     typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned))
@@ -321,8 +321,8 @@ def predict(
     """Write what the theory predicts for a study, with the names of its cube."""
     from spikecube.cube.predict import predict as predict_study
     from spikecube.cube.store import refuse_target, write_cube
-    from spikecube.cube.study import Study
-    from spikecube.sweep.progress import for_terminal
+    from spikecube.runs.progress import for_terminal
+    from spikecube.study.study import Study
 
     parsed = Study.from_file(study)
     refuse_target(Path(output))
@@ -360,9 +360,9 @@ def fit(
     as_json: Json = False,
 ) -> int:
     """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
-    from spikecube.cube.overview import text_table
     from spikecube.cube.store import open_cube, refuse_target, write_groups
-    from spikecube.scaling.tables import LAWS, fit_report
+    from spikecube.words.fits import LAWS, fit_report
+    from spikecube.words.overview import text_table
 
     if output:
         refuse_target(Path(output))
@@ -419,7 +419,7 @@ def _all_fits(cube: Any) -> dict[str, Any]:
     """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it."""
     import xarray as xr
 
-    from spikecube.scaling.tables import LAWS, fit_report
+    from spikecube.words.fits import LAWS, fit_report
 
     reports = [fit_report(cube, law) for law in LAWS]
     return {
@@ -435,8 +435,8 @@ def merge(
 ) -> None:
     """Join cubes that differ in seeds, sizes, alphas, penalties or further axes."""
     from spikecube.cube.merge import merge as merge_cubes
-    from spikecube.cube.overview import completeness
     from spikecube.cube.store import open_cube, refuse_target, write_cube
+    from spikecube.words.overview import completeness
 
     refuse_target(Path(output))
     merged = merge_cubes([open_cube(path) for path in cubes], force=force)
@@ -451,9 +451,9 @@ def verify(
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
 ) -> int:
     """Recompute some cells of a cube, chosen at random, and compare."""
-    from spikecube.cube.overview import text_table
-    from spikecube.sweep.verify import verified_rows
-    from spikecube.sweep.verify import verify as verify_cube
+    from spikecube.runs.verify import verified_rows
+    from spikecube.runs.verify import verify as verify_cube
+    from spikecube.words.overview import text_table
 
     verified = verify_cube(_cube_or_run(cube), sample, seed)
     typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))

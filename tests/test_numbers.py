@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from spikecube.cube.study import Model
 from spikecube.model.activations import resolve_activation
 from spikecube.model.network import gradient
 from spikecube.model.ridge import ridge_path
 from spikecube.numbers import real_array
+from spikecube.study.study import Model
 from spikecube.theory import (
     bulk_density,
     conditional_density,

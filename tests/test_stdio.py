@@ -104,7 +104,7 @@ def test_a_locale_of_ascii_alone_opens_and_writes_any_folder(tmp_path: Path) -> 
     (tmp_path / "größe").mkdir()
     code = (
         "from pathlib import Path; from spikecube.cube.store import open_cube, write_cube, write_groups;"
-        "from tests.sweep.standin import make_cube; cube = make_cube(); there = Path(sys.argv[1]) / sys.argv[2];"
+        "from tests.runs.standin import make_cube; cube = make_cube(); there = Path(sys.argv[1]) / sys.argv[2];"
         "write_cube(cube, there); write_groups({'a': cube, 'b': cube}, str(there) + '2');"
         "assert open_cube(there).identical(cube); sys.exit(sys.getfilesystemencoding() != 'ascii')"
     )

@@ -14,7 +14,7 @@ from spikecube.cube import schema
 from spikecube.cube.missing import Missing
 from spikecube.cube.schema import STATUS, Variable
 from spikecube.cube.store import without_fill_values
-from spikecube.cube.study import Cell, Study
+from spikecube.study.study import Cell, Study
 from spikecube.theory import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
 

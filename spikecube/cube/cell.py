@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.cube.schema import STATUS
-from spikecube.cube.sections import Measure
 from spikecube.linalg.factor import factor
 from spikecube.linalg.lanczos import dominant, operator_norm
 from spikecube.linalg.matrix import feature_matrix
@@ -31,6 +30,7 @@ from spikecube.model.parameters import Model
 from spikecube.model.risk import PopulationTest, SampleTest
 from spikecube.model.spikes import Spikes, alignments, gradient_products, make_spikes, nonzero_degrees
 from spikecube.model.targets import resolve_target
+from spikecube.study.fields import Measure
 from spikecube.types import Array
 
 Cell = dict[str, npt.NDArray[np.generic]]

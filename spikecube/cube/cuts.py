@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.sections import StudyError
 from spikecube.cube.store import StoreError, open_cube
-from spikecube.cube.study import Study
+from spikecube.study.fields import StudyError
+from spikecube.study.study import Study
 from spikecube.theory.staircase import spike_count
 
 _KNOWN = {**schema.COORDINATES, **schema.VARIABLES, **schema.DERIVED, schema.SPECTRUM.name: schema.SPECTRUM}

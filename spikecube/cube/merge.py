@@ -13,11 +13,11 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult, assemble, measured_variables, variable_dims
 from spikecube.cube.cuts import as_cube
-from spikecube.cube.runfolder import setting_changes, study_settings
 from spikecube.cube.schema import STATUS
-from spikecube.cube.sections import StudyError
 from spikecube.cube.store import StoreError
-from spikecube.cube.study import Study, axis_label
+from spikecube.runs.folder import setting_changes, study_settings
+from spikecube.study.fields import StudyError
+from spikecube.study.study import Study, axis_label
 
 _AXES = ("alpha", "n", "seed", "lam")
 _WITHIN = ("rank", "degree", "ell", "bin")  # axes within a cell: a part of one is no result of it

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from spikecube.cube import summary
-from spikecube.cube.controls import CONTROLS
-from spikecube.cube.overview import with_error
 from spikecube.explore import style
+from spikecube.means import seeds as summary
+from spikecube.means.controls import CONTROLS
 from spikecube.theory.staircase import threshold
+from spikecube.words.overview import with_error
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
 AXES = ("alpha", "n", "lam", "rank", "degree", "ell")
@@ -182,7 +182,7 @@ def seed_mean(data: xr.DataArray) -> xr.Dataset:
 
 
 def means(cube: xr.Dataset, name: str, *, controls: bool = True, **where: Any) -> xr.Dataset:
-    """Mean, standard error and number of seeds of a variable at a place: those of `spikecube.cube.summary.means`.
+    """Mean, standard error and number of seeds of a variable at a place: those of `spikecube.means.seeds.means`.
 
     The attribute `controls` tells whether any control variate was used: it needs the draws in the cube, its study, and
     7 seeds or more.

@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.predict import PredictionError, predict
-from spikecube.cube.study import Study
 from spikecube.explore import plotdata, style
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spikes import nonzero_degrees
+from spikecube.study.study import Study
 from spikecube.theory import bulk_density, bulk_edge, conditional_density
 from spikecube.theory.outside import conditional_edge
 

@@ -18,8 +18,8 @@ from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import refuse_target, write_atomically
 from spikecube.explore import plotdata, predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
-from spikecube.explore.findings import findings, said
 from spikecube.explore.frames import Film, Slider, film
+from spikecube.words.findings import findings, said
 
 MOST_FRAMES = 120
 MOST_POSITIONS = 24

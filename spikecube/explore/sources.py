@@ -10,8 +10,8 @@ import xarray as xr
 
 from spikecube.cube.assemble import assemble
 from spikecube.cube.cuts import as_cube
-from spikecube.cube.runfolder import RunFolder, run_paths
 from spikecube.cube.store import open_cube
+from spikecube.runs.folder import RunFolder, run_paths
 
 
 class Source(Protocol):

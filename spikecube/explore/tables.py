@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.overview import with_error
-from spikecube.cube.summary import kind_of_means
 from spikecube.explore import plotdata, style
 from spikecube.explore.predicted import study_of
+from spikecube.means.seeds import kind_of_means
+from spikecube.words.overview import with_error
 
 MOST_ROWS = 200
 _FIT_COLUMNS = {

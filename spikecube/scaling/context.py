@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.study import Study
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spikes import nonzero_degrees
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.inputs import at_labels
+from spikecube.study.study import Study
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size

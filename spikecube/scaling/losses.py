@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.controls import has_controls
 from spikecube.cube.cuts import as_cube
+from spikecube.means.controls import has_controls
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.context import (
     Context,

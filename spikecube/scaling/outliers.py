@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.cube.controls import has_controls
 from spikecube.cube.cuts import as_cube
+from spikecube.means.controls import has_controls
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.context import Context, context, measured_spikes, predicted_for
 from spikecube.scaling.fitting import adjust, fit_sample

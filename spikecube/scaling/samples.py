@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.controls import centred_controls
-from spikecube.cube.summary import controls_for, priority, replicate_means
+from spikecube.means.controls import centred_controls
+from spikecube.means.seeds import controls_for, priority, replicate_means
 from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikecube.cube.summary import MIN_SEEDS
+from spikecube.means.seeds import MIN_SEEDS
 from spikecube.scaling.arrays import Array
 from spikecube.scaling.curves import Curves, Group, groups, is_nothing
 from spikecube.scaling.laws import Law

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import xarray as xr
 
-from spikecube.cube import provenance
 from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.predict import predict
-from spikecube.cube.study import Study
-from tests.sweep.conftest import threads  # noqa: F401  a fixture of these tests too
+from spikecube.runs import provenance
+from spikecube.study.study import Study
+from tests.runs.conftest import threads  # noqa: F401  a fixture of these tests too
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,13 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.cube.cuts import as_cube
-from spikecube.cube.overview import overview
 from spikecube.cube.store import StoreError
-from spikecube.cube.summary import summarize
 from spikecube.explore import tables
 from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.findings import findings
-from spikecube.scaling.tables import fit_report
+from spikecube.means.seeds import summarize
+from spikecube.words.findings import findings
+from spikecube.words.fits import fit_report
+from spikecube.words.overview import overview
 
 Cut = Callable[[xr.Dataset], xr.Dataset]
 AXES = ("alpha", "n", "seed", "lam", "rank", "degree", "ell")

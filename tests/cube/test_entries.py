@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 import spikecube as sc
-from spikecube.cube.overview import overview
-from spikecube.cube.sections import StudyError
 from spikecube.cube.store import StoreError, refuse_target, write_cube
+from spikecube.study.fields import StudyError
+from spikecube.words.overview import overview
 from tests.test_end_to_end import spikecube
 
 ROOT = Path(__file__).parents[2]

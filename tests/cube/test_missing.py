@@ -14,13 +14,13 @@ import spikecube as sc
 from spikecube.cube import assemble as assembly
 from spikecube.cube import predict as predictions
 from spikecube.cube.missing import missing_edges
-from spikecube.cube.overview import overview
-from spikecube.cube.study import Model
-from spikecube.scaling.tables import fit_report
+from spikecube.study.study import Model
 from spikecube.theory import detection_edge
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.outside import conditional_edge, solve_outside
 from spikecube.theory.profile import resolved_profile
+from spikecube.words.fits import fit_report
+from spikecube.words.overview import overview
 from tests.test_end_to_end import spikecube
 
 STUDY = """
@@ -125,7 +125,7 @@ def test_a_step_so_steep_that_theory_gives_up_costs_its_own_points_alone() -> No
 
 
 def test_the_report_says_which_edges_are_missing(tiny_cube: xr.Dataset, tiny_prediction: xr.Dataset) -> None:
-    from spikecube.explore.findings import findings
+    from spikecube.words.findings import findings
 
     cube = tiny_cube.copy(deep=True)
     cube["detection_edge"][-1] = np.nan

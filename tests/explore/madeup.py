@@ -9,7 +9,7 @@ import xarray as xr
 
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.schema import STATUS
-from spikecube.cube.study import Study
+from spikecube.study.study import Study
 
 CONTROLS = ("beta_power", "label_power", "test_label_power", "readout_power", "beta_alignment")  # known exactly
 

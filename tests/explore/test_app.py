@@ -28,12 +28,12 @@ from tornado.websocket import websocket_connect
 
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import write_cube
-from spikecube.cube.study import Cell, Study
 from spikecube.explore.app import Explorer, csv_of, netcdf_of
 from spikecube.explore.catalogue import CATALOGUE
 from spikecube.explore.sources import Fixed, source_of
+from spikecube.runs.folder import RunFolder
+from spikecube.study.study import Cell, Study
 from tests.explore.browser import Page, browser
 from tests.explore.madeup import made_prediction
 

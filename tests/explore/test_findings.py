@@ -10,11 +10,11 @@ import xarray as xr
 
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.cuts import as_cube
-from spikecube.cube.study import Study
 from spikecube.explore import plotdata, predicted, views
 from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.findings import edge_moves, findings, loss_drop, spikes_seen
 from spikecube.explore.report import SECTIONS
+from spikecube.study.study import Study
+from spikecube.words.findings import edge_moves, findings, loss_drop, spikes_seen
 from tests.explore.madeup import fill, made_prediction
 
 ALPHAS = [0.0, 0.2, 0.3, 0.4, 0.45]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spikecube.cube.summary import seed_means
 from spikecube.explore import plotdata, views
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.picture import Canvas
+from spikecube.means.seeds import seed_means
 from tests.explore.madeup import made_prediction
 
 Make = Callable[..., xr.Dataset]

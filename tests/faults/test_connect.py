@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from spikecube.cli import app
-from spikecube.sweep import cluster
-from spikecube.sweep.errors import SweepError
-from spikecube.sweep.run import Settings, run_study
-from spikecube.sweep.worker import About
+from spikecube.runs import cluster
+from spikecube.runs.errors import SweepError
+from spikecube.runs.run import Settings, run_study
+from spikecube.runs.worker import About
 from tests.faults.conftest import TIMEOUT
-from tests.sweep import standin
+from tests.runs import standin
 
 
 @contextlib.contextmanager
@@ -206,8 +206,8 @@ def test_a_worker_that_does_not_answer_is_asked_again() -> None:
 
 def test_a_run_waits_for_another_one_as_long_as_it_is_told(tmp_path: Path, threads: Any) -> None:
     """Fails when the wait has no bound, when it is not said, or when the run does not start after it."""
-    from spikecube.cube.runfolder import FolderInUse, RunFolder
-    from spikecube.sweep.progress import Silent
+    from spikecube.runs.folder import FolderInUse, RunFolder
+    from spikecube.runs.progress import Silent
 
     study, said, held = standin.make_study(), [], contextlib.ExitStack()
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import open_cube
+from spikecube.runs.folder import RunFolder
 from tests.faults.conftest import TIMEOUT, ended
-from tests.sweep import standin
+from tests.runs import standin
 
 
 def wait_for_a_shard(folder: Path) -> None:

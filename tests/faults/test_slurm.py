@@ -23,14 +23,14 @@ import xarray as xr
 
 from scripts.overhead import empty_cell
 from spikecube.cube.assemble import CellResult
-from spikecube.cube.provenance import NOT_COMPARED
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import open_cube
-from spikecube.cube.study import Study
-from spikecube.sweep.errors import SweepError
-from spikecube.sweep.jobqueue import Workers, slurm_workers
-from spikecube.sweep.run import Settings, run_study
-from spikecube.sweep.slurm import Request, submit
+from spikecube.runs.errors import SweepError
+from spikecube.runs.folder import RunFolder
+from spikecube.runs.jobqueue import Workers, slurm_workers
+from spikecube.runs.provenance import NOT_COMPARED
+from spikecube.runs.run import Settings, run_study
+from spikecube.runs.slurm import Request, submit
+from spikecube.study.study import Study
 from tests.faults.conftest import ROOT, TIMEOUT, ended
 
 MODEL = "[measure]\nrank = 2\ndegree = 1\nell = 1\n[axes]\nalpha = [0.0, 0.2]\nlam = [0.1, 1.0]\n"

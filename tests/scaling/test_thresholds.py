@@ -9,13 +9,13 @@ import xarray as xr
 from scipy import special, stats
 
 from spikecube.cube.assemble import empty_cube
-from spikecube.cube.study import Study
 from spikecube.scaling import fit_thresholds
 from spikecube.scaling.logistic import cluster_score_test, firth, is_separated
 from spikecube.scaling.regression import logistic_regression
 from spikecube.scaling.results import STATUS
-from spikecube.scaling.tables import fit_report
+from spikecube.study.study import Study
 from spikecube.theory import predicted_outliers
+from spikecube.words.fits import fit_report
 
 STUDY = """
 [axes]

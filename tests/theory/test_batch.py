@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from spikecube.cube.predict import predict
-from spikecube.cube.study import Study
 from spikecube.model.targets import resolve_target
+from spikecube.study.study import Study
 from spikecube.theory import finite_losses, initial_losses
 from spikecube.theory.batch import batch_spectrum, free_moments, label_moments, refined_profile
 from spikecube.theory.conditional import conditional_losses, images, jacobian, solve
