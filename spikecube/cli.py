@@ -245,7 +245,8 @@ def submit(
 
 def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
     from spikecube.cube.missing import missing_edges
-    from spikecube.words.overview import completeness, text_table
+    from spikecube.text import text_table
+    from spikecube.words.overview import completeness
 
     again = shlex.join(["spikecube", "run", file, *(["-o", name] if name else [])])
     if report.failures:
@@ -361,8 +362,8 @@ def fit(
 ) -> int:
     """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
     from spikecube.cube.store import open_cube, refuse_target, write_groups
+    from spikecube.text import text_table
     from spikecube.words.fits import LAWS, fit_report
-    from spikecube.words.overview import text_table
 
     if output:
         refuse_target(Path(output))
@@ -453,7 +454,7 @@ def verify(
     """Recompute some cells of a cube, chosen at random, and compare."""
     from spikecube.runs.verify import verified_rows
     from spikecube.runs.verify import verify as verify_cube
-    from spikecube.words.overview import text_table
+    from spikecube.text import text_table
 
     verified = verify_cube(_cube_or_run(cube), sample, seed)
     typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))

@@ -14,8 +14,8 @@ from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult, assemble, measured_variables, variable_dims
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.schema import STATUS
+from spikecube.cube.settings import setting_changes, study_settings
 from spikecube.cube.store import StoreError
-from spikecube.runs.folder import setting_changes, study_settings
 from spikecube.study.fields import StudyError
 from spikecube.study.study import Study, axis_label
 

@@ -15,9 +15,9 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
+from spikecube.cube.conventions import KEYWORDS, stamp
 from spikecube.cube.missing import Missing
 from spikecube.cube.store import without_fill_values
-from spikecube.runs.provenance import KEYWORDS, stamp
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import (

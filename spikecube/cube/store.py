@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.runs.provenance import KEYWORDS, stamp
+from spikecube.cube.conventions import KEYWORDS, stamp
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)

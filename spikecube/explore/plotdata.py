@@ -12,8 +12,8 @@ import xarray as xr
 from spikecube.explore import style
 from spikecube.means import seeds as summary
 from spikecube.means.controls import CONTROLS
+from spikecube.text import with_error
 from spikecube.theory.staircase import threshold
-from spikecube.words.overview import with_error
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
 AXES = ("alpha", "n", "lam", "rank", "degree", "ell")

@@ -12,7 +12,7 @@ import xarray as xr
 from spikecube.explore import plotdata, style
 from spikecube.explore.predicted import study_of
 from spikecube.means.seeds import kind_of_means
-from spikecube.words.overview import with_error
+from spikecube.text import with_error
 
 MOST_ROWS = 200
 _FIT_COLUMNS = {

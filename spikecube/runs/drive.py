@@ -70,7 +70,7 @@ class _Flight:
             yield self._finished()
 
     def _refuse_absence(self, capacity: Capacity) -> None:
-        """Ends a sweep whose workers have all died and do not come back."""
+        """Ends a run whose workers have all died and do not come back."""
         now = time.monotonic()
         self.seen = now if capacity.workers else self.seen
         if now - self.seen > self.place.patience:

@@ -1,4 +1,4 @@
-"""What ends a sweep early."""
+"""What ends a run early."""
 
 
 class SweepError(RuntimeError):

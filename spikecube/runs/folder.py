@@ -19,12 +19,13 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import spikecube
-from spikecube.cube.assemble import CellResult, spectrum_edges
+from spikecube.cube.assemble import CellResult
+from spikecube.cube.settings import measure_settings, setting_changes, study_settings
 from spikecube.cube.store import StoreError, cannot_write, refuse_target, sweep_temporaries, write_atomically
 from spikecube.runs import provenance
 from spikecube.runs.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
@@ -275,24 +276,6 @@ class RunFolder:
         return sorted((e for e in found if isinstance(e, dict)), key=lambda e: str(e.get("time")))
 
 
-def study_settings(study: Study) -> dict[str, Any]:
-    """What two studies must share to be parts of one."""
-    return {
-        "model": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(study.model).items()},
-        "further": list(study.further),
-        "measure": measure_settings(study),
-        "entropy": study.random.entropy,
-    }
-
-
-def measure_settings(study: Study) -> dict[str, Any]:
-    """The table [measure], and the range of the bins, which follows from [model]."""
-    settings = study.measure.model_dump(mode="json")
-    if study.measure.spectrum_bins:
-        settings["bins"] = "{!r} to {!r}".format(*spectrum_edges(study)[[0, -1]].tolist())
-    return settings
-
-
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # as of a Lustre that is mounted without them
 
 
@@ -304,19 +287,3 @@ def _locked(lock: int, kind: int) -> bool:
             return True
         time.sleep(0.1 if attempt < 5 else 0.0)
     return False
-
-
-def setting_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What keeps the shards of one manifest from serving another; axes and the fields they vary may change."""
-    changes = []
-    if old["code_sha256"] != new["code_sha256"]:
-        changes.append(f"its code was that of {old['package']} with other sources, now {new['package']}")
-    varied = {*old["further"], *new["further"]}
-    for part in ("model", "measure"):
-        for key in sorted({*old[part], *new[part]} - (varied if part == "model" else set())):
-            was, now = old[part].get(key), new[part].get(key)
-            if was != now:
-                changes.append(f"{part}.{key} was {json.dumps(was)}, now {json.dumps(now)}")
-    if old["entropy"] != new["entropy"]:
-        changes.append(f"random.entropy was {old['entropy']}, now {new['entropy']}")
-    return changes

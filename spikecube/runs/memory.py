@@ -1,4 +1,4 @@
-"""How much memory a sweep may use, and whether its cells fit."""
+"""How much memory a run may use, and whether its cells fit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CUBES = 3.0  # what assembling and writing take over the bytes of a cube; 1.9 t
 
 
 def free_memory() -> float:
-    """Bytes that a sweep may use here: most of what is free, within the limits of the container or job."""
+    """Bytes that a run may use here: most of what is free, within the limits of the container or job."""
     import psutil
     from distributed.system import MEMORY_LIMIT
 

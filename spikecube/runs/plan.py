@@ -21,8 +21,8 @@ from spikecube.runs.run import FLUSH_SECONDS, Kernel, default_kernel
 from spikecube.runs.tasks import Task, missing_tasks, task_cost
 from spikecube.runs.worker import Job, call, make_job, one_blas_thread
 from spikecube.study.study import Study
+from spikecube.text import text_table
 from spikecube.theory import detection_edge
-from spikecube.words.overview import text_table
 
 _TRIAL_SIZES = (500, 1000)  # of the cells that calibrate, beside the smallest of the study
 _TRIAL_ALPHAS = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import datetime
 import functools
 import hashlib
 import platform
@@ -15,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import spikecube
+from spikecube.cube.conventions import KEYWORDS, stamp
 
 _PACKAGE = Path(spikecube.__file__).parent
 _LIBRARIES = ("numpy", "scipy", "xarray", "dask", "distributed", "netCDF4", "pydantic")
-
-KEYWORDS = "random matrix theory, feature learning, two-layer network, gradient step, finite-size scaling"
 
 NOT_COMPARED = ("date_created", "history")
 """Attributes that differ between two runs of the same study."""
@@ -86,18 +84,6 @@ def git_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def stamp(done: str) -> dict[str, Any]:
-    """The attributes that every file has: conventions, what was done when, and by which version."""
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {
-        "Conventions": "CF-1.11, ACDD-1.3",
-        "source": f"spikecube {spikecube.__version__}",
-        "product_version": spikecube.__version__,
-        "date_created": now,
-        "history": f"{now}: {done} by spikecube {spikecube.__version__}",
-    }
 
 
 def attributes(computed_with: Iterable[str], blas_threads: Iterable[int], entropy: int) -> dict[str, Any]:

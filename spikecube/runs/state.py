@@ -9,7 +9,7 @@ from typing import Any
 
 from spikecube.runs.folder import Contents, RunFolder
 from spikecube.study.study import Cell, Study
-from spikecube.words.overview import text_table
+from spikecube.text import text_table
 
 
 @dataclass(frozen=True)

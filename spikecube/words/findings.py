@@ -13,8 +13,9 @@ from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import STATUS
 from spikecube.explore import plotdata, predicted, style
 from spikecube.explore.plotdata import Missing, at, fixed, foretold, seed_mean, z_scores
+from spikecube.text import rejection, with_error
 from spikecube.theory.staircase import threshold
-from spikecube.words.overview import MISFIT, rejection, with_error
+from spikecube.words.overview import MISFIT
 
 number = style.number
 

@@ -22,8 +22,9 @@ from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.scaling.thresholds import fit_thresholds, points_along
+from spikecube.text import rejection
 from spikecube.theory.staircase import threshold
-from spikecube.words.overview import MISFIT, rejection
+from spikecube.words.overview import MISFIT
 
 HALF_WIDTH = 0.05
 ASSUMED_SPREAD = 0.1

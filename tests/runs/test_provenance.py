@@ -12,7 +12,7 @@ from spikecube.runs import provenance
 def test_the_code_of_a_cell_is_the_model_and_the_cell_and_what_they_import() -> None:
     names = {path.relative_to(provenance._PACKAGE).as_posix() for path in provenance.code_files()}
     assert {"cube/cell.py", "model/network.py", "model/activations.py", "cube/schema.py"} <= names
-    assert not {name for name in names if name.startswith(("sweep", "scaling", "explore", "cli"))}
+    assert not {name for name in names if name.startswith(("runs", "scaling", "explore", "cli"))}
 
 
 def test_the_hash_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from spikecube.runs import jobqueue, slurm
 
 from spikecube.cli import app
+from spikecube.runs import jobqueue, slurm
 from spikecube.runs.errors import SweepError
 from spikecube.runs.slurm import Request, assembly_request, share_request, submit, worker_request
 from tests.runs import standin

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikecube.words.overview import overview, text_table, with_error
+from spikecube.text import text_table, with_error
+from spikecube.words.overview import overview
 from tests.runs import standin
 
 
