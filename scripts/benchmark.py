@@ -38,7 +38,7 @@ def grid() -> dict[str, Any]:
 
 
 def study_parts(precision: str = "float64", test_risk: str = "sample") -> tuple[Any, Any]:
-    from spikecube.cube.study import Measure, Model
+    from spikecube.study.study import Measure, Model
 
     return Model(), Measure(precision=precision, test_risk=test_risk)
 
@@ -61,24 +61,24 @@ def our_parts(n: int, whole: float) -> dict[str, float]:
     import numpy as np
 
     from spikecube.cube.cell import make_shared
-    from spikecube.model.cost_model import krylov_steps
-    from spikecube.model.krylov import normal_products
+    from spikecube.linalg.costs import krylov_steps
+    from spikecube.linalg.matrix import feature_matrix, small_gram
+    from spikecube.linalg.products import normal_products
     from spikecube.model.network import features
-    from spikecube.model.prepared import Prepared
 
     at = grid()
     best = functools.partial(best_of, repeats=3)
     draw = functools.partial(make_shared, *study_parts(), n=n, seed=at["seed"], entropy=at["entropy"])
     shared, one = best(draw), best(lambda: our_cell(n, num_alpha=1))
     alpha, drawn = (whole - one) / 7, draw()
-    state = Prepared.of(features(drawn.activation, drawn.ridge.initial, None, 0.0), drawn.ridge.labels)
+    matrix = feature_matrix(features(drawn.activation, drawn.ridge.initial, None, 0.0))
     return {
         "shared": shared,
         "initial": one - alpha - shared,
         "alpha": alpha,
-        "steps": krylov_steps(state.edge, float(at["lams"][0])),
-        "product": best_of(lambda: normal_products(state.half, [np.ones(n)]), 20),
-        "gram": best(lambda: Prepared(state.features, state.labels, state.half).half_gram),
+        "steps": krylov_steps(matrix.edge, float(at["lams"][0])),
+        "product": best_of(lambda: normal_products(matrix.single, [np.ones(n)]), 20),
+        "gram": best(lambda: small_gram(matrix.single)),
     }
 
 
@@ -322,7 +322,7 @@ def parts_table(rows: list[dict[str, float]]) -> list[str]:
 
 
 def growth_table(sizes: list[int]) -> list[str]:
-    from spikecube.cube.cost import cell_bytes
+    from spikecube.runs.cost import cell_bytes
 
     lines = ["| n | precision | test risk | time (s) | peak memory (MB) | formula (MB) |", "|---|---|---|---|---|---|"]
     for precision, risk in (("float64", "sample"), ("float32", "sample"), ("float64", "exact")):

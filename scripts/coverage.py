@@ -21,12 +21,12 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.cube.assemble import empty_cube
-from spikecube.cube.study import Study
 from spikecube.scaling import collapse, fit_power_law, fit_thresholds
 from spikecube.scaling.fitting import fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.solve import solve
+from spikecube.study.study import Study
 
 HEADER = "| data | fit | sizes | seeds | noise | cover exponent | cover others | open | reject | KS p | KS fit |"
 CHUNK = 500

@@ -1,17 +1,7 @@
 # Sourced by the other scripts from the root of the checkout: makes .venv once and keeps it in step with the lock.
 # Usage: EXTRAS=[test]; . scripts/environment.sh     (dash hands a sourced file no arguments of its own)
 
-find_python() {
-    for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11 python; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-            echo "$candidate"
-            return
-        fi
-    done
-    echo "spikecube needs Python 3.11 or newer, and none was found; set PYTHON=/path/to/python" >&2
-    return 1
-}
-
+. scripts/python.sh
 extras=${EXTRAS:-}
 stamp=$(cat pyproject.toml scripts/requirements.lock | cksum | tr ' ' '-')
 # A .venv that was moved or half made has no working interpreter, or no stamp: it is made anew.

@@ -31,10 +31,10 @@ import numpy as np
 import psutil
 import xarray as xr
 
-from spikecube.cube.provenance import NOT_COMPARED
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import StoreError, open_cube
-from spikecube.cube.study import Cell, Study
+from spikecube.runs.folder import RunFolder
+from spikecube.runs.provenance import NOT_COMPARED
+from spikecube.study.study import Cell, Study
 
 STUDY = """\
 [axes]

@@ -16,10 +16,10 @@ import numpy as np
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult
-from spikecube.cube.runfolder import RunFolder
-from spikecube.cube.state import run_state
-from spikecube.cube.study import Study
-from spikecube.sweep.run import Kernel, Settings, assembled, run_study
+from spikecube.runs.folder import RunFolder
+from spikecube.runs.run import Kernel, Settings, assembled, run_study
+from spikecube.runs.state import run_state
+from spikecube.study.study import Study
 
 
 def empty_cell(model: Any, measure: Any, *, alphas: Any, lams: Any, **_: Any) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from spikecube.cube.cell import compute_cell
-from spikecube.cube.study import Measure, Model
+from spikecube.study.study import Measure, Model
 
 ALPHAS, LAMS, ENTROPY = (0.0, 0.2, 0.3, 0.45), (0.01, 0.1, 1.0, 10.0), 20231011
 

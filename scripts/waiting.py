@@ -46,7 +46,7 @@ def seconds(answer: Answer) -> float:
 
 def theory_answers() -> list[Answer]:
     from spikecube.cube.predict import predict
-    from spikecube.cube.study import Model, Study
+    from spikecube.study.study import Model, Study
     from spikecube.theory import finite_losses
     from spikecube.theory.bulk import bulk_of
     from spikecube.theory.bulk_density import eigenvalue_density

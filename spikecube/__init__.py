@@ -11,12 +11,12 @@ from typing import Any
 from spikecube._version import __version__
 
 _HOMES = {
-    "Axes": "spikecube.cube.study",
-    "Measure": "spikecube.cube.study",
-    "Model": "spikecube.cube.study",
-    "Random": "spikecube.cube.study",
-    "Study": "spikecube.cube.study",
-    "StudyError": "spikecube.cube.study",
+    "Axes": "spikecube.study.study",
+    "Measure": "spikecube.study.study",
+    "Model": "spikecube.model.parameters",
+    "Random": "spikecube.study.study",
+    "Study": "spikecube.study.study",
+    "StudyError": "spikecube.study.study",
     "collapse": "spikecube.scaling",
     "fit_gaps": "spikecube.scaling",
     "fit_limits": "spikecube.scaling",
@@ -27,8 +27,8 @@ _HOMES = {
     "open_cube": "spikecube.cube.store",
     "predict": "spikecube.cube.predict",
     "report": "spikecube.explore.report",
-    "run": "spikecube.sweep.run",
-    "verify": "spikecube.sweep.verify",
+    "run": "spikecube.runs.run",
+    "verify": "spikecube.runs.verify",
 }
 _MODULES = {"explore": "spikecube.explore", "views": "spikecube.explore.views"}
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
+import shlex
 import signal
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from spikecube import stdio
+
 if TYPE_CHECKING:
-    from spikecube.cube.study import Study
-    from spikecube.sweep.run import Report
+    from spikecube.runs.jobqueue import Workers
+    from spikecube.runs.run import Report
+    from spikecube.study.study import Study
 
 app = typer.Typer(
     name="spikecube",
@@ -35,7 +41,7 @@ CubeFile = Annotated[str, typer.Argument(metavar="CUBE", help="A cube (netCDF), 
 
 
 def _size(text: str) -> Any:
-    from spikecube.sweep.memory import parse_size
+    from spikecube.runs.memory import parse_size
 
     return _parsed(parse_size, text)
 
@@ -99,7 +105,7 @@ def _errors_as_lines() -> Iterator[None]:
     except Exception as error:
         if _State.debug:
             traceback.print_exc()
-        from spikecube.cube.sections import StudyError
+        from spikecube.study.fields import StudyError
 
         if isinstance(error, StudyError):
             for problem in error.problems:
@@ -128,14 +134,20 @@ def leave(code: int, sentence: str) -> NoReturn:
 
 
 def interrupt_once() -> None:
-    """Makes SIGTERM act like Ctrl-C, and further ones wait for the clean end that the first one starts."""
+    """Makes SIGTERM and a hang-up act like Ctrl-C, and further ones wait for the clean end that the first one starts.
+
+    A hang-up that is ignored, as under `nohup`, stays ignored.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
 
     def handler(*_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in numbers:
         signal.signal(number, handler)
 
 
@@ -147,30 +159,96 @@ def run(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; default: one a core.")] = None,
     shard: Share = None,
     max_memory: Memory = None,
+    wait_lock: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for another run in the folder to end.")
+    ] = 0.0,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Workers come as jobs of SLURM, through dask-jobqueue.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="With --slurm: jobs at once, each a worker of one core.")] = 20,
+    queue: Annotated[str | None, typer.Option(metavar="PARTITION", help="With --slurm: the partition.")] = None,
+    hours: Annotated[float, typer.Option(min=0, help="With --slurm: walltime of a job, or what a cell needs.")] = 4.0,
+    interface: Annotated[str, typer.Option(help="With --slurm: the network that driver and workers listen on.")] = "lo",
+    tls: Annotated[bool, typer.Option("--tls", help="With --slurm: encrypt, and let nobody else in.")] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="HOURS", min=0, help="With --slurm: give up when no worker came for so long.")
+    ] = 24.0,
 ) -> int:
     """Compute what is missing of a study and write its cube."""
-    from spikecube.cube.study import Study
-    from spikecube.sweep.cluster import connected
-    from spikecube.sweep.progress import for_terminal
-    from spikecube.sweep.run import Settings, run_study
-    from spikecube.sweep.tasks import parse_share
+    from spikecube.runs.jobqueue import Workers
+    from spikecube.runs.progress import for_terminal
+    from spikecube.runs.run import Settings, run_study
+    from spikecube.runs.tasks import parse_share
+    from spikecube.study.study import Study
 
-    if scheduler and workers:
-        raise typer.BadParameter("--scheduler brings its own workers: leave out --workers")
+    if (scheduler is not None) + (workers is not None) + slurm > 1:
+        raise typer.BadParameter(
+            "--scheduler, --slurm and --workers exclude each other: each brings workers of its own"
+        )
+    if not slurm and (jobs, queue, hours, interface, tls, patience) != (20, None, 4.0, "lo", False, 24.0):
+        raise typer.BadParameter("--jobs, --queue, --hours, --interface, --tls and --patience go with --slurm")
     share = _parsed(parse_share, shard) if shard else None
     parsed = Study.from_file(study)
     interrupt_once()
-    where = connected(scheduler) if scheduler else contextlib.nullcontext()
-    with where as client, for_terminal() as progress:
-        settings = Settings(workers, max_memory, share, progress)
-        report = run_study(parsed, name or Path(study).stem, client, settings)
+    kept = name or Path(study).stem
+    with for_terminal() as progress, contextlib.ExitStack() as stack:
+        settings = Settings(workers, max_memory, share, progress, wait_lock)
+        client = None
+        if scheduler is not None:
+            client = stack.enter_context(_connected(scheduler))
+        elif slurm:
+            wanted = Workers(jobs, queue, interface, tls, 3600 * patience)
+            client, watch = stack.enter_context(_slurm_workers(parsed, kept, hours, wanted, progress.say))
+            settings = replace(settings, watch=watch)
+        report = run_study(parsed, kept, client, settings)
     return _print_report(parsed, report, study, name)
 
 
-def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
-    from spikecube.cube.overview import completeness, text_table
+def _connected(address: str) -> contextlib.AbstractContextManager[Any]:
+    from spikecube.runs.cluster import connected
 
-    again = f"spikecube run {file}" + (f" -o {name}" if name else "")
+    return connected(address)
+
+
+def _slurm_workers(
+    study: Study, name: str, hours: float, wanted: Workers, tell: Callable[[str], None]
+) -> contextlib.AbstractContextManager[Any]:
+    from spikecube.runs.folder import run_paths
+    from spikecube.runs.jobqueue import slurm_workers
+    from spikecube.runs.plan import plan
+    from spikecube.runs.slurm import worker_request
+
+    planned = plan(study)
+    wanted = replace(wanted, jobs=min(wanted.jobs, planned.tasks))
+    return slurm_workers(worker_request(planned, hours), wanted, run_paths(name)[0].absolute().parent, tell)
+
+
+@command
+def submit(
+    study: StudyFile,
+    name: Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")] = None,
+    shares: Annotated[int, typer.Option(min=1, help="Jobs of the array, each a share of the cells.")] = 16,
+    cores: Annotated[int, typer.Option(min=1, help="Cores of a job, each a worker process.")] = 4,
+) -> None:
+    """Submit a study to SLURM: an array of shares, then a job that makes the cube; SBATCH_FLAGS wins."""
+    from spikecube.runs.slurm import submit as submit_study
+
+    kept = name or Path(study).stem
+    jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(typer.echo, err=True))
+    one, last = jobs.share_request, jobs.assembly_request
+    typer.echo(
+        f"job {jobs.array}: an array of {shares}, each of {one.cores} cores, {one.megabytes} MB and {one.minutes} min"
+    )
+    typer.echo(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
+    typer.echo(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
+
+
+def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
+    from spikecube.cube.missing import missing_edges
+    from spikecube.text import text_table
+    from spikecube.words.overview import completeness
+
+    again = shlex.join(["spikecube", "run", file, *(["-o", name] if name else [])])
     if report.failures:
         rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
         typer.echo(text_table(["failed cell", "error"], rows))
@@ -181,14 +259,16 @@ def _print_report(study: Study, report: Report, file: str, name: str | None) -> 
         typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
     else:
         typer.echo(f"{report.path}: {completeness(report.cube)}")
+    if report.cube is not None and (lost := missing_edges(report.cube)):
+        typer.echo(f"{lost}; everything measured is there")
     return FAILED_CELLS if report.failures else 0
 
 
 @command
 def status(name: Name, as_json: Json = False) -> None:
     """Tell how far a run has come."""
-    from spikecube.cube.runfolder import RunFolder, run_paths
-    from spikecube.cube.state import run_state, state_text
+    from spikecube.runs.folder import RunFolder, run_paths
+    from spikecube.runs.state import run_state, state_text
 
     state = run_state(RunFolder.existing(run_paths(name)[0]))
     typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else state_text(state))
@@ -197,16 +277,16 @@ def status(name: Name, as_json: Json = False) -> None:
 @command
 def info(cube: CubeFile) -> None:
     """Print axes, completeness, and mean losses and outlier counts of a cube."""
-    from spikecube.cube.overview import overview
+    from spikecube.words.overview import overview
 
     typer.echo(overview(_cube_or_run(cube)))
 
 
 def _cube_or_run(name: str) -> Any:
     """The cube in a file; that of a run, finished or not, by its name."""
-    from spikecube.cube.runfolder import RunFolder, run_paths
     from spikecube.cube.store import open_cube
-    from spikecube.sweep.run import assembled
+    from spikecube.runs.folder import RunFolder, run_paths
+    from spikecube.runs.run import assembled
 
     folder, path = run_paths(name)
     if Path(name).is_file():
@@ -224,15 +304,14 @@ def plan(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to plan for; default: one a core.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Predict cells, core-hours, memory and size of a study before anything runs."""
-    from spikecube.cube.study import Study
-    from spikecube.sweep.plan import plan as make_plan
-    from spikecube.sweep.plan import plan_text
+    """Predict cells, time, memory and disk space of a study before anything runs."""
+    from spikecube.runs.plan import plan as make_plan
+    from spikecube.runs.plan import plan_text
+    from spikecube.study.study import Study
 
-    planned = make_plan(Study.from_file(study), max_memory)
-    at_once = workers or os.cpu_count() or 1
-    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned, at_once))
-    return 0 if planned.tasks_at_once else ERROR
+    planned = make_plan(Study.from_file(study), max_memory, workers=workers)
+    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned))
+    return 0 if planned.fits or as_json else ERROR
 
 
 @command
@@ -242,11 +321,12 @@ def predict(
 ) -> None:
     """Write what the theory predicts for a study, with the names of its cube."""
     from spikecube.cube.predict import predict as predict_study
-    from spikecube.cube.store import write_cube
-    from spikecube.cube.study import Study
-    from spikecube.sweep.progress import for_terminal
+    from spikecube.cube.store import refuse_target, write_cube
+    from spikecube.runs.progress import for_terminal
+    from spikecube.study.study import Study
 
     parsed = Study.from_file(study)
+    refuse_target(Path(output))
     with for_terminal() as progress:
 
         def tick(done: int, total: int) -> None:
@@ -281,10 +361,12 @@ def fit(
     as_json: Json = False,
 ) -> int:
     """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
-    from spikecube.cube.overview import text_table
-    from spikecube.cube.store import open_cube, write_groups
-    from spikecube.scaling.tables import LAWS, fit_report
+    from spikecube.cube.store import open_cube, refuse_target, write_groups
+    from spikecube.text import text_table
+    from spikecube.words.fits import LAWS, fit_report
 
+    if output:
+        refuse_target(Path(output))
     data = _cube_or_run(cube)
     prediction = open_cube(theory) if theory else True
     smallest = n_min if n_min in (None, "auto") else _parsed(_smallest, n_min)
@@ -311,8 +393,10 @@ def report(
     fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
 ) -> None:
     """Write the report of a cube: one HTML file that needs no network."""
+    from spikecube.cube.store import refuse_target
     from spikecube.explore.report import report as write_report
 
+    refuse_target(Path(output))
     opened = _cube_or_run(cube)
     typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
 
@@ -336,7 +420,7 @@ def _all_fits(cube: Any) -> dict[str, Any]:
     """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it."""
     import xarray as xr
 
-    from spikecube.scaling.tables import LAWS, fit_report
+    from spikecube.words.fits import LAWS, fit_report
 
     reports = [fit_report(cube, law) for law in LAWS]
     return {
@@ -352,9 +436,10 @@ def merge(
 ) -> None:
     """Join cubes that differ in seeds, sizes, alphas, penalties or further axes."""
     from spikecube.cube.merge import merge as merge_cubes
-    from spikecube.cube.overview import completeness
-    from spikecube.cube.store import open_cube, write_cube
+    from spikecube.cube.store import open_cube, refuse_target, write_cube
+    from spikecube.words.overview import completeness
 
+    refuse_target(Path(output))
     merged = merge_cubes([open_cube(path) for path in cubes], force=force)
     write_cube(merged, output)
     typer.echo(f"{output}: {completeness(merged)}")
@@ -367,9 +452,9 @@ def verify(
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
 ) -> int:
     """Recompute some cells of a cube, chosen at random, and compare."""
-    from spikecube.cube.overview import text_table
-    from spikecube.sweep.verify import verified_rows
-    from spikecube.sweep.verify import verify as verify_cube
+    from spikecube.runs.verify import verified_rows
+    from spikecube.runs.verify import verify as verify_cube
+    from spikecube.text import text_table
 
     verified = verify_cube(_cube_or_run(cube), sample, seed)
     typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
@@ -379,7 +464,14 @@ def verify(
 
 def main() -> None:
     """The command `spikecube`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a title has
     if "--debug" in sys.argv[1:]:
         sys.argv.remove("--debug")
         _State.debug = True
-    app()
+    stdio.guard()
+    try:
+        app()
+    except stdio.OutputError as error:  # of the help and the messages of the parser
+        leave(ERROR, f"spikecube: {error}")

@@ -34,7 +34,7 @@ class Done:
 def spikecube(folder: Path, *arguments: str, code: int = 0) -> Done:
     """Runs the command in a folder, within this process, and checks its exit code."""
     out, errors = io.StringIO(), io.StringIO()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with (
             contextlib.chdir(folder),
@@ -138,6 +138,8 @@ def test_plan(folder: Path) -> None:
     assert planned["cells"] == 4
     assert planned["core_hours"] > 0
     assert spikecube(folder, "plan", "tiny.toml", "--max-memory", "1MB", code=1).stdout.count("never") == 1
+    small = json.loads(spikecube(folder, "plan", "tiny.toml", "--max-memory", "1MB", "--json").stdout)
+    assert (small["fits"], small["tasks_at_once"], small["seconds"]) == (False, 0, None)
 
 
 def test_verify_agrees_and_finds_a_forged_value(folder: Path, tmp_path: Path) -> None:

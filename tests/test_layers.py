@@ -13,26 +13,30 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "spikecube"
 THEORY_MAY_USE = {"hermite", "activations", "targets"}
 BELOW = {
-    "model": {"model"},
+    "linalg": {"linalg"},
+    "model": {"model", "linalg"},
     "theory": {"theory", "model"},
-    "cube": {"cube", "theory", "model"},
-    "sweep": {"sweep", "cube", "theory", "model"},
-    "scaling": {"scaling", "cube", "theory", "model"},
-    "explore": {"explore", "cube", "theory", "model"},
+    "study": {"study", "model"},
+    "cube": {"cube", "study", "theory", "model", "linalg"},
+    "runs": {"runs", "cube", "study", "theory", "model", "linalg"},
+    "means": {"means", "cube", "study", "model"},
+    "scaling": {"scaling", "means", "cube", "study", "theory", "model"},
+    "words": {"words", "scaling", "means", "cube", "study", "theory", "model"},
+    "explore": {"explore", "words", "means", "cube", "study", "theory", "model"},
 }
 HEAVY = {
-    "xarray": {"cube", "sweep", "scaling", "explore", "cli.py"},
+    "xarray": {"cube", "runs", "means", "scaling", "words", "explore", "cli.py"},
     "pandas": {"scaling", "explore"},
-    "dask": {"sweep"},
-    "distributed": {"sweep"},
+    "dask": {"runs"},
+    "distributed": {"runs"},
     "netCDF4": {"cube/store.py"},
     "statsmodels": {"scaling/regression.py"},
     "holoviews": {"explore"},
     "panel": {"explore"},
     "bokeh": {"explore"},
-    "pydantic": {"cube"},
+    "pydantic": {"study"},
     "typer": {"cli.py"},
-    "threadpoolctl": {"sweep", "cube"},
+    "threadpoolctl": {"runs"},
 }
 
 
@@ -88,8 +92,8 @@ def test_each_library_lives_in_its_place(library: str) -> None:
 
 def test_a_wrong_import_would_be_seen(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
-    bad.write_text("def f():\n    from spikecube.sweep import run\n")
-    assert ["sweep", "run"] in list(ours(bad))
+    bad.write_text("def f():\n    from spikecube.runs import run\n")
+    assert ["runs", "run"] in list(ours(bad))
 
 
 def test_naming_the_package_imports_nothing_heavy() -> None:

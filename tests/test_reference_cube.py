@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.store import open_cube
-from spikecube.cube.study import Study
-from spikecube.sweep.verify import verify
+from spikecube.runs.verify import verify
+from spikecube.study.study import Study
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikecube.cube.cell import compute_cell
-from spikecube.cube.study import Measure, Model
+from spikecube.study.study import Measure, Model
 from spikecube.theory import detection_edge
 
 ALPHAS = (0.0, 0.2, 0.29, 0.45)

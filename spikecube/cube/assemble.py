@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
+from spikecube.cube.missing import Missing
 from spikecube.cube.schema import STATUS, Variable
-from spikecube.cube.study import Cell, Study
+from spikecube.cube.store import without_fill_values
+from spikecube.study.study import Cell, Study
 from spikecube.theory import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
 
@@ -45,7 +48,7 @@ def empty_cube(study: Study) -> xr.Dataset:
         fill: Any = STATUS["pending"] if variable.name == "status" else np.nan
         array = np.full([shape[d] for d in dims], fill, dtype=variable.dtype)
         data[variable.name] = (dims, array, attributes(variable))
-    cube = xr.Dataset(data, coords=coordinates(study))
+    cube = without_fill_values(xr.Dataset(data, coords=coordinates(study)))
     cube.attrs = {
         "title": study.title or "spikecube study",
         "study": study.to_toml(),
@@ -85,9 +88,13 @@ def variable_dims(variable: Variable, study: Study) -> tuple[str, ...]:
     return (*variable.dims, *study.further)
 
 
+_CONTENT = dict.fromkeys(schema.COORDINATES, "coordinate") | {"status": "qualityInformation"}  # words of ISO 19115-1
+
+
 def attributes(variable: Variable) -> dict[str, Any]:
     """The netCDF attributes of a variable."""
     attrs: dict[str, Any] = {"long_name": variable.long_name, "symbol": variable.symbol, "units": "1"}
+    attrs["coverage_content_type"] = _CONTENT.get(variable.name, "modelResult")
     if variable.name == "status":
         attrs["flag_values"] = np.array(list(STATUS.values()), dtype=np.int8)
         attrs["flag_meanings"] = " ".join(STATUS)
@@ -230,17 +237,37 @@ def _index(
 
 
 def _count_outliers(cube: xr.Dataset, study: Study) -> xr.Dataset:
-    """Adds the detection edge, and how many of the leading singular values lie beyond it."""
-    variable = schema.DERIVED["detection_edge"]
-    further = {name: study.labels(name) for name in study.further}
-    shape = (len(study.axes.alpha), len(study.axes.n), *(len(v) for v in further.values()))
-    edge = np.empty(shape)
-    for place in np.ndindex(*(len(v) for v in further.values())):
-        model = study.model_at(**{name: labels[i] for (name, labels), i in zip(further.items(), place, strict=True)})
-        for j, n in enumerate(study.axes.n):
-            edge[(slice(None), j, *place)] = detection_edge(model, n, study.axes.alpha, FALSE_POSITIVE_RATE)
-    cube[variable.name] = (variable_dims(variable, study), edge, attributes(variable))
+    """Adds the detection edge, and how many of the leading singular values lie beyond it.
+
+    Where theory finds no edge both are missing, with the reason as an attribute: what was measured stands regardless.
+    """
+    variable, missing = schema.DERIVED["detection_edge"], Missing()
+    cube[variable.name] = (variable_dims(variable, study), _edges(study, missing), attributes(variable))
     counts = (cube["singular_value"] > cube[variable.name]).sum("rank").astype(np.float64)
-    counts = counts.where(cube["singular_value"].notnull().all("rank")).transpose(*cube["outlier_count"].dims)
+    known = cube["singular_value"].notnull().all("rank") & cube[variable.name].notnull()
+    counts = counts.where(known).transpose(*cube["outlier_count"].dims)
     cube["outlier_count"] = counts.assign_attrs(cube["outlier_count"].attrs)
+    missing.describe(cube)
     return cube
+
+
+def _edges(study: Study, missing: Missing) -> np.ndarray:
+    """The detection edge over (alpha, n, ...further axes), NaN where theory has none."""
+    further = [study.labels(name) for name in study.further]
+    edges = np.full((len(study.axes.alpha), len(study.axes.n), *map(len, further)), np.nan)
+    for place in np.ndindex(*edges.shape):
+        alpha, n = study.axes.alpha[place[0]], study.axes.n[place[1]]
+        labels = {k: values[i] for k, values, i in zip(study.further, further, place[2:], strict=True)}
+        where = place_text({"alpha": alpha, "n": n, **labels})
+        model = study.model_at(**labels)
+        edge = missing.attempt(
+            ("detection_edge", "outlier_count"), where, partial(detection_edge, model, n, alpha, FALSE_POSITIVE_RATE)
+        )
+        if edge is not None:
+            edges[place] = edge
+    return edges
+
+
+def place_text(labels: Mapping[str, float | str]) -> str:
+    """`alpha = 0.4, n = 100`."""
+    return ", ".join(f"{k} = {v if isinstance(v, str) else format(v, 'g')}" for k, v in labels.items())

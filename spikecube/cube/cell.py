@@ -8,49 +8,44 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.cube.schema import STATUS
-from spikecube.cube.sections import Measure, Model
-from spikecube.model import network
+from spikecube.linalg.factor import factor
+from spikecube.linalg.lanczos import dominant, operator_norm
+from spikecube.linalg.matrix import feature_matrix
+from spikecube.linalg.products import product, vector_product
 from spikecube.model.activations import Activation, resolve_activation
-from spikecube.model.cost_model import eigen_is_cheaper
-from spikecube.model.equivalent import (
-    Solves,
-    Spikes,
-    equivalence_errors,
-    make_spikes,
-    solve_initial,
-    spiked_losses,
-)
-from spikecube.model.hermite import Array
-from spikecube.model.krylov import dominant, product
+from spikecube.model.equivalent import InitialTerms, equivalence_errors, equivalent_losses, initial_terms
+from spikecube.model.moments import Neurons, RidgeFunction, ridge_function
 from spikecube.model.network import (
+    Batch,
     Draw,
+    blockwise_product,
     draw_network,
     draw_test_batch,
     feature_blocks,
     features,
     gradient,
     output_scale,
-    predict,
 )
-from spikecube.model.prepared import Prepared
-from spikecube.model.ridge import eigen_path, solve_path
-from spikecube.model.risk import Neurons, PopulationTest, Ridge, SampleTest, ridge_function
-from spikecube.model.spectrum import (
-    alignments,
-    gradient_products,
-    leading_triplets,
-    operator_norm,
-    spectrum_counts,
-    spike_degrees,
-)
+from spikecube.model.parameters import Model
+from spikecube.model.risk import PopulationTest, SampleTest
+from spikecube.model.spikes import Spikes, alignments, gradient_products, make_spikes, nonzero_degrees
 from spikecube.model.targets import resolve_target
+from spikecube.study.fields import Measure
+from spikecube.types import Array
 
 Cell = dict[str, npt.NDArray[np.generic]]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The ridge batch seen by the network: pre-activations X W_0^T and X G^T, labels y, and X beta."""
+class Preactivations:
+    """The ridge batch as the network sees it.
+
+    Attributes
+    ----------
+    initial, step : X W_0^T and X G^T; (n, width).
+    labels : y; (n,).
+    projection : X beta; (n,).
+    """
 
     initial: Array
     step: Array
@@ -60,23 +55,22 @@ class Batch:
 
 @dataclass(frozen=True)
 class Shared:
-    """What does not depend on alpha."""
+    """What does not depend on alpha.
+
+    Attributes
+    ----------
+    coefficients : Hermite coefficients c_0 ... of the activation, up to the larger of `degree` and `ell`.
+    readout : a; (width,).
+    scalars : the variables with no other dim than n and seed.
+    """
 
     activation: Activation
     coefficients: Array
     readout: Array
-    ridge: Batch
+    ridge: Preactivations
     test: SampleTest | PopulationTest
     spikes: Spikes
     scalars: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Buffers:
-    """Room for one feature matrix and its single-precision copy."""
-
-    features: Array
-    half: Array
 
 
 def compute_cell(
@@ -104,13 +98,10 @@ def compute_cell(
     penalties = np.asarray(lams, dtype=np.float64)
     with np.errstate(all="ignore"):
         shared = make_shared(model, measure, n=n, seed=seed, entropy=entropy)
-        features = np.empty_like(shared.ridge.initial)
-        single = features.dtype == np.float32
-        buffers = Buffers(features, features if single else np.empty(features.shape, dtype=np.float32))
-        initial, solves = _initial(shared, measure, buffers, penalties)
+        room = np.empty_like(shared.ridge.initial)
+        initial, terms = _initial(shared, measure, penalties, room)
         points = [
-            _point(shared, measure, buffers, solves, model.eta(n, float(a)), penalties, edges)
-            for a in np.asarray(alphas)
+            _point(shared, measure, terms, model.eta(n, float(a)), penalties, edges, room) for a in np.asarray(alphas)
         ]
     cell: Cell = {name: np.asarray(value) for name, value in (shared.scalars | initial).items()}
     fine = all(np.all(np.isfinite(value)) for value in cell.values())
@@ -129,11 +120,11 @@ def make_shared(model: Model, measure: Measure, *, n: int, seed: int, entropy: i
     draw = draw_network(model, n=n, seed=seed, entropy=entropy, dtype=dtype)
     scale = output_scale(model.initial_output, len(draw.readout))
     step = gradient(draw.step.inputs, draw.step.labels, draw.weights, draw.readout, activation, scale)
-    beta = _product(draw.step.inputs.T, draw.step.labels) / len(draw.step.labels)
+    beta = vector_product(draw.step.inputs.T, draw.step.labels) / len(draw.step.labels)
 
     inputs = draw.ridge.inputs
-    ridge = Batch(inputs @ draw.weights.T, inputs @ step.T, draw.ridge.labels, _product(inputs, beta))
-    spikes = make_spikes(coefficients, spike_degrees(coefficients, measure.ell), ridge.projection, draw.readout)
+    ridge = Preactivations(inputs @ draw.weights.T, inputs @ step.T, draw.ridge.labels, vector_product(inputs, beta))
+    spikes = make_spikes(coefficients, nonzero_degrees(coefficients, measure.ell), ridge.projection, draw.readout)
     del inputs
     if measure.test_risk == "exact":
         test: SampleTest | PopulationTest = _population_test(model, activation, draw, step, beta, spikes)
@@ -151,9 +142,9 @@ def make_shared(model: Model, measure: Measure, *, n: int, seed: int, entropy: i
 
 
 def _sample_test(
-    activation: Activation, draw: Draw, step: Array, beta: Array, spikes: Spikes, batch: network.Batch
+    activation: Activation, draw: Draw, step: Array, beta: Array, spikes: Spikes, batch: Batch
 ) -> SampleTest:
-    scaled = _product(batch.inputs, beta) / spikes.scale
+    scaled = vector_product(batch.inputs, beta) / spikes.scale
     monomials = np.stack([scaled**k for k in spikes.degrees], axis=1)
     return SampleTest(activation, batch.inputs @ draw.weights.T, batch.inputs @ step.T, batch.labels, monomials)
 
@@ -167,92 +158,88 @@ def _population_test(
     degree = None if target.polynomial is None else max(len(target.polynomial) - 1, 1)
     label = ridge_function(target, draw.direction, draw.weights, step, degree, target.kinks)
 
-    def monomial(k: int) -> Ridge:
+    def monomial(k: int) -> RidgeFunction:
         return ridge_function(lambda z: z**k, beta / spikes.scale, draw.weights, step, k)
 
     return PopulationTest(neurons, label, model.noise, [monomial(k) for k in spikes.degrees])
 
 
-def _product(matrix: Array, vector: Array) -> Array:
-    return np.asarray(matrix @ vector.astype(matrix.dtype), dtype=np.float64)
-
-
 def _step_scalars(step: Array, readout: Array, beta: Array, c1: float) -> dict[str, float]:
     """How close the gradient is to its rank-one part c_1 a beta^T."""
     size = len(beta)
-    square, leading = dominant(gradient_products(step, readout, beta, 0.0), size, 1e-12)
+    largest = dominant(gradient_products(step, readout, beta, 0.0), size, 1e-12)
     rest = operator_norm(gradient_products(step, readout, beta, c1), size)
     power = float(beta @ beta)
     return {
-        "gradient_error": float(np.divide(rest, np.sqrt(square))),
-        "gradient_alignment": float(np.divide((leading @ beta) ** 2, power)),
+        "gradient_error": float(np.divide(rest, np.sqrt(largest.value))),
+        "gradient_alignment": float(np.divide((largest.vector @ beta) ** 2, power)),
         "beta_power": power,
         "readout_power": float(readout @ readout),
     }
 
 
 def _initial(
-    shared: Shared, measure: Measure, buffers: Buffers, lams: Array
-) -> tuple[dict[str, npt.ArrayLike], list[Solves]]:
-    """The variables of F_0, and the solves that all F_ell share."""
-    ridge = shared.ridge
-    features(shared.activation, ridge.initial, None, 0.0, buffers.features, buffers.half)
-    state = Prepared(buffers.features, ridge.labels, buffers.half)
-    solves = solve_initial(state, shared.spikes, lams, shared.test.forms)
+    shared: Shared, measure: Measure, lams: Array, room: Array
+) -> tuple[dict[str, npt.ArrayLike], list[InitialTerms]]:
+    """The variables of F_0, written into `room`, and the terms that all F_ell share."""
+    matrix = feature_matrix(features(shared.activation, shared.ridge.initial, None, 0.0, room))
+    terms = initial_terms(matrix, shared.ridge.labels, shared.spikes, lams, shared.test.forms)
     return {
-        "singular_value_init": leading_triplets(state, measure.rank).values,
-        "train_loss_init": [s.label for s in solves],
-        "test_loss_init": [s.test_loss for s in solves],
-    }, solves
+        "singular_value_init": factor(matrix, shared.ridge.labels).triplets(measure.rank).values,
+        "train_loss_init": [t.label for t in terms],
+        "test_loss_init": [t.test_loss for t in terms],
+    }, terms
 
 
 def _point(
     shared: Shared,
     measure: Measure,
-    buffers: Buffers,
-    solves: list[Solves],
+    terms: list[InitialTerms],
     eta: float,
     lams: Array,
     edges: npt.ArrayLike | None,
+    room: Array,
 ) -> dict[str, Array]:
-    """The variables at one alpha."""
-    ridge = shared.ridge
-    matrix = features(shared.activation, ridge.initial, ridge.step, eta, buffers.features, buffers.half)
-    state = Prepared(matrix, ridge.labels, buffers.half)
-    vectors = len(spike_degrees(shared.coefficients, measure.degree))
-    triplets = leading_triplets(state, max(measure.rank, vectors), vectors)
-    single, subspace = alignments(triplets.left, ridge.projection, shared.coefficients, measure.degree)
-    path = (eigen_path if eigen_is_cheaper(matrix.shape) else solve_path)(state, lams)
+    """The variables at one alpha, with F written into `room`."""
+    f = features(shared.activation, shared.ridge.initial, shared.ridge.step, eta, room)
+    return {**_stepped(shared, measure, f, eta, lams, edges), **_equivalent(shared, measure, f, terms, eta)}
+
+
+def _stepped(
+    shared: Shared, measure: Measure, f: Array, eta: float, lams: Array, edges: npt.ArrayLike | None
+) -> dict[str, Array]:
+    """The variables of F (n, width) alone; its copy in single precision lives no longer than this call."""
+    state = factor(feature_matrix(f), shared.ridge.labels)
+    vectors = len(nonzero_degrees(shared.coefficients, measure.degree))
+    triplets = state.triplets(max(measure.rank, vectors), vectors)
+    aligned = alignments(triplets.left, shared.ridge.projection, shared.coefficients, measure.degree)
+    path = state.path(lams)
     return {
         "singular_value": triplets.values[: measure.rank],
-        "alignment": single,
-        "subspace_alignment": subspace,
+        "alignment": aligned.single,
+        "subspace_alignment": aligned.subspace,
         "train_loss": path.train_loss,
         "test_loss": shared.test.losses(eta, path.coefficients),
-        **({"spectrum": spectrum_counts(state, edges)} if edges is not None else {}),
-        **_equivalent(shared, measure, buffers, solves, eta),
+        **({"spectrum": state.counts(edges)} if edges is not None else {}),
     }
 
 
-def _equivalent(
-    shared: Shared, measure: Measure, buffers: Buffers, solves: list[Solves], eta: float
-) -> dict[str, Array]:
-    """The variables of F_1 ... F_ell at one alpha, with F in the buffer, whose single-precision copy is overwritten."""
-    ells, n = range(1, measure.ell + 1), len(shared.ridge.labels)
-    losses = np.array([[spiked_losses(s, shared.spikes, eta, ell) for ell in ells] for s in solves])
-    difference = buffers.half
+def _equivalent(shared: Shared, measure: Measure, f: Array, terms: list[InitialTerms], eta: float) -> dict[str, Array]:
+    """The variables of F_1 ... F_ell beside F (n, width)."""
+    ells = range(1, measure.ell + 1)
+    losses = np.array([[equivalent_losses(t, shared.spikes, eta, ell) for ell in ells] for t in terms])
+    difference = np.empty(f.shape, dtype=np.float32)
     for rows, block in feature_blocks(shared.activation, shared.ridge.initial):
-        np.subtract(buffers.features[rows], block, out=difference[rows], casting="same_kind")
+        np.subtract(f[rows], block, out=difference[rows], casting="same_kind")
 
     def exact(columns: Array) -> Array:
-        if difference is buffers.features:  # single precision throughout: there is no better copy
+        if f.dtype == difference.dtype:  # single precision throughout: there is no better copy
             return product(difference, columns)
         blocks = feature_blocks(shared.activation, shared.ridge.initial)
-        return product(buffers.features, columns) - predict(blocks, n, [columns])[0]
+        return product(f, columns) - blockwise_product(blocks, len(f), [columns])[0]
 
-    errors = equivalence_errors(difference, exact, shared.spikes, eta, measure.ell)
     return {
         "train_loss_spiked": losses[..., 0],
         "test_loss_spiked": losses[..., 1],
-        "equivalence_error": errors,
+        "equivalence_error": equivalence_errors(difference, exact, shared.spikes, eta, measure.ell),
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,24 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult, assemble, measured_variables, variable_dims
-from spikecube.cube.runfolder import setting_changes, study_settings
+from spikecube.cube.cuts import as_cube
 from spikecube.cube.schema import STATUS
-from spikecube.cube.sections import StudyError
+from spikecube.cube.settings import setting_changes, study_settings
 from spikecube.cube.store import StoreError
-from spikecube.cube.study import Study, axis_label
+from spikecube.study.fields import StudyError
+from spikecube.study.study import Study, axis_label
 
 _AXES = ("alpha", "n", "seed", "lam")
+_WITHIN = ("rank", "degree", "ell", "bin")  # axes within a cell: a part of one is no result of it
 _JOINED = ("computed_with", "git_commit", "library_versions")  # texts that may differ: all of them are kept
 
 
-def merge(cubes: Sequence[xr.Dataset], *, force: bool = False) -> xr.Dataset:
+def merge(cubes: Sequence[xr.Dataset | str | Path], *, force: bool = False) -> xr.Dataset:
     """One cube over the union of the axes; points that no cube has are pending.
 
     Parameters
     ----------
-    cubes : cubes of the same model (up to the fields that are axes), measures, entropy and code.
+    cubes : cubes, or their files, of the same model (up to the fields that are axes), measures, entropy and code.
     force : join them although code or entropy differ, and record it in the attribute `merge_forced`.
 
     Raises
@@ -34,8 +37,14 @@ def merge(cubes: Sequence[xr.Dataset], *, force: bool = False) -> xr.Dataset:
     StoreError
         When the cubes are of different models, measures, entropy or code, or differ at a point that both have.
     """
-    if not cubes:
+    given = [cubes] if isinstance(cubes, xr.Dataset | str | Path) else list(cubes)
+    if not given:
         raise StoreError("merge: given no cube; allowed: one or more")
+    opened = [as_cube(cube, "study") for cube in given]
+    return _merged(opened, force)
+
+
+def _merged(cubes: Sequence[xr.Dataset], force: bool) -> xr.Dataset:
     studies = [study_of(cube) for cube in cubes]
     forced = _differences(cubes, studies, force)
     study = _union(studies)
@@ -93,6 +102,11 @@ def _array(cube: xr.Dataset, variable: schema.Variable, study: Study) -> np.ndar
     dims = variable_dims(variable, study)
     if variable.name not in cube or set(cube[variable.name].dims) != set(dims) or not set(dims) <= {*cube.coords}:
         raise StoreError(f"the cube has no {variable.name} over {', '.join(dims)}, as its study says")
+    for dim in variable.dims:
+        if dim in _WITHIN and cube.sizes[dim] != study.shape[dim]:
+            raise StoreError(
+                f"the cube has {cube.sizes[dim]} of the {study.shape[dim]} labels along {dim} of its study"
+            )
     return cube[variable.name].transpose("n", "seed", *study.further, *variable.cell_dims).values
 
 
@@ -142,7 +156,7 @@ def _union(studies: Sequence[Study]) -> Study:
         values = {v: None for s in studies for v in (s.further.get(name) or (getattr(s.model, name),))}
         axes[name] = sorted(values) if all(isinstance(v, int | float) for v in values) else list(values)
     first = studies[0]
-    model = {k: v for k, v in first.model.model_dump().items() if k not in axes}
+    model = {k: v for k, v in asdict(first.model).items() if k not in axes}
     return Study(title=first.title, model=model, axes=axes, measure=first.measure, random=first.random)
 
 

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.assemble import attributes, coordinates, variable_dims
+from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
+from spikecube.cube.conventions import KEYWORDS, stamp
+from spikecube.cube.missing import Missing
 from spikecube.cube.predict_draws import predict_draws
-from spikecube.cube.sections import Model
-from spikecube.cube.study import Study
+from spikecube.cube.predict_remainders import REMAINDERS, remainders, said_of_remainders
+from spikecube.cube.store import without_fill_values
+from spikecube.study.fields import Model
+from spikecube.study.study import Study
 from spikecube.theory import (
     best_linear_loss,
     bulk_edge,
     chosen_degrees,
+    detection_edge,
     finite_losses,
     initial_losses,
     initial_outliers,
@@ -25,17 +35,16 @@ from spikecube.theory import (
     spiked_losses,
 )
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional.edge import Edge, conditional_edge
+from spikecube.theory.conditional.edge import conditional_edge
 from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
-from spikecube.theory.detection import detection_edge
 from spikecube.theory.moments import Moments
-from spikecube.theory.remainder import loss_remainders
 from spikecube.theory.staircase import UNBOUNDED
 
-_WORTH_SAYING = 0.02  # remainder, over the loss
-_FEW = 5  # alphas, and penalties, at which remainders are found
 Progress = Callable[[int, int], None]
 Arrays = dict[str, np.ndarray]
+Index = tuple[int | slice, ...]
+Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
+T = TypeVar("T")
 
 
 class PredictionError(ValueError):
@@ -43,7 +52,7 @@ class PredictionError(ValueError):
 
 
 def predict(
-    study: Study,
+    study: Study | str | Path,
     progress: Progress | None = None,
     *,
     only: Iterable[str] | None = None,
@@ -58,27 +67,27 @@ def predict(
 
     Parameters
     ----------
-    study : the study; its seeds play no role.
+    study : the study or its file; its seeds play no role.
     progress : called as progress(done, total) after each (n, alpha) point.
     only : names of the variables wanted, of `schema.PREDICTED`; by default all.
     degrees : blocks of the theory at finite n; None chooses for each n, 1 is the proportional theory.
-
     given : a cube of the study. Losses and singular values of F are then those of each of its draws (its own |beta|^2,
         cosine of beta with beta_*, and |a|^2), with its `seed` dim. Without one they are those of a typical draw.
+
+    Where an equation is not solved the value is NaN, and the variable has an attribute `missing_reason` with the
+    places and the reasons. What is missing for want of theory is said in one sentence by the attribute `declined`.
 
     Raises
     ------
     PredictionError
         If every model of the study has `initial_output = "full"`, or if a name of `only` is unknown. Where the initial
-        output is a further axis, the full one has NaN after the step and an attribute `declined` that says so.
-    ConvergenceError
-        If an equation is not solved; the message names the arguments.
+        output is a further axis, the full one has NaN after the step.
 
     >>> study = Study(axes={"alpha": [0.0, 0.3], "n": [500], "seed": 1, "lam": [0.1, 1.0]})
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
     0.469
     """
-    wanted = _wanted(only)
+    study, wanted = Study.of(study), _wanted(only)
     drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW) if given is not None else ()
     wanted = tuple(name for name in wanted if name not in drawn)
     places = list(itertools.product(*(study.labels(name) for name in study.further)))
@@ -91,40 +100,24 @@ def predict(
     prediction = _empty(study, wanted)
     tick = _ticks(progress, (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n))
     further_shape = tuple(len(study.labels(name)) for name in study.further)
+    declined, missing = [], Missing()
     for model, place in zip(models, np.ndindex(further_shape), strict=True):
-        for name, values in _of_model(study, model, wanted, tick, degrees).items():
+        labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
+        for name, values in _OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
             prediction[name].values[(..., *place)] = values
     if given is not None and drawn:
-        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick))
+        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
         prediction = prediction.assign_coords(seed=given["seed"])
     if any(model.initial_output == "full" for model in models):
-        prediction.attrs["declined"] = 'initial_output = "full": predictions after the step exist for "vanishing" only'
-    said = _said(prediction)
+        declined.append('initial_output = "full": predictions after the step exist for "vanishing" only')
+    missing.describe(prediction)
+    declined += [missing.sentence()] if missing.reasons else []
+    if declined:
+        prediction.attrs["declined"] = "; ".join(declined)
+    said = said_of_remainders(prediction)
     if said:
         prediction.attrs["remainder"] = said
     return prediction
-
-
-def _said(prediction: xr.Dataset) -> str:
-    """Where the losses may be off by more than 2 per cent, in words; empty where they are not, or nothing is known."""
-    sentences = []
-    for kind in ("train", "test"):
-        names = (f"{kind}_loss_remainder", f"{kind}_loss")
-        if not set(names) <= set(prediction) or "seed" in prediction[names[1]].dims:
-            continue
-        relative = prediction[names[0]] / prediction[names[1]]
-        if not (relative > _WORTH_SAYING).any():
-            continue
-        worst = relative.where(relative == relative.max(), drop=True).stack(point=relative.dims).dropna("point")[0]
-        place = ", ".join(f"{dim} = {_label(worst[dim].item())}" for dim in relative.dims)
-        sentences.append(
-            f"{kind} losses of F may be off by up to {100 * relative.max().item():.0f} per cent (at {place})"
-        )
-    return "; ".join(sentences)
-
-
-def _label(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _wanted(only: Iterable[str] | None) -> tuple[str, ...]:
@@ -142,8 +135,11 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         variable = schema.PREDICTED[name]
         dims = variable_dims(variable, study)
         data[name] = (dims, np.full([study.shape[d] for d in dims], np.nan), attributes(variable))
-    prediction = xr.Dataset(data, coords=coords)
-    prediction.attrs = {
+    prediction = without_fill_values(xr.Dataset(data, coords=coords))
+    prediction.attrs = stamp("predicted") | {
+        "summary": "What theory predicts for two-layer networks before and after one gradient step, on a grid of step "
+        "exponents, sizes and ridge penalties.",
+        "keywords": KEYWORDS,
         "title": f"prediction: {study.title or 'spikecube study'}",
         "study": study.to_toml(),
         "study_sha256": study.sha256,
@@ -162,116 +158,127 @@ def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
     return tick
 
 
-def _of_model(
-    study: Study, model: Model, wanted: tuple[str, ...], tick: Callable[[], None], degrees: int | None
-) -> Arrays:
-    """Every wanted variable of one model, its dims in the order of the schema."""
-    shape = study.shape
-    arrays = {name: np.full([shape[d] for d in schema.PREDICTED[name].dims], np.nan) for name in wanted}
-    stepped = model.initial_output == "vanishing"
-    if "best_linear_loss" in arrays:
-        arrays["best_linear_loss"][...] = best_linear_loss(model)
-    if stepped:
-        _fill_limits(arrays, study, model)
-    for j, n in enumerate(study.axes.n):
-        moments = bulk_of(model, n, degrees or chosen_degrees(model, n)).moments(study.axes.lam)
-        _fill_initial(arrays, study, model, j, moments)
-        for i in range(len(study.axes.alpha)):
-            if stepped:
-                _fill_point(arrays, study, model, (i, j), moments)
-            tick()
+_LOSSES = ("train_loss", "test_loss")
+
+
+@dataclass(frozen=True)
+class _OfModel:
+    """Every wanted variable of one model, its dims in the order of the schema; what theory does not find is missing."""
+
+    study: Study
+    model: Model
+    wanted: tuple[str, ...]
+    degrees: int | None
+    labels: dict[str, float | str]
+    missing: Missing
+    arrays: Arrays = field(default_factory=dict)
+
+    def fill(self, tick: Callable[[], None]) -> Arrays:
+        """All of them; `tick` is called after each (n, alpha)."""
+        shape = self.study.shape
+        self.arrays.update({k: np.full([shape[d] for d in schema.PREDICTED[k].dims], np.nan) for k in self.wanted})
+        stepped = self.model.initial_output == "vanishing"
+        self._value("best_linear_loss", (), {}, lambda: best_linear_loss(self.model))
         if stepped:
-            _fill_remainders(arrays, study, model, j, moments.degrees)
-    return arrays
+            self._limits()
+        for j, n in enumerate(self.study.axes.n):
+            kept = self.degrees or self._attempt(self.wanted, {"n": n}, partial(chosen_degrees, self.model, n))
+            if kept is not None:
+                self._of_size(j, kept, stepped, tick)
+        return self.arrays
 
+    def _of_size(self, j: int, degrees: int, stepped: bool, tick: Callable[[], None]) -> None:
+        n = self.study.axes.n[j]
+        moments = self._moments(n, degrees)
+        self._initial(j, moments, stepped, degrees)
+        for i in range(len(self.study.axes.alpha)):
+            if stepped:
+                self._point((i, j), moments, degrees)
+            tick()
+        names = [name for name in REMAINDERS if name in self.arrays]
+        if stepped and names:
+            found = self._attempt(names, {"n": n}, partial(remainders, self.study, self.model, n, degrees, self.arrays))
+            for name in names if found is not None else ():
+                self.arrays[name][:, j] = (found or {})[name]
 
-def _fill_limits(arrays: Arrays, study: Study, model: Model) -> None:
-    known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for i, alpha in enumerate(study.axes.alpha):
-        ell = spike_count(alpha)
-        if ell == UNBOUNDED or not {"train_loss_limit", "test_loss_limit"} & arrays.keys():
-            continue
-        if ell not in known:
-            known[ell] = limit_losses(model, study.axes.lam, ell)
-        _put(arrays, ("train_loss_limit", "test_loss_limit"), known[ell], (i,))
+    def _limits(self) -> None:
+        for i, alpha in enumerate(self.study.axes.alpha):
+            ell = spike_count(alpha)
+            if ell != UNBOUNDED:
+                self._losses("_limit", (i,), {"alpha": alpha}, partial(limit_losses, self.model, ell=ell))
 
+    def _moments(self, n: int, degrees: int) -> Moments | None:
+        names = [f"{loss}_{of}" for loss in _LOSSES for of in ("init", "spiked")]
+        wanted = [name for name in names if name in self.arrays]
+        lam = self.study.axes.lam
+        return self._attempt(wanted, {"n": n}, lambda: bulk_of(self.model, n, degrees).moments(lam)) if wanted else None
 
-def _fill_initial(arrays: Arrays, study: Study, model: Model, j: int, moments: Moments) -> None:
-    n = study.axes.n[j]
-    names = ("train_loss_init", "test_loss_init")
-    if set(names) & arrays.keys():
-        _put(arrays, names, initial_losses(model, study.axes.lam, n, moments=moments), (j,))
-    if "singular_value_init" in arrays:
-        outliers = initial_outliers(model, n, moments.degrees)
-        arrays["singular_value_init"][j, : len(outliers)] = outliers
-    if "bulk_edge" in arrays:
-        # that of F_0, where no prediction after the step replaces it
-        arrays["bulk_edge"][:, j] = bulk_edge(model, n, degrees=moments.degrees)
+    def _initial(self, j: int, moments: Moments | None, stepped: bool, degrees: int) -> None:
+        model, n, lam = self.model, self.study.axes.n[j], self.study.axes.lam
+        at = {"n": n}
+        if moments is not None:
+            names = ("train_loss_init", "test_loss_init")
+            self._put(names, (j,), self._attempt(names, at, lambda: initial_losses(model, lam, n, moments=moments)))
+        found = self._attempt(("singular_value_init",), at, lambda: initial_outliers(model, n, degrees))
+        if found is not None:
+            self.arrays["singular_value_init"][j, : len(found)] = found
+        if not stepped:
+            self._value("bulk_edge", (slice(None), j), at, lambda: bulk_edge(model, n, degrees=degrees))
 
+    def _point(self, place: tuple[int, int], moments: Moments | None, degrees: int) -> None:
+        model, axes = self.model, self.study.axes
+        alpha, n, lam = axes.alpha[place[0]], axes.n[place[1]], axes.lam
+        at = {"alpha": alpha, "n": n}
+        self._losses("", place, at, lambda lam: finite_losses(model, lam, n, alpha, degrees=degrees))
+        for k in range(self.study.measure.ell if moments is not None else 0):
+            names = ("train_loss_spiked", "test_loss_spiked")
+            found = self._attempt(names, at, partial(spiked_losses, model, lam, n, alpha, k + 1, moments=moments))
+            self._put(names, (*place, slice(None), k), found)
+        self._spectrum(place, at, degrees)
 
-def _fill_point(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], moments: Moments) -> None:
-    alpha, n, lam = study.axes.alpha[at[0]], study.axes.n[at[1]], study.axes.lam
-    if {"train_loss", "test_loss"} & arrays.keys():
-        _put(arrays, ("train_loss", "test_loss"), finite_losses(model, lam, n, alpha, degrees=moments.degrees), at)
-    names = ("train_loss_spiked", "test_loss_spiked")
-    if set(names) & arrays.keys():
-        for k in range(study.measure.ell):
-            losses = spiked_losses(model, lam, n, alpha, k + 1, moments=moments)
-            _put(arrays, names, losses, (*at, slice(None), k))
-    _fill_spectrum(arrays, study, model, at, moments.degrees)
+    def _spectrum(self, place: tuple[int, int], at: dict[str, float], degrees: int) -> None:
+        model, alpha, n = self.model, at["alpha"], int(at["n"])
+        names = ("singular_value", "alignment", "outlier_count")
+        found = self._attempt(names, at, lambda: conditional_spectrum(model, n, alpha, degrees))
+        if found is None:
+            self._value("bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, n, alpha, degrees).x))
+        else:
+            kept = found.outliers[: self.study.measure.rank]
+            self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
+            self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
+            pointing = self._attempt(
+                ("alignment",), at, partial(spike_alignments, model, found, self.study.measure.degree)
+            )
+            self._put(("alignment",), place, None if pointing is None else (pointing,))
+        known = None if found is None else [found.edge]
+        counted = ("detection_edge", "outlier_count")
+        edge = self._attempt(counted, at, lambda: detection_edge(model, n, [alpha], degrees=degrees, edges=known)[0])
+        if edge is not None:
+            self._put(("detection_edge",), place, (edge,))
+            if found is not None:
+                self._put(("outlier_count",), place, (np.sum(found.outliers > edge),))
 
+    def _attempt(self, names: Sequence[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
+        wanted = [name for name in names if name in self.arrays]
+        return self.missing.attempt(wanted, place_text({**at, **self.labels}), compute) if wanted else None
 
-def _fill_spectrum(arrays: Arrays, study: Study, model: Model, at: tuple[int, int], degrees: int) -> None:
-    alpha, n = study.axes.alpha[at[0]], study.axes.n[at[1]]
-    found: Arrays = {}
-    edge: Edge | None = None
-    if {"singular_value", "alignment", "outlier_count"} & arrays.keys():
-        spectrum = conditional_spectrum(model, n, alpha, degrees)
-        kept, edge = spectrum.outliers[: study.measure.rank], spectrum.edge
-        found["singular_value"] = np.append(kept, np.full(study.measure.rank - len(kept), np.nan))
-        if "alignment" in arrays:
-            found["alignment"] = spike_alignments(model, spectrum, study.measure.degree)
-    elif "bulk_edge" in arrays:
-        edge = conditional_edge(model, n, alpha, degrees)
-    if edge is not None:
-        found["bulk_edge"] = np.sqrt(edge.x)
-    if {"detection_edge", "outlier_count"} & arrays.keys():
-        known = None if edge is None else [edge]
-        found["detection_edge"] = detection_edge(model, n, [alpha], degrees=degrees, edges=known)[0]
-        if "outlier_count" in arrays:
-            found["outlier_count"] = np.asarray(np.sum(spectrum.outliers > found["detection_edge"]))
-    for name in found.keys() & arrays.keys():
-        arrays[name][at] = found[name]
+    def _value(self, name: str, index: Index, at: Mapping[str, float | str], compute: Callable[[], float]) -> None:
+        self._put((name,), index, None if (found := self._attempt((name,), at, compute)) is None else (found,))
 
+    def _losses(self, of: str, index: Index, at: Mapping[str, float | str], compute: Losses) -> None:
+        """Both losses at all penalties at once, or one by one where that fails."""
+        names = tuple(f"{loss}{of}" for loss in _LOSSES)
+        if not set(names) & self.arrays.keys():
+            return
+        try:
+            with np.errstate(all="ignore"):
+                self._put(names, index, compute(self.study.axes.lam))
+        except Exception:  # the reason is that of each penalty
+            for i, lam in enumerate(self.study.axes.lam):
+                found = self._attempt(names, {**at, "lam": lam}, partial(compute, (lam,)))
+                self._put(names, (*index, slice(i, i + 1)), found)
 
-def _fill_remainders(arrays: Arrays, study: Study, model: Model, j: int, degrees: int) -> None:
-    """Remainders vary slowly: they are found at a few alphas and penalties, and drawn straight between them."""
-    if not {"train_loss_remainder", "test_loss_remainder"} & arrays.keys():
-        return
-    alphas, n, lam = np.asarray(study.axes.alpha), study.axes.n[j], np.asarray(study.axes.lam)
-    some, few = _some(alphas), _some(lam)
-    known = np.array([loss_remainders(model, few, n, float(alpha), degrees=degrees) for alpha in some])
-    for k, name in enumerate(("train_loss", "test_loss")):
-        if f"{name}_remainder" not in arrays:
-            continue
-        by_lam = np.array([np.interp(np.log(lam), np.log(few), row) for row in known[:, k]])
-        relative = np.stack([np.interp(alphas, some, by_lam[:, i]) for i in range(len(lam))], axis=-1)
-        losses = arrays[name][:, j] if name in arrays else _losses(model, lam, n, alphas, degrees)[:, k]
-        arrays[f"{name}_remainder"][:, j] = relative * losses
-
-
-def _some(values: np.ndarray) -> np.ndarray:
-    """At most a few of the values, first and last among them, in rising order."""
-    values = np.unique(values)
-    places = np.unique(np.linspace(0, len(values) - 1, min(len(values), _FEW)).round().astype(int))
-    return np.asarray(values[places])
-
-
-def _losses(model: Model, lam: np.ndarray, n: int, alphas: np.ndarray, degrees: int) -> np.ndarray:
-    return np.array([finite_losses(model, lam, n, float(alpha), degrees=degrees) for alpha in alphas])
-
-
-def _put(arrays: Arrays, names: tuple[str, ...], values: tuple[np.ndarray, ...], at: tuple[int | slice, ...]) -> None:
-    for name, value in zip(names, values, strict=True):
-        if name in arrays:
-            arrays[name][at] = value
+    def _put(self, names: Sequence[str], index: Index, values: Sequence[Any] | None) -> None:
+        for name, value in zip(names, values or (), strict=values is not None):
+            if name in self.arrays:
+                self.arrays[name][index] = value

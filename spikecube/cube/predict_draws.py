@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.assemble import attributes
-from spikecube.cube.sections import Model
-from spikecube.cube.study import Study
+from spikecube.cube.assemble import attributes, place_text
+from spikecube.cube.missing import Missing
+from spikecube.study.fields import Model
+from spikecube.study.study import Study
 from spikecube.theory import chosen_degrees, finite_losses
 from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.spikes import conditional_spectrum
@@ -21,7 +23,12 @@ MEASURED = ("beta_power", "beta_alignment", "readout_power")
 
 
 def predict_draws(
-    study: Study, cube: xr.Dataset, names: tuple[str, ...], degrees: int | None, tick: Callable[[], None]
+    study: Study,
+    cube: xr.Dataset,
+    names: tuple[str, ...],
+    degrees: int | None,
+    tick: Callable[[], None],
+    missing: Missing,
 ) -> dict[str, xr.DataArray]:
     """Predicted losses and singular values of F for every (n, seed) of a cube, by name; NaN where a draw is missing.
 
@@ -30,11 +37,7 @@ def predict_draws(
     names : some of `schema.PREDICTED_BY_DRAW`.
     degrees : blocks of the theory; None chooses for each n.
     tick : called after each (n, alpha) point.
-
-    Raises
-    ------
-    ConvergenceError
-        If an equation is not solved; the message names the arguments.
+    missing : takes the places where theory gave no value, with the reasons.
     """
     shape = study.shape | {"seed": cube.sizes["seed"]} | {name: len(study.labels(name)) for name in study.further}
     found = {}
@@ -50,7 +53,9 @@ def predict_draws(
             draws = [_draw(here.sel(n=n).isel(seed=s)) for s in range(shape["seed"])]
             for i in range(shape["alpha"]):
                 if model.initial_output == "vanishing":
-                    _fill(found, study, model, {"alpha": i, "n": j, **place}, draws, degrees)
+                    text = place_text({"n": n, "alpha": study.axes.alpha[i], **labels})
+                    fill = partial(_fill, found, study, model, {"alpha": i, "n": j, **place}, draws, degrees)
+                    missing.attempt(names, text, fill)
                 tick()
     return found
 

@@ -6,7 +6,8 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
+from spikecube.cube.conventions import KEYWORDS, stamp
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # the file system keeps what it keeps
 
 
 class StoreError(RuntimeError):
@@ -33,12 +36,45 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
     return StoreError(f"{path} cannot be written: {reason}")
 
 
+def refuse_target(path: Path) -> None:
+    """Sees, before any work, that a file can be written at `path`.
+
+    Raises
+    ------
+    StoreError
+        When it is a folder, or its folder is not there or not writable.
+    """
+    real = _real(path)
+    if not path.name or path.name == ".." or real.is_dir():
+        raise StoreError(f"{path} is a folder: give the name of a file with -o")
+    if not real.parent.is_dir():
+        raise StoreError(f"the folder {real.parent} of {path} is not there: make it, or choose another place with -o")
+    temporary = _temporary(real)
+    try:
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _real(path: Path) -> Path:
+    """Where a file is written: what a symbolic link points to, so that the link stays."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a temporary name beside `path`, syncs it, renames it and syncs the folder.
 
+    A symbolic link stays, and the file that it points to is replaced.
+
     Whatever kills the process, `path` is what it was before or all that `write` wrote.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    path = _real(path)
+    temporary = _temporary(path)
     try:
         write(temporary)
         _sync(temporary)
@@ -55,12 +91,16 @@ def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(handle)
 
 
 def sweep_temporaries(path: Path) -> None:
     """Removes what killed processes left of writing `path`, or anything in it when it is a folder."""
+    path = _real(path)
     folder, pattern = (path, ".*.tmp") if path.is_dir() else (path.parent, f".{path.name}.*.tmp")
     for leftover in folder.glob(pattern):
         with contextlib.suppress(OSError):
@@ -78,15 +118,25 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
     path = Path(path)
     numbers = [str(name) for name, v in cube.variables.items() if v.dtype.kind in "fiu" and v.ndim]
     encoding: dict[str, Any] = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in numbers}
-    plain = cube.drop_encoding()
+    for name in set(numbers) & set(map(str, cube.coords)):
+        encoding[name]["_FillValue"] = None
+    plain = without_fill_values(cube.drop_encoding())
 
     def write(temporary: Path) -> None:
         try:
-            plain.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+            with _nameable(temporary, os.O_CREAT | os.O_RDWR) as file:
+                plain.to_netcdf(file, engine="netcdf4", format="NETCDF4", encoding=encoding)
         except RuntimeError as error:  # netCDF hides the reason of a failed write
             raise _write_reason(temporary, cube.nbytes, error) from error
 
     write_atomically(path, write)
+
+
+def without_fill_values(data: xr.Dataset) -> xr.Dataset:
+    """The dataset, its coordinates to be written without `_FillValue`: CF allows no missing value there."""
+    for name in data.coords:
+        data.variables[name].encoding["_FillValue"] = None
+    return data
 
 
 def write_groups(parts: Mapping[str, xr.Dataset], path: str | Path) -> None:
@@ -99,10 +149,30 @@ def write_groups(parts: Mapping[str, xr.Dataset], path: str | Path) -> None:
     """
 
     def write(temporary: Path) -> None:
-        for i, (name, part) in enumerate(parts.items()):
-            part.drop_encoding().to_netcdf(temporary, mode="a" if i else "w", group=name, engine="netcdf4")
+        attrs = stamp("fitted") | {"title": f"scaling fits: {', '.join(parts)}", "keywords": KEYWORDS}
+        attrs["summary"] = "Fits of finite-size scaling laws, one group for each law."
+        with _nameable(temporary, os.O_CREAT | os.O_RDWR) as file:
+            xr.Dataset(attrs=attrs).to_netcdf(file, engine="netcdf4")
+            for name, part in parts.items():
+                plain = without_fill_values(part.drop_encoding())
+                plain.to_netcdf(file, mode="a", group=name, engine="netcdf4")
 
     write_atomically(Path(path), write)
+
+
+@contextlib.contextmanager
+def _nameable(path: Path, flags: int = os.O_RDONLY) -> Iterator[Path]:
+    """The same file by a name that netCDF can encode: a locale of ASCII alone has no bytes for other letters."""
+    try:
+        str(path.absolute()).encode(sys.getfilesystemencoding())
+    except UnicodeEncodeError:
+        handle = os.open(path, flags, 0o666)
+        try:
+            yield Path(f"/proc/self/fd/{handle}")
+        finally:
+            os.close(handle)
+    else:
+        yield path
 
 
 def _write_reason(path: Path, size: int, error: RuntimeError) -> OSError:
@@ -124,11 +194,12 @@ def open_cube(path: str | Path) -> xr.Dataset:
     if not path.is_file():
         raise StoreError(f"there is no cube {path}")
     try:
-        cube = xr.load_dataset(path, engine="netcdf4", decode_times=False)
+        with _nameable(path) as file:
+            cube = xr.load_dataset(file, engine="netcdf4", decode_times=False)
     except Exception as error:  # a malformed file makes netCDF, HDF5 or xarray raise anything
         reason = str(error).partition("\n")[0]
         raise StoreError(f"{path} cannot be read as netCDF: {reason}") from error
-    problem = cube_problem(cube)
+    problem = cube_problem(without_fill_values(cube))
     if problem:
         raise StoreError(f"{path} is no cube of spikecube: {problem}")
     return cube

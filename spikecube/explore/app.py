@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ import panel as pn
 import xarray as xr
 
 from spikecube.explore import plotdata, predicted, style, tables
+from spikecube.explore.background import in_background
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.marks import Brush
 from spikecube.explore.picture import Canvas, Picture
@@ -87,6 +87,7 @@ class Explorer:
         self._version = source.version()
         self.scene = Scene(source.cube(), prediction, fits or {})
         self.brush: Brush = None
+        self._running: list[str] = []
         self.sliders = {name: _slider(self.scene.cube, name) for name in _axes(self.scene.cube)}
         options = {entry.title: name for name, entry in CATALOGUE.items()}
         self.choices = [pn.widgets.Select(options=options, value=v) for v in ("spectrum", "test")]
@@ -131,21 +132,41 @@ class Explorer:
         self.scene = replace(self.scene, cube=self.source.cube())
         self.draw()
 
-    async def predict(self, _event: object = None) -> None:
+    def predict(self, _event: object = None) -> None:
         """Computes the prediction in the background and draws it."""
-        with _Busy(self, "Computing the prediction"):
-            found = await asyncio.to_thread(predicted.predict_for, self.scene.cube)
-            self.scene = replace(self.scene, prediction=found)
-            self.draw()
+        cube = self.scene.cube
+        self._compute("Computing the prediction", lambda: predicted.predict_for(cube), "prediction")
 
-    async def fit(self, _event: object = None) -> None:
+    def fit(self, _event: object = None) -> None:
         """Computes the fits in the background."""
-        if self.fitter is None:
+        fitter, cube = self.fitter, self.scene.cube
+        if fitter is not None:
+            self._compute("Fitting", lambda: fitter(cube), "fits")
+
+    def _compute(self, what: str, compute: Callable[[], Any], part: str) -> None:
+        """Computes a part of the scene, unless that is under way; says so meanwhile, and in a sentence what failed."""
+        if what in self._running:
             return
-        with _Busy(self, "Fitting"):
-            found = await asyncio.to_thread(self.fitter, self.scene.cube)
-            self.scene = replace(self.scene, fits=found)
-            self.draw()
+
+        def done(found: Any) -> None:
+            self.scene = replace(self.scene, **{part: found})
+            try:
+                self.draw()
+            finally:
+                self._ended(what)
+
+        self._running.append(what)
+        self._tell()
+        in_background(compute, done, lambda error: self._ended(what, f"{what} failed: {error}"))
+
+    def _ended(self, what: str, trouble: str = "") -> None:
+        self._running.remove(what)
+        self._tell(trouble)
+
+    def _tell(self, trouble: str = "") -> None:
+        """Shows what is being computed and what went wrong."""
+        self.busy.value = bool(self._running)
+        self.message.object = "\n".join([*([trouble] if trouble else []), *(f"{what} ..." for what in self._running)])
 
     def data(self, slot: int) -> pd.DataFrame:
         """What a screen shows as one table: a series a legend entry."""
@@ -166,22 +187,6 @@ class Explorer:
         from urllib.parse import urlencode
 
         return "?" + urlencode({name: widget.value for name, widget in self.named_widgets().items()})
-
-
-class _Busy:
-    """Shows that something is computed, and in a sentence what went wrong."""
-
-    def __init__(self, explorer: Explorer, what: str) -> None:
-        self.explorer, self.what = explorer, what
-
-    def __enter__(self) -> None:
-        self.explorer.busy.value = True
-        self.explorer.message.object = f"{self.what} ..."
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        self.explorer.busy.value = False
-        self.explorer.message.object = "" if error is None else f"{self.what} failed: {error}"
-        return isinstance(error, Exception)
 
 
 def _axes(cube: xr.Dataset) -> list[str]:

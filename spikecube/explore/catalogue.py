@@ -24,6 +24,10 @@ class Scene:
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
     _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        if self.prediction is not None:
+            object.__setattr__(self, "prediction", plotdata.aligned(self.prediction, self.cube))
+
     def scores(self, variable: str) -> xr.Dataset:
         """The z-scores of a variable, computed once.
 
@@ -61,7 +65,10 @@ def _spectrum(scene: Scene, brush: Brush, **at: Any) -> Picture:
 
 
 def _outliers(scene: Scene, brush: Brush, **at: Any) -> Picture:
-    detachment = None if scene.prediction is None else predicted.detachment(scene.cube, **at)
+    theory = scene.prediction
+    detachment = None
+    if theory is not None and "singular_value" in theory:
+        detachment = predicted.detachment(scene.cube, theory, **at)
     return picture_of(views.outlier_count)(scene.cube, detachment, brush=brush, **at)
 
 
@@ -132,8 +139,8 @@ CATALOGUE: dict[str, Entry] = {
     "gap_spiked": Entry("Gap to F_ℓ, training loss", ("alpha", "lam"), _gap("spiked", "train")),
     "gap_strength": Entry("Gap of F_ℓ to the limit, training loss", ("alpha", "lam"), _gap("strength", "train")),
     "exponents": Entry("Fitted exponents of the outliers", (), _exponents, alpha_axis=True),
-    "collapse1": Entry("Collapse of the first spike", (), _collapse(1)),
-    "collapse2": Entry("Collapse of the second spike", (), _collapse(2)),
+    "collapse1": Entry("Collapse of the spike of degree 1", (), _collapse(1)),
+    "collapse2": Entry("Collapse of the spike of degree 2", (), _collapse(2)),
     "agree_test": Entry("Agreement, test loss", ("lam",), _agreement("test_loss")),
     "agree_train": Entry("Agreement, training loss", ("lam",), _agreement("train_loss")),
     "agree_singular": Entry("Agreement, first outlier", (), _agreement("singular_value")),

@@ -36,12 +36,13 @@ class Slider:
 class Film:
     """A figure as BokehJS reads it, its sliders, and for each combination of their positions what changes.
 
-    A frame is None where the view has nothing to draw there.
+    A frame is None where the view has nothing to draw there; `note` says what it lacks where it has nothing at all.
     """
 
     item: dict[str, Any]
     sliders: tuple[Slider, ...]
     frames: tuple[dict[str, Any] | None, ...]
+    note: str = ""
 
 
 def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
@@ -56,7 +57,7 @@ def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
     canvas = Canvas(shots[start])
     drawn = [i for i in same if shots[i].parts == canvas.parts]
     if len(drawn) < 2:
-        return Film(_item(canvas.root), (), ())
+        return Film(_item(canvas.root), (), (), shots[start].note)
     states = {}
     for i in drawn:
         canvas.show(shots[i])

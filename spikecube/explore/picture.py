@@ -86,8 +86,9 @@ class Layer:
 
     def element(self) -> hv.Element:
         """The layer as HoloViews draws it."""
+        load_backend()
         element = KINDS[self.kind].element(self)
-        return element.opts(**copy.deepcopy(dict(self.style)))  # HoloViews writes into what it is given
+        return element.opts(backend="bokeh", **copy.deepcopy(dict(self.style)))  # HoloViews writes into it
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,9 @@ class Picture:
             "default_tools": _TOOLS,
         }
         options = {**options, **self.options, "hooks": [_tidy, *self.options.get("hooks", ())]}
-        return hv.Overlay([layer.element() for layer in self.layers]).opts(hv.opts.Overlay(**copy.deepcopy(options)))
+        load_backend()
+        overlay = hv.Overlay([layer.element() for layer in self.layers])
+        return overlay.opts(backend="bokeh", **copy.deepcopy(options))
 
 
 class Canvas:
@@ -323,19 +326,20 @@ KINDS = {
 
 
 def load_backend() -> None:
-    """Makes Bokeh HoloViews' backend, and in a notebook sends it what it needs to draw."""
-    if "bokeh" not in hv.Store.loaded_backends():
-        if in_notebook():
-            hv.extension("bokeh", logo=False)
-        else:
-            import holoviews.plotting.bokeh  # noqa: F401
-    hv.Store.set_current_backend("bokeh")
+    """Makes HoloViews able to draw with Bokeh; a backend that the user has loaded stays the current one."""
+    loaded, current = hv.Store.loaded_backends(), hv.Store.current_backend
+    if "bokeh" in loaded:
+        return
+    if in_notebook() and not loaded:
+        hv.extension("bokeh", logo=False)
+        return
+    import holoviews.plotting.bokeh  # noqa: F401
+
+    if loaded:
+        hv.Store.set_current_backend(current)
 
 
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs us."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return hasattr(shell, "kernel")
-
-
-load_backend()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.controls import DEFAULT_PRIORITY
-from spikecube.cube.overview import with_error
-from spikecube.cube.summary import MIN_SEEDS, SEEDS_PER_CONTROL, seed_means
+from spikecube.explore import style
+from spikecube.means import seeds as summary
+from spikecube.means.controls import CONTROLS
+from spikecube.text import with_error
 from spikecube.theory.staircase import threshold
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
@@ -44,29 +46,113 @@ def default_label(data: xr.Dataset | xr.DataArray, name: str) -> Any:
     return values[-1 if name in ("alpha", "n") else len(values) // 2].item()
 
 
-def nearest(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:
-    """The coordinate value nearest to a label; a text label must be there.
+class LabelError(ValueError):
+    """A label or an axis that is not in a cube, as a sentence with those that are."""
+
+
+def chosen(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:
+    """The coordinate value that a label names: the same to rounding, or the only one that is printed so.
 
     Raises
     ------
-    Missing
-        If a text label is not there.
+    LabelError
+        If there is none; the sentence lists what there is.
+
+    >>> chosen(xr.DataArray([0, 0], dims="lam", coords={"lam": [0.1, 10**-0.5]}), "lam", 0.3162) == 10**-0.5
+    True
     """
+    values = data[name].values.tolist()
+    same = [v for v in values if _same(v, label)]
+    if len(same) != 1:
+        texts = [v if isinstance(v, str) else style.number(v) for v in values]
+        listed = ", ".join(texts if len(texts) <= MOST_LISTED else [*texts[: MOST_LISTED - 2], "...", texts[-1]])
+        raise LabelError(f"{name} = {label!r} is not there; {name} has {listed}")
+    return same[0]
+
+
+MOST_LISTED = 24
+
+
+def _same(value: Any, label: Any) -> bool:
+    if isinstance(value, str) or isinstance(label, str | bool):
+        return bool(value == label)
+    try:
+        number = float(label)
+    except (TypeError, ValueError):
+        return False
+    return math.isclose(value, number, rel_tol=1e-9, abs_tol=1e-12) or style.number(value) == f"{number:.15g}"
+
+
+def nearest(data: xr.Dataset | xr.DataArray, name: str, label: float) -> Any:
+    """The coordinate value nearest to a number: where a slider starts."""
     values = data[name].values
-    if values.dtype.kind in "iuf":
-        return values[int(np.argmin(np.abs(values.astype(float) - float(label))))].item()
-    if label not in values:
-        raise Missing(f"{name} has no {label!r}; it has {', '.join(map(str, values))}.")
-    return label
+    return values[int(np.argmin(np.abs(values.astype(float) - label)))].item()
 
 
 def at(data: Data, **labels: Any) -> Data:
-    """The data at the nearest labels, scalar coordinates kept; None stands for its default, other axes are skipped."""
-    chosen = {}
+    """The data at some labels, scalar coordinates kept; None stands for its default, other axes are skipped.
+
+    Raises
+    ------
+    LabelError
+        If a label is not there.
+    """
+    picked = {}
     for name, label in labels.items():
         if name in data.dims:
-            chosen[name] = default_label(data, name) if label is None else nearest(data, name, label)
-    return data.sel(chosen)
+            picked[name] = default_label(data, name) if label is None else chosen(data, name, label)
+    return data.sel(picked)
+
+
+def foretold(data: xr.DataArray, **labels: Any) -> xr.DataArray:
+    """A prediction at some labels, as `at`; NaN where it has none at this alpha."""
+    alpha = labels.pop("alpha", None)
+    if "alpha" not in data.dims:
+        return at(data, **labels)
+    if alpha is None:
+        return at(data, alpha=None, **labels)
+    one = at(data, **labels).reindex(alpha=[float(alpha)], method="nearest", tolerance=NEAR).isel(alpha=0)
+    return one.assign_coords(alpha=alpha)
+
+
+NEAR = 1e-9
+"""Labels closer than this, relative to their size, are the same."""
+
+
+def aligned(prediction: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
+    """A prediction on the sizes, penalties and further labels of a cube, within its alphas; NaN where it has none."""
+    for name in ("n", "lam", *further_axes(cube)):
+        if name in prediction.dims and name in cube.dims:
+            prediction = _on_labels(prediction, name, cube[name].values)
+    if "alpha" not in prediction.dims or "alpha" not in cube.dims:
+        return prediction
+    alpha, low, high = prediction["alpha"].values, float(cube["alpha"].min()), float(cube["alpha"].max())
+    inside = (alpha >= low - NEAR) & (alpha <= high + NEAR)
+    return prediction if inside.all() else prediction.isel(alpha=inside)
+
+
+def _on_labels(data: xr.Dataset, name: str, labels: np.ndarray) -> xr.Dataset:
+    own = data[name].values
+    if np.array_equal(own, labels):
+        return data
+    bare = data.drop_vars([c for c in data.coords if c != name and name in data[c].dims])
+    if labels.dtype.kind not in "iuf" or own.dtype.kind not in "iuf":
+        return bare.reindex({name: labels})
+    return bare.reindex({name: labels}, method="nearest", tolerance=NEAR * np.maximum(np.abs(labels), 1e-3))
+
+
+def refuse_unknown(cube: xr.Dataset, view: str, known: Sequence[str], given: Sequence[str]) -> None:
+    """Refuses keywords of a view that are neither its own nor further axes of the cube.
+
+    Raises
+    ------
+    LabelError
+        One sentence with what there is.
+    """
+    allowed = [*known, *further_axes(cube)]
+    for name in given:
+        if name not in allowed:
+            raise LabelError(f"{view} has no keyword {name}; it has {', '.join(allowed)}")
 
 
 def further_axes(cube: xr.Dataset) -> list[str]:
@@ -96,25 +182,17 @@ def seed_mean(data: xr.DataArray) -> xr.Dataset:
 
 
 def means(cube: xr.Dataset, name: str, *, controls: bool = True, **where: Any) -> xr.Dataset:
-    """Mean, standard error and number of seeds of a variable at a place, with control variates where they can be had.
+    """Mean, standard error and number of seeds of a variable at a place: those of `spikecube.means.seeds.means`.
 
-    The mean is that of `seed_means`; a point with too few seeds for it has its plain mean. The attribute `controls`
-    tells whether any control was used: it needs the draws in the cube, its study, and 7 seeds or more.
+    The attribute `controls` tells whether any control variate was used: it needs the draws in the cube, its study, and
+    7 seeds or more.
     """
     place = where | fixed(cube, where)
-    plain = seed_mean(at(variable(cube, name), **place))
-    if not controls or not _has_controls(cube, name):
-        return plain.assign_attrs(controls=False)
-    draws = [c for c in (*DEFAULT_PRIORITY, "beta_alignment") if c in cube]
-    sharp = at(seed_means(_box(cube[[name, *draws]], place), name), **place)
-    used = bool((np.abs(sharp["stderr"] - sharp["stderr_plain"]) > 0).any())
-    found = {v: sharp[v].transpose(*plain[v].dims).fillna(plain[v]) for v in ("mean", "stderr")}
-    return plain.assign(found).assign_attrs(controls=used)
-
-
-def _has_controls(cube: xr.Dataset, name: str) -> bool:
-    known = "study" in cube.attrs and any(c in cube for c in DEFAULT_PRIORITY)
-    return known and cube[name].sizes.get("seed", 1) > SEEDS_PER_CONTROL
+    variable(cube, name)
+    box = _box(cube[[name, *(c for c in CONTROLS if c in cube)]], place)
+    data = at(summary.means(box, name, controls=controls), **place)
+    used = bool((data["controls"] > 0).any())
+    return data[["mean", "stderr", "seeds"]].assign_attrs(cube[name].attrs | {"controls": used})
 
 
 def _box(cube: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
@@ -178,6 +256,8 @@ def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: An
     values = at(variable(cube, "singular_value"), alpha=alpha, n=n, **fixed(cube, further))
     if not bool(values.notnull().any()):
         raise Missing(f"No singular values at alpha = {float(values.alpha):g}, n = {int(values.n)} yet.")
+    if "seed" not in values.dims:
+        raise Missing("This cube was averaged over its seeds: the singular values of each are gone.")
     return values.transpose("seed", "rank")
 
 
@@ -187,20 +267,63 @@ def spikes(cube: xr.Dataset, *, most: int = 4, **where: Any) -> xr.Dataset:
     return seed_mean(values.isel(rank=slice(0, most)))
 
 
-def first_alpha_with(counts: xr.DataArray, k: int) -> xr.DataArray:
-    """The smallest alpha at which at least half of the seeds show k outliers or more, NaN where none does."""
-    detached = (counts >= k).where(counts.notnull())
-    often = detached.mean("seed") >= 0.5
-    first: xr.DataArray = often["alpha"].where(often).min("alpha")
-    return first
+def first_crossing(alpha: np.ndarray, margin: np.ndarray) -> float:
+    """Where a margin along alpha first comes above zero, between grid points by a straight line; NaN where it does not.
+
+    After a point without a value, where there is no outlier, the crossing is halfway.
+
+    >>> a = np.array([0.0, 0.1, 0.2])
+    >>> [round(first_crossing(a, np.array(m)), 3) for m in ([-1, -1, 3], [np.nan, np.nan, 1], [1, 2, 3], [-1, -1, 0])]
+    [0.125, 0.15, 0.0, nan]
+    """
+    above = np.flatnonzero(margin > 0)
+    if not above.size:
+        return float("nan")
+    i = int(above[0])
+    if i == 0:
+        return float(alpha[0])
+    share = margin[i - 1] / (margin[i - 1] - margin[i]) if np.isfinite(margin[i - 1]) else 0.5
+    return float(alpha[i - 1] + share * (alpha[i] - alpha[i - 1]))
+
+
+ALIGNED = 0.5
+"""The squared cosine above which a singular vector points along its monomial."""
+
+
+def spike_share(cube: xr.Dataset, degree: int, rank: int, **where: Any) -> xr.DataArray:
+    """The share of seeds in which the spike of a degree, the rank-th of all, is detached; NaN where no seed tells.
+
+    It is detached if `rank` singular values or more lie beyond the edge and the rank-th points along its monomial:
+    squared cosine above 1/2.
+    """
+    counts, cosine = (at(variable(cube, name), **where) for name in ("outlier_count", "alignment"))
+    cosine = cosine.sel(degree=degree, drop=True)
+    seen = (counts >= rank) & (cosine > ALIGNED)
+    return _share(seen.where(counts.notnull() & cosine.notnull()))
+
+
+def outlier_share(cube: xr.Dataset, rank: int, **where: Any) -> xr.DataArray:
+    """The share of seeds in which `rank` singular values or more lie beyond the edge, wherever they point."""
+    counts = at(variable(cube, "outlier_count"), **where)
+    return _share((counts >= rank).where(counts.notnull()))
+
+
+def _share(seen: xr.DataArray) -> xr.DataArray:
+    return seen.mean("seed") if "seed" in seen.dims else seen
+
+
+def first_alpha(share: xr.DataArray) -> float:
+    """The smallest alpha at which a share is one half or more, NaN where none is."""
+    often = share.values >= 0.5
+    return float(share["alpha"].values[often].min()) if often.any() else float("nan")
 
 
 def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     """How far measurement is from prediction: z = (mean - predicted)/stderr, on the alphas that both have.
 
     Means are taken with control variates where the cube has them and three seeds or more: unbiased, and much sharper.
-    Returns `z`, `relative`, `mean`, `stderr`, `predicted`; the attribute `seeds_worth` is the median number of seeds
-    that plain means would need for the same errors (NaN without control variates).
+    Returns `z`, `relative`, `mean`, `stderr`, `predicted`; the attributes `seeds` and `seeds_worth` are the median
+    number of seeds, and of those that plain means would need for the same errors (NaN without control variates).
 
     Raises
     ------
@@ -209,24 +332,28 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     """
     predicted = variable(prediction, name, "The prediction does not cover it.")
     measured, worth = sharp_mean(cube, name)
+    for name in map(str, set(predicted.dims) & set(measured.dims) - {"alpha"}):
+        measured = measured.sel({name: np.isin(measured[name].values, predicted[name].values)})
+        predicted = predicted.sel({name: measured[name].values})
+    predicted = predicted.drop_vars([c for c in predicted.coords if c not in predicted.dims])
     if "alpha" in predicted.dims:
         predicted = predicted.sel(alpha=_common(measured["alpha"].values, predicted["alpha"].values))
         measured = measured.sel(alpha=predicted["alpha"].values, method="nearest").assign_coords(alpha=predicted.alpha)
-    mean, stderr = measured["mean"], measured["stderr"]
+    mean, stderr, seeds = measured["mean"], measured["stderr"], int(measured["seeds"].median())
     if not bool(stderr.notnull().any()):
         raise Missing("One seed has no standard error: z-scores need two or more.")
     z = (mean - predicted) / stderr.where(stderr > 0)
     found = {"z": z, "relative": mean / predicted - 1, "mean": mean, "stderr": stderr, "predicted": predicted}
-    return xr.Dataset(found).assign_attrs(seeds_worth=worth)
+    return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=seeds)
 
 
 def sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:
     """Mean and stderr over seeds, with control variates where they can be had, and the seeds they are worth."""
-    values = variable(cube, name)
-    if "seed" in values.dims and values.sizes["seed"] >= MIN_SEEDS and any(c in cube for c in DEFAULT_PRIORITY):
-        means = seed_means(cube, name)
-        return means, float(means["seeds_worth"].median())
-    return seed_mean(values), float("nan")
+    variable(cube, name)
+    data = summary.means(cube, name)
+    sharp = data["controls"] > 0
+    worth = float(data["seeds_worth"].where(sharp).median()) if bool(sharp.any()) else float("nan")
+    return data, worth
 
 
 def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -242,7 +369,7 @@ def gap_to_limit(
     cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, controls: bool = True, **where: Any
 ) -> xr.Dataset:
     """The mean of L(F) - limit against n, signed, with its standard error."""
-    limit = at(variable(prediction, f"{kind}_loss_limit"), **where)
+    limit = foretold(variable(prediction, f"{kind}_loss_limit"), **where)
     data = means(cube, f"{kind}_loss", controls=controls, **where)
     return data.assign(mean=data["mean"] - limit)
 
@@ -260,7 +387,7 @@ def gap_of_spiked(
 ) -> xr.Dataset:
     """The mean of L(F_ell) - limit against n, signed, at this alpha's ell, with its standard error."""
     name = f"{kind}_loss_spiked"
-    limit = at(variable(prediction, f"{kind}_loss_limit"), **where)
+    limit = foretold(variable(prediction, f"{kind}_loss_limit"), **where)
     data = means(cube, name, controls=controls, ell=kept_spikes(cube, **where), **where)
     return data.assign(mean=data["mean"] - limit)
 
@@ -271,12 +398,12 @@ def kept_spikes(cube: xr.Dataset, **where: Any) -> int:
     return min(ell, most) if ell > 0 else most
 
 
-def collapse(cube: xr.Dataset, *, k: int, **further: Any) -> xr.Dataset:
-    """The k-th singular value in the variable x = (alpha - alpha_k) ln n: sizes fall on one curve of slope k.
+def collapse(cube: xr.Dataset, *, k: int, rank: int, **further: Any) -> xr.Dataset:
+    """The singular value of degree k, the rank-th largest, in the variable x = (alpha - alpha_k) ln n.
 
-    s_k of F/sqrt(n) scales as n^{1/2 - k(1/2 - alpha)} = exp(k x) (theory section 2), so ln s_k against x has slope k.
+    It scales as n^{1/2 - k(1/2 - alpha)} = exp(k x) (theory section 2): sizes fall on one line of slope k.
     """
-    values = at(variable(cube, "singular_value"), rank=k, **fixed(cube, further))
+    values = at(variable(cube, "singular_value"), rank=rank, **fixed(cube, further))
     data = seed_mean(values)
     x = (data["alpha"] - threshold(k)) * np.log(data["n"])
     return data.assign_coords(x=x)

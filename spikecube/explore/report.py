@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.cuts import as_cube
+from spikecube.cube.store import refuse_target, write_atomically
 from spikecube.explore import plotdata, predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
-from spikecube.explore.findings import findings, said
 from spikecube.explore.frames import Film, Slider, film
+from spikecube.words.findings import findings, said
 
 MOST_FRAMES = 120
 MOST_POSITIONS = 24
@@ -35,34 +37,32 @@ class Section:
 SECTIONS = (
     Section(
         "Does a spike leave the bulk?",
-        "The bars are all singular values of the features after the step. Move α, the exponent of the step size: "
-        "first one, then two singular values leave the bulk. Each is a direction that the network has learned.",
+        "Singular values of the features after the step, at one exponent α of the step size: move it. What lies beyond "
+        "the edge is an outlier; whether it is a learned direction, its singular vector says (see below).",
         ("spectrum",),
     ),
     Section(
         "What does the loss gain?",
-        "Where spikes appear, the loss falls. The solid lines are the theory at this very n, the dashed staircase is "
-        "its limit, which is reached slowly.",
+        "Solid lines are the theory at this very n, the dashed staircase is its limit.",
         ("test", "train"),
     ),
     Section(
         "How far do theory and measurement agree?",
-        "Each cell is the measured mean minus the predicted value, in standard errors of means with control variates: "
-        "within ±2 is noise. "
-        "Points along α share their random draw, so neighbours move together.",
+        "Each cell is the measured mean minus the predicted value in standard errors: errors alone leave most within "
+        "±2. Points along α share their random draw, so neighbours move together.",
         ("agree_test", "agree_train"),
     ),
     Section(
         "When do the spikes appear?",
-        "Left, how many singular values lie beyond the bulk; the dashed lines are the thresholds of infinite n. "
-        "Right, how far out they are, with what theory has for this size.",
+        "First, how many singular values lie beyond the edge, with the thresholds of infinite n (dashed) and where "
+        "theory counts each spike at this size. Then how far out they are, by the same theory.",
         ("outliers", "singular"),
     ),
     Section(
         "Do the spikes point where theory says?",
-        "Left, the squared cosine between the k-th left singular vector and the k-th power of the learned direction: "
-        "it rises towards 1 beyond the k-th threshold. Right, the first spike in the variable in which theory has all "
-        "sizes fall on one line.",
+        "First, the squared cosine between the left singular vector of the spike of degree k and the k-th power of the "
+        "learned direction; its limit beyond the k-th threshold is 1 (dashed). Then the spike of degree 1 in the "
+        "variable in which theory has all sizes fall on one line.",
         ("alignment", "collapse1"),
     ),
     Section(
@@ -72,15 +72,15 @@ SECTIONS = (
     ),
     Section(
         "How fast does the loss converge?",
-        "On log axes a straight line is a power of n. Left, the gap between F and its spiked equivalent, "
-        "which keeps the first spikes alone; right, the gap between that and the limit. Below each, how far the points "
-        "lie from the fitted law.",
+        "On log axes a straight line is a power of n. First, the gap between F and its spiked equivalent, "
+        "which keeps the first spikes alone; then the gap between that and the limit. Where a law is fitted, how far "
+        "the points lie from it stands below.",
         ("gap_spiked", "gap_strength"),
     ),
     Section(
         "Where does the loss go?",
-        "Left, the test loss against n with its theory at each n, the predicted limit, and the fitted limit with its "
-        "interval. Right, the size of the gap between the two, on log axes.",
+        "First, the test loss against n with its theory at each n and the predicted limit, and the fitted limit with "
+        "its interval where there is one. Then the size of the gap to the predicted limit, on log axes.",
         ("limit_test", "gap_limit"),
     ),
     Section(
@@ -92,7 +92,7 @@ SECTIONS = (
 
 
 def report(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     path: str | Path,
     prediction: xr.Dataset | None = None,
     fits: Mapping[str, xr.Dataset] | None = None,
@@ -102,7 +102,7 @@ def report(
     Parameters
     ----------
     cube
-        As `run` or `open_cube` give it; parts may be missing.
+        As `run` or `open_cube` give it, or its file; parts may be missing.
     path
         Where the file goes; an existing one is replaced.
     prediction
@@ -114,7 +114,15 @@ def report(
     -------
     Path
         The file.
+
+    Raises
+    ------
+    StoreError
+        Before any work, if no file can be written there, or the cube lacks its study or an axis.
     """
+    target = Path(path)
+    refuse_target(target)
+    cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
     if prediction is None:
         prediction = predicted.predict_or_none(cube)
     scene = Scene(cube, prediction, fits or {})
@@ -127,8 +135,7 @@ def report(
         films=_json([_film_json(name, f) for name, f in films.items()]),
         body=_body(scene, films),
     )
-    target = Path(path)
-    target.write_text(page, encoding="utf-8")
+    write_atomically(target, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return target
 
 
@@ -211,9 +218,10 @@ def _found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
 def _section_html(section: Section, films: Mapping[str, Film]) -> str:
     figures = "".join(_figure_html(name, films[name]) for name in section.views)
     pair = " pair" if len(section.views) > 1 else ""
+    drawn = any(not films[name].note for name in section.views)
+    text = f"<p>{html.escape(section.text)}</p>" if drawn else ""
     return (
-        f"<section><h2>{html.escape(section.question)}</h2><p>{html.escape(section.text)}</p>"
-        f'<div class="figures{pair}">{figures}</div></section>'
+        f'<section><h2>{html.escape(section.question)}</h2>{text}<div class="figures{pair}">{figures}</div></section>'
     )
 
 

@@ -9,8 +9,9 @@ from typing import Protocol
 import xarray as xr
 
 from spikecube.cube.assemble import assemble
-from spikecube.cube.runfolder import RunFolder, run_paths
+from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import open_cube
+from spikecube.runs.folder import RunFolder, run_paths
 
 
 class Source(Protocol):
@@ -68,13 +69,13 @@ def source_of(cube: xr.Dataset | str | Path) -> Source:
     Raises
     ------
     StoreError
-        If there is no such file or run.
+        If there is no such file or run, or the cube has no alpha or n.
     """
     if isinstance(cube, xr.Dataset):
-        return Fixed(cube)
+        return Fixed(as_cube(cube, "alpha", "n"))
     folder, path = run_paths(cube)
     if Path(cube).is_file():
-        return Fixed(open_cube(cube))
+        return Fixed(as_cube(open_cube(cube), "alpha", "n"))
     if path.is_file() and Path(cube).suffix != ".run":
-        return Fixed(open_cube(path))
+        return Fixed(as_cube(open_cube(path), "alpha", "n"))
     return Run(folder)

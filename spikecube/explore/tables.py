@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.overview import with_error
 from spikecube.explore import plotdata, style
 from spikecube.explore.predicted import study_of
+from spikecube.means.seeds import kind_of_means
+from spikecube.text import with_error
 
 MOST_ROWS = 200
 _FIT_COLUMNS = {
@@ -26,6 +27,7 @@ _FIT_COLUMNS = {
     "n_min": "from n",
     "nobs": "sizes",
 }
+_POINTS = "points"  # what the observations of a collapse are
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]], text: Sequence[int] = ()) -> str:
@@ -60,7 +62,8 @@ def fit_table(fit: xr.Dataset) -> str:
     labels = [[_label(fit, name, j) for j in column] for name, column in zip(names, places, strict=False)]
     shown = [c for c in _FIT_COLUMNS if c in fit]
     rows = [[*(column[r] for column in labels), *(spread[c][i] for c in shown)] for r, i in enumerate(found)]
-    header = [*map(style.symbol, names), *(_FIT_COLUMNS[c] for c in shown)]
+    named = _FIT_COLUMNS | ({"nobs": _POINTS} if "scaled_data" in fit else {})
+    header = [*map(style.symbol, names), *(named[c] for c in shown)]
     left_out = f"<p>{len(rows) - MOST_ROWS} more rows are not shown.</p>" if len(rows) > MOST_ROWS else ""
     text = [i for i, name in enumerate(names) if fit[name].dtype.kind not in "iuf"]
     made = table(header, rows[:MOST_ROWS], text) if rows else ""
@@ -90,19 +93,25 @@ def _label(data: xr.Dataset, name: str, position: int) -> Any:
 def mean_table(cube: xr.Dataset) -> str:
     """Mean number of outliers, first singular value and losses at the largest size and the middle penalty.
 
-    Losses are means with control variates where the cube has them, as in the figures.
+    They are those that `info` prints: with control variates where the cube has them, and the lead says which.
     """
     names = [v for v in ("outlier_count", "singular_value", "train_loss", "test_loss") if v in cube]
     where = {"n": None, "lam": None, "rank": 1} | plotdata.fixed(cube, {})
     if not names:
         return ""
-    means = [plotdata.means(cube, name, controls=name.endswith("loss"), **where) for name in names]
+    means = [plotdata.means(cube, name, **where) for name in names]
     rows = [
         [float(alpha), *(_with_error(data.isel(alpha=i)) for data in means)]
         for i, alpha in enumerate(cube["alpha"].values)
     ]
     spot = style.place(plotdata.at(cube, **where), ("n", "lam"))
-    lead = f"<p>At {html.escape(spot)}; standard errors of the last digits in brackets.</p>"
+    kind = kind_of_means(data.attrs["controls"] for data in means)
+    seeds = sorted({int(v) for data in means for v in data["seeds"].values.ravel()} - {0})
+    over = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
+    lead = (
+        f"<p>At {html.escape(spot)}: {kind} over {over} {'seed' if over == '1' else 'seeds'}; "
+        "standard errors of the last digits in brackets.</p>"
+    )
     header = ["α", *(style.symbol(name).replace("sᵢ", "s₁") for name in names)]
     return lead + table(header, style.thin(rows, MOST_ROWS // 4))
 

@@ -8,6 +8,7 @@ data is a sentence in its place.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, ParamSpec
@@ -16,10 +17,12 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import marks, picture, plotdata, style
+from spikecube.cube.cuts import as_cube
+from spikecube.cube.store import StoreError
+from spikecube.explore import marks, picture, plotdata, predicted, style
 from spikecube.explore.marks import Brush
 from spikecube.explore.picture import Layer, Picture
-from spikecube.explore.plotdata import Missing, at, fixed
+from spikecube.explore.plotdata import Missing, at, fixed, foretold
 from spikecube.theory.staircase import threshold
 
 P = ParamSpec("P")
@@ -29,19 +32,44 @@ _FITTED_GAPS = {"spiked": "missing_spike", "strength": "finite_strength"}
 MOST_SIZES = 4
 MOST_SPIKES = 4
 
+_NEEDED = ("alpha", "n", "seed", "lam")
 _PICTURES: dict[Callable[..., Any], Callable[..., Picture]] = {}
 
 
+def _bound(draw: Callable[..., Picture], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a view by name: keywords that it does not know refused, the prediction on the cube's labels."""
+    signature = inspect.signature(draw)
+    arguments = signature.bind(*args, **kwargs).arguments
+    further = arguments.pop("further", {})
+    data = arguments["cube" if "cube" in arguments else "fit"]
+    known = [name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY and name != "brush"]
+    plotdata.refuse_unknown(data, draw.__name__, known, list(further))
+    if arguments.get("prediction") is not None:
+        arguments["prediction"] = plotdata.aligned(arguments["prediction"], data)
+    return {**arguments, **further}
+
+
 def _view(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
-    """A view as a HoloViews object; what it lacks is a sentence in its place."""
+    """A view as a HoloViews object, of a cube however it was cut; what it lacks is a sentence in its place."""
+    by_name: Callable[..., Picture] = draw
+    takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
 
     @functools.wraps(draw)
     def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay | hv.Layout:
-        return drawn(*args, **kwargs).view()
+        named: dict[str, Any] = dict(kwargs)
+        rest: list[Any] = list(args)
+        try:
+            if takes_cube and rest:
+                rest[0] = as_cube(rest[0], *_NEEDED)
+            elif takes_cube and "cube" in named:
+                named["cube"] = as_cube(named["cube"], *_NEEDED)
+            return _PICTURES[shown](*rest, **named).view()
+        except StoreError as lacking:
+            return picture.note(f"{lacking}.").view()
 
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Picture:
         try:
-            made = draw(*args, **kwargs)
+            made = by_name(**_bound(draw, args, kwargs))
         except Missing as missing:
             return picture.note(str(missing))
         if any(len(layer.column(0)) for layer in made.layers if layer.measured):
@@ -98,7 +126,7 @@ def spectrum(
             )
         )
     height = height or 1.0
-    edge = float(at(cube["detection_edge"], **where)) if "detection_edge" in cube else 0.0
+    edge = float(at(cube["detection_edge"], **where).fillna(0.0)) if "detection_edge" in cube else 0.0
     layers.append(_rug(top, edge if counted else 0.0, 0.3 * height))
     if prediction is not None:
         outliers, edges = (_finite(prediction, name, where) for name in ("singular_value", "bulk_edge"))
@@ -157,7 +185,7 @@ def _finite(prediction: xr.Dataset, name: str, where: dict[str, Any]) -> np.ndar
     """The values of a prediction at one place that are there."""
     if name not in prediction:
         return np.empty(0)
-    values = np.asarray(at(prediction[name], **where), dtype=float).ravel()
+    values = np.asarray(foretold(prediction[name], **where), dtype=float).ravel()
     finite: np.ndarray = values[np.isfinite(values)]
     return finite
 
@@ -168,12 +196,14 @@ def outlier_count(
 ) -> Picture:
     """When do spikes appear? Mean number of outliers over (alpha, n).
 
-    The limits of the thresholds, alpha_k = (k - 1)/(2k), are dashed; `detachment` (dims n, k) holds the alpha at which
-    theory has the k-th spike detach at size n, see `spikecube.explore.predicted.detachment`.
+    The limits of the thresholds, alpha_k = (k - 1)/(2k), are dashed for the degrees with c_k != 0; `detachment` (dims
+    n, degree) holds the alpha from which theory has each spike counted at size n, see
+    `spikecube.explore.predicted.detachment`.
     """
     data = plotdata.seed_mean(at(plotdata.variable(cube, "outlier_count"), **fixed(cube, further)))
     low, high = _alpha_ends(cube)
-    limits = [threshold(k) for k in range(2, 6) if low < threshold(k) < high]
+    degrees = _degrees(cube, further)
+    limits = [threshold(k) for k in degrees if low < threshold(k) < high and k > 1]
     layers = [
         marks.cells(
             _grid(data, {"count": data["mean"], "stderr": data["stderr"], "seeds": data["seeds"]}),
@@ -187,22 +217,32 @@ def outlier_count(
     if detachment is not None:
         layers += _detachment_lines(at(detachment, **fixed(cube, further)), data)
     layers.append(marks.verticals(brush or (), "alpha", colour=style.SERIES[2], dash="solid", width=2))
-    title = "Mean number of outliers; dashes: limits αₖ = (k − 1)/(2k)"
+    listed = ", ".join(str(k) for k in degrees if low < threshold(k) < high and k > 1)
+    title = "Mean number of outliers" + (f"; dashes: limits αₖ = (k − 1)/(2k), k = {listed}" if listed else "")
     return _map(layers, data, title, (low, high))
+
+
+def _degrees(cube: xr.Dataset, further: dict[str, Any]) -> tuple[int, ...]:
+    """The degrees that carry a spike; none where the model is not known."""
+    try:
+        return predicted.degrees(cube, **further)
+    except Missing:
+        return ()
 
 
 def _detachment_lines(detachment: xr.DataArray, data: xr.Dataset) -> list[Layer]:
     """Where theory has each spike detach, from row to row of the map."""
     rows = np.arange(data.sizes["n"]) + 0.5
     lines = []
-    for k in detachment["k"].values[:MOST_SPIKES]:
-        alphas = detachment.sel(k=k).reindex(n=data["n"].values).values
+    for i, k in enumerate(detachment["degree"].values[:MOST_SPIKES].tolist()):
+        alphas = detachment.sel(degree=k).reindex(n=data["n"].values).values
         if np.isfinite(alphas).any():
-            label = f"predicted, spike {k}"
-            lines.append(marks.line(alphas, rows, "alpha", "row", label=label, colour=style.SERIES[2], width=3))
+            look: dict[str, Any] = {"label": f"predicted, degree {k}", "dash": _DASHES[i]}
+            lines.append(marks.line(alphas, rows, "alpha", "row", colour=style.SERIES[2], width=3, **look))
     return lines
 
 
+_DASHES = ("solid", "dashed", "dotdash", "dotted")
 _CELL_TIPS = [("α", "@at_alpha"), ("n", "@at_n")]
 _ERROR_TIPS = [("standard error", "@stderr{0.0000}")]
 
@@ -352,7 +392,7 @@ def loss(
     name = f"{kind}_loss"
     where = {"lam": lam} | fixed(cube, further)
     data = plotdata.means(cube, name, controls=controls, **where)
-    sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [plotdata.nearest(data, "n", n)]
+    sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [plotdata.chosen(data, "n", n)]
     layers = _baselines(cube, prediction, name, where)
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
         if prediction is not None and name in prediction and size in prediction["n"]:
@@ -414,7 +454,7 @@ def loss_against_penalty(
         told = told or _which_means(data)
         look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
         if prediction is not None and name in prediction:
-            curve = at(prediction[name], **where)
+            curve = foretold(prediction[name], **where)
             layers.append(marks.line(curve.lam, curve, "lam", "loss", label=f"predicted, {what}", **look))
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
@@ -559,9 +599,9 @@ def limits(
     spot = style.place(data, ("alpha", "lam", *further))
     told = _which_means(data)
     if prediction is not None and name in prediction:
-        curve = at(prediction[name], **where)
+        curve = foretold(prediction[name], **where)
         layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
-        level = plotdata.last(at(prediction[f"{name}_limit"], **where))
+        level = plotdata.last(foretold(prediction[f"{name}_limit"], **where))
         limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
     if fit is not None and "estimate" in fit:
@@ -631,8 +671,14 @@ _SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
 
 @_view
 def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: Any) -> Picture:
-    """Do the sizes fall on one curve? The k-th singular value against (alpha - alpha_k) ln n."""
-    data = plotdata.collapse(cube, k=k, **further)
+    """Do the sizes fall on one curve? The singular value of degree k against (alpha - alpha_k) ln n."""
+    degrees = predicted.degrees(cube, max(k, 5), **further)
+    if k not in degrees:
+        raise Missing(f"The activation has c{_SUB[k]} = 0: there is no spike of degree {k}.")
+    rank = degrees.index(k) + 1
+    if rank not in cube["rank"]:
+        raise Missing(f"The spike of degree {k} is singular value {rank}, which was not measured.")
+    data = plotdata.collapse(cube, k=k, rank=rank, **further)
     sizes = style.thin(data["n"].values.tolist(), 6)
     layers: list[Layer] = []
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
@@ -644,7 +690,7 @@ def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: An
     layers.append(marks.line(x, y, "x", "singular_value", label=f"limit, slope {k}", colour=style.INK, dash="dashed"))
     return Picture(
         layers,
-        title=f"Collapse of singular value {k}",
+        title=f"Collapse of singular value {rank}, the spike of degree {k}",
         xlabel=f"(α − α{_SUB[k]}) ln n,   α{_SUB[k]} = {threshold(k):.4g}",
         ylabel=style.axis_label("singular_value"),
         logy=True,

@@ -13,11 +13,10 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from spikecube.model.hermite import Array, factorials, gaussian_quadrature, hermite_coefficients
+from spikecube.model.hermite import gaussian_quadrature, hermite_coefficients, series_coefficients
+from spikecube.types import Array
 
 Spec = str | Sequence[float]
-
-ZERO = 1e-12  # a Hermite coefficient below this is a zero that quadrature could not hit exactly
 
 
 def _relu(z: Array) -> Array:
@@ -108,13 +107,7 @@ class Activation:
 
     def coefficients(self, degree: int) -> Array:
         """c_0 ... c_degree of the centred activation (so c_0 = 0); shape (degree + 1,)."""
-        c: Array = np.zeros(degree + 1)
-        if self.polynomial is not None:
-            known = np.asarray(self.polynomial[: degree + 1])
-            c[: len(known)] = known
-        else:
-            c = hermite_coefficients(self.raw, degree, self.kinks)
-            c[np.abs(c) * np.sqrt(factorials(degree)) < ZERO] = 0.0
+        c = series_coefficients(self.raw, self.polynomial, degree, self.kinks)
         c[0] = 0.0
         return c
 

@@ -4,61 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from spikecube.model.hermite import Array
-from spikecube.model.krylov import Lanczos, fixed_start, thin_blocks
-from spikecube.model.prepared import Prepared
+from spikecube.linalg.lanczos import Lanczos, fixed_start
+from spikecube.linalg.matrix import FeatureMatrix
+from spikecube.linalg.products import thin_blocks
+from spikecube.linalg.systems import solve_systems
 from spikecube.model.risk import QuadraticRisk
-from spikecube.model.solves import solve_all
+from spikecube.model.spikes import Spikes
+from spikecube.types import Array
 
 _NORM = 1e-6  # residual of a leading singular vector of F - F_ell; its value is accurate to the square
 
 
 @dataclass(frozen=True)
-class Spikes:
-    """F_ell - F_0 = left[:, :j] diag(strength[:j]) right[:, :j]^T with j the number of spikes of degree <= ell.
+class InitialTerms:
+    """All that F_0 contributes to F_ell at one penalty.
 
-    Attributes
-    ----------
-    degrees : degrees that carry a spike, ascending.
-    left : columns (X~ beta)^{ok} / p^k; (n, spikes).
-    scale : p = |X~ beta|.
-    right : columns a^{ok} / |a|^k; (width, spikes).
-    unit : strengths c_1^k c_k p^k |a|^k at eta = 1; (spikes,).
-    """
-
-    degrees: tuple[int, ...]
-    scale: float
-    left: Array
-    right: Array
-    unit: Array
-
-    def strength(self, eta: float) -> Array:
-        """c_1^k c_k eta^k p^k |a|^k; shape (spikes,)."""
-        return np.asarray(self.unit * eta ** np.array(self.degrees, dtype=np.float64))
-
-    def count(self, ell: int) -> int:
-        """How many spikes F_ell has."""
-        return sum(k <= ell for k in self.degrees)
-
-
-def make_spikes(coefficients: Array, degrees: tuple[int, ...], projection: Array, readout: Array) -> Spikes:
-    """The spikes of the given degrees from X~ beta (n,) and a (width,)."""
-    p, a = (float(np.linalg.norm(v)) or 1.0 for v in (projection, readout))
-    return Spikes(
-        degrees,
-        p,
-        np.stack([(projection / p) ** k for k in degrees], axis=1),
-        np.stack([(readout / a) ** k for k in degrees], axis=1),
-        np.array([coefficients[1] ** k * coefficients[k] * (p * a) ** k for k in degrees]),
-    )
-
-
-@dataclass(frozen=True)
-class Solves:
-    """All that F_0 contributes at one penalty, A = F_0 F_0^T + n lam, K = F_0^T F_0/n + lam, U and V the spikes' sides.
+    A = F_0 F_0^T + n lam, K = F_0^T F_0/n + lam, and U and V are the left and right sides of the spikes.
 
     Attributes
     ----------
@@ -68,7 +33,7 @@ class Solves:
     left : lam U^T A^{-1} U; (spikes, spikes).
     cross : V^T F_0^T A^{-1} U; (spikes, spikes).
     right : V^T K^{-1} V; (spikes, spikes).
-    image : V^T F_0^T A^{-1} y; (spikes,).
+    coupling : V^T F_0^T A^{-1} y; (spikes,).
     risk : test risk of combinations of F_0 [F_0^T A^{-1} y, F_0^T A^{-1} U, K^{-1} V] and (x.beta/p)^k, in this order.
     """
 
@@ -78,7 +43,7 @@ class Solves:
     left: Array
     cross: Array
     right: Array
-    image: Array
+    coupling: Array
     risk: QuadraticRisk
 
     @property
@@ -87,29 +52,39 @@ class Solves:
         return self.risk(np.eye(1, len(self.risk.linear))[0])
 
 
-def solve_initial(
-    state: Prepared, spikes: Spikes, lams: Array, forms: Callable[[list[Array]], list[QuadraticRisk]]
-) -> list[Solves]:
-    """The solves with F_0 (in `state`) at every penalty; `forms` gives the risk of combinations of features of F_0."""
-    columns = np.column_stack([state.labels, spikes.left])
-    solved = solve_all(state, columns, spikes.right, lams)
-    risks = forms([np.column_stack([a, inverse]) for a, _, inverse in solved])
+def initial_terms(
+    matrix: FeatureMatrix,
+    labels: Array,
+    spikes: Spikes,
+    lams: Array,
+    forms: Callable[[list[Array]], list[QuadraticRisk]],
+) -> list[InitialTerms]:
+    """The terms of F_0 (n, N) at every penalty; `forms` gives the risk of combinations of features of F_0."""
+    solved = solve_systems(matrix, np.column_stack([labels, spikes.left]), spikes.right, lams)
+    risks = forms([np.column_stack([s.coefficients, s.inverse]) for s in solved])
     return [
-        Solves(
+        InitialTerms(
             lam=float(lam),
-            label=float(inner[0, 0]),
-            mixed=inner[1:, 0],
-            left=inner[1:, 1:],
-            cross=spikes.right.T @ a[:, 1:],
-            right=spikes.right.T @ inverse,
-            image=spikes.right.T @ a[:, 0],
+            label=float(s.inner[0, 0]),
+            mixed=s.inner[1:, 0],
+            left=s.inner[1:, 1:],
+            cross=spikes.right.T @ s.coefficients[:, 1:],
+            right=spikes.right.T @ s.inverse,
+            coupling=spikes.right.T @ s.coefficients[:, 0],
             risk=risk,
         )
-        for lam, (a, inner, inverse), risk in zip(lams, solved, risks, strict=True)
+        for lam, s, risk in zip(lams, solved, risks, strict=True)
     ]
 
 
-def spiked_losses(solves: Solves, spikes: Spikes, eta: float, ell: int) -> tuple[float, float]:
+class Losses(NamedTuple):
+    """Training loss with its penalty, and test loss."""
+
+    train: float
+    test: float
+
+
+def equivalent_losses(terms: InitialTerms, spikes: Spikes, eta: float, ell: int) -> Losses:
     """Training and test loss of F_ell, in which eta enters through the strengths S alone.
 
     The coefficients a of F_ell = F_0 + U S V^T minimise |y - F_0 a - U t|^2/n + lam |a|^2 under t = S V^T a. With the
@@ -119,22 +94,22 @@ def spiked_losses(solves: Solves, spikes: Spikes, eta: float, ell: int) -> tuple
         (I + U^T A^{-1} F_0 V S) nu - lam U^T A^{-1} U t = -lam U^T A^{-1} y
         a = F_0^T A^{-1} (y - U t) - K^{-1} V S nu,   L_tr = lam y^T A^{-1} (y - U t) + y^T A^{-1} F_0 V S nu.
     """
-    j, total, scale = spikes.count(ell), len(spikes.degrees), np.sqrt(solves.lam)
+    j, total, scale = spikes.count(ell), len(spikes.degrees), np.sqrt(terms.lam)
     s, k = spikes.strength(eta)[:j], slice(0, j)
-    forward = np.eye(j) + s[:, None] * solves.cross[k, k]
+    forward = np.eye(j) + s[:, None] * terms.cross[k, k]
     matrix = np.block(
         [
-            [forward, scale * s[:, None] * solves.right[k, k] * s],
-            [-solves.left[k, k] / scale, np.eye(j) + solves.cross[k, k].T * s],
+            [forward, scale * s[:, None] * terms.right[k, k] * s],
+            [-terms.left[k, k] / scale, np.eye(j) + terms.cross[k, k].T * s],
         ]
     )
-    found = np.linalg.solve(matrix, np.concatenate([s * solves.image[k], -solves.mixed[k] / scale]))
+    found = np.linalg.solve(matrix, np.concatenate([s * terms.coupling[k], -terms.mixed[k] / scale]))
     t, pull = found[:j], s * (scale * found[j:])
     theta = np.zeros(1 + 3 * total)
     theta[0], theta[1 : 1 + j] = 1.0, -t
     theta[1 + total : 1 + total + j], theta[1 + 2 * total : 1 + 2 * total + j] = -pull, t
-    train = solves.label - float(solves.mixed[k] @ t) + float(solves.image[k] @ pull)
-    return train, solves.risk(theta)
+    train = terms.label - float(terms.mixed[k] @ t) + float(terms.coupling[k] @ pull)
+    return Losses(train, terms.risk(theta))
 
 
 def equivalence_errors(
@@ -150,29 +125,34 @@ def equivalence_errors(
     difference : F - F_0 in single precision; (n, width).
     exact : multiplies columns by F - F_0 in double precision.
     """
-    n, counts = len(difference), [spikes.count(ell) for ell in range(1, ells + 1)]
-    distinct = sorted(set(counts))
-    bases = {j: Lanczos(fixed_start(difference.shape[1]), lambda _: []) for j in distinct}
-    vectors: dict[int, Array] = {}
-    strength = spikes.strength(eta)
-    while len(vectors) < len(distinct):
-        active = [j for j in distinct if j not in vectors]
-        heads = [bases[j].head() for j in active]
-        within = np.array([[i < j for j in active] for i in range(len(strength))])
-        images = _spiked_products(difference, heads, spikes, strength[:, None] * within)
-        for j, image in zip(active, images, strict=True):
-            basis = bases[j]
-            basis.absorb(image)
-            values, coefficients, residuals = basis.ritz(1, len(basis))
-            if basis.exhausted or len(basis) == 500 or (len(basis) > 2 and residuals[0] <= _NORM * values[0]):
-                vectors[j] = coefficients[:, 0] @ basis.basis
-    right = np.stack([vectors[j] for j in distinct], axis=1)
-    exact_images = exact(right)
+    counts = [spikes.count(ell) for ell in range(1, ells + 1)]
+    distinct, strength = sorted(set(counts)), spikes.strength(eta)
+    right = _leading_right(difference, spikes, strength, distinct)
+    products = exact(right)
     norms = {}
     for i, j in enumerate(distinct):
-        image = exact_images[:, i] - spikes.left[:, :j] @ (strength[:j] * (spikes.right[:, :j].T @ right[:, i]))
-        norms[j] = float(np.linalg.norm(image) / np.linalg.norm(right[:, i])) / np.sqrt(n)
+        left = products[:, i] - spikes.left[:, :j] @ (strength[:j] * (spikes.right[:, :j].T @ right[:, i]))
+        norms[j] = float(np.linalg.norm(left) / np.linalg.norm(right[:, i])) / np.sqrt(len(difference))
     return np.array([norms[j] for j in counts])
+
+
+def _leading_right(difference: Array, spikes: Spikes, strength: Array, counts: list[int]) -> Array:
+    """The leading right singular vector of F - F_0 less its first j spikes, for each j in `counts`; (width, counts)."""
+    bases = {j: Lanczos(fixed_start(difference.shape[1]), lambda _: []) for j in counts}
+    vectors: dict[int, Array] = {}
+    while len(vectors) < len(counts):
+        active = [j for j in counts if j not in vectors]
+        heads = [bases[j].head() for j in active]
+        within = np.array([[i < j for j in active] for i in range(len(strength))])
+        products = _spiked_products(difference, heads, spikes, strength[:, None] * within)
+        for j, product in zip(active, products, strict=True):
+            basis = bases[j]
+            basis.absorb(product)
+            ritz = basis.ritz(1, len(basis))
+            close = len(basis) > 2 and ritz.residuals[0] <= _NORM * ritz.values[0]
+            if basis.exhausted or len(basis) == 500 or close:
+                vectors[j] = ritz.coefficients[:, 0] @ basis.basis
+    return np.stack([vectors[j] for j in counts], axis=1)
 
 
 def _spiked_products(difference: Array, columns: list[Array], spikes: Spikes, strengths: Array) -> list[Array]:
@@ -182,7 +162,7 @@ def _spiked_products(difference: Array, columns: list[Array], spikes: Spikes, st
     out, inner = np.zeros(rows.shape), np.zeros(tails.shape)
     for where in thin_blocks(difference, len(columns)):
         block, left = difference[where], spikes.left[where].T
-        image = single @ block.T - tails @ left
-        out += image.astype(difference.dtype) @ block
-        inner += image @ left.T
+        product = single @ block.T - tails @ left
+        out += product.astype(difference.dtype) @ block
+        inner += product @ left.T
     return list(out - (strengths.T * inner) @ spikes.right.T)

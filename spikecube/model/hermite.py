@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial.hermite_e import hermevander
 
-Array = npt.NDArray[np.floating]
+from spikecube.types import Array as Array
 
 _REACH = 16.0  # P(|Z| > 16) is below 1e-56, so polynomially growing integrands are complete to double precision
 _PANEL = 0.5
 _PANEL_NODES = 20
+ZERO = 1e-12  # a Hermite coefficient below this, over its norm, is a zero that quadrature could not hit exactly
 
 
 def hermite_values(x: npt.ArrayLike, degree: int) -> Array:
@@ -23,13 +26,7 @@ def hermite_values(x: npt.ArrayLike, degree: int) -> Array:
     [1.0, 2.0, 3.0, 2.0]
     """
     x = np.asarray(x, dtype=np.float64)
-    values = np.empty((degree + 1, *x.shape))
-    values[0] = 1.0
-    if degree:
-        values[1] = x
-    for k in range(1, degree):
-        values[k + 1] = x * values[k] - k * values[k - 1]
-    return values
+    return np.moveaxis(hermevander(x, degree), -1, 0).reshape(degree + 1, *x.shape)
 
 
 def factorials(degree: int) -> Array:
@@ -57,9 +54,16 @@ def monomial_coefficients(degree: int) -> Array:
     return h
 
 
+class Quadrature(NamedTuple):
+    """Nodes and weights with E f(Z) = sum_i weights[i] f(nodes[i]); (nodes,) each."""
+
+    nodes: Array
+    weights: Array
+
+
 @functools.cache
-def gaussian_quadrature(kinks: tuple[float, ...] = ()) -> tuple[Array, Array]:
-    """Nodes and weights with E f(Z) = sum_i weights[i] f(nodes[i]), for f smooth between the kinks.
+def gaussian_quadrature(kinks: tuple[float, ...] = ()) -> Quadrature:
+    """The quadrature of a standard Gaussian for f smooth between the kinks.
 
     Composite Gauss-Legendre on panels that end at the kinks: unlike Gauss-Hermite, exact to rounding for
     relu and its kind.
@@ -70,11 +74,11 @@ def gaussian_quadrature(kinks: tuple[float, ...] = ()) -> tuple[Array, Array]:
     """
     edges = np.unique(np.concatenate([np.arange(-_REACH, _REACH + _PANEL / 2, _PANEL), np.asarray(kinks, dtype=float)]))
     unit, unit_weights = np.polynomial.legendre.leggauss(_PANEL_NODES)
-    half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
-    nodes = (middle[:, None] + half[:, None] * unit).ravel()
-    weights = (half[:, None] * unit_weights).ravel() * np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
+    half_width, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
+    nodes = (middle[:, None] + half_width[:, None] * unit).ravel()
+    weights = (half_width[:, None] * unit_weights).ravel() * np.exp(-(nodes**2) / 2) / math.sqrt(2 * math.pi)
     nodes.flags.writeable = weights.flags.writeable = False  # they are shared by all callers
-    return nodes, weights
+    return Quadrature(nodes, weights)
 
 
 def hermite_coefficients(function: Callable[[Array], Array], degree: int, kinks: Sequence[float] = ()) -> Array:
@@ -87,3 +91,19 @@ def hermite_coefficients(function: Callable[[Array], Array], degree: int, kinks:
     values = np.asarray(function(nodes), dtype=np.float64)
     coefficients: Array = hermite_values(nodes, degree) @ (weights * values) / factorials(degree)
     return coefficients
+
+
+def series_coefficients(
+    function: Callable[[Array], Array], polynomial: Sequence[float] | None, degree: int, kinks: Sequence[float] = ()
+) -> Array:
+    """c_0 ... c_degree of a finite series, given as such, or by quadrature with its near zeros as zeros; (degree + 1,).
+
+    >>> series_coefficients(np.square, None, 3)[1::2].tolist()
+    [0.0, 0.0]
+    """
+    if polynomial is None:
+        c = hermite_coefficients(function, degree, kinks)
+        c[np.abs(c) * np.sqrt(factorials(degree)) < ZERO] = 0.0
+        return c
+    known = np.asarray(polynomial[: degree + 1], dtype=np.float64)
+    return np.pad(known, (0, degree + 1 - len(known)))

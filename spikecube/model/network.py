@@ -5,38 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikecube.model.activations import Activation, Spec
-from spikecube.model.hermite import Array
-from spikecube.model.krylov import grouped, row_blocks
+from spikecube.linalg.products import grouped, row_blocks, vector_product
+from spikecube.model.activations import Activation
+from spikecube.model.parameters import Model
 from spikecube.model.streams import Stream, generator
 from spikecube.model.targets import resolve_target
+from spikecube.numbers import NumberError, real_array
+from spikecube.types import Array
 
 _BLOCK = 256  # rows drawn at a time
-
-
-class NetworkModel(Protocol):
-    """What the network needs to know of a model: the fields of the study file's [model]."""
-
-    @property
-    def activation(self) -> Spec: ...
-    @property
-    def target(self) -> Spec: ...
-    @property
-    def noise(self) -> float: ...
-    @property
-    def target_direction(self) -> str: ...
-    @property
-    def initial_output(self) -> str: ...
-    @property
-    def readout(self) -> str: ...
-    def dim(self, n: int) -> int: ...
-    def width(self, n: int) -> int: ...
-    def step_samples(self, n: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -90,75 +72,45 @@ def draw_direction(rng: np.random.Generator, dim: int, kind: str) -> Array:
     return np.asarray(values / (np.linalg.norm(values) if kind == "sphere" else math.sqrt(dim)))
 
 
-def draw_batch(
-    model: NetworkModel,
+def _draw_batch(
+    model: Model,
     direction: Array,
-    *,
-    n: int,
-    seed: int,
-    entropy: int,
+    key: tuple[int, int, int],
     n_samples: int,
     streams: tuple[Stream, Stream],
-    dtype: npt.DTypeLike = np.float64,
+    dtype: Any,
 ) -> Batch:
-    """A batch of standard Gaussian inputs with labels y = sigma_*(x . beta_*) + noise."""
-    inputs = standard_normal(generator(entropy, streams[0], n, seed, len(direction)), n_samples, len(direction), dtype)
-    signal = resolve_target(model.target)(np.asarray(inputs @ direction.astype(dtype), dtype=np.float64))
-    noise = generator(entropy, streams[1], n, seed).standard_normal(n_samples)
+    """Standard Gaussian inputs with labels y = sigma_*(x . beta_*) + noise; `key` is (entropy, n, seed)."""
+    inputs = standard_normal(generator(key[0], streams[0], *key[1:], len(direction)), n_samples, len(direction), dtype)
+    signal = resolve_target(model.target)(vector_product(inputs, direction))
+    noise = generator(key[0], streams[1], *key[1:]).standard_normal(n_samples)
     return Batch(inputs, signal + model.noise * noise)
 
 
-def draw_network(model: NetworkModel, *, n: int, seed: int, entropy: int, dtype: npt.DTypeLike = np.float64) -> Draw:
+def draw_network(model: Model, *, n: int, seed: int, entropy: int, dtype: npt.DTypeLike = np.float64) -> Draw:
     """Everything random at (n, seed) but the test batch.
 
     Streams are keyed by (n, seed), those that make rows of length d also by d: axes that leave d alone share their
     draw, and along `width_ratio` and `step_ratio` the smaller network or batch is part of the larger one.
     """
-    dim, width = model.dim(n), model.width(n)
+    dim, width, key = model.dim(n), model.width(n), (entropy, n, seed)
     direction = draw_direction(generator(entropy, Stream.DIRECTION, n, seed, dim), dim, model.target_direction)
-
-    def batch(n_samples: int, inputs: Stream, noise: Stream) -> Batch:
-        return draw_batch(
-            model,
-            direction,
-            n=n,
-            seed=seed,
-            entropy=entropy,
-            n_samples=n_samples,
-            streams=(inputs, noise),
-            dtype=dtype,
-        )
-
+    step, ridge = (Stream.STEP_INPUTS, Stream.STEP_NOISE), (Stream.RIDGE_INPUTS, Stream.RIDGE_NOISE)
     return Draw(
         weights=draw_weights(generator(entropy, Stream.WEIGHTS, n, seed, dim), width, dim, dtype),
         readout=draw_readout(generator(entropy, Stream.READOUT, n, seed), width, model.readout),
         direction=direction,
-        step=batch(model.step_samples(n), Stream.STEP_INPUTS, Stream.STEP_NOISE),
-        ridge=batch(n, Stream.RIDGE_INPUTS, Stream.RIDGE_NOISE),
+        step=_draw_batch(model, direction, key, model.step_samples(n), step, dtype),
+        ridge=_draw_batch(model, direction, key, n, ridge, dtype),
     )
 
 
 def draw_test_batch(
-    model: NetworkModel,
-    direction: Array,
-    *,
-    n: int,
-    seed: int,
-    entropy: int,
-    n_samples: int,
-    dtype: npt.DTypeLike = np.float64,
+    model: Model, direction: Array, *, n: int, seed: int, entropy: int, n_samples: int, dtype: Any = np.float64
 ) -> Batch:
     """A fresh batch for the test loss, independent of all that the network has seen."""
-    return draw_batch(
-        model,
-        direction,
-        n=n,
-        seed=seed,
-        entropy=entropy,
-        n_samples=n_samples,
-        streams=(Stream.TEST_INPUTS, Stream.TEST_NOISE),
-        dtype=dtype,
-    )
+    streams = Stream.TEST_INPUTS, Stream.TEST_NOISE
+    return _draw_batch(model, direction, (entropy, n, seed), n_samples, streams, dtype)
 
 
 def output_scale(initial_output: str, width: int) -> float:
@@ -167,10 +119,10 @@ def output_scale(initial_output: str, width: int) -> float:
 
 
 def gradient(
-    inputs: Array,
-    labels: Array,
-    weights: Array,
-    readout: Array,
+    inputs: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    readout: npt.ArrayLike,
     activation: Activation,
     output_scale: float = 1.0,
 ) -> Array:
@@ -180,10 +132,16 @@ def gradient(
 
     Parameters
     ----------
-    inputs, labels : (n, dim) and (n,); the gradient batch.
+    inputs, labels : (n, dim) and (n,); the gradient batch. Integers and truth values are taken as float64, inputs and
+        weights that are both float32 stay so.
     weights, readout : (width, dim) and (width,).
     activation : the centred activation.
     output_scale : s.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or something else than real numbers is given.
 
     References
     ----------
@@ -196,15 +154,26 @@ def gradient(
     >>> gradient(np.eye(2), np.array([2.0, 4.0]), np.zeros((1, 2)), np.ones(1), identity).tolist()
     [[1.0, 2.0]]
     """
+    x, w = real_array(inputs, "inputs", single=True), real_array(weights, "weights", single=True)
+    y, a = real_array(labels, "labels"), real_array(readout, "readout")
+    if x.ndim != 2 or w.ndim != 2 or y.shape != x.shape[:1] or (*a.shape, x.shape[1]) != w.shape:
+        raise NumberError(
+            f"inputs {x.shape}, labels {y.shape}, weights {w.shape} and readout {a.shape} must have shapes (n, dim), "
+            "(n,), (width, dim) and (width,)"
+        )
+    return _gradient(x, y, w, a, activation, output_scale)
+
+
+def _gradient(x: Array, labels: Array, weights: Array, readout: Array, activation: Activation, scale: float) -> Array:
     n_samples = len(labels)
-    weighted = inputs @ weights.T
-    residual = labels.astype(np.float64)
+    weighted = x @ weights.T
+    residual = labels.copy()
     for rows in row_blocks(n_samples, 2 * weighted.shape[1] * weighted.itemsize):
         z = weighted[rows]
-        residual[rows] -= output_scale * (activation(z) @ readout)
+        residual[rows] -= scale * (activation(z) @ readout)
         z[...] = activation.derivative(z)
         z *= residual[rows, None].astype(z.dtype) / z.dtype.type(n_samples)
-    step = weighted.T @ inputs
+    step = weighted.T @ x
     step *= readout[:, None].astype(step.dtype)
     return step
 
@@ -221,24 +190,15 @@ def feature_blocks(
         yield rows, activation(block)
 
 
-def features(
-    activation: Activation,
-    initial: Array,
-    step: Array | None,
-    eta: float,
-    out: Array | None = None,
-    half: Array | None = None,
-) -> Array:
-    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, (n_samples, width); `half` gets a float32 copy."""
+def features(activation: Activation, initial: Array, step: Array | None, eta: float, out: Array | None = None) -> Array:
+    """F = sigma(X W_0^T + eta X G^T) from the two pre-activations, or F_0 without a step; (n_samples, width)."""
     out = np.empty_like(initial) if out is None else out
     for rows, block in feature_blocks(activation, initial, step, eta):
         out[rows] = block
-        if half is not None:
-            half[rows] = block
     return out
 
 
-def predict(blocks: Iterable[tuple[slice, Array]], n_samples: int, columns: Sequence[Array]) -> list[Array]:
+def blockwise_product(blocks: Iterable[tuple[slice, Array]], n_samples: int, columns: Sequence[Array]) -> list[Array]:
     """F B for each B in `columns`, F given by its row blocks and never kept; each (n_samples, columns of B)."""
     groups = [list(grouped(c, np.float64)) for c in columns]
     out: list[Array] = [np.empty((n_samples, c.shape[1])) for c in columns]

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spikecube.model.activations import Activation
-from spikecube.model.hermite import Array, gaussian_quadrature
-from spikecube.model.krylov import row_blocks
-from spikecube.model.network import feature_blocks, predict
-
-_TRUNCATION = 1e-11  # what a Hermite series may leave out of a second moment, summed over neurons
-_CROSS = 1e-10  # and of one moment with a function of a single direction
-_MOST_TERMS = 256
-_ROWS = 64  # neurons whose scaled activation is tabulated at a time
-
-Kernel = Callable[[slice, Array], Array]
+from spikecube.model.moments import Neurons, RidgeFunction, ridge_moment
+from spikecube.model.network import blockwise_product, feature_blocks
+from spikecube.types import Array
 
 
 @dataclass(frozen=True)
@@ -49,227 +41,6 @@ def sample_risk(labels: Array, predictions: Array) -> QuadraticRisk:
     )
 
 
-def orthonormal_hermite(x: Array, degree: int) -> Array:
-    """h_k = H_k / sqrt(k!), k = 0..degree, from sqrt(k+1) h_{k+1} = x h_k - sqrt(k) h_{k-1}; (degree + 1, *x.shape)."""
-    values = np.ones((degree + 1, *x.shape))
-    if degree:
-        values[1] = x
-    for k in range(1, degree):
-        values[k + 1] = (x * values[k] - math.sqrt(k) * values[k - 1]) / math.sqrt(k + 1)
-    return values
-
-
-def scaled_series(
-    function: Callable[[Array], Array], scales: Array, degree: int, kinks: Sequence[float] = ()
-) -> tuple[Array, Array]:
-    """s_k(p) = E f(pZ) h_k(Z), k = 0..degree, for every scale p, and what they leave of E f(pZ)^2.
-
-    Parameters
-    ----------
-    function : elementwise, smooth but for kinks, which lie at 0 if anywhere.
-    scales : standard deviations p > 0; (scales,).
-
-    Returns
-    -------
-    series : (scales, degree + 1).
-    rest : R(p) = E f(pZ)^2 - sum_{k <= degree} s_k(p)^2 >= 0; (scales,).
-    """
-    nodes, weights = gaussian_quadrature(kinks)
-    table = (orthonormal_hermite(nodes, degree) * weights).T
-    series, rest = np.empty((len(scales), degree + 1)), np.empty(len(scales))
-    for start in range(0, len(scales), _ROWS):
-        rows = slice(start, start + _ROWS)
-        values = function(scales[rows, None] * nodes)
-        series[rows] = values @ table
-        rest[rows] = (values**2) @ weights - np.sum(series[rows] ** 2, axis=1)
-    return series, np.maximum(rest, 0.0)
-
-
-@dataclass(frozen=True)
-class Ridge:
-    """A function g(v . x) of one direction.
-
-    Attributes
-    ----------
-    direction : v; (dim,).
-    initial, step : W_0 v and G v; (width,).
-    series, rest : Hermite series of g(|v| z), and what it leaves of E g(|v| z)^2.
-    """
-
-    direction: Array
-    initial: Array
-    step: Array
-    series: Array
-    rest: float
-
-    @property
-    def power(self) -> float:
-        """E g(v . x)^2."""
-        return float(np.sum(self.series**2)) + self.rest
-
-
-def ridge_function(
-    function: Callable[[Array], Array],
-    direction: Array,
-    weights: Array,
-    step: Array,
-    degree: int | None = None,
-    kinks: Sequence[float] = (),
-) -> Ridge:
-    """g(v . x) beside the network W_0 + eta G; `degree` is that of a polynomial g, None for any other function."""
-    scale = np.array([float(np.linalg.norm(direction))])
-    series, rest = scaled_series(function, scale, _MOST_TERMS if degree is None else degree, kinks)
-    left_out = float(rest[0]) if degree is None else 0.0
-    return Ridge(direction, _image(weights, direction), _image(step, direction), series[0], left_out)
-
-
-def _image(matrix: Array, vector: Array) -> Array:
-    return np.asarray(matrix @ vector.astype(matrix.dtype), dtype=np.float64)
-
-
-def ridge_moment(f: Ridge, g: Ridge) -> float:
-    """E f(x) g(x) = sum_k s_k t_k rho^k, rho the cosine between the directions; one of them a polynomial."""
-    size = float(np.linalg.norm(f.direction) * np.linalg.norm(g.direction))
-    rho = float(f.direction @ g.direction) / size if size else 0.0
-    terms = min(len(f.series), len(g.series))
-    return float(np.sum(f.series[:terms] * g.series[:terms] * rho ** np.arange(terms)))
-
-
-@dataclass(frozen=True)
-class Neurons:
-    """Rows w_i = w_{0,i} + eta g_i of a network, known by their inner products.
-
-    Attributes
-    ----------
-    activation : centred at unit scale, whatever the norms of the rows.
-    constant, linear, quadratic : W_0 W_0^T, W_0 G^T + G W_0^T and G G^T; (width, width).
-    """
-
-    activation: Activation
-    constant: Array
-    linear: Array
-    quadratic: Array
-
-    def scales(self, eta: float) -> Array:
-        """The norms |w_i|; (width,)."""
-        c, b, a = (np.diagonal(m).astype(np.float64) for m in (self.constant, self.linear, self.quadratic))
-        return np.asarray(np.sqrt(c + eta * b + eta * eta * a))
-
-    def cosines(self, eta: float) -> Iterator[tuple[slice, Array]]:
-        """Row blocks of the cosines between the rows."""
-        scales = self.scales(eta)
-        for rows in row_blocks(len(scales), 4 * 8 * len(scales)):
-            block = self.constant[rows] + eta * self.linear[rows].astype(np.float64)
-            block += (eta * eta) * self.quadratic[rows].astype(np.float64)
-            block /= scales[rows, None] * scales
-            yield rows, np.clip(block, -1.0, 1.0, out=block)
-
-    def moments(self, eta: float) -> Iterator[tuple[slice, Array]]:
-        """Row blocks of E sigma(w_i . x) sigma(w_j . x) for x ~ N(0, I).
-
-        With p = |w_i|, q = |w_j| and rho their cosine, before centring: the arc-cosine kernel for relu,
-
-            p q (sqrt(1 - rho^2) + rho (pi - arccos rho)) / (2 pi),
-
-        the arc-sine kernel for erf, (2/pi) arcsin(2 p q rho / sqrt((1 + 2 p^2)(1 + 2 q^2))), and for the others the
-        Hermite series sum_k s_k(p) s_k(q) rho^k, whose rest is at most |rho|^{K+1} sqrt(R(p) R(q)): it ends where the
-        largest |rho|^{K+1} times sum_i R(p_i) is below 1e-11, which bounds the operator norm of what it leaves out.
-        The diagonal, where rho = 1, is exact.
-
-        References
-        ----------
-        Cho and Saul, NeurIPS 2009 (arc-cosine); Williams, NeurIPS 1996 (arc-sine).
-
-        Raises
-        ------
-        ArithmeticError
-            If the series needs more than 256 terms.
-        """
-        scales = self.scales(eta)
-        kernel = self._closed(scales) or self._series(eta, scales)
-        for rows, cosine in self.cosines(eta):
-            yield rows, kernel(rows, cosine)
-
-    def _closed(self, p: Array) -> Kernel | None:
-        mean = self.activation.mean
-
-        def arc_cosine(rows: slice, rho: Array) -> Array:
-            raw = np.sqrt(1 - rho * rho)
-            raw += rho * (math.pi - np.arccos(rho))
-            raw *= p[rows, None] * p / (2 * math.pi)
-            return np.asarray(raw - mean * (p[rows, None] + p) / math.sqrt(2 * math.pi) + mean * mean)
-
-        def arc_sine(rows: slice, rho: Array) -> Array:
-            q = p / np.sqrt(1 + 2 * p * p)
-            return np.asarray(2 / math.pi * np.arcsin(2 * q[rows, None] * q * rho))
-
-        return {"relu": arc_cosine, "erf": arc_sine}.get(self.activation.name)
-
-    def _series(self, eta: float, scales: Array) -> Kernel:
-        largest = 0.0
-        for rows, cosine in self.cosines(eta):
-            np.abs(cosine, out=cosine)
-            cosine[np.arange(len(cosine)), np.arange(rows.start, rows.stop)] = 0.0
-            largest = max(largest, float(cosine.max()))
-        terms, bound = 8, math.inf
-        while bound > _TRUNCATION:
-            if terms > _MOST_TERMS:
-                raise ArithmeticError(
-                    f"the Hermite series of {self.activation.name} at eta = {eta:.3g} needs more than "
-                    f"{_MOST_TERMS} terms: test_risk = 'sample' has no such limit"
-                )
-            terms *= 2
-            series, rest = scaled_series(self.activation, scales, terms, self.activation.kinks)
-            bounds = largest ** np.arange(1.0, terms + 2) * (rest.sum() + np.cumsum((series**2).sum(0)[::-1])[::-1])
-            bound = float(bounds[-1])
-        return self._summed(series, rest, int(np.argmax(bounds <= _TRUNCATION)))
-
-    @staticmethod
-    def _summed(series: Array, rest: Array, last: int) -> Kernel:
-        whole = rest + np.sum(series**2, axis=1)
-
-        def kernel(rows: slice, rho: Array) -> Array:
-            total = np.zeros_like(rho)
-            for k in range(last, -1, -1):
-                total *= rho
-                total += series[rows, k, None] * series[:, k]
-            total[np.arange(len(total)), np.arange(rows.start, rows.stop)] = whole[rows]
-            return total
-
-        return kernel
-
-    def apply(self, eta: float, columns: Sequence[Array]) -> list[Array]:
-        """M B for each B in `columns`, M the second moments; each (width, columns of B)."""
-        return predict(self.moments(eta), len(self.constant), columns)
-
-    def cross_moments(self, eta: float, ridges: Sequence[Ridge]) -> Array:
-        """E sigma(w_i . x) f_j(x) for each ridge function f_j; (width, ridges).
-
-        sum_k s_k(p_i) t_k rho_i^k with rho_i the cosine of w_i and the direction of f_j. A finite series of f_j makes
-        it exact; else its rest is at most |rho_i|^{K+1} sqrt(R(p_i) R_j).
-
-        Raises
-        ------
-        ArithmeticError
-            If that rest is above 1e-10.
-        """
-        scales = self.scales(eta)
-        degree = max(len(f.series) for f in ridges) - 1
-        series, rest = scaled_series(self.activation, scales, degree, self.activation.kinks)
-        out = np.empty((len(scales), len(ridges)))
-        for j, f in enumerate(ridges):
-            size, terms = float(np.linalg.norm(f.direction)), len(f.series)
-            rho = np.clip((f.initial + eta * f.step) / (scales * (size or 1.0)), -1.0, 1.0)
-            left_out = float(np.max(np.abs(rho) ** terms * np.sqrt(rest * f.rest)))
-            if left_out > _CROSS:
-                raise ArithmeticError(
-                    f"{terms} Hermite terms of the target leave out {left_out:.1g} of its product with "
-                    f"{self.activation.name} at eta = {eta:.3g}: test_risk = 'sample' has no such limit"
-                )
-            out[:, j] = np.polynomial.polynomial.polyval(rho, f.series[:, None] * series.T[:terms], tensor=False)
-        return out
-
-
 @dataclass(frozen=True)
 class SampleTest:
     """Test losses over one test batch: its pre-activations, labels, and monomials (x.beta)^k as columns."""
@@ -288,12 +59,12 @@ class SampleTest:
     def losses(self, eta: float, coefficients: Array) -> Array:
         """Test losses of F a for each row a of the coefficients (lam, width); (lam,)."""
         blocks = feature_blocks(self.activation, self.initial, self.step, eta)
-        (predicted,) = predict(blocks, len(self.labels), [coefficients.T])
+        (predicted,) = blockwise_product(blocks, len(self.labels), [coefficients.T])
         return np.array([np.mean((self.labels - p) ** 2) for p in predicted.T.copy()])
 
     def forms(self, columns: Sequence[Array]) -> list[QuadraticRisk]:
         """For each B (width, any) the risk of combinations of F_0 B and the monomials, in this order."""
-        predicted = predict(feature_blocks(self.activation, self.initial), len(self.labels), columns)
+        predicted = blockwise_product(feature_blocks(self.activation, self.initial), len(self.labels), columns)
         return [sample_risk(self.labels, np.concatenate([p, self.monomials], axis=1)) for p in predicted]
 
 
@@ -310,9 +81,9 @@ class PopulationTest:
     """
 
     neurons: Neurons
-    label: Ridge
+    label: RidgeFunction
     noise: float
-    monomials: Sequence[Ridge]
+    monomials: Sequence[RidgeFunction]
 
     @property
     def label_power(self) -> float:
@@ -322,8 +93,8 @@ class PopulationTest:
     def losses(self, eta: float, coefficients: Array) -> Array:
         """Test losses of F a for each row a of the coefficients (lam, width); (lam,)."""
         cross = self.neurons.cross_moments(eta, [self.label])[:, 0]
-        (image,) = self.neurons.apply(eta, [coefficients.T])
-        pairs = zip(coefficients, image.T.copy(), strict=True)
+        (moments,) = self.neurons.apply(eta, [coefficients.T])
+        pairs = zip(coefficients, moments.T.copy(), strict=True)
         return np.array([self.label_power - 2 * float(a @ cross) + float(a @ b) for a, b in pairs])
 
     def forms(self, columns: Sequence[Array]) -> list[QuadraticRisk]:
@@ -332,8 +103,8 @@ class PopulationTest:
         cross = self.neurons.cross_moments(0.0, ridges)
         among = np.array([[ridge_moment(f, g) for g in ridges] for f in ridges])
         forms = []
-        for b, image in zip(columns, self.neurons.apply(0.0, columns), strict=True):
+        for b, moments in zip(columns, self.neurons.apply(0.0, columns), strict=True):
             mixed = b.T @ cross
-            gram = np.block([[b.T @ image, mixed[:, 1:]], [mixed[:, 1:].T, among[1:, 1:]]])
+            gram = np.block([[b.T @ moments, mixed[:, 1:]], [mixed[:, 1:].T, among[1:, 1:]]])
             forms.append(QuadraticRisk(self.label_power, np.concatenate([mixed[:, 0], among[0, 1:]]), gram))
         return forms

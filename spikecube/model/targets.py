@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
-from spikecube.model.activations import ACTIVATIONS, ZERO, Polynomial, Spec
-from spikecube.model.hermite import Array, factorials, gaussian_quadrature, hermite_coefficients
+from spikecube.model.activations import ACTIVATIONS, Polynomial, Spec
+from spikecube.model.hermite import gaussian_quadrature, series_coefficients
+from spikecube.types import Array
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,7 @@ class Target:
 
     def coefficients(self, degree: int) -> Array:
         """c_{*,0} ... c_{*,degree}; shape (degree + 1,)."""
-        c: Array = np.zeros(degree + 1)
-        if self.polynomial is not None:
-            known = np.asarray(self.polynomial[: degree + 1])
-            c[: len(known)] = known
-            return c
-        c = hermite_coefficients(self.function, degree, self.kinks)
-        c[np.abs(c) * np.sqrt(factorials(degree)) < ZERO] = 0.0
-        return c
+        return series_coefficients(self.function, self.polynomial, degree, self.kinks)
 
     @cached_property
     def power(self) -> float:

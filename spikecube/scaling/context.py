@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.study import Study
 from spikecube.model.activations import resolve_activation
-from spikecube.model.spectrum import spike_degrees
+from spikecube.model.spikes import nonzero_degrees
 from spikecube.scaling.arrays import FitError
+from spikecube.scaling.inputs import at_labels
+from spikecube.study.study import Study
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
@@ -56,8 +57,28 @@ def context(cube: xr.Dataset) -> Context:
     for name in ("activation", "target"):
         if name in study.further:
             raise FitError(f"the cube has an axis {name!r}: select one of its values, then fit")
-    degree = int(cube.sizes.get("degree", study.measure.degree))
-    return Context(study, spike_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+    degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
+    return Context(study, nonzero_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+
+
+def measured_spikes(cube: xr.Dataset, known: Context, *, aligned: bool) -> list[int]:
+    """The degrees whose singular value the cube holds, and whose alignment if that is needed too.
+
+    Raises
+    ------
+    FitError
+        If there is none.
+    """
+    ranks = set(cube["rank"].values.tolist())
+    labels = set(cube["degree"].values.tolist()) if aligned else set(known.degrees)
+    degrees = [k for k in known.degrees if known.rank(k) in ranks and k in labels]
+    if not degrees:
+        raise FitError(
+            f"the cube holds no spike: degrees with c_k != 0 are {', '.join(map(str, known.degrees)) or 'none'}, "
+            f"its ranks {', '.join(map(str, sorted(ranks)))}"
+            + (f", its degrees {', '.join(map(str, sorted(labels)))}" if aligned else "")
+        )
+    return degrees
 
 
 def spikes_kept(cube: xr.Dataset) -> list[int | None]:
@@ -66,15 +87,34 @@ def spikes_kept(cube: xr.Dataset) -> list[int | None]:
     return [int(v) if int(v) in measured else None for v in cube["ell_alpha"].values]
 
 
-def predicted_for(known: Context, prediction: xr.Dataset | bool, names: list[str]) -> tuple[xr.Dataset | None, str]:
-    """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which."""
+def predicted_for(
+    known: Context, cube: xr.Dataset, prediction: xr.Dataset | bool, names: list[str]
+) -> tuple[xr.Dataset | None, str]:
+    """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which.
+
+    It is taken at the labels of the cube, in their order.
+
+    Raises
+    ------
+    ValueError
+        If one that was given lacks a label of the cube.
+    """
     if isinstance(prediction, xr.Dataset):
-        return prediction, "given"
+        return at_labels(prediction, cube, _axes(known), "the prediction"), "given"
+    if not isinstance(prediction, bool):
+        raise FitError(f"prediction={prediction!r} is not True, False or an open prediction (open_cube opens a file)")
     if not prediction:
         return None, "not wanted"
-    from spikecube.cube.predict import predict
+    from spikecube.cube.predict import PredictionError, predict
 
     try:
-        return predict(known.study, only=names), "made from the study of the cube"
-    except (ValueError, ArithmeticError) as reason:
+        made = predict(known.study, only=names)
+    except PredictionError as reason:
         return None, f"none: {reason}"
+    lost = made.attrs.get("declined")
+    note = "made from the study of the cube" + (f"; in part: {lost}" if lost else "")
+    return at_labels(made, cube, _axes(known), "the study's prediction"), note
+
+
+def _axes(known: Context) -> list[str]:
+    return ["alpha", "n", "lam", *map(str, known.study.further)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,8 +49,19 @@ class Curves:
         enough = (self.weights > 0).sum(1) >= len(self.law.params)
         known = enough & np.isfinite(start).all(1)
         begin = np.where(known[:, None], start, 0.0)
-        fit = self.minimum() if self.law.linear else self.minimum(begin)
+        try:
+            fit = self.minimum() if self.law.linear else self.minimum(begin)
+        except np.linalg.LinAlgError:  # of one curve: the others go on without it
+            if len(start) == 1:
+                return np.full(start.shape, np.nan)
+            return np.concatenate([self.pick([b]).optimum(start[b : b + 1]) for b in range(len(start))])
         return np.where((known & fit.converged)[:, None], fit.theta, np.nan)
+
+    def pick(self, rows: Sequence[int]) -> Curves:
+        """Some of the curves."""
+        index = np.asarray(rows)
+        variance = None if self.variance is None else self.variance[index]
+        return replace(self, y=self.y[index], weights=self.weights[index], variance=variance, dof=self.dof[index])
 
     def repeat(self, y: Array) -> Curves:
         """The same curves with other data y (R, B, K), as R * B curves."""
@@ -76,16 +88,14 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
     Weights are one over the smoothed variances of the means; without errors they are all one (on a log scale that is
     a constant relative error).
     """
-    mean, variance = sample.mean, None if sample.stderr is None else sample.stderr**2
-    if variance is not None and not np.nansum(variance) > 0:
-        variance = None
+    mean, variance = sample.mean, None if sample.stderr is None else _variance(sample.stderr)
     y = mean
     if law.log:
         with np.errstate(divide="ignore", invalid="ignore"):
             relative = None if variance is None else variance / mean**2
             y = np.log(mean) + (0.0 if relative is None else relative / 2)
             variance = None if relative is None else _of_log(relative, sample.dof)
-    usable = keep & np.isfinite(y)
+    usable = keep & sample.fine & np.isfinite(y)
     if variance is None:
         weights = usable.astype(float)
     else:
@@ -94,6 +104,11 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
         weights = np.where(usable & (smooth > 0), 1 / np.where(smooth > 0, smooth, 1.0), 0.0)
         variance = np.where(usable, variance, 0.0)
     return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)
+
+
+def _variance(stderr: Array) -> Array:
+    """Squares that neither overflow nor vanish, but for errors that are zero."""
+    return np.asarray(np.where(stderr > 0, np.clip(stderr, 1e-150, 1e150), stderr) ** 2)
 
 
 def _of_log(relative: Array, dof: Array) -> Array:
@@ -127,23 +142,39 @@ def groups(law: Law, sample: Sample, keep: Array) -> list[Group]:
 
     On the raw scale noise that makes a mean negative neither biases nor stops the fit of a law of log y.
     """
-    usable = keep & np.isfinite(sample.mean)
+    usable = keep & sample.fine
     enough = usable.sum(1) > len(law.params)
+    if law.log:
+        enough &= ~is_nothing(sample, usable)
     as_it_is = _nearly_linear_logs(sample, usable) if law.log else enough
     found = []
-    rows = np.flatnonzero(enough & as_it_is)
-    if len(rows):
-        found.append(Group(rows, curves(law, take(sample, rows), keep[rows]), np.ones(len(rows))))
-    rows = np.flatnonzero(enough & ~as_it_is)
-    if len(rows):
-        raw = curves(raw_scale(law), take(sample, rows), keep[rows])
-        sign = np.where(best_power(raw.sizes, raw.y, raw.weights)[0] < 0, -1.0, 1.0)
-        found.append(Group(rows, replace(raw, y=raw.y * sign[:, None]), sign))
+    for errors in (True, False):
+        mine = enough & (has_errors(sample, usable) == errors)
+        rows = np.flatnonzero(mine & as_it_is)
+        if len(rows):
+            found.append(Group(rows, curves(law, take(sample, rows, errors), keep[rows]), np.ones(len(rows))))
+        rows = np.flatnonzero(mine & ~as_it_is)
+        if len(rows):
+            raw = curves(raw_scale(law), take(sample, rows, errors), keep[rows])
+            sign = np.where(best_power(raw.sizes, raw.y, raw.weights)[0] < 0, -1.0, 1.0)
+            found.append(Group(rows, replace(raw, y=raw.y * sign[:, None]), sign))
     return found
 
 
-def take(sample: Sample, rows: Array) -> Sample:
-    """Some curves of a sample."""
+def has_errors(sample: Sample, usable: Array) -> Array:
+    """Which curves have errors of their own that are not all zero; (B,)."""
+    if sample.stderr is None:
+        return np.zeros(len(sample.mean), dtype=bool)
+    return np.asarray((usable & (sample.stderr > 0)).any(1))
+
+
+def is_nothing(sample: Sample, usable: Array) -> Array:
+    """Which curves are zero, without an error, at all sizes or all but one: they have no exponent; (B,)."""
+    return np.asarray(((sample.mean != 0) & usable).sum(1) < 2) & ~has_errors(sample, usable)
+
+
+def take(sample: Sample, rows: Array, errors: bool = True) -> Sample:
+    """Some curves of a sample, with their errors or without."""
 
     def pick(values: Array | None) -> Array | None:
         return None if values is None else values[rows]
@@ -151,11 +182,13 @@ def take(sample: Sample, rows: Array) -> Sample:
     return replace(
         sample,
         mean=sample.mean[rows],
-        stderr=pick(sample.stderr),
+        stderr=pick(sample.stderr) if errors else None,
         dof=sample.dof[rows],
         deviations=pick(sample.deviations),
         n_seeds=pick(sample.n_seeds),
         plain_stderr=pick(sample.plain_stderr),
+        infinite=pick(sample.infinite),
+        scale=pick(sample.scale),
     )
 
 
@@ -163,5 +196,5 @@ def _nearly_linear_logs(sample: Sample, usable: Array) -> Array:
     with np.errstate(invalid="ignore"):
         fine = sample.mean > 0
         if sample.stderr is not None:
-            fine &= sample.stderr < LOG_LIMIT * sample.mean
+            fine &= (sample.stderr < LOG_LIMIT * sample.mean) | ~has_errors(sample, usable)[:, None]
     return np.asarray((fine | ~usable).all(1))

@@ -8,17 +8,20 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.arrays import Array, Arrays
-from spikecube.scaling.curves import groups
+from spikecube.scaling.curves import groups, has_errors
+from spikecube.scaling.inputs import align, labelled
 from spikecube.scaling.laws import Law
 from spikecube.scaling.regression import LEVEL, holm
-from spikecube.scaling.results import describe, messages, unstack
+from spikecube.scaling.results import describe, unstack
 from spikecube.scaling.samples import Sample, resample
 from spikecube.scaling.solve import Table, solve
-from spikecube.scaling.window import ALLOWED, allow_for_choice, window
+from spikecube.scaling.verdict import verdicts
+from spikecube.scaling.window import ALLOWED, adopt, window, with_correction
 
 _RESAMPLES = 999
 
 
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")  # numbers that are not finite end in a status
 def fit_sample(
     law: Law,
     sample: Sample,
@@ -34,33 +37,93 @@ def fit_sample(
     ----------
     n_min : smallest size, or "auto" (see `fit_power_law`).
     rng : for the bootstrap; None leaves it out.
-    expected : the theory's value of some parameters; arrays broadcast over the labels of the curves.
+    expected : the theory's value of some parameters, each aligned with the labels of the curves.
 
     Returns
     -------
     xr.Dataset
         As `fit_power_law` says.
     """
-    finite = np.isfinite(sample.mean)
     keep, scan = window(law, sample, n_min)
-    labels = _expected_values(law, sample, expected or {})
-    null = np.where(np.isfinite(labels), labels, 0.0)
+    labels = _in_own_units(_expected_values(law, sample, expected or {}), law, sample.scale)
+    null = np.where(np.isfinite(labels), labels, _in_own_units(np.zeros(labels.shape), law, sample.scale))
     table = solve(law, sample, keep, null=null)
-    allowed = _choice(law, sample, table, null, keep & finite) if scan else {}
-    arrays = (
-        _estimates(table, labels, null) | _scalars(law, table, sample, keep & finite) | _plot_data(table, sample, keep)
-    )
-    arrays |= _leave_one_out(law, table, sample, keep)
-    if rng is not None and sample.stderr is not None:
-        arrays |= _bootstrap(law, table, sample, keep, rng)
-    result = unstack(arrays | scan | allowed, sample.dims, sample.shape, sample.coords)
-    coords: dict[Hashable, object] = {name: list(law.params) for name in ("param", "param_i", "param_j")}
-    coords[sample.dim] = sample.sizes
+    noise = _noise(sample, rng)
+    details = _leave_one_out(law, table, sample, keep) | _bootstrap(law, table, sample, keep, noise)
+    chosen: Arrays = {}
+    allowed = np.zeros(len(table.status), dtype=bool)
     if scan:
-        coords["window"] = sample.sizes[: result.sizes["window"]]
+        chosen, details, allowed = _choice(law, sample, table, null, keep, details, noise)
+    used = keep & sample.fine
+    arrays = _estimates(table, labels, null) | _scalars(law, table, sample, used) | _plot_data(table, sample, used)
+    arrays |= details | scan | chosen | _verdict(law, table, sample, used, allowed)
+    return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
+
+
+def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:
+    result = unstack(arrays, sample.dims, sample.shape, sample.coords)
+    coords: dict[Hashable, object] = {name: list(law.params) for name in ("param", "param_i", "param_j")}
+    coords[sample.dim] = (sample.dim, sample.sizes, sample.size_attrs)
+    if "window" in result.dims:
+        coords["window"] = ("window", sample.sizes[: result.sizes["window"]], sample.size_attrs)
     result = result.assign_coords(coords)
+    if "units" in sample.attrs:
+        for name in ("data", "data_stderr", "data_stderr_plain", "fitted"):
+            result[name].attrs["units"] = sample.attrs["units"]
     result.attrs["law"] = law.formula
     return describe(result, quantity=quantity)
+
+
+_VALUES: tuple[str, ...] = (
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "leave_one_out",
+    "bootstrap_low",
+    "bootstrap_high",
+    "scan_estimate",
+)
+_VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
+_SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr")
+_SHIFTED, _SCALED = ("log_amplitude",), ("limit", "amplitude")
+
+
+def _moves(law: Law, scale: Array) -> tuple[Array, Array]:
+    """Factor and shift of each parameter, (B, p), when data are multiplied by `scale`."""
+    factor = np.where(np.isin(law.params, _SCALED), scale[:, None], 1.0)
+    return factor, np.where(np.isin(law.params, _SHIFTED), np.log(scale)[:, None], 0.0)
+
+
+def _in_own_units(params: Array, law: Law, scale: Array | None) -> Array:
+    """Parameters (B, p) of the data as those of the data divided by `scale`."""
+    if scale is None:
+        return params
+    factor, shift = _moves(law, scale)
+    return np.asarray((params - shift) / factor)
+
+
+def in_data_units(arrays: Arrays, law: Law, scale: Array | None) -> Arrays:
+    """Results of curves that were divided by `scale` (B,), in the units of the data."""
+    if scale is None:
+        return arrays
+    factor, shift = _moves(law, scale)
+
+    def moved(name: str, tail: tuple[str, ...], values: Array) -> Array:
+        if name in ("data", "data_stderr", "data_stderr_plain", "fitted"):
+            return np.asarray(values * scale[:, None])
+        wide = [1] * len(tail)
+        if "param" in tail:
+            wide[tail.index("param")] = len(law.params)
+        by, to = factor.reshape(-1, *wide), shift.reshape(-1, *wide)
+        if name in _VALUES:
+            return np.asarray(values * by + to)
+        if name in _SPREADS:
+            return np.asarray(values * by)
+        if name == "covariance":
+            return np.asarray(values * factor[:, :, None] * factor[:, None, :])
+        return np.asarray(values * by / scale[:, None, None]) if name == "response" else values
+
+    return {name: (tail, moved(name, tuple(tail), values)) for name, (tail, values) in arrays.items()}
 
 
 def adjust(result: xr.Dataset) -> xr.Dataset:
@@ -73,12 +136,13 @@ def adjust(result: xr.Dataset) -> xr.Dataset:
 
 
 def _expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArray | float]) -> Array:
+    """The expected parameters of every curve, NaN where nothing is expected; (B, p)."""
     values = np.full((len(sample.mean), len(law.params)), np.nan)
     frame = xr.DataArray(np.zeros(sample.shape), dims=sample.dims, coords=sample.coords)
     for name, value in expected.items():
         if name in law.params:
-            wide = (frame + value).transpose(*sample.dims)
-            values[:, law.params.index(name)] = wide.to_numpy().reshape(-1)
+            given = labelled(xr.DataArray(value) if np.ndim(value) == 0 else value, "expected")
+            values[:, law.params.index(name)] = align(given, frame, "expected").to_numpy().reshape(-1)
     return values
 
 
@@ -100,36 +164,61 @@ def _estimates(table: Table, expected: Array, null: Array) -> Arrays:
     }
 
 
-def _choice(law: Law, sample: Sample, table: Table, null: Array, used: Array) -> Arrays:
-    """Intervals of a chosen window as they would be had it been given, and the smallest size behind those that hold."""
+def _choice(
+    law: Law, sample: Sample, table: Table, null: Array, keep: Array, details: Arrays, noise: Array | None
+) -> tuple[Arrays, Arrays, Array]:
+    """What the chosen window would say, had it been given; details of the law whose estimates are given instead.
+
+    The table is changed in place; the third value says which curves have the answer of the law with a correction, (B,).
+    """
     own: Arrays = {
+        "window_estimate": (("param",), table.estimate.copy()),
         "window_low": (("param",), table.ci_low.copy()),
         "window_high": (("param",), table.ci_high.copy()),
     }
-    smallest = np.where(used.any(1), sample.sizes[used.argmax(1)], np.nan)
-    if law.allowance is not None and len(sample.sizes) > len(law.params) + 1:
-        smallest = allow_for_choice(law, sample, table, null)
-        solved = np.isfinite(table.estimate).all(1)
-        own["message"] = (), messages(table.status, {int(b): ALLOWED for b in np.flatnonzero(solved)})
-    return own | {"interval_n_min": ((), smallest)}
+    used, p = keep & sample.fine, len(law.params)
+    if law.allowance is None or len(sample.sizes) <= p + 1:
+        return own | {"interval_n_min": ((), _smallest(sample, used))}, details, np.zeros(len(used), dtype=bool)
+    honest, wide = with_correction(law, sample, null)
+    other = _leave_one_out(law.allowance, honest, sample, wide)
+    other |= _bootstrap(law.allowance, honest, sample, wide, noise)
+    solved = np.asarray(np.isfinite(table.estimate).all(1))
+    known = adopt(table, honest)
+    mixed: Arrays = {}
+    for name, (dims, values) in details.items():
+        mask = known.reshape(-1, *[1] * (values.ndim - 1))
+        mixed[name] = dims, np.where(mask, other[name][1][:, :p], values)
+    smallest = np.where(known, _smallest(sample, wide & sample.fine), np.nan)
+    return own | {"interval_n_min": ((), smallest)}, mixed, solved
+
+
+def _smallest(sample: Sample, used: Array) -> Array:
+    """The smallest size used by each curve, NaN without one; (B,)."""
+    return np.where(used.any(1), sample.sizes[used.argmax(1)], np.nan)
 
 
 def _scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
     solved: Array = np.asarray(np.isfinite(table.estimate).all(1))
-    smallest = np.where(used.any(1), sample.sizes[used.argmax(1)], np.nan)
     return {
         "nobs": ((), table.nobs),
         "dof": ((), table.nobs - len(law.params)),
         "chi2": ((), table.chi2),
         "gof_pvalue": ((), table.gof_pvalue),
         "aicc": ((), table.aicc),
-        "n_min": ((), smallest),
+        "n_min": ((), _smallest(sample, used)),
         "sign": ((), table.sign),
         "converged": ((), solved),
-        "status": ((), table.status),
-        "message": ((), messages(table.status)),
         "seeds_worth": ((), _seeds_worth(sample, used)),
     }
+
+
+def _verdict(law: Law, table: Table, sample: Sample, used: Array, allowed: Array) -> Arrays:
+    """Status and message of every curve."""
+    errors = np.full(len(used), "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds")
+    errors = np.where(has_errors(sample, used) | (sample.n_seeds is not None), errors, "none")
+    notes = {int(b): ALLOWED for b in np.flatnonzero(allowed)}
+    status, message = verdicts(table.status, table.gof_pvalue, table.nobs - len(law.params), errors, notes)
+    return {"status": ((), status), "message": ((), message)}
 
 
 def _seeds_worth(sample: Sample, used: Array) -> Array:
@@ -142,7 +231,7 @@ def _seeds_worth(sample: Sample, used: Array) -> Array:
     return np.where(fine.any(1), np.where(fine, worth, 0.0).sum(1) / np.maximum(fine.sum(1), 1), np.nan)
 
 
-def _plot_data(table: Table, sample: Sample, keep: Array) -> Arrays:
+def _plot_data(table: Table, sample: Sample, used: Array) -> Arrays:
     stderr = np.full(sample.mean.shape, np.nan) if sample.stderr is None else sample.stderr
     plain = stderr if sample.plain_stderr is None else sample.plain_stderr
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -152,7 +241,7 @@ def _plot_data(table: Table, sample: Sample, keep: Array) -> Arrays:
         "data": (dim, sample.mean),
         "data_stderr": (dim, stderr),
         "data_stderr_plain": (dim, plain),
-        "used": (dim, keep & np.isfinite(sample.mean)),
+        "used": (dim, used),
         "fitted": (dim, table.fitted),
         "residual": (dim, residual),
         "leverage": (dim, table.leverage),
@@ -168,7 +257,7 @@ def _leave_one_out(law: Law, table: Table, sample: Sample, keep: Array) -> Array
         for k in range(n_sizes):
             rest = group.curves.restrict(np.arange(n_sizes) != k)
             left_out[group.rows, :, k] = rest.optimum(start)
-    used = (keep & np.isfinite(sample.mean))[:, None, :] & np.isfinite(table.estimate)[..., None]
+    used = (keep & sample.fine)[:, None, :] & np.isfinite(table.estimate)[..., None]
     left_out = np.where(used, left_out, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = (table.estimate[..., None] - left_out) / table.stderr[..., None]
@@ -176,13 +265,19 @@ def _leave_one_out(law: Law, table: Table, sample: Sample, keep: Array) -> Array
     return {"leave_one_out": (dims, left_out), "influence": (dims, shift)}
 
 
-def _bootstrap(law: Law, table: Table, sample: Sample, keep: Array, rng: np.random.Generator) -> Arrays:
-    """Refits to resampled means: whole seeds drawn anew at each size, or normal errors where only those are known."""
-    assert sample.stderr is not None
+def _noise(sample: Sample, rng: np.random.Generator | None) -> Array | None:
+    """Errors of resampled means (R, B, K): whole seeds drawn anew at each size, or normal ones of the known size."""
+    if rng is None or sample.stderr is None:
+        return None
     if sample.deviations is not None:
-        noise = resample(sample.deviations, sample.stderr, rng, _RESAMPLES)
-    else:
-        noise = rng.standard_normal((_RESAMPLES, *sample.mean.shape)) * sample.stderr
+        return resample(sample.deviations, sample.stderr, rng, _RESAMPLES)
+    return rng.standard_normal((_RESAMPLES, *sample.mean.shape)) * sample.stderr
+
+
+def _bootstrap(law: Law, table: Table, sample: Sample, keep: Array, noise: Array | None) -> Arrays:
+    """Refits to the means moved by `noise`."""
+    if noise is None:
+        return {}
     draws = np.full((_RESAMPLES, *table.estimate.shape), np.nan)
     for group in groups(law, sample, keep):
         mean = sample.mean[group.rows]
@@ -190,7 +285,7 @@ def _bootstrap(law: Law, table: Table, sample: Sample, keep: Array, rng: np.rand
         many = group.curves.repeat(y)
         start = np.tile(table.estimate[group.rows], (_RESAMPLES, 1))
         draws[:, group.rows] = many.optimum(start).reshape(_RESAMPLES, len(group.rows), -1)
-    solved = np.isfinite(table.estimate)
+    solved = np.isfinite(table.estimate) & np.isfinite(draws).any(0)
     draws = np.where(solved, draws, 0.0)
     low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     values = {"stderr": np.nanstd(draws, axis=0, ddof=1), "low": low, "high": high}

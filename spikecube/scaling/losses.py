@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.cuts import as_cube
+from spikecube.means.controls import has_controls
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.context import (
     Context,
@@ -15,21 +19,24 @@ from spikecube.scaling.context import (
     spikes_kept,
 )
 from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.inputs import generator
 from spikecube.scaling.laws import LIMIT, POWER, known_limit
 from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.scaling.samples import cube_controls, from_data
 
 LOSSES = ("train_loss", "test_loss")
+LIMITS_NEED = ("alpha", "n", "seed", "lam", *LOSSES)
+GAPS_NEED = (*LIMITS_NEED, "ell", *(f"{loss}_spiked" for loss in LOSSES))
 
 
 def fit_limits(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     exponent: float | str = "theory",
     prediction: xr.Dataset | bool = True,
     controls: bool = True,
     n_min: float | str | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Any = None,
 ) -> xr.Dataset:
     """Fit L(F) = L_inf + A n^b with b < 0, train and test, against the theory's limit.
 
@@ -48,8 +55,10 @@ def fit_limits(
         Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (power of n).
         An interval that is open on one side is infinite there, with a status that says so.
     """
+    cube, rng = as_cube(cube, *LIMITS_NEED), generator(rng)
+    controls = controls and has_controls(cube)
     known = context(cube)
-    limits, note = _limits(known, prediction)
+    limits, note = _limits(known, cube, prediction)
     losses = _stack(cube, controls)
     kept = spikes_kept(cube)
     theory = {a: _leading(a, ell, known) for a, ell in zip(cube["alpha"].values.tolist(), kept, strict=True)}
@@ -103,9 +112,9 @@ def _mark(fit: xr.Dataset, fine: bool) -> xr.Dataset:
     return fit
 
 
-def _limits(known: Context, prediction: xr.Dataset | bool) -> tuple[xr.DataArray | None, str]:
+def _limits(known: Context, cube: xr.Dataset, prediction: xr.Dataset | bool) -> tuple[xr.DataArray | None, str]:
     """The limits of both losses, dims (loss, alpha, lam, ...)."""
-    predicted, note = predicted_for(known, prediction, [f"{loss}_limit" for loss in LOSSES])
+    predicted, note = predicted_for(known, cube, prediction, [f"{loss}_limit" for loss in LOSSES])
     if predicted is None:
         return None, note
     parts = [predicted[f"{loss}_limit"] for loss in LOSSES]
@@ -126,12 +135,12 @@ def _stack(
 
 
 def fit_gaps(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     prediction: xr.Dataset | bool = True,
     controls: bool = True,
     n_min: float | str | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Any = None,
 ) -> xr.Dataset:
     """Fit the signed mean gaps E[gap] = C n^b on the raw scale, C of either sign, train and test.
 
@@ -152,11 +161,13 @@ def fit_gaps(
     xr.Dataset
         Dims (gap, loss, alpha, lam, ...further axes); see `fit_power_law`.
     """
+    cube, rng = as_cube(cube, *GAPS_NEED), generator(rng)
+    controls = controls and has_controls(cube)
     known = context(cube)
-    limits, note = _limits(known, prediction)
+    limits, note = _limits(known, cube, prediction)
     kept = spikes_kept(cube)
     alphas = cube["alpha"].values.tolist()
-    ell = xr.DataArray([k or 1 for k in kept], dims="alpha", coords={"alpha": alphas})
+    ell = xr.DataArray([k or int(cube["ell"].values[0]) for k in kept], dims="alpha", coords={"alpha": alphas})
     bounded = xr.DataArray([k is not None for k in kept], dims="alpha", coords={"alpha": alphas})
 
     def spiked(loss: str) -> xr.DataArray:

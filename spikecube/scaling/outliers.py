@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from spikecube.cube.cuts import as_cube
+from spikecube.means.controls import has_controls
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context, predicted_for
+from spikecube.scaling.context import Context, context, measured_spikes, predicted_for
 from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.inputs import generator
 from spikecube.scaling.laws import POWER, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
 from spikecube.scaling.results import describe
@@ -20,6 +24,8 @@ DETACHED = 0.95
 ALIGNED = 0.5
 _LEAST_CORRECTION = 0.1  # a correction that decays slower than n^-0.1 cannot be told from the exponent itself
 
+NEEDED = ("alpha", "n", "seed", "rank", "degree", "singular_value", "outlier_count", "alignment")
+
 SELECTION = (
     f"sizes at which the spike is counted as detached in at least {DETACHED:.0%} of the seeds and the singular vector "
     f"has a mean squared cosine of at least {ALIGNED} with the spike's monomial"
@@ -27,12 +33,12 @@ SELECTION = (
 
 
 def fit_outliers(
-    cube: xr.Dataset,
+    cube: xr.Dataset | str | Path,
     *,
     prediction: xr.Dataset | bool = True,
     controls: bool = True,
     n_min: float | str | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Any = None,
 ) -> xr.Dataset:
     """Fit s_k = C n^b to the outlier of each degree k at each alpha, against b = 1/2 - k(1/2 - alpha).
 
@@ -62,16 +68,18 @@ def fit_outliers(
     ----------
     Moniri, Lee, Hassani, Dobriban, ICML 2024 (arXiv:2310.07891), section 3, for the exponents.
     """
+    cube = as_cube(cube, *NEEDED)
+    controls = controls and has_controls(cube)
     known = context(cube)
-    degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
+    degrees = measured_spikes(cube, known, aligned=True)
     chosen = select(cube, known, degrees)
     values = _spikes(cube, known, degrees).where(chosen["selected"])
     sample = from_data(values, "n", controls=cube_controls(cube, "singular_value", controls))
     expected = _expected(cube, known, degrees)
-    keywords: dict[str, Any] = {"n_min": n_min, "rng": rng, "quantity": "outlier of F/sqrt(n)"}
+    keywords: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "quantity": "outlier of F/sqrt(n)"}
     fits = {"plain": fit_sample(POWER, sample, expected={"exponent": expected}, **keywords)}
     fits["corrected"] = _corrected(values, cube, controls, expected, **keywords)
-    predicted, note = predicted_for(known, prediction, ["singular_value"])
+    predicted, note = predicted_for(known, cube, prediction, ["singular_value"])
     samples = {"plain": sample}
     if predicted is not None:
         regressors = cube_controls(cube, "singular_value", controls)
@@ -157,7 +165,7 @@ def _corrected(
             fit = fit_sample(
                 corrected_power(power),
                 from_data(one, "n", controls=regressors),
-                expected={"exponent": expected},
+                expected={"exponent": expected.sel(degree=[k], alpha=[a])},
                 **keywords,
             )
             cells.append(fit)

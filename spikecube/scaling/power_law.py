@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 from spikecube.scaling.arrays import FitError
 from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.inputs import generator
 from spikecube.scaling.laws import FREE_CORRECTION, POWER, Law, corrected_power
 from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
@@ -22,7 +25,7 @@ def power_law(correction: float | str | None) -> Law:
         return POWER
     if correction == "free":
         return FREE_CORRECTION
-    if isinstance(correction, str):
+    if isinstance(correction, bool) or not isinstance(correction, int | float | np.number):
         raise FitError(f'correction={correction!r} is not None, "free" or a positive number')
     return corrected_power(float(correction))
 
@@ -31,11 +34,12 @@ def fit_power_law(
     data: xr.DataArray,
     dim: str = "n",
     *,
-    stderr: xr.DataArray | None = None,
+    stderr: xr.DataArray | float | None = None,
     correction: float | str | None = None,
     n_min: float | str | None = None,
-    rng: np.random.Generator | None = None,
+    rng: Any = None,
     expected: xr.DataArray | float | None = None,
+    zeros: str = "refuse",
 ) -> xr.Dataset:
     """Fit y = C n^b, or y = C n^b (1 + D n^-omega), to the mean of the data over `seed`.
 
@@ -46,16 +50,20 @@ def fit_power_law(
 
     Parameters
     ----------
-    data : with dims `dim`, perhaps `seed`, and any others; one fit for each of their labels.
+    data : with dims `dim`, perhaps `seed`, and any others; one fit for each of their labels. Any real numbers in any
+        unit; NaN where there is no value.
     dim : name of the size; it needs a positive coordinate.
-    stderr : known standard errors of the data (no `seed` then); they broadcast.
+    stderr : known standard errors of the data (no `seed` then), a number or labelled; they are aligned by label, and
+        curves that they do not name have none. A point with a value needs an error.
     correction : None; omega > 0 given; or "free" to estimate omega.
     n_min : smallest size used; "auto" takes the smallest window start whose fit is not rejected at the 10 per cent
-        level (1 per cent with a correction) and reports all of them (`scan_*`). The interval and the p-value are then
-        those of the law with a correction of order 1/n; `window_low`, `window_high` is what the chosen window would
-        say, had it been given.
-    rng : gives bootstrap intervals over seeds (over the known errors with `stderr`).
-    expected : exponent that theory predicts; `pvalue` then tests it.
+        level (1 per cent with a correction) and reports all of them (`scan_*`). Estimate, interval and p-value are then
+        those of the law with a correction of order 1/n; `window_estimate`, `window_low`, `window_high` is what the
+        chosen window would say, had it been given.
+    rng : gives bootstrap intervals over seeds (over the known errors with `stderr`); whatever
+        `numpy.random.default_rng` takes.
+    expected : exponent that theory predicts, a number or aligned by label; `pvalue` then tests it.
+    zeros : "refuse" standard errors that are zero, or "drop" their points.
 
     Returns
     -------
@@ -82,12 +90,13 @@ def fit_power_law(
     >>> fit.estimate.sel(param="exponent").item().__round__(10)
     0.25
     """
+    sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
     quantity = str(data.name or "the data")
     result = fit_sample(
         power_law(correction),
-        from_data(data, dim, stderr),
+        sample,
         n_min=n_min,
-        rng=rng,
+        rng=generator(rng),
         expected={} if expected is None else {"exponent": expected},
         quantity=quantity,
     )

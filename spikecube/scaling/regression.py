@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,7 +103,7 @@ def weighted_least_squares(
         chi2, gof = lack_of_fit(fit.wresid, hat, weights * variance, own, trend)
     return Inference(
         params=np.asarray(fit.params) / size,
-        stderr=np.sqrt(np.diag(covariance)),
+        stderr=np.sqrt(np.maximum(np.diag(covariance), 0.0)),
         dof=dof,
         covariance=covariance,
         influence=influence,
@@ -234,22 +235,28 @@ def holm(pvalues: Array) -> Array:
     return adjusted
 
 
-def regression_spline(u: Array, y: Array, weights: Array, knots: Array) -> tuple[Array, float]:
-    """The cubic spline through y(u) on given knots: its coefficients and the weighted sum of squares.
+def regression_splines(
+    u: Array, y: Array, weights: Array, knots: Sequence[Array], factors: Sequence[Array]
+) -> tuple[Array, float]:
+    """Cubic splines with y = sum_j factor_j s_j(u), on given knots: all coefficients and the weighted sum of squares.
 
-    statsmodels' WLS on the B-splines of its generalised additive models: a GAM with Gaussian errors, one smooth term
-    and no penalty. (Its GLMGam takes no account of weights and refuses data without noise.)
+    statsmodels' WLS on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth terms
+    with varying coefficients and no penalty. (Its GLMGam takes no account of weights and refuses data without noise.)
 
     Parameters
     ----------
     u, y, weights : (P,).
-    knots : (n + 4,), all of them, the ends four times.
+    knots : one (n_j + 4,) for each spline, all of them, the ends four times.
+    factors : one (P,) for each spline.
     """
     import statsmodels.api as sm
     from statsmodels.gam.api import BSplines
 
-    smoother = BSplines(u, df=[len(knots) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": knots}])
-    fit = sm.WLS(y, smoother.basis, weights=weights).fit()
+    columns = []
+    for own, factor in zip(knots, factors, strict=True):
+        smoother = BSplines(u, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}])
+        columns.append(factor[:, None] * smoother.basis)
+    fit = sm.WLS(y, np.concatenate(columns, axis=1), weights=weights).fit()
     return np.asarray(fit.params), float(fit.ssr)
 
 

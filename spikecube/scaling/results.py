@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.schema import COORDINATES
+from spikecube.cube.store import without_fill_values
 from spikecube.scaling.arrays import Array
 
 STATUS = {
@@ -20,7 +22,22 @@ STATUS = {
     "poor_minimum": 7,
     "no_data": 8,
     "not_applicable": 9,
+    "rejected": 10,
+    "untested": 11,
+    "too_good": 12,
+    "infinite": 13,
+    "not_aligned": 14,
+    "patterned": 15,
+    "drifting": 16,
+    "unsettled": 17,
+    "outside": 18,
 }
+
+SOLVED = (
+    *("ok", "open_interval", "separated", "poor_minimum", "rejected", "untested", "too_good"),
+    *("patterned", "drifting", "unsettled", "outside"),
+)
+"""The states that have an estimate."""
 
 SENTENCES = {
     "ok": "The fit converged and every interval is closed.",
@@ -30,9 +47,18 @@ SENTENCES = {
     "open_interval": "The data leave an interval open on one side: the estimate has no error bar there.",
     "not_resolved": "The quantity is not resolved from zero at these sizes, so that its exponent is not determined.",
     "separated": "Spike and no spike are perfectly separated: the threshold comes from a penalised fit.",
-    "poor_minimum": "The curves do not collapse onto one line within their errors, or different starts disagree.",
+    "poor_minimum": "Different starts end in different minima; the best one is reported.",
     "no_data": "Nothing here meets the selection.",
     "not_applicable": "The law does not apply here.",
+    "rejected": "The law is rejected: its intervals take a law for granted that these data do not follow.",
+    "untested": "The fit converged, but nothing tests the law.",
+    "too_good": "The fit converged, but the points lie closer to the law than their errors allow.",
+    "infinite": "The data hold infinite values, which are no measurements: no estimate is given.",
+    "not_aligned": "No singular vector points along this monomial at any size: there is no spike and no threshold.",
+    "patterned": "Neighbouring residuals go together: the law does not hold, or the data share errors.",
+    "drifting": "Without the smallest size the parameters move by more than their errors allow.",
+    "unsettled": "The points inside the window at the parameters found are not quite those used.",
+    "outside": "The critical value lies outside of the control.",
 }
 
 _LONG_NAMES = {
@@ -69,6 +95,7 @@ _LONG_NAMES = {
     "bootstrap_high": "97.5 per cent point of the estimate over resamples of the seeds",
     "response": "slope of the estimate in the mean at each size",
     "sign": "sign of the amplitude",
+    "window_estimate": "estimate of the law itself in the chosen window",
     "window_low": "lower end of the 95 per cent interval that the chosen window would have, had it been given",
     "window_high": "upper end of the 95 per cent interval that the chosen window would have, had it been given",
     "interval_n_min": "smallest size used by the law that gives the interval",
@@ -88,9 +115,13 @@ _LONG_NAMES = {
     "master_stderr": "standard error of the master curve at its scaled control",
     "spline_size": "coefficients of the spline",
     "start_chi2": "chi2 at which each start ended",
+    "stray_fraction": "fraction of draws whose singular value beyond the edge does not point along the monomial",
     "status": "state of the fit",
     "message": "what the state means",
 }
+
+RESERVED = frozenset({*_LONG_NAMES, "param", "param_i", "param_j", "window"})
+"""Names of results, which dims and coordinates of the data cannot have."""
 
 
 def describe(result: xr.Dataset, *, quantity: str = "the data") -> xr.Dataset:
@@ -101,10 +132,17 @@ def describe(result: xr.Dataset, *, quantity: str = "the data") -> xr.Dataset:
             variable.attrs["long_name"] = _LONG_NAMES[label]
         if variable.dtype.kind == "f":
             variable.attrs.setdefault("units", "1")
+            variable.attrs["coverage_content_type"] = "modelResult"
     if "status" in result:
         result["status"].attrs["flag_values"] = np.array(list(STATUS.values()), dtype=np.int8)
         result["status"].attrs["flag_meanings"] = " ".join(STATUS)
+    for name, coordinate in result.coords.items():
+        known = COORDINATES.get(str(name))
+        result.variables[name].attrs.setdefault("long_name", known.long_name if known else str(name))
+        if coordinate.dtype.kind in "iuf":
+            result.variables[name].attrs.setdefault("units", "1")
     result.attrs["quantity"] = quantity
+    without_fill_values(result)
     result.attrs["confidence_level"] = 0.95
     return result
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.controls import centred_controls
-from spikecube.cube.summary import controls_for, priority, replicate_means
+from spikecube.means.controls import centred_controls
+from spikecube.means.seeds import controls_for, priority, replicate_means
 from spikecube.scaling.arrays import Array, FitError
-
-_SEED = "seed"
+from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Sample:
     dim : the name of K.
     n_seeds : (B, K) or None, seeds with a value.
     plain_stderr : (B, K) or None, standard errors before control variates.
+    infinite : (B,) or None, curves that hold an infinite value.
+    scale : (B,) or None, the unit (in that of the data) of mean, stderr and deviations of each curve; None is 1.
+    attrs, size_attrs : those of the data and of the sizes.
     """
 
     sizes: Array
@@ -43,75 +46,109 @@ class Sample:
     dim: str
     n_seeds: Array | None = None
     plain_stderr: Array | None = None
+    infinite: Array | None = None
+    scale: Array | None = None
+    attrs: dict[str, Any] = field(default_factory=dict)
+    size_attrs: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fine(self) -> Array:
+        """Where there is a mean that may enter a fit; (B, K)."""
+        finite = np.isfinite(self.mean)
+        return finite if self.infinite is None else finite & ~self.infinite[:, None]
 
 
 def from_data(
     data: xr.DataArray,
     dim: str = "n",
-    stderr: xr.DataArray | None = None,
+    stderr: xr.DataArray | float | None = None,
     controls: xr.DataArray | None = None,
+    *,
+    zeros: str = "refuse",
+    own_units: bool = False,
 ) -> Sample:
     """The means along `seed` (if there is such a dim) at each point of `dim`, for every other label.
 
-    `controls`, dims (control, dim, seed, ...), are control variates of expectation 0, the dearest first.
+    `controls`, dims (control, dim, seed, ...), are control variates of expectation 0, the dearest first. With
+    `own_units` every curve is divided by a power of two near its largest value, whose squares then neither overflow nor
+    vanish. `zeros` = "drop" leaves out points whose error is zero.
 
     Raises
     ------
     ValueError
-        If `dim` is missing or not positive, if `stderr` is given beside seeds, or has other labels.
+        If `dim` is missing or not positive, if `stderr` is given beside seeds, or does not fit the data.
 
     >>> data = xr.DataArray([[1.0, 2.0, 3.0], [4.0, 4.0, 7.0]], dims=("n", "seed"), coords={"n": [10, 20]})
     >>> sample = from_data(data)
     >>> sample.mean.tolist(), sample.dof.tolist()
     ([[2.0, 5.0]], [[2.0, 2.0]])
     """
-    if dim not in data.dims:
-        raise FitError(f"dim={dim!r} is not a dim of the data, which has {', '.join(map(str, data.dims))}")
-    if dim not in data.coords:
-        raise FitError(f"the data have no coordinate {dim!r}: a law in {dim} needs the sizes")
-    data = data.sortby(dim)
-    sizes = data[dim].to_numpy().astype(float)
-    if not (sizes > 0).all() or len(set(sizes)) < len(sizes):
-        raise FitError(f"the coordinate {dim!r} must be positive and without repeats, got {sizes.tolist()}")
-    others = tuple(str(d) for d in data.dims if d not in (dim, _SEED))
+    data = labelled(data)
+    check_names(data)
+    data = data.isel({dim: np.argsort(sizes_of(data, dim), kind="stable")})
+    sizes = sizes_of(data, dim)
+    others = tuple(str(d) for d in data.dims if d not in (dim, SEED))
     coords = {str(k): v for k, v in data.coords.items() if set(v.dims) <= set(others)}
-    shape = tuple(data.sizes[d] for d in others)
-    if _SEED in data.dims:
+    labels: dict[str, Any] = {
+        "sizes": sizes,
+        "dims": others,
+        "shape": tuple(data.sizes[d] for d in others),
+        "coords": coords,
+        "dim": dim,
+        "attrs": dict(data.attrs),
+        "size_attrs": dict(data[dim].attrs),
+    }
+    if SEED in data.dims:
         if stderr is not None:
             raise FitError("the data have a dim 'seed', which gives the errors: leave out stderr")
-        ordered = data.transpose(*others, dim, _SEED)
-        values, regressors = ordered.to_numpy().astype(float), None
-        if controls is not None:
-            values, regressors = controls_for(ordered, controls, controls["control"].values.tolist())
-            regressors = regressors.reshape(-1, len(sizes), data.sizes[_SEED], regressors.shape[-1])
-        means = replicate_means(values.reshape(-1, len(sizes), data.sizes[_SEED]), regressors)
-        return Sample(
-            sizes,
-            means.mean,
-            means.stderr,
-            means.dof,
-            means.deviations,
-            others,
-            shape,
-            coords,
-            dim,
-            means.count,
-            means.plain_stderr,
-        )
-    flat = data.transpose(*others, dim).to_numpy().astype(float).reshape(-1, len(sizes))
-    dof = np.full(flat.shape, np.inf)
-    if stderr is None:
-        return Sample(sizes, flat, None, dof, None, others, shape, coords, dim)
-    try:
-        _, wide = xr.broadcast(data, stderr.sortby(dim) if dim in stderr.coords else stderr)
-        errors = wide.transpose(*others, dim).to_numpy().astype(float).reshape(flat.shape)
-    except ValueError:
-        raise FitError(
-            f"stderr has dims {tuple(stderr.dims)}, which do not fit those of the data, {data.dims}"
-        ) from None
-    if not (np.isnan(errors) | (errors > 0)).all():
-        raise FitError("stderr must be positive")
-    return Sample(sizes, flat, errors, dof, None, others, shape, coords, dim)
+        return _of_replicates(data.transpose(*others, dim, SEED), controls, own_units, labels)
+    data = data.transpose(*others, dim)
+    errors = None
+    if stderr is not None:
+        known, dropped = standard_errors(stderr, data, dim, zeros)
+        data, errors = data.where(~dropped), known.reshape(-1, len(sizes))
+    flat = data.to_numpy().reshape(-1, len(sizes))
+    dof, infinite = np.full(flat.shape, np.inf), np.isinf(flat).any(-1)
+    if own_units:
+        scale = _own_scale(flat, errors)
+        flat, errors = flat / scale[:, None], None if errors is None else errors / scale[:, None]
+        labels["scale"] = scale
+    return Sample(mean=flat, stderr=errors, dof=dof, deviations=None, infinite=infinite, **labels)
+
+
+def _of_replicates(
+    ordered: xr.DataArray, controls: xr.DataArray | None, own_units: bool, labels: dict[str, Any]
+) -> Sample:
+    """The sample of data whose last two dims are sizes and seeds."""
+    values, regressors, tail = ordered.to_numpy(), None, ordered.shape[-2:]
+    if controls is not None:
+        values, regressors = controls_for(ordered, controls, controls["control"].values.tolist())
+        regressors = regressors.reshape(-1, *tail, regressors.shape[-1])
+    flat = values.reshape(-1, *tail)
+    if own_units:
+        labels["scale"] = _own_scale(flat.reshape(len(flat), -1), None)
+        flat = flat / labels["scale"][:, None, None]
+    means = replicate_means(flat, regressors)
+    return Sample(
+        mean=means.mean,
+        stderr=means.stderr,
+        dof=means.dof,
+        deviations=means.deviations,
+        n_seeds=means.count,
+        plain_stderr=means.plain_stderr,
+        infinite=np.isinf(flat).any((-2, -1)),
+        **labels,
+    )
+
+
+def _own_scale(flat: Array, errors: Array | None) -> Array:
+    """A power of two near the largest value of each curve, or near its least error if that is larger; (B,)."""
+    size = np.where(np.isfinite(flat), np.abs(flat), 0.0).max(-1, initial=0.0)
+    if errors is not None:
+        least = np.where(errors > 0, errors, np.inf).min(-1, initial=np.inf)
+        size = np.where(np.isfinite(least), np.maximum(size, least), size)
+    exponent = np.clip(np.frexp(np.where(size > 0, size, 1.0))[1], -1000, 1000)
+    return np.asarray(np.ldexp(1.0, exponent))
 
 
 def cube_controls(cube: xr.Dataset, name: str, controls: bool) -> xr.DataArray | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikecube.cube.summary import MIN_SEEDS
+from spikecube.means.seeds import MIN_SEEDS
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.curves import Curves, Group, groups
+from spikecube.scaling.curves import Curves, Group, groups, is_nothing
 from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum
 from spikecube.scaling.profiles import (
@@ -88,25 +88,41 @@ def solve(law: Law, sample: Sample, keep: Array, *, null: Array | None = None, i
     table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
     table.status[:] = _shortage(law, sample, keep)
     for group in groups(law, sample, keep):
-        part = _solve_curves(group.curves, tested[group.rows], intervals)
+        part = _solved(group.curves, tested[group.rows], intervals)
         part.sign[:] = group.sign
         _to_data_scale(part, group, sample.mean[group.rows])
         if law.log and not group.curves.law.log:
             for b in np.flatnonzero(_is_zero(group.curves)):
                 _blank(part, int(b), "not_resolved")
         table.put(group.rows, part)
-    table.nobs[:] = (keep & np.isfinite(sample.mean)).sum(1)
+    table.nobs[:] = (keep & sample.fine).sum(1)
     return table
 
 
 def _shortage(law: Law, sample: Sample, keep: Array) -> Array:
-    usable = (keep & np.isfinite(sample.mean)).sum(1)
+    usable = (keep & sample.fine).sum(1)
     thin = np.zeros(len(usable), dtype=bool)
     if sample.n_seeds is not None:
         few = (sample.n_seeds > 0) & (sample.n_seeds < MIN_SEEDS) & keep
         thin = few.any(1) & (few.sum(1) + usable > len(law.params))
     short = np.where(thin, STATUS["too_few_seeds"], STATUS["too_few_sizes"])
-    return np.where((usable == 0) & ~thin, STATUS["no_data"], short)
+    status = np.where((usable == 0) & ~thin, STATUS["no_data"], short)
+    if law.log:
+        nothing = is_nothing(sample, keep & sample.fine) & (usable > len(law.params))
+        status = np.where(nothing, STATUS["not_resolved"], status)
+    return status if sample.infinite is None else np.where(sample.infinite, STATUS["infinite"], status)
+
+
+def _solved(c: Curves, null: Array, intervals: bool) -> Table:
+    """All curves at once, or each alone if the algebra of one of them fails: that one has no answer."""
+    try:
+        return _solve_curves(c, null, intervals)
+    except np.linalg.LinAlgError:
+        table = Table.empty(len(c.y), len(c.law.params), c.y.shape[1])
+        table.status[:] = STATUS["not_converged"]
+        for b in range(len(c.y)) if len(c.y) > 1 else ():
+            table.put(np.array([b]), _solved(c.pick([b]), null[b : b + 1], intervals))
+        return table
 
 
 def _is_zero(c: Curves) -> Array:
@@ -151,6 +167,9 @@ def _solve_curves(c: Curves, null: Array, intervals: bool) -> Table:
 def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None:
     """Weighted least squares of statsmodels on the law's linearisation at its optimum."""
     used = c.weights[b] > 0
+    if not _determined(np.sqrt(c.weights[b, used])[:, None] * slopes[b, used]):
+        _blank(table, b, "not_resolved")
+        return
     response = c.y[b] - c.value(theta[b : b + 1])[0] + slopes[b] @ theta[b]
     fit = weighted_least_squares(
         slopes[b, used],
@@ -167,6 +186,12 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
     table.fitted[b] = c.value(theta[b : b + 1])[0]
     table.aicc[b] = _aicc(c, b, theta)
     table.status[b] = STATUS["ok"]
+
+
+def _determined(design: Array) -> bool:
+    """Whether no parameter of a weighted design (K, p) can stand in for others, up to rounding."""
+    size = np.linalg.norm(design, axis=0)
+    return bool((size > 0).all() and np.linalg.matrix_rank(design / size) == design.shape[1])
 
 
 def _aicc(c: Curves, b: int, theta: Array) -> float:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
+from spikecube.cube.cuts import as_cube
 from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context
+from spikecube.scaling.context import Context, context, measured_spikes
 from spikecube.scaling.fitting import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
-from spikecube.scaling.results import STATUS, describe, messages
+from spikecube.scaling.results import STATUS, describe
+from spikecube.scaling.verdict import verdict
 from spikecube.theory.staircase import threshold
 
 PARAMS = ("critical", "offset", "sharpness")
@@ -21,7 +24,10 @@ _LEVEL = 0.95
 _LEAST_SIZES = 3
 
 
-def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
+NEEDED = ("alpha", "n", "seed", "rank", "degree", "outlier_count", "alignment")
+
+
+def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     """Logistic regression of "the k-th spike is detached" on alpha and log n, with errors clustered by seed.
 
     A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
@@ -29,22 +35,35 @@ def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
         logit P(detached) = sharpness * log n * (alpha - alpha_k(n)),     alpha_k(n) = critical + offset/log n
 
     `critical` is the extrapolation to n -> infinity, expected at (k - 1)/(2k); `threshold` is alpha_k(n) at each size.
+    A spike is detached where a singular value of its rank lies beyond the edge and its left vector points along the
+    monomial of its degree: with a squared cosine above n^{-1/2}, which lies between the 1/n of a random vector and the
+    n^{-1/3} of a spike at the edge. Outliers that point elsewhere are no spikes; `stray_fraction` and the message say
+    how many there are, and a degree that has nothing else gets no threshold. Where alignments were not measured the
+    counts decide.
+
     Points along alpha of one (n, seed) share their draw and form a cluster. Intervals of ratios of coefficients are
     Fieller's, and infinite where the slope is not resolved. Where outcomes are perfectly separated the fit is penalised
     (Firth) and the status says so.
 
     Parameters
     ----------
-    cube : with `outlier_count` and its study.
+    cube : with `outlier_count`, `alignment` and its study.
 
     Returns
     -------
     xr.Dataset
-        Dims (degree, ...further axes); params critical, offset, sharpness; `threshold` with its interval (degree, n);
-        gof_pvalue of the law in n against a threshold of its own for each size (a score test with clusters).
+        Dims (degree, ...further axes); degrees with c_k = 0 have a status only. Params critical, offset, sharpness;
+        `threshold` with its interval (degree, n); `stray_fraction` (degree, n); gof_pvalue of the law in n against a
+        threshold of its own for each size (a score test with clusters).
+
+    References
+    ----------
+    Baik, Ben Arous, Peche, Ann. Probab. 33 (2005) 1643, for the width n^{-1/3} of the transition.
     """
+    cube = as_cube(cube, *NEEDED)
     known = context(cube)
-    degrees = [k for k in known.degrees if known.rank(k) <= cube.sizes["rank"]]
+    spikes = measured_spikes(cube, known, aligned=False)
+    degrees = [k for k in _measured(cube) if k not in known.degrees or k in spikes]
     further = list(known.study.further)
     shape = (len(degrees), *(cube.sizes[d] for d in further))
     tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}
@@ -57,34 +76,78 @@ def fit_thresholds(cube: xr.Dataset) -> xr.Dataset:
         stacked = np.array([tables[place][name][1] for place in np.ndindex(*shape)])
         result[name] = (*dims, *tail), stacked.reshape(*shape, *np.shape(value))
     result["status"] = result["status"].astype(np.int8)
-    result["message"] = result["status"].dims, messages(result["status"].to_numpy())
     result.attrs["law"] = "logit P = sharpness log n (alpha - critical - offset/log n)"
     return describe(adjust(result), quantity="detachment of a spike")
 
 
-Entry = dict[str, tuple[tuple[str, ...], Array | float | bool]]
+Entry = dict[str, tuple[tuple[str, ...], Array | float | bool | str]]
+
+
+def _measured(cube: xr.Dataset) -> list[int]:
+    return [int(k) for k in cube["degree"].values]
+
+
+def points_along(cube: xr.Dataset, degree: int) -> xr.DataArray:
+    """Where the singular vector of a degree points along its monomial, or its alignment was not measured.
+
+    >>> cube = xr.Dataset({"alignment": (("degree", "n"), [[0.5, 0.001]])}, {"degree": [2], "n": [100, 400]})
+    >>> points_along(cube, 2).values.tolist()
+    [True, False]
+    """
+    cosine = cube["alignment"].sel(degree=degree, drop=True)
+    return (cosine > cosine["n"] ** -0.5) | cosine.isnull()
 
 
 def _one(cube: xr.Dataset, known: Context, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:
     k = degrees[place[0]]
-    counts = cube["outlier_count"].isel(dict(zip(further, place[1:], strict=True))).transpose("alpha", "n", "seed")
-    seen = np.isfinite(counts.to_numpy())
-    detached = (counts.to_numpy() >= known.rank(k)).astype(float)[seen]
-    alpha, size, seed = (a[seen] for a in np.meshgrid(*(counts[d].values for d in counts.dims), indexing="ij"))
-    logs = np.log(size.astype(float))
-    sizes = np.unique(size)
+    logs = np.log(cube["n"].values.astype(float))
+    if k not in known.degrees:
+        return _entry(np.full(3, np.nan), logs, "not_applicable", nobs=0, notes=(f"c_{k} = 0 makes no such spike.",))
+    at = dict(zip(further, place[1:], strict=True))
+    order = ("alpha", "n", "seed")
+    counts = cube["outlier_count"].isel(at).transpose(*order)
+    along = points_along(cube, k).isel(at).transpose(*order).to_numpy()
+    seen, beyond = np.isfinite(counts.to_numpy()), counts.to_numpy() >= known.rank(k)
+    stray = _share(beyond & ~along, seen)
+    notes = _stray_note(int((beyond & ~along).sum()), int(seen.sum()), k)
+    detached = (beyond & along)[seen].astype(float)
+    alpha, size, seed = (a[seen] for a in np.meshgrid(*(counts[d].values for d in order), indexing="ij"))
+    fit, gof, dof, state = _fitted(detached, alpha, size.astype(float), seed, stray=bool(stray.any()))
     expected = np.array([threshold(k), np.nan, np.nan])
-    log_sizes = np.log(cube["n"].values.astype(float))
-    if len(sizes) < _LEAST_SIZES or len(np.unique(alpha)) < 2:
-        return _entry(expected, log_sizes, "too_few_sizes", nobs=len(sizes))
+    return _entry(expected, logs, state, fit, gof, dof, nobs=len(np.unique(size)), notes=notes, stray=stray)
+
+
+def _share(wrong: Array, seen: Array) -> Array:
+    """The part of the draws seen at each size that is wrong; NaN where none was seen; (n,)."""
+    total = seen.sum((0, 2))
+    return np.where(total > 0, (wrong & seen).sum((0, 2)) / np.maximum(total, 1), np.nan)
+
+
+def _stray_note(stray: int, seen: int, degree: int) -> tuple[str, ...]:
+    if not stray:
+        return ()
+    return (
+        f"In {stray} of {seen} draws a singular value of its rank lies beyond the edge but does not point along "
+        f"the monomial of degree {degree}: these are not counted as spikes.",
+    )
+
+
+def _fitted(
+    detached: Array, alpha: Array, size: Array, seed: Array, *, stray: bool
+) -> tuple[Logistic | None, float, float, str]:
+    """The logistic fit, its test, its degrees of freedom, and its state."""
+    if not detached.any() and stray:
+        return None, np.nan, np.nan, "not_aligned"
+    if len(np.unique(size)) < _LEAST_SIZES or len(np.unique(alpha)) < 2:
+        return None, np.nan, np.nan, "too_few_sizes"
     if detached.min() == detached.max():
-        return _entry(expected, log_sizes, "no_data", nobs=len(sizes))
-    groups = size.astype(np.int64) * (int(seed.max()) + 1) + seed
+        return None, np.nan, np.nan, "no_data"
+    logs = np.log(size)
+    groups = np.unique(np.stack([size, seed.astype(float)]), axis=1, return_inverse=True)[1].ravel()
     design = np.column_stack([np.ones_like(logs), logs, alpha * logs])
     fit = logistic_regression(design, detached, groups)
     gof = np.nan if fit.separated else _lack_of_fit(design, fit, detached, groups)
-    dof = float(len(np.unique(groups)) - 3)
-    return _entry(expected, log_sizes, "separated" if fit.separated else "ok", fit, gof, dof, nobs=len(sizes))
+    return fit, gof, float(len(np.unique(groups)) - 3), "separated" if fit.separated else "ok"
 
 
 def _lack_of_fit(design: Array, fit: Logistic, detached: Array, groups: Array) -> float:
@@ -103,6 +166,8 @@ def _entry(
     dof: float = np.nan,
     *,
     nobs: int,
+    notes: tuple[str, ...] = (),
+    stray: Array | None = None,
 ) -> Entry:
     nothing = np.full(3, np.nan)
     estimate, stderr, low, high, covariance = nothing, nothing, nothing, nothing, np.full((3, 3), np.nan)
@@ -119,6 +184,7 @@ def _entry(
             status = "open_interval"
     null = np.where(np.isfinite(expected), expected, 0.0)
     z = nothing if fit is None else _distances(fit, null)
+    name, message = verdict(status, gof, float(nobs - 2), "given", notes)
     param = ("param",)
     return {
         "estimate": (param, estimate),
@@ -139,7 +205,9 @@ def _entry(
         "gof_pvalue": ((), gof),
         "n_min": ((), float(np.exp(logs.min()))),
         "converged": ((), fit is not None),
-        "status": ((), STATUS[status]),
+        "stray_fraction": (("n",), np.full(len(logs), np.nan) if stray is None else stray),
+        "status": ((), STATUS[name]),
+        "message": ((), message),
     }
 
 

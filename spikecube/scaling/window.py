@@ -12,7 +12,10 @@ from spikecube.scaling.solve import Table, solve
 
 _LEVEL = 0.1  # a window of a law without corrections enters at this level of the lack-of-fit test
 _CORRECTED_LEVEL = 0.01  # one with corrections: a choice that is made more often costs its intervals their level
-ALLOWED = "The interval allows for a correction of order 1/n, since the data chose the smallest size."
+ALLOWED = (
+    "The data chose the smallest size, and the interval allows for a correction of order 1/n: estimate and interval "
+    "are those of the law with it."
+)
 
 
 def window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, Arrays]:
@@ -21,7 +24,7 @@ def window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, 
     if n_min is None:
         return everything, {}
     if n_min != "auto":
-        if isinstance(n_min, str):
+        if isinstance(n_min, bool) or not isinstance(n_min, int | float | np.number) or np.isnan(n_min):
             raise FitError(f'n_min={n_min!r} is not None, "auto" or a number')
         return everything & (sample.sizes >= n_min), {}
     if sample.stderr is None:
@@ -51,29 +54,33 @@ def _from(sample: Sample, smallest: float) -> Array:
     return np.broadcast_to(sample.sizes >= smallest, sample.mean.shape)
 
 
-def allow_for_choice(law: Law, sample: Sample, table: Table, null: Array) -> Array:
-    """Give a table whose windows were chosen the intervals of the law with a correction; return its smallest size (B,).
+def with_correction(law: Law, sample: Sample, null: Array) -> tuple[Table, Array]:
+    """The fit of the law with a correction, in a window that the data chose; and the sizes used, (B, K).
 
     A test of fit does not see a correction until it has moved the exponent by several standard errors, and the first
     window that it lets pass is one in which it just does not see it: intervals of that window cover as little as 14 per
-    cent. The law with a correction of order 1/n says what the data know of the exponent when there may be one. Its
-    interval, reaching to the estimate if need be, and its p-values are taken; where it cannot be fitted the interval is
-    open. The table is changed in place.
+    cent. The law with a correction of order 1/n says what the data know of the exponent when there may be one.
     """
     assert law.allowance is not None
     keep, _ = _scan(law.allowance, sample)
     wide = np.pad(null, ((0, 0), (0, len(law.allowance.params) - null.shape[1])))
-    honest = solve(law.allowance, sample, keep, null=wide)
+    return solve(law.allowance, sample, keep, null=wide), keep
+
+
+def adopt(table: Table, honest: Table) -> Array:
+    """Give a table whose windows were chosen the estimates and intervals of the law with a correction.
+
+    Where that could not be fitted the estimate of the window stays, with an interval that is open. The table is changed
+    in place; which curves have the answer of the law with a correction is returned, (B,).
+    """
+    p = table.estimate.shape[1]
     solved = np.asarray(np.isfinite(table.estimate).all(1))
-    known = (np.isfinite(honest.estimate).all(1) & solved)[:, None]
-    p = len(law.params)
-    low, high = (np.where(known, e[:, :p], w) for e, w in ((honest.ci_low, -np.inf), (honest.ci_high, np.inf)))
-    table.ci_low[:] = np.where(solved[:, None], np.minimum(low, table.estimate), np.nan)
-    table.ci_high[:] = np.where(solved[:, None], np.maximum(high, table.estimate), np.nan)
-    between = (null >= table.ci_low) & (null <= table.ci_high)
-    pvalue = np.where(between, np.maximum(honest.pvalue[:, :p], 0.05), honest.pvalue[:, :p])
-    table.pvalue[:] = np.where(known, pvalue, np.where(solved[:, None], 1.0, np.nan))
+    known = np.asarray(np.isfinite(honest.estimate).all(1) & solved)
+    for name in ("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high", "response"):
+        getattr(table, name)[known] = getattr(honest, name)[known, :p]
+    table.covariance[known] = honest.covariance[known, :p, :p]
+    lost = solved & ~known
+    table.ci_low[lost], table.ci_high[lost], table.pvalue[lost] = -np.inf, np.inf, 1.0
     open_ended = solved & ~(np.isfinite(table.ci_low) & np.isfinite(table.ci_high)).all(1)
     table.status[open_ended] = STATUS["open_interval"]
-    used = keep & np.isfinite(sample.mean)
-    return np.where(known[:, 0], sample.sizes[used.argmax(1)], np.nan)
+    return known

@@ -21,6 +21,7 @@ from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
+from spikecube.numbers import real_array
 from spikecube.theory.moments import AtFixed, Moments, moments_of
 from spikecube.theory.newton import EXACT, ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
@@ -81,7 +82,7 @@ class Bulk:
         ConvergenceError
             If the fixed point is not reached.
         """
-        lam = np.asarray(lam, dtype=np.float64)
+        lam = real_array(lam, "lam")
         if not np.all(lam > 0) or not np.all(np.isfinite(lam)):
             raise ValueError(f"lam = {lam.tolist()} was given; penalties are positive and finite")
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.numbers import real_array
 from spikecube.theory.bulk import Bulk, bulk_of, span
 from spikecube.theory.parameters import Model
 
@@ -25,7 +26,7 @@ def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
     >>> bulk_density(model, [0.5, 1.0, 2.0]).round(4).tolist()
     [0.7008, 0.3284, 0.0]
     """
-    s = np.asarray(singular_values, dtype=np.float64)
+    s = real_array(singular_values, "singular_values")
     return 2 * s * eigenvalue_density(bulk_of(model), s.ravel() ** 2).reshape(s.shape)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import step_reach
 from spikecube.theory.conditional.edge import Edge, conditional_edge
@@ -59,7 +60,7 @@ def detection_edge(
     >>> detection_edge(model, 1000, [0.0, 0.3, 0.45], degrees=1).round(3).tolist()
     [1.588, 1.602, 1.704]
     """
-    alphas = np.asarray(alphas, dtype=np.float64)
+    alphas = real_array(alphas, "alphas")
     quantile = tracy_widom_quantile(1 - false_positive_rate)
 
     def beyond(x: float, curvature: float) -> float:

@@ -13,7 +13,7 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult, assemble, empty_cube, measured_variables, variable_dims
 from spikecube.cube.schema import STATUS
-from spikecube.cube.study import Cell, Study
+from spikecube.study.study import Cell, Study
 
 AXES: dict[str, Any] = {"alpha": [0.0, 0.2, 0.3], "n": [60, 100], "seed": 2, "lam": [0.1, 1.0]}
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from spikecube.cube.cell import compute_cell
+from spikecube.cube import cell as cell_module
+from spikecube.cube.cell import compute_cell, make_shared
 from spikecube.cube.schema import VARIABLES
+from spikecube.model.network import features
 from tests.model.cases import make_measure, make_model
 from tests.model.direct import direct_point
 
@@ -34,9 +37,8 @@ def _one_thread() -> Any:
 @pytest.fixture
 def krylov_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes the ways of large n at any n."""
-    monkeypatch.setattr("spikecube.model.ridge.krylov_is_cheaper", lambda *_: True)
-    for module in ("spikecube.cube.cell", "spikecube.model.spectrum"):
-        monkeypatch.setattr(f"{module}.eigen_is_cheaper", lambda *_: False)
+    monkeypatch.setattr("spikecube.linalg.ridge.krylov_is_cheaper", lambda *_: True)
+    monkeypatch.setattr("spikecube.linalg.factor.eigen_is_cheaper", lambda *_: False)
 
 
 def assert_equals_direct(model: Any, measure: Any, cell: Any, at: dict[str, int], tolerance: float) -> None:
@@ -81,6 +83,31 @@ def test_values_do_not_depend_on_the_other_alphas_and_penalties(size: str, reque
                 dims = VARIABLES[key].cell_dims
                 index = tuple({"alpha": slice(i, i + 1), "lam": slice(j, j + 1)}.get(dim, slice(None)) for dim in dims)
                 np.testing.assert_array_equal(whole[key][index], value, err_msg=key)
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("size", [60, 260])
+def test_the_variables_of_a_point_do_not_depend_on_their_order(precision: str, size: int) -> None:
+    """F_ell before F, F before F_ell, and each twice: nothing overwrites what the others read."""
+    model, measure = make_model(), make_measure(precision=precision)
+    lams, edges = np.array(LAMS), np.linspace(0.0, 5.0, 9)
+    shared = make_shared(model, measure, n=size, seed=3, entropy=11)
+    room = np.empty_like(shared.ridge.initial)
+    _, terms = cell_module._initial(shared, measure, lams, room)
+    f = features(shared.activation, shared.ridge.initial, shared.ridge.step, 2.0, room)
+    kept, parts = (
+        f.copy(),
+        {
+            "stepped": lambda: cell_module._stepped(shared, measure, f, 2.0, lams, edges),
+            "equivalent": lambda: cell_module._equivalent(shared, measure, f, terms, 2.0),
+        },
+    )
+    alone = {name: part() for name, part in parts.items()}
+    for order in itertools.product(parts, repeat=3):
+        for name in order:
+            for key, value in parts[name]().items():
+                np.testing.assert_array_equal(value, alone[name][key], err_msg=f"{key} in {order}")
+    np.testing.assert_array_equal(f, kept)
 
 
 def test_shapes_follow_the_schema() -> None:

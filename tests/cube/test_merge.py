@@ -9,7 +9,7 @@ import xarray as xr
 
 from spikecube.cube.merge import merge
 from spikecube.cube.store import StoreError, open_cube, write_cube
-from tests.sweep import standin
+from tests.runs import standin
 
 COMPARED = ("beta_power", "train_loss", "test_loss_spiked", "singular_value", "status")
 

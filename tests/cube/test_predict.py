@@ -13,7 +13,7 @@ from spikecube.cube import schema
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.predict import PredictionError, predict
 from spikecube.cube.store import open_cube, write_cube
-from spikecube.cube.study import Study
+from spikecube.study.study import Study
 from spikecube.theory import finite_losses, limit_losses, predicted_outliers, spiked_losses
 
 AXES: dict[str, Any] = {"alpha": [0.0, 0.3, 0.36, 0.5], "n": [300, 1000], "seed": 2, "lam": [0.1, 1.0]}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spikecube.cube.schema import STATUS
 from spikecube.cube.store import StoreError, open_cube, sweep_temporaries, write_atomically, write_cube
-from tests.sweep import standin
+from tests.runs import standin
 
 
 @pytest.fixture(scope="module")

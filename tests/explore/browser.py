@@ -40,7 +40,12 @@ PATIENCE = 30.0
 
 
 def executable() -> str:
-    """The browser, or a skipped test with a reason; with SPIKECUBE_REQUIRE_BROWSER a failed one."""
+    """The browser, or a skipped test with a reason; with SPIKECUBE_REQUIRE_BROWSER a failed one.
+
+    SPIKECUBE_NO_BROWSER skips although there is one.
+    """
+    if os.environ.get("SPIKECUBE_NO_BROWSER"):
+        pytest.skip("SPIKECUBE_NO_BROWSER is set")
     found = next((path for name in NAMES if (path := shutil.which(name))), None)
     if found:
         return found

@@ -9,7 +9,7 @@ import xarray as xr
 
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.schema import STATUS
-from spikecube.cube.study import Study
+from spikecube.study.study import Study
 
 CONTROLS = ("beta_power", "label_power", "test_label_power", "readout_power", "beta_alignment")  # known exactly
 
@@ -52,6 +52,9 @@ def fill(study: Study, *, controls: bool = False) -> xr.Dataset:
         cube[name] = (
             (scale * loss).broadcast_like(cube[name]).transpose(*cube[name].dims).assign_attrs(cube[name].attrs)
         )
+    cube["alignment"] = cube["alignment"].copy(
+        data=(0.05 + 0.9 * (cube["outlier_count"] >= cube["degree"])).transpose(*cube["alignment"].dims)
+    )
     if "spectrum" in cube:
         middle = cube["bin"]
         weight = np.sqrt(np.maximum(1.55 - middle, 0))

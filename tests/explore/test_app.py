@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 import re
@@ -11,12 +10,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,12 +28,12 @@ from tornado.websocket import websocket_connect
 
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import write_cube
-from spikecube.cube.study import Cell, Study
 from spikecube.explore.app import Explorer, csv_of, netcdf_of
 from spikecube.explore.catalogue import CATALOGUE
 from spikecube.explore.sources import Fixed, source_of
+from spikecube.runs.folder import RunFolder
+from spikecube.study.study import Cell, Study
 from tests.explore.browser import Page, browser
 from tests.explore.madeup import made_prediction
 
@@ -47,11 +46,12 @@ def explorer(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
     return Explorer(Fixed(cube), prediction)
 
 
-def awaited(task: Coroutine[Any, Any, None]) -> None:
-    loop = asyncio.new_event_loop()  # asyncio.run would leave this thread without one
-    loop.run_until_complete(task)
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
+def pressed(button: Callable[[], None], explorer: Explorer) -> None:
+    """Presses a button and waits until what it computes is shown."""
+    over = threading.Event()
+    explorer.busy.param.watch(lambda event: over.set() if not event.new else None, "value")
+    button()
+    assert over.wait(PATIENCE)
 
 
 def title(explorer: Explorer, slot: int) -> str:
@@ -107,7 +107,7 @@ def test_a_prediction_comes_on_demand_with_a_busy_sign(cube: xr.Dataset, monkeyp
 
     monkeypatch.setattr("spikecube.explore.predicted.predict_for", compute)
     assert not any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
-    awaited(explorer.predict())
+    pressed(explorer.predict, explorer)
     assert seen == [(True, "Computing the prediction ...")]
     assert not explorer.busy.value
     assert any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
@@ -118,9 +118,28 @@ def test_what_fails_is_said(cube: xr.Dataset) -> None:
         raise ValueError("there are 2 sizes; 3 are needed")
 
     explorer = Explorer(Fixed(cube), fitter=fitter)
-    awaited(explorer.fit())
+    pressed(explorer.fit, explorer)
     assert explorer.message.object == "Fitting failed: there are 2 sizes; 3 are needed"
     assert not explorer.busy.value
+
+
+def test_what_is_under_way_is_not_begun_again(cube: xr.Dataset) -> None:
+    release, begun = threading.Event(), []
+
+    def fitter(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
+        begun.append(1)
+        assert release.wait(PATIENCE)
+        return {}
+
+    explorer = Explorer(Fixed(cube), fitter=fitter)
+
+    def twice() -> None:
+        explorer.fit()
+        explorer.fit()
+        release.set()
+
+    pressed(twice, explorer)
+    assert begun == [1]
 
 
 class Growing:
@@ -189,11 +208,13 @@ def test_a_moved_slider_replaces_columns_and_draws_nothing_anew(
 
 
 class Served:
-    """`spikecube explore` as a process of its own."""
+    """`spikecube explore` as a process of its own, or another command that serves and says so the same way."""
 
-    def __init__(self, file: Path) -> None:
-        command = [sys.executable, "-m", "spikecube", "explore", str(file), "--no-browser"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __init__(self, file: Path, command: Sequence[str] = ("-m", "spikecube", "explore", "--no-browser")) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *command, str(file)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
         self.log = ""
         self.port = int(self.wait_for(r"at http://localhost:(\d+)/")[1])
         self.address = f"http://localhost:{self.port}/"
@@ -368,3 +389,76 @@ def computed(study: Study, seed: int) -> CellResult:
         study.model, study.measure, n=60, seed=seed, alphas=axes.alpha, lams=axes.lam, entropy=study.random.entropy
     )
     return CellResult(Cell(60, seed), axes.alpha, axes.lam, values)
+
+
+# Long computations in the browser
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The explorer of a live run, whose computations end when the test says so."""
+    folder = RunFolder(
+        tmp_path_factory.mktemp("slow") / "live.run",
+        Study(axes={"alpha": [0.0, 0.3], "n": [60], "seed": 1, "lam": [0.1]}, measure={"rank": 3}),
+    )
+    with folder.opened():
+        folder.write([computed(folder.study, 0)], computed_with="test", blas_threads=1)
+    server = Served(folder.path, ["-m", "tests.explore.slow_server"])
+    yield server
+    server.stop()
+
+
+TEXTS = "everywhere(document, '*').map((e) => e.shadowRoot ? '' : e.textContent).join()"
+
+
+def press(page: Page, server: Served, button: str) -> None:
+    """Presses a button and waits until its computation outlasts several looks at the run."""
+    page.run(f"everywhere(document, 'button').find((e) => e.textContent.trim() === '{button}').click()")
+    server.wait_for("computing")
+    server.log = ""
+    server.wait_for("(refresh\n(.*\n)*){4}")
+    server.log = ""
+
+
+def release(server: Served) -> None:
+    """Lets one computation end."""
+    assert server.process.stdin is not None
+    server.process.stdin.write("\n")
+    server.process.stdin.flush()
+
+
+def test_computations_longer_than_the_refresh_end_on_their_page(slow: Served) -> None:
+    """Predict and Fit; a page is closed in the middle, and another one works."""
+    with browser(offline=False) as page:
+        page.open(slow.address + "?left=exponents", 1400, 900)
+        page.wait("ink().length >= 1")
+        press(page, slow, "Predict")
+        assert "Computing the prediction ..." in page.run(TEXTS)
+        release(slow)
+        page.wait(f"!({TEXTS}).includes('Computing the prediction')")
+        page.wait(LABELS + ".includes('predicted, n = 60')")
+        press(page, slow, "Fit")
+        release(slow)
+        page.wait(f"({SHOWN}).includes('There is one size.')")
+        assert "failed" not in page.run(TEXTS)
+        press(page, slow, "Predict")
+        assert page.errors == []
+    release(slow)
+    with browser(offline=False) as page:
+        page.open(slow.address + "?left=exponents", 1400, 900)
+        page.wait("ink().length >= 1")
+        assert "predicted, n = 60" not in page.run(LABELS)
+        press(page, slow, "Predict")
+        release(slow)
+        page.wait(LABELS + ".includes('predicted, n = 60')")
+        assert "failed" not in page.run(TEXTS)
+    slow.stop()
+    assert "Error" not in slow.log
+    assert "Traceback" not in slow.log
+
+
+LABELS = """[...Bokeh.documents[0]._all_models.values()]
+  .filter((model) => model.type === "LegendItem").map((model) => model.label?.value ?? "")"""
+SHOWN = """[...Bokeh.documents[0]._all_models.values()]
+  .filter((model) => model.type === "ColumnDataSource")
+  .map((model) => String(model.data.get?.("text") ?? model.data.text)).join("|")"""

@@ -22,8 +22,8 @@ def test_mean_and_error_over_seeds() -> None:
     assert mean["seeds"].values.tolist() == [3, 1, 0]
 
 
-def test_the_nearest_label_is_chosen_and_none_is_the_default(cube: xr.Dataset) -> None:
-    spot = plotdata.at(cube["test_loss"], alpha=0.3, n=None, lam=None)
+def test_a_label_is_chosen_to_rounding_and_none_is_the_default(cube: xr.Dataset) -> None:
+    spot = plotdata.at(cube["test_loss"], alpha=0.29 + 1e-12, n=None, lam=None)
     assert (float(spot.alpha), int(spot.n), float(spot.lam)) == (0.29, 1000, pytest.approx(10**-0.5))
 
 
@@ -74,18 +74,26 @@ def test_a_power_law_spike_collapses_to_its_slope() -> None:
         {"singular_value": (("alpha", "n", "seed", "rank"), value[..., None, None])},
         coords={"alpha": alpha, "n": n, "seed": [0], "rank": [k]},
     )
-    data = plotdata.collapse(cube, k=k)
+    data = plotdata.collapse(cube, k=k, rank=k)
     slope, intercept = np.polyfit(data["x"].values.ravel(), np.log(data["mean"].values.ravel()), 1)
     assert slope == pytest.approx(k)
     assert np.exp(intercept) == pytest.approx(0.7)
 
 
-def test_the_first_alpha_with_a_spike_in_half_of_the_seeds() -> None:
-    counts = xr.DataArray(
-        [[0, 0, 0, 1], [1, 1, 0, 0], [2, 1, 1, 1]], dims=("alpha", "seed"), coords={"alpha": [0.1, 0.2, 0.3]}
-    )
-    assert float(plotdata.first_alpha_with(counts, 1)) == 0.2
-    assert np.isnan(plotdata.first_alpha_with(counts, 2))
+def test_a_spike_lies_beyond_the_edge_and_points_along_its_monomial() -> None:
+    """Half of the seeds or more; an outlier that points nowhere is no spike, a vector without an outlier neither."""
+    alpha = [0.1, 0.2, 0.3]
+    counts = xr.DataArray([[0, 0, 0, 1], [1, 1, 0, 0], [2, 1, 1, 1]], dims=("alpha", "seed"), coords={"alpha": alpha})
+    cosine = xr.full_like(counts, 0.9, dtype=float).expand_dims(degree=[1])
+    cube = xr.Dataset({"outlier_count": counts, "alignment": cosine})
+    assert plotdata.first_alpha(plotdata.outlier_share(cube, 1)) == 0.2
+    assert np.isnan(plotdata.first_alpha(plotdata.outlier_share(cube, 2)))
+    assert plotdata.first_alpha(plotdata.spike_share(cube, 1, 1)) == 0.2
+    astray = cube.assign(alignment=cosine.where(cosine.alpha > 0.2, 0.1))
+    assert plotdata.first_alpha(plotdata.spike_share(astray, 1, 1)) == 0.3
+    unknown = plotdata.spike_share(cube.assign(alignment=cosine.where(cosine.alpha > 0.2)), 1, 1)
+    assert np.isnan(unknown.sel(alpha=[0.1, 0.2])).all()
+    assert unknown.sel(alpha=0.3) == 1
 
 
 def test_what_is_missing_is_named(cube: xr.Dataset) -> None:
@@ -93,8 +101,8 @@ def test_what_is_missing_is_named(cube: xr.Dataset) -> None:
         plotdata.histogram(cube.drop_vars("spectrum"))
     with pytest.raises(Missing, match="no nothing"):
         plotdata.variable(cube, "nothing")
-    with pytest.raises(Missing, match="it has relu, tanh"):
-        plotdata.nearest(xr.Dataset(coords={"activation": ["relu", "tanh"]}), "activation", "erf")
+    with pytest.raises(plotdata.LabelError, match="activation has relu, tanh"):
+        plotdata.chosen(xr.Dataset(coords={"activation": ["relu", "tanh"]}), "activation", "erf")
 
 
 def test_z_scores_use_control_variates_where_they_are(make: Callable[..., xr.Dataset]) -> None:

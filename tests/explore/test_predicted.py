@@ -13,10 +13,10 @@ from spikecube.theory import bulk_density, conditional_density
 
 
 def test_the_bulk_drawn_is_that_of_the_chosen_point(make: Callable[..., xr.Dataset]) -> None:
-    """That of the nearest alpha and n, to 1e-12, with the mass of all singular values; another point's is refused."""
+    """That of this alpha and n, to 1e-12, with the mass of all singular values; another point's is refused."""
     cube = make()
     alpha, n = float(cube.alpha[-1]), int(cube.n[-1])
-    drawn = predicted.bulk(cube, alpha=alpha + 1e-4, n=n)
+    drawn = predicted.bulk(cube, alpha=alpha + 1e-12, n=n)
     model = predicted.study_of(cube).model
     np.testing.assert_allclose(drawn, conditional_density(model, n, alpha, drawn.x), rtol=1e-12)
     assert float(drawn.integrate("x")) == pytest.approx(1, abs=0.01)

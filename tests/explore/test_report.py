@@ -13,12 +13,12 @@ import pytest
 import xarray as xr
 
 from spikecube.explore.catalogue import CATALOGUE
-from spikecube.explore.findings import findings, fitted
 from spikecube.explore.frames import Slider, film
 from spikecube.explore.picture import note
 from spikecube.explore.report import SECTIONS, Section, report, sliders
 from spikecube.explore.tables import fit_table
 from spikecube.explore.views import loss, picture_of
+from spikecube.words.findings import findings, fitted
 from tests.explore.browser import Page, browser
 from tests.explore.madeup import made_prediction
 

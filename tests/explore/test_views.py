@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import holoviews as hv
@@ -9,10 +11,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spikecube.cube.summary import seed_means
 from spikecube.explore import plotdata, views
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.picture import Canvas
+from spikecube.means.seeds import seed_means
 from tests.explore.madeup import made_prediction
 
 Make = Callable[..., xr.Dataset]
@@ -361,3 +363,66 @@ def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Data
     assert sc.views is views
     assert type(sc.explore(cube)).__name__ == "Row"
     assert sc.report.__name__ == "report"
+
+
+# Labels and keywords
+
+
+@pytest.mark.parametrize(
+    ("keywords", "told"),
+    [
+        ({"n": 300}, "n = 300 is not there; n has 250, 500, 1000"),
+        ({"lam": 0.5}, "lam = 0.5 is not there; lam has 0.01, 0.03162, 0.1, 0.3162, 1, 3.162, 10"),
+        ({"lam": "0.1"}, "lam = '0.1' is not there"),
+        ({"lam": 0.1001}, "lam = 0.1001 is not there"),
+        ({"lambda_": 0.1}, "loss has no keyword lambda_; it has kind, lam, n, controls"),
+        ({"alpha": 0.2}, "loss has no keyword alpha"),
+    ],
+    ids=str,
+)
+def test_a_label_or_keyword_that_is_not_there_is_refused(
+    keywords: dict[str, object], told: str, cube: xr.Dataset
+) -> None:
+    with pytest.raises(plotdata.LabelError) as refusal:
+        views.losses(cube, kind="test", **keywords)  # type: ignore[arg-type]
+    assert told in str(refusal.value)
+
+
+@pytest.mark.parametrize("lam", [0.316227766017, 10**-0.5, 0.3162])
+def test_a_label_may_be_rounded_or_as_it_is_printed(lam: float, cube: xr.Dataset) -> None:
+    marks = labelled(views.losses(cube, kind="test", lam=lam, n=500), "measured, n = 500")
+    np.testing.assert_allclose(marks["test_loss"], cube["test_loss"].isel(lam=3).sel(n=500).mean("seed"))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_view_refuses_what_it_does_not_know(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    with pytest.raises(plotdata.LabelError, match="has no keyword nothing; it has"):
+        ALL[name](cube, prediction, nothing=1)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda c: c.sel(n=slice(500, None)),
+        lambda c: c.isel(n=slice(None, None, -1)),
+        lambda c: c.isel(alpha=slice(2, 5), lam=[0, 3]),
+    ],
+    ids=["large n", "descending n", "alpha and lam"],
+)
+@pytest.mark.parametrize("name", ALL)
+def test_a_prediction_meets_a_cut_cube_by_label(
+    name: str, cut: Callable[[xr.Dataset], xr.Dataset], cube: xr.Dataset, prediction: xr.Dataset
+) -> None:
+    """The prediction of the whole study beside a cut cube draws what the prediction cut the same way would."""
+    part = cut(cube)
+    whole = prediction.assign_coords({c: cube[c] for c in ("dim", "width")})
+    own = prediction.sel(n=part.n, lam=part.lam, alpha=part.alpha)
+    for one, other in zip(ALL[name](part, whole), ALL[name](part, own), strict=True):
+        for dim in one.dimensions():
+            np.testing.assert_array_equal(one.dimension_values(dim), other.dimension_values(dim))
+
+
+def test_importing_the_views_loads_no_backend() -> None:
+    script = "import holoviews as hv, spikecube.explore.report; print(hv.Store.loaded_backends())"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "[]"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from tests.sweep import standin
-from tests.sweep.conftest import processes, threads  # noqa: F401  fixtures of these tests too
+from tests.runs import standin
+from tests.runs.conftest import processes, threads  # noqa: F401  fixtures of these tests too
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 90

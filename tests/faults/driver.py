@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from spikecube import cli
-from spikecube.sweep import run as run_module
-from tests.sweep import standin
+from spikecube.runs import run as run_module
+from tests.runs import standin
 
 right = standin.cell
 raising = standin.raising_at_seed_1

@@ -15,9 +15,9 @@ from typing import Any
 def main() -> None:
     from distributed import Client
 
-    from spikecube.cube.study import Study
-    from spikecube.sweep import run as run_module
-    from tests.sweep import standin
+    from spikecube.runs import run as run_module
+    from spikecube.study.study import Study
+    from tests.runs import standin
 
     study, name, when, what = sys.argv[1:]
     replace = os.replace

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import StoreError, open_cube
-from spikecube.sweep.run import run_study
+from spikecube.runs.folder import RunFolder
+from spikecube.runs.run import run_study
 from tests.faults.conftest import ROOT, TIMEOUT
 from tests.faults.test_signals import check
-from tests.sweep import standin
+from tests.runs import standin
 
 STUDY = standin.make_study()
 
@@ -108,8 +108,8 @@ def test_a_disk_that_cannot_be_written_gives_a_sentence(disk: Path, threads: Any
 def test_a_truncated_shard_is_computed_again_with_a_sentence(
     tmp_path: Path, threads: Any, expected: xr.Dataset
 ) -> None:
-    from spikecube.sweep.progress import Lines
-    from spikecube.sweep.run import Settings
+    from spikecube.runs.progress import Lines
+    from spikecube.runs.run import Settings
 
     run_study(STUDY, tmp_path / "x", threads, kernel=standin.kernel())
     shard = next((tmp_path / "x.run" / "shards").iterdir())

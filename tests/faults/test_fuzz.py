@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from spikecube import cli
-from spikecube.cube.study import Study, StudyError
+from spikecube.study.study import Study, StudyError
 
 KEYS = ["title", "chunks", "model", "axes", "measure", "random", "alpha", "n", "seed", "lam", "activation", "target"]
 KEYS += [

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from spikecube.cube.runfolder import RunFolder
 from spikecube.cube.store import open_cube
+from spikecube.runs.folder import RunFolder
 from tests.faults.conftest import TIMEOUT, ended
-from tests.sweep import standin
+from tests.runs import standin
 
 
 def wait_for_a_shard(folder: Path) -> None:
@@ -31,7 +31,10 @@ def check(name: Path, expected: xr.Dataset) -> None:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_a_signal_ends_the_run_at_once_and_it_resumes(
     start: Any, study: Path, tmp_path: Path, expected: xr.Dataset, number: signal.Signals
 ) -> None:

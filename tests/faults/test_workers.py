@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from spikecube.sweep.run import run_study
+from spikecube.runs.run import run_study
 from tests.faults.conftest import ROOT, TIMEOUT, ended
 from tests.faults.test_signals import check, wait_for_a_shard
-from tests.sweep import standin
+from tests.runs import standin
 
 
 def test_a_worker_that_dies_once_costs_nothing(processes: Any, tmp_path: Path, expected: xr.Dataset) -> None:

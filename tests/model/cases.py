@@ -1,9 +1,11 @@
-"""Plain stand-ins for the [model] and [measure] of a study."""
+"""Models and measures with other values than the defaults of a study."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from spikecube.model.parameters import Model
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class PlainMeasure:
     precision: str = "float64"
 
 
-def make_model(**changes: Any) -> PlainModel:
-    return PlainModel(**changes)
+def make_model(**changes: Any) -> Model:
+    return Model(**changes)
 
 
 def make_measure(**changes: Any) -> PlainMeasure:

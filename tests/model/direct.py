@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from spikecube.model.activations import resolve_activation
-from spikecube.model.hermite import Array
 from spikecube.model.network import draw_network, draw_test_batch, output_scale
+from spikecube.types import Array
 
 
 def ridge_losses(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikecube.model.equivalent import Spikes, equivalence_errors, make_spikes, solve_initial, spiked_losses
-from spikecube.model.hermite import Array
-from spikecube.model.prepared import Prepared
+from spikecube.linalg.matrix import feature_matrix
+from spikecube.model.equivalent import equivalence_errors, equivalent_losses, initial_terms
 from spikecube.model.risk import QuadraticRisk, sample_risk
+from spikecube.model.spikes import Spikes, make_spikes
+from spikecube.types import Array
 from tests.model.direct import ridge_losses
 
 
@@ -35,11 +36,11 @@ def test_woodbury_equals_the_written_out_matrix(shape: tuple[int, int], lam: flo
     def forms(columns: list[Array]) -> list[QuadraticRisk]:
         return [sample_risk(y_test, np.concatenate([f_test @ b, test_left], axis=1)) for b in columns]
 
-    (solves,) = solve_initial(Prepared.of(f, y), spikes, np.array([lam]), forms)
-    assert (solves.label, solves.test_loss) == pytest.approx(ridge_losses(f, f_test, y, y_test, lam), rel=1e-7)
+    (terms,) = initial_terms(feature_matrix(f), y, spikes, np.array([lam]), forms)
+    assert (terms.label, terms.test_loss) == pytest.approx(ridge_losses(f, f_test, y, y_test, lam), rel=1e-7)
     for eta in (0.0, 0.5, 3.0):
         for ell in (1, 2, 3, 4):
-            train, test = spiked_losses(solves, spikes, eta, ell)
+            train, test = equivalent_losses(terms, spikes, eta, ell)
             matrix = written_out(f, spikes.left, spikes, eta, ell)
             expected = ridge_losses(matrix, written_out(f_test, test_left, spikes, eta, ell), y, y_test, lam)
             tolerance = 1e-10 if lam > 1e-3 else 1e-7  # the normal equations of the reference

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from spikecube.cube.study import Model
 from spikecube.model.activations import ACTIVATIONS, resolve_activation
 from spikecube.model.network import Draw, draw_network, draw_test_batch, features, gradient, output_scale
+from spikecube.model.parameters import Model
 from spikecube.model.streams import Stream, generator
 
 ENTROPY = 7

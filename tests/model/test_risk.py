@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 
 from spikecube.model.activations import resolve_activation
-from spikecube.model.hermite import Array, gaussian_quadrature
-from spikecube.model.risk import (
-    Neurons,
-    PopulationTest,
-    orthonormal_hermite,
-    ridge_function,
-    ridge_moment,
-    sample_risk,
-    scaled_series,
-)
+from spikecube.model.hermite import gaussian_quadrature
+from spikecube.model.moments import Neurons, orthonormal_hermite, ridge_function, ridge_moment, scaled_series
+from spikecube.model.risk import PopulationTest, sample_risk
 from spikecube.model.targets import resolve_target
+from spikecube.types import Array
 
 SPECS = ["relu", "softplus", "tanh", "erf", "sigmoid", "gelu", (0.0, 1.0, 0.3, -0.2)]
 

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from spikecube.cube.assemble import empty_cube
-from spikecube.cube.controls import control_expectations
-from spikecube.cube.study import Study
+from spikecube.means.controls import control_expectations
+from spikecube.study.study import Study
 
 STUDY = """
 [model]

@@ -9,10 +9,13 @@ import xarray as xr
 from scipy import special, stats
 
 from spikecube.cube.assemble import empty_cube
-from spikecube.cube.study import Study
 from spikecube.scaling import fit_thresholds
 from spikecube.scaling.logistic import cluster_score_test, firth, is_separated
 from spikecube.scaling.regression import logistic_regression
+from spikecube.scaling.results import STATUS
+from spikecube.study.study import Study
+from spikecube.theory import predicted_outliers
+from spikecube.words.fits import fit_report
 
 STUDY = """
 [axes]
@@ -164,3 +167,75 @@ def test_the_score_test_of_one_extra_regressor_in_rows_of_their_own_is_that_of_i
     statistic = (e @ (y - mean)) ** 2 / (8 * np.var(u, ddof=1))
     assert found == pytest.approx(stats.f.sf(statistic, 1, 7), rel=1e-9)
     assert cluster_score_test(np.ones((8, 1)), extra, y, np.zeros(8), np.zeros(1)) != found
+
+
+def without_alignment(cube: xr.Dataset, degree: int, rng: np.random.Generator) -> xr.Dataset:
+    """The vectors of one degree are random, those of the others point along: squared cosines z^2/n and 0.9."""
+    noise = cube["alignment"].copy(data=rng.standard_normal(cube["alignment"].shape) ** 2) / cube["n"]
+    cube["alignment"] = xr.where(cube["degree"] == degree, noise, 0.9).transpose(*cube["alignment"].dims)
+    return cube
+
+
+def test_an_outlier_that_points_nowhere_is_no_spike() -> None:
+    """The same counts give a threshold where the vectors point along, and none, with a sentence, where they do not."""
+    rng = np.random.default_rng(7)
+    cube = detachment(rng, critical=0.2)
+    there = fit_thresholds(without_alignment(cube.copy(), 3, rng)).sel(degree=2)
+    assert int(there.status) == STATUS["ok"]
+    assert (there.stray_fraction == 0).all()
+    away = fit_thresholds(without_alignment(cube.copy(), 2, rng)).sel(degree=2)
+    assert int(away.status) == STATUS["not_aligned"]
+    assert np.isnan(away.estimate).all()
+    assert np.isnan(away.threshold).all()
+    beyond = (cube.outlier_count >= 2).sum().item()
+    assert f"In {beyond} of 720 draws a singular value of its rank lies beyond the edge" in away.message.item()
+    np.testing.assert_allclose(away.stray_fraction, (cube.outlier_count >= 2).mean(["alpha", "seed"]))
+
+
+def test_counts_decide_where_alignments_were_not_measured() -> None:
+    cube = detachment(np.random.default_rng(8), critical=0.2)
+    aligned = without_alignment(cube.copy(), 3, np.random.default_rng(1))
+    xr.testing.assert_allclose(fit_thresholds(cube).estimate, fit_thresholds(aligned).estimate)
+
+
+TANH = """
+[model]
+activation = "tanh"
+target = [0.0, 1.0, 0.0, 0.5]
+noise = 0.5
+dim_ratio = 0.5
+
+[axes]
+alpha = [0.1, 0.25, 0.35, 0.4, 0.43, 0.45]
+n = [300, 600, 1200, 2400]
+seed = 8
+lam = [1.0]
+
+[measure]
+rank = 4
+degree = 3
+"""
+
+
+def test_tanh_has_no_cubic_spike_at_these_sizes() -> None:
+    """Theory has one outlier at n = 600; measured counts reach 2 with alignments of at most 0.01 (n = 600)."""
+    study = Study.from_toml(TANH)
+    assert len(predicted_outliers(study.model, 600, 0.45, conditional=True)) == 1
+    cube, rng = empty_cube(study), np.random.default_rng(9)
+    second = rng.random((6, 4, 8)) < np.array([0, 0, 0, 0.1, 0.4, 0.7])[:, None, None]
+    cube["outlier_count"] = cube["outlier_count"].copy(data=1.0 + second)
+    without_alignment(cube, 3, rng)
+    fit = fit_thresholds(cube)
+    assert fit.degree.values.tolist() == [1, 2, 3]
+    assert [int(s) for s in fit.status] == [STATUS["no_data"], STATUS["not_applicable"], STATUS["not_aligned"]]
+    assert "c_2 = 0" in fit.message.sel(degree=2).item()
+    report = fit_report(cube, "thresholds")
+    assert "intervals of 95 per cent hold" not in report.sentence
+    assert "do not point along their monomial, and are no spikes, stand at the rank of degree 3" in report.sentence
+    cube["singular_value"] = xr.where(cube["rank"] == 1, 3.0, 2.0).broadcast_like(cube["singular_value"])
+    cube["detection_edge"] = (("alpha", "n"), np.full((6, 4), 1.9))
+    collapsed = fit_report(cube, "collapse")
+    cubic = [row for row in collapsed.rows if row["degree"] == 3]
+    assert [row["status"] for row in cubic] == ["not_aligned"] * 2
+    assert "No spike of degree 3 is there to collapse" in collapsed.sentence
+    assert len({len(row) for row in collapsed.rows}) == 1

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from spikecube.cube.predict import predict
-from spikecube.cube.study import Study
 from spikecube.model.targets import resolve_target
+from spikecube.study.study import Study
 from spikecube.theory import conditional_losses, finite_losses, initial_losses
 from spikecube.theory.conditional.batch import (
     LabelLaw,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import parts_of, resolved_profile
 from spikecube.theory.conditional.edge import SHARE
@@ -61,7 +62,7 @@ def conditional_density(
     >>> conditional_density(model, 1000, 0.4, [0.5, 1.0, 2.0]).round(2).tolist()
     [0.73, 0.34, 0.0]
     """
-    s = np.asarray(singular_values, dtype=np.float64)
+    s = real_array(singular_values, "singular_values")
     if not np.all(s > 0):
         raise ValueError(f"singular_values = {s.tolist()} was given; the density is that of positive ones")
     profile = resolved_profile(model, n, alpha, SHARE, parts_of(degrees or chosen_degrees(model, n)))

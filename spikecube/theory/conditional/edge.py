@@ -22,6 +22,7 @@ from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
 
 _ROUNDS = 60
+_FAR = 1e24  # times the guess: steps of n^alpha in Hermite coefficients of degree 4 and more reach far beyond the bulk
 _TOLERANCE = 1e-8
 _MOVES = 1e-3  # of x, relative
 _NEAR = 1.01  # times an edge known to be close by is the first guess
@@ -138,12 +139,13 @@ def _extrapolated(x: float, trace: Array, slopes: Array) -> tuple[float, float]:
 
 
 def _somewhere_outside(profile: Profile, guess: float) -> Point:
-    for _ in range(_ROUNDS):
-        point = solve_outside(profile, guess)
+    x = guess
+    while x < _FAR * guess:
+        point = solve_outside(profile, x)
         if point is not None:
             return point
-        guess *= 1.2
-    raise ConvergenceError(f"no x beyond the bulk is found up to {guess:.6g}: {profile.name}")
+        x *= 1.2
+    raise ConvergenceError(f"no x beyond the bulk is found up to {x:.6g}: {profile.name}")
 
 
 def _closer(profile: Profile, point: Point, aim: float, below: float) -> tuple[Point, float]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.numbers import real_array
 from spikecube.theory.conditional.build import Draw, parts_of, profile_of
 from spikecube.theory.conditional.equations import jacobian, solve
 from spikecube.theory.conditional.profile import Profile
@@ -50,7 +51,7 @@ def conditional_losses(profile: Profile, lam: npt.ArrayLike) -> ConditionalLosse
         If the profile's equations are not solved.
     """
     shape = np.shape(lam)
-    flat = np.asarray(lam, dtype=np.float64).ravel()
+    flat = real_array(lam, "lam").ravel()
     rho, e, at = solve(profile, flat)
     on_samples, on_neurons = quadratic_form(profile, rho, at.w)
     source = np.concatenate([on_samples, on_neurons * (e / (1 + e))], axis=1)

@@ -1,0 +1,74 @@
+"""Values of the theory that were not found: missing in a dataset, with the reason beside them, never in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube.schema import DERIVED
+
+T = TypeVar("T")
+
+REASON = "missing_reason"
+"""The attribute of a variable that says where theory gave no value, and why."""
+
+
+@dataclass
+class Missing:
+    """Why values are missing: for each variable the places by reason, in the order in which they were met."""
+
+    reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    def attempt(self, names: Sequence[str], place: str, compute: Callable[[], T]) -> T | None:
+        """What `compute` returns; None, and the reason at this place for these variables, where it raises anything."""
+        try:
+            with np.errstate(all="ignore"):
+                return compute()
+        except Exception as error:  # whatever theory meets at one place must not cost the others
+            for name in names:
+                self.reasons.setdefault(name, {}).setdefault(_reason(error), []).append(place)
+            return None
+
+    def describe(self, data: xr.Dataset) -> None:
+        """Sets the attribute of every variable that lacks values."""
+        for name, places in self.reasons.items():
+            if name in data:
+                data[name].attrs[REASON] = "; ".join(f"{', and at '.join(at)}: {why}" for why, at in places.items())
+
+    def sentence(self) -> str:
+        """Which variables lack values, with one place and its reason; empty where none does."""
+        if not self.reasons:
+            return ""
+        reason, places = next(iter(next(iter(self.reasons.values())).items()))
+        return f"theory gave no {', '.join(self.reasons)} at some places (at {places[0]}: {reason})"
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line, without the model, which stands in the dataset."""
+    text = " ".join(str(error).partition(": n = ")[0].split())
+    return text or type(error).__name__
+
+
+def missing_edges(cube: xr.Dataset) -> str:
+    """At how many points a cube has no detection edge, hence no count of outliers, and why; empty where none lacks it.
+
+    >>> missing_edges(xr.Dataset({"detection_edge": (("alpha", "n"), [[1.5, np.nan]])}))
+    'detection_edge and outlier_count are missing at 1 of 2 points (alpha, n): theory has no edge there'
+    """
+    (name,) = DERIVED
+    if name not in cube or not cube[name].isnull().any():
+        return ""
+    edge = cube[name]
+    dims = ", ".join(map(str, edge.dims))
+    points = f"{int(edge.isnull().sum())} of {edge.size} points" + (f" ({dims})" if dims else "")
+    reason = str(edge.attrs.get(REASON, ""))
+    why = f" ({_shortened(reason)})" if reason else ""
+    return f"{name} and outlier_count are missing at {points}: theory has no edge there{why}"
+
+
+def _shortened(text: str, most: int = 240) -> str:
+    return text if len(text) <= most else f"{text[:most].rpartition(' ')[0]} ..."

@@ -1,0 +1,1 @@
+"""Means and errors over seeds, with control variates."""

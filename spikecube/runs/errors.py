@@ -1,0 +1,5 @@
+"""What ends a run early."""
+
+
+class SweepError(RuntimeError):
+    """A run that cannot start or go on, in one sentence."""

@@ -1,0 +1,115 @@
+"""What a person sees of a run while it goes: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any, Protocol, Self, TextIO
+
+
+class Progress(Protocol):
+    """Told how many cells there are and what they cost, then about each that ends."""
+
+    def start(self, cells: int, cost: float, note: str) -> None: ...
+    def advance(self, cost: float, *, failed: bool) -> None: ...
+    def say(self, sentence: str) -> None: ...
+
+
+class Silent:
+    """No progress."""
+
+    def start(self, cells: int, cost: float, note: str) -> None:
+        pass
+
+    def advance(self, cost: float, *, failed: bool) -> None:
+        pass
+
+    def say(self, sentence: str) -> None:
+        pass
+
+
+class Lines:
+    """A line at the start, then one each `every` seconds, ever fewer in long runs, with the time left by cost."""
+
+    def __init__(self, out: TextIO | None = None, every: float = 10.0) -> None:
+        self.out = out or sys.stderr
+        self.every = every
+
+    def start(self, cells: int, cost: float, note: str) -> None:
+        self.cells, self.cost, self.done, self.done_cost, self.failed = cells, cost, 0, 0.0, 0
+        self.begun = self.last = time.monotonic()
+        self.say(note)
+
+    def advance(self, cost: float, *, failed: bool) -> None:
+        self.done, self.done_cost, self.failed = self.done + 1, self.done_cost + cost, self.failed + failed
+        now = time.monotonic()
+        if now - self.last >= max(self.every, (now - self.begun) / 50) or self.done == self.cells:
+            self.last = now
+            self.say(self._line(now - self.begun))
+
+    def _line(self, elapsed: float) -> str:
+        left = elapsed * (self.cost / self.done_cost - 1) if self.done_cost else 0.0
+        failed = f", {self.failed} failed" if self.failed else ""
+        percent = 100 * self.done_cost / self.cost if self.cost else 100.0
+        return f"{self.done} of {self.cells} cells ({percent:.0f} % of the work){failed}, about {duration(left)} left"
+
+    def say(self, sentence: str) -> None:
+        print(sentence, file=self.out, flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Bar:
+    """A bar on a terminal, weighted by cost."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.console = Console(stderr=True)
+        self.bar: Any = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[cells]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=self.console,
+        )
+
+    def start(self, cells: int, cost: float, note: str) -> None:
+        self.say(note)
+        self.cells, self.done, self.failed = cells, 0, 0
+        self.task = self.bar.add_task("cells", total=cost, cells=f"0/{cells}")
+        self.bar.start()
+
+    def advance(self, cost: float, *, failed: bool) -> None:
+        self.done, self.failed = self.done + 1, self.failed + failed
+        text = f"{self.done}/{self.cells}" + (f", {self.failed} failed" if self.failed else "")
+        self.bar.update(self.task, advance=cost, cells=text)
+
+    def say(self, sentence: str) -> None:
+        self.console.print(sentence, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+
+def for_terminal() -> Lines | Bar:
+    """A bar if standard error is a terminal, else lines."""
+    return Bar() if sys.stderr.isatty() else Lines()
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `12 min`, `3.4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,318 @@
+"""Runs a study: finds what is missing, computes it under dask, keeps it in shards, assembles the cube."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
+from spikecube.cube.schema import STATUS
+from spikecube.cube.store import StoreError, open_cube, refuse_target, write_cube
+from spikecube.runs import provenance
+from spikecube.runs.cluster import Place, connected, elsewhere, here, refuse_client
+from spikecube.runs.drive import Submit, outcomes
+from spikecube.runs.errors import SweepError
+from spikecube.runs.folder import Contents, FolderInUse, RunFolder, run_paths
+from spikecube.runs.memory import free_memory, refuse_too_large, workers_that_fit
+from spikecube.runs.progress import Progress, Silent, duration
+from spikecube.runs.tasks import CellCost, Task, dearest_first, missing_tasks, share, task_cost
+from spikecube.runs.worker import ComputeCell, Outcome, make_job, run_job
+from spikecube.study.study import Study
+
+FLUSH_SECONDS = 0.5  # a finished cell waits no longer than this for its shard
+FLUSH_CELLS = 500
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The cell function and its predicted costs."""
+
+    compute: ComputeCell
+    flops: CellCost
+    bytes: CellCost
+
+
+def default_kernel(study: Study) -> Kernel:
+    """The cell of the package, with the bins of the study where it measures spectra."""
+    from spikecube.cube.cell import compute_cell
+    from spikecube.runs.cost import cell_bytes, cell_flops
+
+    if not study.measure.spectrum_bins:
+        return Kernel(compute_cell, cell_flops, cell_bytes)
+    return Kernel(functools.partial(compute_cell, edges=spectrum_edges(study)), cell_flops, cell_bytes)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run: processes on this machine, bytes of memory, a share (index from 1, count), and who is told.
+
+    Where another driver works in the folder, it is waited for `wait_lock` seconds. `watch` is called now and then
+    with the number of cells left; it may end the run by an error.
+    """
+
+    workers: int | None = None
+    max_memory: float | None = None
+    share: tuple[int, int] | None = None
+    progress: Progress = field(default_factory=Silent)
+    wait_lock: float = 0.0
+    watch: Callable[[int], None] = lambda left: None
+
+
+@dataclass
+class Report:
+    """What a run did."""
+
+    path: Path
+    kept: int = 0
+    computed: int = 0
+    failures: dict[Task, str] = field(default_factory=dict)
+    cube: xr.Dataset | None = None
+    written: bool = False
+
+
+def run(
+    study: Study | str | Path,
+    name: str | Path | None = None,
+    client: Any = None,
+    *,
+    workers: int | None = None,
+    max_memory: float | None = None,
+) -> xr.Dataset:
+    """The cube of a study, computed where it is missing, kept in NAME.run and written to NAME.nc.
+
+    Points whose cell failed have `status` failed; the next run tries them again. Running again after a change of
+    the axes computes only what is new.
+
+    Parameters
+    ----------
+    study : the study or its file.
+    name : where to keep it: NAME.run and NAME.nc; by default the name of the study's file, in the working folder.
+    client : any dask.distributed Client, or the address of a scheduler; without one, processes of this machine.
+    workers : number of processes without a client; by default one a core.
+    max_memory : bytes that the cells in flight may use together; by default most of what is free.
+
+    Raises
+    ------
+    StoreError
+        When the folder cannot be used: full disk, not writable, other settings, another driver.
+    SweepError
+        When a cell cannot fit in memory, the client cannot be used, or the scheduler is gone.
+    """
+    parsed = Study.of(study)
+    if name is None and isinstance(study, Study):
+        raise StoreError(
+            "run: given no name for this study; allowed: a name, under which NAME.run and NAME.nc are kept"
+        )
+    where = connected(client) if isinstance(client, str) else contextlib.nullcontext(client)
+    with where as connection:
+        chosen = Path(str(study)).stem if name is None else name
+        report = run_study(parsed, chosen, connection, Settings(workers, max_memory))
+    assert report.cube is not None
+    return report.cube
+
+
+def run_study(
+    study: Study,
+    name: str | Path,
+    client: Any = None,
+    settings: Settings | None = None,
+    kernel: Kernel | None = None,
+) -> Report:
+    """As `run`, with all settings; a share writes shards only."""
+    settings, kernel = settings or Settings(), kernel or default_kernel(study)
+    if client is not None:
+        refuse_client(client)
+    folder_path, cube_path = run_paths(name)
+    refuse_target(cube_path)
+    writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
+    folder = RunFolder(folder_path, study, writer)
+    _refuse_any_too_large(study, settings, kernel, client)
+    with _opened(folder, settings):
+        contents = _usable(folder, settings.progress)
+        tasks = _todo(study, contents, settings, kernel)
+        report = Report(folder_path if settings.share else cube_path, kept=len(contents.points))
+        if tasks:
+            sweep = _Sweep(study, folder, settings, kernel, report)
+            sweep.compute(tasks, client)
+            contents.computed_with |= {computed_with for computed_with, _ in sweep.origins}
+            contents.blas_threads |= {threads for _, threads in sweep.origins}
+        if settings.share is None:
+            report.cube = _finished(folder, contents, cube_path, report)
+    return report
+
+
+@contextlib.contextmanager
+def _opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
+    """The folder with its lock; where another driver holds it, that is waited for as long as the settings say."""
+    end, told = time.monotonic() + settings.wait_lock, False
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(folder.opened(shared=settings.share is not None))
+                break
+            except FolderInUse as error:
+                if time.monotonic() >= end:
+                    raise
+                if not told:
+                    settings.progress.say(f"{error}; waiting up to {duration(settings.wait_lock)}")
+                    told = True
+                time.sleep(0.2)
+        yield
+
+
+def _refuse_any_too_large(study: Study, settings: Settings, kernel: Kernel, client: Any) -> None:
+    """Before anything is written: a cell that does not fit here."""
+    if client is None:
+        limit = settings.max_memory or free_memory()
+        where = "--max-memory allows" if settings.max_memory else "this machine has free"
+        refuse_too_large(list(missing_tasks(study, {})), task_cost(study, kernel.bytes), limit, where)
+
+
+def _usable(folder: RunFolder, progress: Progress) -> Contents:
+    if not folder.lockable:
+        progress.say(f"the file system of {folder.path} has no locks: see to it that no other run works there")
+    contents = folder.contents()
+    for name, reason in contents.strangers.items():
+        progress.say(f"{folder.shards / name} {reason}: it is set aside, and what it held is computed again")
+    folder.set_aside(contents.strangers)
+    if len(contents.computed_with) > 1:
+        progress.say(f"{folder.path} holds cells computed with {' and with '.join(sorted(contents.computed_with))}")
+    return contents
+
+
+def _todo(study: Study, contents: Contents, settings: Settings, kernel: Kernel) -> list[Task]:
+    flops = task_cost(study, kernel.flops)
+    tasks = dearest_first(list(missing_tasks(study, contents.points)), flops)
+    if settings.share is None:
+        return tasks
+    mine = share(study, *settings.share, flops)
+    return [task for task in tasks if task.cell in mine]
+
+
+class _Sweep:
+    """One pass over tasks: outcomes go to shards and events, failures to the report."""
+
+    def __init__(self, study: Study, folder: RunFolder, settings: Settings, kernel: Kernel, report: Report) -> None:
+        self.study, self.folder, self.settings, self.kernel, self.report = study, folder, settings, kernel, report
+        self.flops, self.bytes = task_cost(study, kernel.flops), task_cost(study, kernel.bytes)
+        self.waiting: list[tuple[CellResult, Outcome]] = []
+        self.origins: set[tuple[str, int]] = set()
+        self.flushed = time.monotonic()
+        self.deserted = False
+
+    def compute(self, tasks: list[Task], client: Any) -> None:
+        """Computes tasks; whatever ends it, what has finished is written."""
+        left = len(tasks)
+        try:
+            with self._place(tasks, client) as where:
+                refuse_too_large(tasks, self.bytes, where.capacity().largest, "a worker has")
+                self.settings.progress.start(len(tasks), sum(map(self.flops, tasks)), self._note(tasks))
+                for batch in outcomes(where, self._submitter(where.client), tasks, self.bytes, lost=self._lost):
+                    for task, outcome in batch:
+                        self._take(task, outcome)
+                        left -= 1
+                    self._flush_when_due()
+                    self.settings.watch(left)
+                    self._tell_absence(where.capacity().workers)
+        finally:
+            self._flush()
+
+    def _place(self, tasks: list[Task], client: Any) -> AbstractContextManager[Place]:
+        from dask.system import CPU_COUNT
+
+        if client is not None:
+            return elsewhere(client, self.settings.max_memory, self.settings.progress.say)
+        memory = self.settings.max_memory or free_memory()
+        wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
+        return here(workers_that_fit(wanted, max(map(self.bytes, tasks)), memory), memory)
+
+    def _note(self, tasks: list[Task]) -> str:
+        kept = f", {self.report.kept} are there already" if self.report.kept else ""
+        return f"{self.folder.path}: {len(tasks)} cells to compute{kept}"
+
+    def _submitter(self, client: Any) -> Submit:
+        def submit(tasks: Sequence[Task], keys: list[str]) -> list[Any]:
+            jobs = [make_job(self.kernel.compute, self.study, task) for task in tasks]
+            return list(client.map(run_job, jobs, key=keys, pure=False))
+
+        return submit
+
+    def _take(self, task: Task, outcome: Outcome) -> None:
+        if outcome.code not in ("", provenance.code_sha256()):
+            raise SweepError("a worker runs other code than this driver: install the same spikecube on both")
+        self.settings.progress.advance(self.flops(task), failed=bool(outcome.error))
+        if outcome.error:
+            self.report.failures[task] = outcome.error
+            self.folder.log("failed", **_coordinates(task), error=outcome.error)
+            return
+        self.report.computed += 1
+        self.waiting.append((CellResult(task.cell, task.alphas, task.lams, outcome.values), outcome))
+
+    def _lost(self, task: Task) -> None:
+        self.folder.log("workers lost", **_coordinates(task))
+
+    def _tell_absence(self, workers: int) -> None:
+        """Says when no worker is there, as at the start on a cluster that queues them, and when one has come."""
+        if self.deserted == (workers == 0):
+            return
+        self.deserted = workers == 0
+        self.settings.progress.say(
+            "no worker is connected: waiting for one" if self.deserted else "a worker is connected"
+        )
+
+    def _flush_when_due(self) -> None:
+        if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Writes what has finished as shards, apart for workers with other libraries."""
+        origins: dict[tuple[str, int], list[CellResult]] = {}
+        for result, outcome in self.waiting:
+            origins.setdefault((outcome.computed_with, outcome.blas_threads), []).append(result)
+        for (computed_with, threads), results in origins.items():
+            self.folder.write(results, computed_with, threads)
+            self.origins.add((computed_with, threads))
+        self.waiting.clear()
+        self.flushed = time.monotonic()
+
+
+def _coordinates(task: Task) -> dict[str, Any]:
+    cell = task.cell
+    further = dict(cell.further)
+    return {"n": cell.n, "seed": cell.seed, "further": further, "alphas": task.alphas, "lams": task.lams}
+
+
+def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report) -> xr.Dataset:
+    """The cube, assembled and written unless the file there is that of this study already."""
+    key = {**_identity(folder.study), "computed_with": "; ".join(sorted(contents.computed_with))}
+    if not report.computed and not report.failures:
+        with contextlib.suppress(StoreError):
+            cube = open_cube(path)
+            if (cube["status"] == STATUS["ok"]).all() and all(cube.attrs.get(k) == v for k, v in key.items()):
+                return cube
+    cube = assembled(folder, contents, report.failures)
+    write_cube(cube, path)
+    report.written = True
+    return cube
+
+
+def _identity(study: Study) -> dict[str, Any]:
+    return {"study": study.to_toml(), "code_sha256": provenance.code_sha256()}
+
+
+def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = ()) -> xr.Dataset:
+    """The cube of what a folder holds now, with its provenance."""
+    study = folder.study
+    failed = (CellResult(task.cell, task.alphas, task.lams, failed=True) for task in failures)
+    cube = assemble(study, itertools.chain(folder.results(), failed))
+    attrs = provenance.attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
+    return cube.assign_attrs(attrs)

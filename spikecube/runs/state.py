@@ -1,0 +1,108 @@
+"""How far a run has come, read from its folder."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spikecube.runs.folder import Contents, RunFolder
+from spikecube.study.study import Cell, Study
+from spikecube.text import text_table
+
+
+@dataclass(frozen=True)
+class State:
+    """Cells by state, in all and by n; failures with their errors; files that do not belong among the shards."""
+
+    run: str
+    title: str
+    running: bool
+    cells: int
+    complete: int
+    failed: int
+    pending: int
+    by_n: dict[int, dict[str, int]]
+    failures: list[dict[str, Any]]
+    strangers: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def run_state(folder: RunFolder) -> State:
+    """The state of a run; a cell is complete when every alpha and lam of the study is there."""
+    study, contents = folder.study, folder.contents()
+    failures = {_key(e): e for e in folder.events() if e.get("event") == "failed"}
+    by_n = {n: {"complete": 0, "failed": 0, "pending": 0} for n in study.axes.n}
+    open_failures = []
+    for cell in study.cells():
+        failure = failures.get((cell.n, cell.seed, cell.further))
+        if is_complete(study, contents, cell):
+            state = "complete"
+        elif failure is not None:
+            state = "failed"
+            open_failures.append(failure)
+        else:
+            state = "pending"
+        by_n[cell.n][state] += 1
+    totals = {state: sum(row[state] for row in by_n.values()) for state in ("complete", "failed", "pending")}
+    cells = sum(totals.values())
+    return State(
+        str(folder.path),
+        study.title,
+        is_locked(folder.path),
+        cells,
+        **totals,
+        by_n=by_n,
+        failures=open_failures,
+        strangers=contents.strangers,
+    )
+
+
+def is_complete(study: Study, contents: Contents, cell: Cell) -> bool:
+    """Whether every point of a cell is present."""
+    points = contents.points.get(cell, [])
+    if points == [(study.axes.alpha, study.axes.lam)]:
+        return True
+    there = {(a, lam) for alphas, lams in points for a in alphas for lam in lams}
+    return bool(points) and all((a, lam) in there for a in study.axes.alpha for lam in study.axes.lam)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a driver works in the folder now."""
+    try:
+        with (path / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _key(event: dict[str, Any]) -> tuple[Any, ...]:
+    further = event.get("further")
+    return event.get("n"), event.get("seed"), tuple(further.items()) if isinstance(further, dict) else ()
+
+
+def state_text(state: State) -> str:
+    """A state for people."""
+    working = ", a driver works on it now" if state.running else ""
+    lines = [f"{state.run}{f': {state.title}' if state.title else ''}{working}"]
+    rows = [[str(n), *(str(row[k]) for k in ("complete", "failed", "pending"))] for n, row in state.by_n.items()]
+    rows.append(["all", str(state.complete), str(state.failed), str(state.pending)])
+    lines.append(text_table(["n", "complete", "failed", "pending"], rows))
+    lines += [f"failed: n = {f['n']}, seed = {f['seed']}{_further(f)}: {f.get('error')}" for f in state.failures[:20]]
+    if len(state.failures) > 20:
+        lines.append(f"and {len(state.failures) - 20} more failures: see --json")
+    for reason in sorted(set(state.strangers.values())):
+        names = [name for name, why in state.strangers.items() if why == reason]
+        lines.append(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} among the shards: {reason}")
+    return "\n".join(lines)
+
+
+def _further(failure: dict[str, Any]) -> str:
+    return "".join(f", {k} = {v}" for k, v in failure["further"].items())

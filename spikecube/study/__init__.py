@@ -1,0 +1,1 @@
+"""Reading a study: its fields, checks of what a user wrote, and the one `Study`."""

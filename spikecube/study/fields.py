@@ -1,0 +1,161 @@
+"""The tables of a study file: each field with its type and, as its description, what is allowed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from spikecube.model.checks import StudyError as StudyError
+from spikecube.model.checks import mistake, plain
+from spikecube.model.parameters import Model as Model
+
+
+def _whole(value: Any) -> Any:
+    """5.0 is a whole number, 5.5 is not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Number = Annotated[float, BeforeValidator(plain), Field(strict=True, allow_inf_nan=False)]
+_Whole = Annotated[int, BeforeValidator(plain), Field(strict=True)]
+_Positive = Annotated[_Number, Field(gt=0)]
+
+
+def sentences(section: type[BaseModel], error: ValidationError, data: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """One sentence a mistaken key, whatever number of things pydantic finds wrong with it."""
+    fields = section.model_fields
+    found: dict[str, str] = {}
+    for item in error.errors():
+        key = str(item["loc"][0]) if item["loc"] else "?"
+        allowed = fields[key].description if key in fields else f"one of {', '.join(fields)}"
+        if item["type"] == "missing":
+            sentence = f"{prefix}{key}: missing; allowed: {allowed}"
+        elif item["type"] == "extra_forbidden":
+            sentence = f"{prefix}{key}: unknown key; allowed: {allowed}"
+        else:
+            why = str(item["ctx"]["error"]) if item["type"] == "value_error" and len(item["loc"]) == 1 else ""
+            sentence = mistake(f"{prefix}{key}", data.get(key), str(allowed), why)
+        found.setdefault(key, sentence)
+    return list(found.values())
+
+
+class Section(BaseModel):
+    """A table of the study file: frozen, no unknown keys, mistakes as sentences; a description is what is allowed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise StudyError(sentences(type(self), error, data)) from None
+
+
+class Grid(Section):
+    """An axis by its ends: `num` values from `start` to `stop`, evenly spaced or evenly in the logarithm."""
+
+    start: _Number = Field(description="a number")
+    stop: _Number = Field(description="a number")
+    num: Annotated[_Whole, Field(ge=1, le=1_000_000)] = Field(description="a whole number >= 1")
+    spacing: Literal["linear", "log"] = Field("linear", description="linear or log")
+
+    def values(self) -> tuple[float, ...]:
+        """The values, rounded to 12 significant digits so that they read as they are meant."""
+        if self.spacing == "log":
+            if min(self.start, self.stop) <= 0:
+                raise ValueError("a logarithmic axis needs start > 0 and stop > 0")
+            raw = np.geomspace(self.start, self.stop, self.num)
+        else:
+            raw = np.linspace(self.start, self.stop, self.num)
+        return tuple(float(f"{v:.12g}") for v in raw)
+
+
+def axis_values(value: Any) -> Any:
+    """A list stays a list, a table {start, stop, num} becomes its values."""
+    value = plain(value)
+    if isinstance(value, Mapping):
+        return Grid(**value).values()
+    return value
+
+
+def _whole_values(value: Any) -> Any:
+    value = axis_values(value)
+    return tuple(_whole(v) for v in value) if isinstance(value, tuple) else value
+
+
+def _size_values(value: Any) -> Any:
+    """Sizes; those of a table are rounded to whole numbers."""
+    if isinstance(value, Mapping):
+        return tuple(round(v) for v in Grid(**value).values())
+    return _whole_values(value)
+
+
+MOST_SEEDS = 1_000_000
+_SEEDS_END = 2**62
+
+
+def _seed_values(value: Any) -> Any:
+    """A count k stands for the replicates 0 ... k - 1."""
+    value = plain(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("at least one seed is needed")
+        if value > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS} seeds are possible")
+        return tuple(range(value))
+    return _whole_values(value)
+
+
+_ALPHA = "numbers from 0 to 0.5"
+_ORDER = ", ascending, none twice; or { start, stop, num }"
+
+
+class Axes(Section):
+    """The grid of a study: alpha, n, seed, lam, and any fields of [model] as further axes."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    alpha: Annotated[tuple[Annotated[_Number, Field(ge=0, le=0.5)], ...], BeforeValidator(axis_values)] = Field(
+        min_length=1, description=_ALPHA + _ORDER
+    )
+    n: Annotated[tuple[Annotated[_Whole, Field(ge=2)], ...], BeforeValidator(_size_values)] = Field(
+        min_length=1, description="whole numbers >= 2" + _ORDER
+    )
+    seed: Annotated[tuple[Annotated[_Whole, Field(ge=0, lt=_SEEDS_END)], ...], BeforeValidator(_seed_values)] = Field(
+        min_length=1,
+        description=f"a count from 1 to {MOST_SEEDS}, or whole numbers from 0 to {_SEEDS_END - 1}, "
+        "ascending, none twice",
+    )
+    lam: Annotated[tuple[_Positive, ...], BeforeValidator(axis_values)] = Field(
+        min_length=1, description="numbers > 0" + _ORDER
+    )
+
+    @field_validator("alpha", "n", "seed", "lam", mode="after")
+    @classmethod
+    def _ascending(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if any(b <= a for a, b in itertools.pairwise(values)):
+            raise ValueError("not in ascending order or with a value twice")
+        return values
+
+
+class Measure(Section):
+    """What is measured in each cell: the table [measure]."""
+
+    rank: Annotated[_Whole, Field(ge=1)] = Field(6, description="a whole number >= 1")
+    degree: Annotated[_Whole, Field(ge=1, le=20)] = Field(3, description="a whole number from 1 to 20")
+    ell: Annotated[_Whole, Field(ge=1, le=20)] = Field(3, description="a whole number from 1 to 20")
+    test_risk: Literal["sample", "exact"] = Field("sample", description="sample or exact")
+    test_samples: Annotated[_Whole, Field(ge=1)] | Literal["n"] = Field("n", description='"n" or a whole number >= 1')
+    spectrum_bins: Annotated[_Whole, Field(ge=0, le=100_000)] = Field(
+        0, description="a whole number from 0 (no histogram) to 100000"
+    )
+    precision: Literal["float64", "float32"] = Field("float64", description="float64 or float32")
+
+
+class Random(Section):
+    """The table [random]."""
+
+    entropy: Annotated[_Whole, Field(ge=0)] = Field(20231011, description="a whole number >= 0")

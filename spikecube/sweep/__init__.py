@@ -1,1 +1,0 @@
-"""Dask, and only here: running the cells of a study."""

@@ -1,0 +1,61 @@
+"""Numbers and tables as text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+_NUMBER = re.compile(r"-|-?[0-9.]+(e[-+]?[0-9]+)?(\([0-9]+\))?")
+
+
+def with_error(value: float, stderr: float) -> str:
+    """A value with its standard error in units of the last digits.
+
+    >>> with_error(0.81234, 0.0045)
+    '0.8123(45)'
+    >>> with_error(2.0, 0.0)
+    '2'
+    >>> with_error(1234.5, 21.0)
+    '1234(21)'
+    """
+    if not stderr > 0:
+        return f"{value:.5g}"
+    digits = max(0, 1 - math.floor(math.log10(stderr)))
+    return f"{value:.{digits}f}({round(stderr * 10**digits)})"
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, those of numbers aligned on the right."""
+    return "\n".join(_aligned([header, *rows]))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(map(_NUMBER.fullmatch, column[1:])) for column in columns]
+    for row in rows:
+        texts = zip(row, widths, numeric, strict=True)
+        yield ("  " + "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in texts)).rstrip()
+
+
+def rejection(rejected: int, tested: int) -> str:
+    """What the lack-of-fit test says of a number of laws.
+
+    >>> rejection(0, 9)
+    'The lack-of-fit test rejects none'
+    >>> rejection(2, 9)
+    'The lack-of-fit test rejects 2 of 9 at 5 per cent: do not trust their intervals'
+    """
+    if not tested:
+        return "There is no test of fit"
+    if not rejected:
+        return "The lack-of-fit test rejects none"
+    return f"The lack-of-fit test rejects {rejected} of {tested} at 5 per cent: do not trust their intervals"
+
+
+def middle(labels: Sequence[float] | np.ndarray) -> float:
+    """The label in the middle of an axis."""
+    return float(labels[len(labels) // 2])

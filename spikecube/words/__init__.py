@@ -1,0 +1,1 @@
+"""What was found, in words and tables; the command line, the report and notebooks print it."""

@@ -1,0 +1,165 @@
+"""Every sentence of the report follows its numbers: it differs where they do, and is absent where nothing is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from spikecube.cube.assemble import empty_cube
+from spikecube.cube.cuts import as_cube
+from spikecube.explore import plotdata, predicted, views
+from spikecube.explore.catalogue import CATALOGUE, Scene
+from spikecube.explore.report import SECTIONS
+from spikecube.study.study import Study
+from spikecube.words.findings import edge_moves, findings, loss_drop, spikes_seen
+from tests.explore.madeup import fill, made_prediction
+
+ALPHAS = [0.0, 0.2, 0.3, 0.4, 0.45]
+ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "cubic": [0.0, 1.0, 0.0, 0.3]}
+
+
+def of(activation: str, **axes: object) -> xr.Dataset:
+    """A made-up cube of an activation; two singular values leave the bulk whatever it is."""
+    known = {"alpha": ALPHAS, "n": [250, 1000], "seed": 4, "lam": [0.1, 1.0], **axes}
+    measure = {"rank": 4, "degree": 3, "ell": 3}
+    return fill(Study(model={"activation": ACTIVATIONS[activation]}, axes=known, measure=measure))
+
+
+@pytest.mark.parametrize(("name", "degrees"), [("relu", (1, 2, 4)), ("tanh", (1, 3, 5)), ("cubic", (1, 3))])
+def test_degrees_without_a_coefficient_have_no_threshold(name: str, degrees: tuple[int, ...]) -> None:
+    cube = of(name)
+    assert predicted.degrees(cube) == degrees
+    (lines,) = [la for la in views.picture_of(views.outlier_count)(cube).layers[1:2] if la.kind == "verticals"]
+    np.testing.assert_allclose(lines.column(0), [(k - 1) / (2 * k) for k in degrees if k > 1])
+    text = spikes_seen(cube, made_prediction(cube))
+    assert "degree 1" in text
+    assert ("degree 2" in text) == (name == "relu")
+    assert ("degree 3" in text) == (name != "relu")
+
+
+def test_the_map_and_the_panel_beside_it_draw_one_theory() -> None:
+    """A line of the map is where the predicted singular value passes the edge; the second of tanh has degree 3."""
+    cube = of("tanh")
+    prediction = made_prediction(cube)
+    alphas = predicted.detachment(cube, prediction)
+    assert alphas["degree"].values.tolist() == [1, 3, 5]
+    curve = prediction["singular_value"].sel(n=1000, rank=2)
+    alpha = float(alphas.sel(n=1000, degree=3))
+    detached = curve["alpha"].values[(curve > 1.65).values]
+    assert curve["alpha"].values[curve["alpha"] < detached[0]][-1] <= alpha <= detached[0]
+    none = prediction.assign(singular_value=prediction["singular_value"].where(prediction["rank"] < 2))
+    assert np.isnan(predicted.detachment(cube, none).sel(degree=3)).all()
+
+
+def test_a_spike_of_a_degree_that_is_not_there_does_not_collapse() -> None:
+    (text,) = next(iter(views.collapse(of("tanh"), k=2)))["text"]
+    assert text.replace("\n", " ") == "The activation has c₂ = 0: there is no spike of degree 2."
+    assert "singular value 2, the spike of degree 3" in views.picture_of(views.collapse)(of("tanh"), k=3).title
+
+
+def test_outliers_that_point_nowhere_are_named_as_such() -> None:
+    cube = of("tanh")
+    along = spikes_seen(cube, None)
+    assert "the second" in along
+    assert "no monomial" not in along
+    astray = cube.assign(alignment=cube["alignment"].where(cube["degree"] < 3, 0.001))
+    text = spikes_seen(astray, None)
+    assert "the second" not in text
+    assert "Not seen: degree 3 (in the limit beyond 0.333)" in text
+    assert "that point along no monomial (squared cosine with its own below 1/2): outliers, not spikes" in text
+    nothing = spikes_seen(cube.assign(outlier_count=0 * cube["outlier_count"]), None)
+    assert "no spike stands clear" in nothing
+    assert "no monomial" not in nothing
+
+
+@pytest.mark.parametrize(("last", "said"), [(1.9, "moves out"), (1.5, "moves in"), (1.651, "")])
+def test_which_way_the_edge_moves_is_read_off(last: float, said: str) -> None:
+    cube = of("relu")
+    edge = cube["detection_edge"].copy()
+    edge[-1] = last
+    text = edge_moves(cube.assign(detection_edge=edge))
+    assert said in text
+    assert bool(text) == bool(said)
+
+
+def test_the_limit_is_near_or_far_by_its_numbers() -> None:
+    cube = of("tanh")
+    prediction = made_prediction(cube)
+    exact = prediction.assign(test_loss_limit=cube["test_loss"].sel(n=1000).mean("seed"))
+    (near,) = [s for s in findings(cube, exact) if "limit of infinite n" in s]
+    assert "up to 0 per cent" in near or "e-1" in near
+    double = exact.assign(test_loss_limit=2 * exact["test_loss_limit"])
+    (far,) = [s for s in findings(cube, double) if "limit of infinite n" in s]
+    assert "up to 50 per cent" in far
+    without = double.assign(singular_value=prediction["singular_value"].where(prediction["rank"] < 2))
+    (text,) = [s for s in findings(cube, without) if "limit of infinite n" in s]
+    assert "theory at this n does not have: of degree 3 at α = 0.4, 0.45; of degree 5 at α = 0.45" in text
+
+
+def test_a_loss_falls_rises_or_stays_by_its_errors() -> None:
+    cube = of("relu")
+    assert "the test loss falls" in loss_drop(cube, None)
+    rising = cube.assign(test_loss=(2 - cube["test_loss"]).assign_attrs(cube["test_loss"].attrs))
+    assert "the test loss rises" in loss_drop(rising, None)
+    flat = (
+        cube["test_loss"] * 0
+        + 1
+        + 0.01 * xr.DataArray(np.random.default_rng(1).standard_normal((5, 4)), dims=("alpha", "seed"))
+    )
+    assert "does not change by more than two" in loss_drop(cube.assign(test_loss=flat), None)
+    assert "no error to judge by" in loss_drop(of("relu", seed=1), None)
+
+
+def test_what_is_not_known_is_not_said() -> None:
+    """An empty cube has nothing to say but that it is not complete; one without counts says nothing of spikes."""
+    empty = empty_cube(Study(axes={"alpha": ALPHAS, "n": [100], "seed": 2, "lam": [0.1]}, measure={"rank": 3}))
+    assert [s[:25] for s in findings(empty)] == ["The cube is not complete:"]
+    text = " ".join(findings(of("relu").drop_vars(["outlier_count", "singular_value", "alignment"])))
+    assert "spike" not in text
+    partial = of("relu")
+    partial = partial.where(partial.n < 1000).assign(status=partial["status"], detection_edge=partial["detection_edge"])
+    assert "At n = 250, in at least half of 4 seeds" in " ".join(findings(partial))
+    one = " ".join(findings(of("relu", seed=1)))
+    assert "in at least half of 1 seed," in one
+    assert "standard errors" not in one
+
+
+CUTS: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {
+    "large n": lambda c: c.sel(n=slice(500, None)),
+    "masked": lambda c: c.where(c["status"] == 1),
+    "transposed": lambda c: c.transpose(),
+    "one size": lambda c: c.isel(n=0),
+    "one penalty": lambda c: c.sel(lam=0.1),
+    "one alpha": lambda c: c.isel(alpha=3),
+    "one seed": lambda c: c.isel(seed=0),
+    "no seed": lambda c: c.mean("seed", keep_attrs=True),
+    "one rank": lambda c: c.isel(rank=[0]),
+    "no penalty": lambda c: c.drop_dims("lam"),
+}
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_a_cut_cube_is_told_of_and_drawn(name: str) -> None:
+    """No exception and no warning; what a view lacks it says."""
+    whole = of("relu")
+    prediction = made_prediction(whole).assign_coords({c: whole[c] for c in ("dim", "width")})
+    cube = as_cube(CUTS[name](whole), "study", "alpha", "n")
+    assert findings(cube, prediction)
+    scene = Scene(cube, prediction)
+    notes = {view: entry.draw(scene, None).note for view, entry in CATALOGUE.items()}
+    assert ("limit_test" in {view for view, note in notes.items() if note}) == (name == "no penalty")
+
+
+def test_fixed_texts_claim_no_result() -> None:
+    fixed = " ".join(section.text for section in SECTIONS)
+    for claim in ("falls", "rises", "slowly", "first one", "leave the bulk", "Left", "noise"):
+        assert claim not in fixed
+
+
+def test_a_share_is_of_the_seeds_that_tell() -> None:
+    cube = of("relu")
+    half = cube.where(cube["seed"] < 2)
+    assert float(plotdata.outlier_share(half, 1, n=1000).sel(alpha=0.45)) == 1

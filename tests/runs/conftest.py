@@ -1,0 +1,29 @@
+"""Clusters are slow to start: one of threads and one of processes serve all tests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def threads() -> Iterator[Any]:
+    """A client of two worker threads in this process."""
+    from distributed import Client
+
+    address = {"dashboard_address": "127.0.0.1:0"}
+    with Client(processes=False, n_workers=1, threads_per_worker=2, set_as_default=False, **address) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Any]:
+    """A client of two worker processes under nannies, which revive workers that die."""
+    from spikecube.runs.cluster import embedded
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with embedded(2) as client:
+        yield client

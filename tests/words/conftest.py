@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from tests.scaling.conftest import cube  # noqa: F401  a fixture of these tests too

@@ -1,0 +1,128 @@
+"""Reports, the command `spikecube fit`, and how many seeds a claim needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from spikecube.cli import app
+from spikecube.cube.store import write_cube
+from spikecube.scaling import fit_power_law
+from spikecube.scaling.arrays import FitError
+from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
+from spikecube.words.fits import LAWS, fit_report
+
+SIZES = np.array([500.0, 1000.0, 2000.0, 4000.0])
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_every_law_has_a_table_and_a_sentence(cube: xr.Dataset, prediction: xr.Dataset, law: str) -> None:
+    report = fit_report(cube, law, prediction=prediction)
+    assert report.dataset is not None
+    assert "could be fitted" in report.sentence
+    tested = any(np.isfinite(row["p_fit"]) for row in report.rows if row["status"] not in ("no_data", "not_applicable"))
+    assert ("The lack-of-fit test rejects" in report.sentence) == tested
+    assert {"estimate", "low", "high", "theory", "z", "p_fit", "sizes", "status"} <= set(report.header())
+    assert len(report.text()) <= len(report.rows)
+    json.dumps(report.as_dict(), allow_nan=False)
+
+
+def test_rows_are_the_numbers_of_the_dataset(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    report = fit_report(cube, "outliers", prediction=prediction)
+    row = next(r for r in report.rows if (r["estimator"], r["degree"], r["alpha"]) == ("relative", 1.0, 0.3))
+    one = report.dataset.sel(estimator="relative", degree=1, alpha=0.3, param="exponent")
+    assert row["estimate"] == one.estimate.item()
+    assert row["p_holm"] == one.pvalue_holm.item()
+    assert row["worth"] > 20
+    assert "Control variates make 20 seeds worth" in report.sentence
+
+
+@pytest.mark.parametrize(("part", "words"), [({"n": [0, 1]}, "2 sizes and 20 seeds"), ({"seed": [0]}, "1 seed;")])
+@pytest.mark.parametrize("law", LAWS)
+def test_a_small_cube_gets_a_sentence_and_no_number(cube: xr.Dataset, law: str, part: dict, words: str) -> None:
+    report = fit_report(cube.isel(part), law)
+    assert report.dataset is None
+    assert report.rows == []
+    assert words in report.sentence
+    assert "80 per cent power" in report.sentence
+
+
+def test_an_unknown_law_is_declined(cube: xr.Dataset) -> None:
+    with pytest.raises(FitError, match="law='some' is not one of outliers, gaps, limits, thresholds, collapse"):
+        fit_report(cube, "some")
+
+
+def test_seeds_that_are_asked_for_are_enough_and_no_more() -> None:
+    """Power by simulation: 80 per cent within 3 standard errors at the count given, for a difference of 0.03."""
+    spread, difference = 0.1, 0.03
+    seeds = seeds_for_power(SIZES, spread, difference)
+    rng = np.random.default_rng(1)
+    clean = 2 * SIZES**0.25
+    values = clean[:, None] * (1 + spread * rng.standard_normal((600, 4, seeds)))
+    data = xr.DataArray(values, dims=("copy", "n", "seed"), coords={"n": SIZES})
+    fit = fit_power_law(data, expected=0.25 + difference)
+    rejected = (fit.pvalue.sel(param="exponent") < 0.05).mean().item()
+    assert rejected == pytest.approx(
+        0.8, abs=3 * np.sqrt(0.8 * 0.2 / 600) + 0.02
+    )  # one seed more or less is 2 per cent
+    assert fit.stderr.sel(param="exponent").mean().item() == pytest.approx(
+        exponent_stderr(SIZES, spread, seeds), rel=0.05
+    )
+
+
+def test_more_precision_needs_more_seeds() -> None:
+    few, many = seeds_for_half_width(SIZES, 0.1, 0.1), seeds_for_half_width(SIZES, 0.1, 0.01)
+    assert few == 3
+    assert many == pytest.approx((1.96 * 0.1 / 0.01) ** 2 / (5 * np.log(2) ** 2), rel=0.01)
+
+
+def test_the_command_prints_tables_and_writes_groups(tmp_path: Path, cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    write_cube(cube, tmp_path / "cube.nc")
+    out = tmp_path / "fits.nc"
+    arguments = ["fit", str(tmp_path / "cube.nc"), "--law", "thresholds", "-o", str(out)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert "Thresholds as n grows" in done.stdout
+    fit = xr.load_dataset(out, group="thresholds")
+    assert fit.estimate.dims == ("degree", "param")
+    assert fit.status.attrs["flag_meanings"].startswith("ok ")
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert json.loads(done.stdout)[0]["law"] == "thresholds"
+
+
+def test_the_command_fails_with_a_sentence(tmp_path: Path, cube: xr.Dataset) -> None:
+    write_cube(cube.isel(n=[0, 1]), tmp_path / "cube.nc")
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / "cube.nc"), "--law", "limits"])
+    assert done.exit_code == 1
+    assert "a fit needs at least 3 sizes" in " ".join(done.stdout.split())
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / "cube.nc"), "--law", "some"])
+    assert done.exit_code == 1
+    assert "law='some' is not one of" in done.stderr
+
+
+def test_further_axes_are_more_curves(cube: xr.Dataset) -> None:
+    """A cube with an axis of width ratios whose halves are equal gives every fit twice."""
+    cube = cube.sel(alpha=[0.1, 0.3], lam=[0.1])
+    wide = xr.concat([cube, cube], dim=xr.Variable("width_ratio", [0.5, 1.0]), data_vars="all")
+    wide.attrs["study"] = cube.attrs["study"].replace("[axes]", "[axes]\nwidth_ratio = [0.5, 1.0]")
+    wide = wide.transpose("alpha", "n", "seed", "lam", "rank", "degree", "ell", "width_ratio")
+    for law, param in (("outliers", "exponent"), ("gaps", "exponent"), ("limits", "limit"), ("thresholds", "critical")):
+        fit = fit_report(wide, law, prediction=False).dataset
+        alone = fit_report(cube, law, prediction=False).dataset
+        for ratio in (0.5, 1.0):
+            one = fit.estimate.sel(width_ratio=ratio, param=param)
+            np.testing.assert_allclose(one.squeeze(), alone.estimate.sel(param=param).squeeze(), rtol=1e-6)
+    with pytest.raises(FitError, match="axis 'width_ratio'"):
+        fit_report(wide, "collapse")
+
+
+@pytest.mark.parametrize("law", ["outliers", "gaps"])
+def test_a_chosen_window_is_said_in_the_sentence(cube: xr.Dataset, law: str) -> None:
+    small = cube.sel(alpha=[0.1, 0.3], lam=[0.1])
+    assert "order 1/n" in fit_report(small, law, prediction=False, n_min="auto").sentence
+    assert "order 1/n" not in fit_report(small, law, prediction=False).sentence
