@@ -8,7 +8,8 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.scaling.arrays import FitError
-from spikecube.scaling.design import design, smoothed_variance
+from spikecube.scaling.design import design
+from spikecube.scaling.pilot import smoothed_variance
 from spikecube.scaling.targets import parse_targets
 
 SIZES = np.array([250.0, 500.0, 1000.0, 2000.0, 4000.0])
