@@ -76,6 +76,15 @@ def parse_targets(text: str | Sequence[str]) -> list[Target]:
     return found
 
 
+def relaxed_text(target: Target, factor: float) -> str:
+    """The same target with its half-width times a factor.
+
+    >>> relaxed_text(parse_targets("exponent = 0.01")[0], 2.0)
+    'exponent = 0.02'
+    """
+    return f"{target.text.rpartition('=')[0].strip()} = {target.half_width * factor!r}"
+
+
 def _parsed(text: str) -> Target:
     head, separator, width = text.rpartition("=")
     if not separator or not head.strip():
