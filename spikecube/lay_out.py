@@ -90,7 +90,8 @@ def cell_hours(study: Study) -> Callable[[float], float]:
 
 def make_pilot(study: Study, hours: Callable[[float], float], tell: Callable[[str], None]) -> xr.Dataset:
     """A short run of the study: a few seeds at as many of its sizes, from the smallest on, as fit into two minutes."""
-    sizes, spent = [], 0.0
+    sizes: list[int] = []
+    spent = 0.0
     for n in study.axes.n:
         spent += PILOT_SEEDS * 3600 * hours(n)
         if sizes and spent > PILOT_SECONDS:
@@ -137,7 +138,7 @@ def _with_seeds(study: Study, seeds: dict[int, int]) -> Study:
     table = tomlkit.inline_table()
     for n, count in seeds.items():
         table[str(n)] = count
-    axes["n"], axes["seed"] = list(seeds), table  # type: ignore[index]
+    axes["n"], axes["seed"] = list(seeds), table
     text = tomlkit.dumps(document)
     assert tomllib.loads(text)
     return Study.from_toml(text)
