@@ -16,8 +16,8 @@ from spikecube.cube.cuts import as_cube
 from spikecube.cube.schema import STATUS
 from spikecube.cube.settings import setting_changes, study_settings
 from spikecube.cube.store import StoreError
-from spikecube.study.fields import StudyError
-from spikecube.study.study import Study, axis_label
+from spikecube.study.fields import StudyError, axis_label
+from spikecube.study.study import Study
 
 _AXES = ("alpha", "n", "seed", "lam")
 _WITHIN = ("rank", "degree", "ell", "bin")  # axes within a cell: a part of one is no result of it
@@ -137,11 +137,11 @@ def settings(cube: xr.Dataset, study: Study) -> dict[str, Any]:
 
 
 def _differences(cubes: Sequence[xr.Dataset], studies: Sequence[Study], force: bool) -> list[str]:
-    """Differences in code or entropy, which `force` allows; others are refused."""
+    """Differences in code or entropy, which `force` allows, in words; others are refused."""
     first, *others = [settings(cube, study) for cube, study in zip(cubes, studies, strict=True)]
     changes = {change: None for other in others for change in setting_changes(first, other)}
-    allowed = [c for c in changes if c.startswith(("its code", "random.entropy"))]
-    refused = [c for c in changes if c not in allowed]
+    allowed = [c.text for c in changes if c.kind in ("code", "entropy")]
+    refused = [c.text for c in changes if c.kind not in ("code", "entropy")]
     if refused:
         raise StoreError(f"merge: the cubes are of different studies ({'; '.join(refused)})")
     if allowed and not force:

@@ -18,6 +18,7 @@ from spikecube.cube.assemble import attributes, coordinates, place_text, variabl
 from spikecube.cube.conventions import KEYWORDS, stamp
 from spikecube.cube.missing import Missing
 from spikecube.cube.store import without_fill_values
+from spikecube.errors import SpikecubeError
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import (
@@ -41,7 +42,7 @@ Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
 T = TypeVar("T")
 
 
-class PredictionError(ValueError):
+class PredictionError(SpikecubeError, ValueError):
     """A study for which there is no prediction, in one sentence."""
 
 

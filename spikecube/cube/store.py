@@ -16,13 +16,14 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.conventions import KEYWORDS, stamp
+from spikecube.errors import SpikecubeError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # the file system keeps what it keeps
 
 
-class StoreError(RuntimeError):
+class StoreError(SpikecubeError, RuntimeError):
     """A file or folder that cannot be used, in one sentence."""
 
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spikecube.runs.errors import SweepError
+from spikecube.runs.code import code_sha256
+from spikecube.runs.errors import RunError
 from spikecube.runs.memory import WORKER_BYTES
-from spikecube.runs.provenance import code_sha256
 from spikecube.runs.worker import About, about
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -74,16 +74,16 @@ def refuse_client(client: Any) -> None:
 
     Raises
     ------
-    SweepError
+    RunError
         With what was given and what is allowed.
     """
     allowed = "allowed: an open distributed.Client, not asynchronous"
     if not all(hasattr(client, name) for name in ("scheduler_info", "map", "run", "status")):
-        raise SweepError(f"given client={client!r}; {allowed}")
+        raise RunError(f"given client={client!r}; {allowed}")
     if client.asynchronous:
-        raise SweepError(f"given an asynchronous client; {allowed}")
+        raise RunError(f"given an asynchronous client; {allowed}")
     if client.status != "running":
-        raise SweepError(f"given a client that is {client.status}; {allowed}")
+        raise RunError(f"given a client that is {client.status}; {allowed}")
 
 
 class _Newcomers:
@@ -99,7 +99,7 @@ class _Newcomers:
 
         Raises
         ------
-        SweepError
+        RunError
             When none of them can, or one of them has other code.
         """
         here = set(addresses)
@@ -112,7 +112,7 @@ class _Newcomers:
         good = {a for a in here if isinstance(self._known.get(a), About)}
         if bad and not good:
             address, error = next(iter(bad.items()))
-            raise SweepError(f"no worker can compute cells: {_cannot(address, error)}")
+            raise RunError(f"no worker can compute cells: {_cannot(address, error)}")
         return good
 
     def _ask(self, addresses: list[str]) -> dict[str, About | Exception]:
@@ -129,9 +129,7 @@ class _Newcomers:
         if isinstance(answer, Exception):
             self._tell(_cannot(address, answer))
         elif answer.code != code_sha256():
-            raise SweepError(
-                f"the worker {address} runs other code than this driver: install the same spikecube on both"
-            )
+            raise RunError(f"the worker {address} runs other code than this driver: install the same spikecube on both")
         elif answer.computed_with not in self._libraries:
             if self._libraries:
                 others = " and ".join(sorted(self._libraries))
@@ -239,7 +237,7 @@ def connected(address: str) -> Iterator[Any]:
 
     Raises
     ------
-    SweepError
+    RunError
         When the address is none, or no scheduler answers there, within ten seconds.
     """
     from distributed import Client
@@ -266,7 +264,7 @@ _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://(\[[0-9a-fA-F:.%\w]+\]|[^\s/:\[\]
 def _refuse_address(address: str) -> None:
     match = _ADDRESS.fullmatch(address)
     if not match or not 0 < int(match[3]) < 65536:
-        raise SweepError(
+        raise RunError(
             f"given --scheduler {address!r}; allowed: an address such as tcp://node17:8786 or tls://node17:8786"
         )
 
@@ -290,13 +288,13 @@ def _refuse_silence(address: str) -> None:
     except Exception as error:  # whatever a stranger may answer
         raise _no_scheduler(address, error) from error
     if not (isinstance(answer, dict) and answer.get("type") == "Scheduler"):
-        raise SweepError(f"what answers at {address} is no dask scheduler")
+        raise RunError(f"what answers at {address} is no dask scheduler")
 
 
-def _no_scheduler(address: str, error: Exception) -> SweepError:
+def _no_scheduler(address: str, error: Exception) -> RunError:
     reason = " ".join(str(error.__cause__ or error).split()) or f"no answer within {_ANSWER:.0f} s"
     tls = "; a tls:// address needs the certificates of dask's configuration" if address.startswith("tls:") else ""
-    return SweepError(f"no dask scheduler answers at {address}: {reason}{tls}")
+    return RunError(f"no dask scheduler answers at {address}: {reason}{tls}")
 
 
 @contextlib.contextmanager

@@ -177,7 +177,7 @@ class RunFolder:
             raise StoreError(f"{path} was not written by spikecube: choose another name with -o") from error
         if changes:
             raise StoreError(
-                f"{self.path} holds a run with other settings ({'; '.join(changes)}): "
+                f"{self.path} holds a run with other settings ({'; '.join(c.text for c in changes)}): "
                 "choose another name with -o, or remove the folder"
             )
 

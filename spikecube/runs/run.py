@@ -20,7 +20,7 @@ from spikecube.cube.store import StoreError, open_cube, refuse_target, write_cub
 from spikecube.runs import provenance
 from spikecube.runs.cluster import Place, connected, elsewhere, here, refuse_client
 from spikecube.runs.drive import Submit, outcomes
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.folder import Contents, FolderInUse, RunFolder, run_paths
 from spikecube.runs.memory import free_memory, refuse_too_large, workers_that_fit
 from spikecube.runs.progress import Progress, Silent, duration
@@ -104,7 +104,7 @@ def run(
     ------
     StoreError
         When the folder cannot be used: full disk, not writable, other settings, another driver.
-    SweepError
+    RunError
         When a cell cannot fit in memory, the client cannot be used, or the scheduler is gone.
     """
     parsed = Study.of(study)
@@ -248,7 +248,7 @@ class _Sweep:
 
     def _take(self, task: Task, outcome: Outcome) -> None:
         if outcome.code not in ("", provenance.code_sha256()):
-            raise SweepError("a worker runs other code than this driver: install the same spikecube on both")
+            raise RunError("a worker runs other code than this driver: install the same spikecube on both")
         self.settings.progress.advance(self.flops(task), failed=bool(outcome.error))
         if outcome.error:
             self.report.failures[task] = outcome.error

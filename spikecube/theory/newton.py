@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from spikecube.errors import SpikecubeError
 from spikecube.model.hermite import Array
 
 _ROUNDS = 200
 
 
-class ConvergenceError(ArithmeticError):
+class ConvergenceError(SpikecubeError, ArithmeticError):
     """An equation of the theory was not solved to its tolerance; the message names the arguments."""
 
 
