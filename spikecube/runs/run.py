@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
@@ -297,7 +298,9 @@ def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report)
     if not report.computed and not report.failures:
         with contextlib.suppress(StoreError):
             cube = open_cube(path)
-            if (cube["status"] == STATUS["ok"]).all() and all(cube.attrs.get(k) == v for k, v in key.items()):
+            if np.isin(cube["status"], (STATUS["ok"], STATUS["absent"])).all() and all(
+                cube.attrs.get(k) == v for k, v in key.items()
+            ):
                 return cube
     cube = assembled(folder, contents, report.failures)
     write_cube(cube, path)

@@ -100,16 +100,18 @@ _SEEDS_END = 2**62
 def _seed_values(value: Any) -> Any:
     """A count k stands for the replicates 0 ... k - 1; of counts by size the largest decides how long the axis is."""
     value = plain(value)
-    if isinstance(value, Mapping) and not set(value) & set(Grid.model_fields):
-        return tuple(range(max(_counts(value).values())))
+    if counts := seed_counts(value):
+        return tuple(range(max(counts.values())))
     if isinstance(value, int) and not isinstance(value, bool):
         return tuple(range(_count(value)))
     return _whole_values(value)
 
 
-def _counts(table: Mapping[Any, Any]) -> dict[int, int]:
-    """Replicates by size, sizes ascending; as keys of TOML they are text."""
+def seed_counts(table: Any) -> dict[int, int]:
+    """Replicates by size, sizes ascending, where seeds are given so, else empty; as keys of TOML sizes are text."""
     found: dict[int, int] = {}
+    if not isinstance(table, Mapping) or set(table) & set(Grid.model_fields):
+        return found
     for key, count in table.items():
         size = _whole(plain(key))
         if isinstance(size, str) and size.isascii() and size.isdigit() and not size.startswith("0"):
@@ -168,9 +170,7 @@ class Axes(Section):
 
     def __init__(self, **data: Any) -> None:
         super().__init__(**data)
-        given = data.get("seed")
-        if isinstance(given, Mapping) and not set(given) & set(Grid.model_fields):
-            self._counts = _counts(given)
+        self._counts = seed_counts(data.get("seed"))
 
     @property
     def counts(self) -> dict[int, int]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from spikecube.model.checks import plain
 from spikecube.model.parameters import Model
-from spikecube.study.fields import TABLES, Axes, Grid
+from spikecube.study.fields import TABLES, Axes, Grid, seed_counts
 
 
 def as_toml(data: Mapping[str, Any]) -> str:
@@ -35,7 +35,10 @@ def _fields(part: Any) -> Mapping[str, Any]:
         return dataclasses.asdict(part)
     if isinstance(part, Axes):
         return part.as_given()
-    return part.model_dump() if isinstance(part, BaseModel) else part
+    if isinstance(part, BaseModel):
+        return part.model_dump()
+    counts = seed_counts(part.get("seed"))
+    return {**part, "seed": counts} if counts else part
 
 
 def _toml_value(value: Any) -> Any:
