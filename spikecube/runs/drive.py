@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from spikecube.runs.cluster import Capacity, Place
+from spikecube.runs.capacity import Capacity
+from spikecube.runs.cluster import Place
 from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task
 from spikecube.runs.worker import Outcome

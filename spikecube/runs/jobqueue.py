@@ -169,7 +169,7 @@ class _Jobs:
         self.known: set[str] = set()  # names of workers that have connected
         self.deaths: list[str] = []  # jobs that ended before
         self.most = wanted.jobs
-        self.said = ""
+        self.last = ""
 
     def __call__(self, left: int) -> None:
         if time.monotonic() - self.looked < _EVERY:
@@ -191,7 +191,7 @@ class _Jobs:
             self.deaths.clear()
         self.known |= connected
         if connected:
-            self.seen, self.said = time.monotonic(), ""
+            self.seen, self.last = time.monotonic(), ""
 
     def _refused(self, jobs: dict[str, Any]) -> None:
         """Goes on with fewer jobs where sbatch gives no more of them, as at a limit of the user."""
@@ -224,8 +224,8 @@ class _Jobs:
         waited = time.monotonic() - self.seen
         if waited > self.wanted.patience:
             raise RunError(f"no worker has come for {duration(waited)}; SLURM says of its jobs: {words}")
-        if words != self.said:
-            self.said = words
+        if words != self.last:
+            self.last = words
             self.tell(f"no worker is connected yet; SLURM says of its jobs: {words}")
 
     def _adjust(self, count: int, connected: set[str]) -> None:

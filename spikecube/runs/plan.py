@@ -17,7 +17,8 @@ import numpy as np
 from spikecube.cube.assemble import FALSE_POSITIVE_RATE, measured_variables, variable_dims
 from spikecube.runs.memory import DRIVER_BYTES, WORKER_BYTES, assemble_bytes, free_memory, size
 from spikecube.runs.progress import duration
-from spikecube.runs.run import FLUSH_SECONDS, Kernel, default_kernel
+from spikecube.runs.run import default_kernel
+from spikecube.runs.sweep import FLUSH_SECONDS, Kernel
 from spikecube.runs.tasks import Task, missing_tasks, task_cost
 from spikecube.runs.worker import Job, call, make_job, one_blas_thread
 from spikecube.study.study import Study
@@ -128,7 +129,7 @@ def _assembling(study: Study, tasks: int, cube_bytes: float) -> float:
 
 
 def makespan(costs: Iterable[float], workers: int) -> float:
-    """When the last of some tasks ends that are begun dearest first, each by the worker that is free first.
+    """When the last of some tasks ends that are begun by falling cost, each by the worker that is free first.
 
     >>> makespan([3, 3, 2, 2, 2], 2)
     7

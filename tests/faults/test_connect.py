@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from spikecube.cli import app
-from spikecube.runs import cluster
+from spikecube.runs import capacity, cluster
+from spikecube.runs.code import code_sha256
 from spikecube.runs.errors import RunError
 from spikecube.runs.run import Settings, run_study
 from spikecube.runs.worker import About
@@ -84,7 +85,7 @@ def test_an_address_without_a_scheduler_is_one_sentence_soon(
 ) -> None:
     """Nobody there, somebody else, or no address at all; nothing is left that would leave a traceback behind."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cluster, "_ANSWER", 1.0)
+    monkeypatch.setattr(cluster, "ANSWER", 1.0)
     (tmp_path / "study.toml").write_text(standin.make_study().to_toml())
     with place() as address:
         begun = time.monotonic()
@@ -165,11 +166,11 @@ class Answering:
 def newcomers(**answers: Any) -> tuple[Any, list[str], Answering]:
     said: list[str] = []
     client = Answering(answers)
-    return cluster._Newcomers(client, said.append), said, client
+    return capacity.Newcomers(client, said.append), said, client
 
 
 def own(libraries: str = "numpy 2") -> About:
-    return About(cluster.code_sha256(), libraries)
+    return About(code_sha256(), libraries)
 
 
 def test_workers_with_other_libraries_are_told_of_when_they_come() -> None:

@@ -43,7 +43,7 @@ def test_a_kill_while_a_file_is_written_loses_nothing_that_was_finished(
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=TIMEOUT, check=False)
     assert killed.returncode == -9, killed.stderr
     present = RunFolder(tmp_path / "x.run", STUDY).contents()
-    assert not present.strangers
+    assert not present.foreign
     if name.with_suffix(".nc").exists():
         open_cube(name.with_suffix(".nc"))
     noting = standin.Noting(tmp_path / "calls")
@@ -81,7 +81,7 @@ def test_a_full_disk_gives_a_sentence_and_loses_nothing(
         run_study(STUDY, disk / "x", threads, kernel=standin.kernel())
     assert not (disk / "x.nc").exists()
     contents = RunFolder(disk / "x.run", STUDY).contents()
-    assert not contents.strangers
+    assert not contents.foreign
     assert (len(contents.points) == 12) is kept
     (disk / "filler").unlink()
     report = run_study(STUDY, disk / "x", threads, kernel=standin.kernel())

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from spikecube.runs.cluster import Capacity, Place
+from spikecube.runs.capacity import Capacity
+from spikecube.runs.cluster import Place
 from spikecube.runs.drive import outcomes
 from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task, missing_tasks

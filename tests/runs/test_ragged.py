@@ -24,7 +24,8 @@ from spikecube.runs.state import run_state
 from spikecube.runs.tasks import share
 from spikecube.runs.verify import verify
 from spikecube.scaling import fit_gaps, fit_limits, fit_outliers, fit_power_law
-from spikecube.study.study import Axes, Study, StudyError
+from spikecube.study.fields import Axes, StudyError
+from spikecube.study.study import Study
 from spikecube.words.overview import completeness, overview
 from tests.cube.real import real_cube
 from tests.runs import standin

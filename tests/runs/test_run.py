@@ -77,7 +77,7 @@ def test_any_order_gives_the_same_cube(
     def shuffled(tasks: Any, cost: Any) -> Any:
         return random.Random(1).sample(tasks, len(tasks))
 
-    monkeypatch.setattr(run_module, "dearest_first", shuffled)
+    monkeypatch.setattr(run_module, "by_falling_cost", shuffled)
     same(run(standin.make_study(), tmp_path / "cube", threads), expected)
 
 
