@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pickle
 from pathlib import Path
 from typing import TypeGuard
 
 from spikecube.cli import one_line
 from spikecube.errors import SpikecubeError
 from spikecube.model.checks import StudyError
+from spikecube.theory import ConvergenceError
 
 PACKAGE = Path(__file__).parents[1] / "spikecube"
 
@@ -44,6 +46,16 @@ def test_a_line_of_ours_is_its_own_sentence() -> None:
     for error in error_classes():
         given: object = ["a sentence"] if error is StudyError else "a sentence"
         assert one_line(error(given)) == "a sentence"
+
+
+def test_errors_survive_the_way_from_a_worker() -> None:
+    """Fails for an error that its own arguments do not make again."""
+    for error in error_classes():
+        given: object = ["key: wrong", "a sentence"] if error is StudyError else "a sentence"
+        again = pickle.loads(pickle.dumps(error(given)))
+        assert (type(again), str(again), vars(again)) == (error, str(error(given)), vars(error(given)))
+    unsolved = pickle.loads(pickle.dumps(ConvergenceError("no root", "n = 100")))
+    assert (str(unsolved), unsolved.reason) == ("no root: n = 100", "no root")
 
 
 def test_a_line_of_others_names_its_kind() -> None:

@@ -34,6 +34,9 @@ class StudyError(SpikecubeError, ValueError):
         self.problems = tuple(map(str, self.mistakes))
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.mistakes,)
+
 
 def plain(value: Any) -> Any:
     """Arrays, ranges and lists as tuples, all scalars as Python's own: one accepted form inside."""
