@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from spikecube.scaling.curves import groups, has_errors
 from spikecube.scaling.inputs import align, labelled
 from spikecube.scaling.laws import Law
 from spikecube.scaling.regression import LEVEL, holm
-from spikecube.scaling.results import describe, unstack
+from spikecube.scaling.results import fit_result
 from spikecube.scaling.samples import Sample, resample
 from spikecube.scaling.solve import Table, solve
 from spikecube.scaling.verdict import verdicts
@@ -61,17 +62,17 @@ def fit_sample(
 
 
 def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:
-    result = unstack(arrays, sample.dims, sample.shape, sample.coords)
-    coords: dict[Hashable, object] = {name: list(law.params) for name in ("param", "param_i", "param_j")}
-    coords[sample.dim] = (sample.dim, sample.sizes, sample.size_attrs)
-    if "window" in result.dims:
-        coords["window"] = ("window", sample.sizes[: result.sizes["window"]], sample.size_attrs)
-    result = result.assign_coords(coords)
+    coords: dict[str, Any] = dict(sample.coords) | {sample.dim: (sample.dim, sample.sizes, sample.size_attrs)}
+    if "scan_chi2" in arrays:
+        starts = sample.sizes[: arrays["scan_chi2"][1].shape[1]]
+        coords["window"] = ("window", starts, sample.size_attrs)
+    result = fit_result(
+        arrays, law.params, dims=sample.dims, shape=sample.shape, coords=coords, law=law.formula, quantity=quantity
+    )
     if "units" in sample.attrs:
         for name in ("data", "data_stderr", "data_stderr_plain", "fitted"):
             result[name].attrs["units"] = sample.attrs["units"]
-    result.attrs["law"] = law.formula
-    return describe(result, quantity=quantity)
+    return result
 
 
 _VALUES: tuple[str, ...] = (

@@ -15,7 +15,7 @@ from spikecube.scaling.context import Context, context, measured_spikes
 from spikecube.scaling.fitting import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
-from spikecube.scaling.results import STATUS, describe
+from spikecube.scaling.results import STATUS, describe, fit_result
 from spikecube.scaling.verdict import verdict
 from spikecube.theory.staircase import threshold
 
@@ -70,17 +70,25 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     dims = ("degree", *further)
     first = next(iter(tables.values()))
     coords: dict[str, Any] = {"degree": degrees, "n": cube["n"].values.astype(float), **{d: cube[d] for d in further}}
-    coords |= {name: list(PARAMS) for name in ("param", "param_i", "param_j")}
-    result = xr.Dataset(coords=coords)
-    for name, (tail, value) in first.items():
-        stacked = np.array([tables[place][name][1] for place in np.ndindex(*shape)])
-        result[name] = (*dims, *tail), stacked.reshape(*shape, *np.shape(value))
-    result["status"] = result["status"].astype(np.int8)
-    result.attrs["law"] = "logit P = sharpness log n (alpha - critical - offset/log n)"
+    arrays = {name: (tail, np.array([t[name][1] for t in tables.values()])) for name, (tail, _) in first.items()}
+    result = fit_result(
+        arrays,
+        PARAMS,
+        dims=dims,
+        shape=shape,
+        coords=coords,
+        law="logit P = sharpness log n (alpha - critical - offset/log n)",
+        quantity="detachment of a spike",
+        without=_WITHOUT,
+    )
     return describe(adjust(result), quantity="detachment of a spike")
 
 
-Entry = dict[str, tuple[tuple[str, ...], Array | float | bool | str]]
+_WITHOUT = {
+    "chi2": "outcomes are yes or no: the fit maximises a likelihood, and a score test tests it",
+    "aicc": "points of one seed share their draw: their likelihood is not that of independent points",
+}
+Entry = dict[str, tuple[tuple[str, ...], Any]]
 
 
 def _measured(cube: xr.Dataset) -> list[int]:
@@ -206,7 +214,7 @@ def _entry(
         "n_min": ((), float(np.exp(logs.min()))),
         "converged": ((), fit is not None),
         "stray_fraction": (("n",), np.full(len(logs), np.nan) if stray is None else stray),
-        "status": ((), STATUS[name]),
+        "status": ((), np.int8(STATUS[name])),
         "message": ((), message),
     }
 

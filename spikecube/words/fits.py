@@ -351,16 +351,15 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
             continue
         spike = cube["singular_value"].sel(rank=known.rank(k)) / cube["detection_edge"]
         for quantity, values in (("singular_value/edge", spike), ("alignment", cube["alignment"].sel(degree=k))):
-            fit = collapse(values.drop_vars([c for c in values.coords if c not in values.dims]), ansatz="log")
+            plain = values.drop_vars([c for c in values.coords if c not in values.dims])
+            fit = collapse(plain, ansatz="log", expected={"critical": threshold(k)})
             parts.append(_with_its_curve(fit).assign_coords(curve=f"{quantity}, degree {k}"))
             one = fit.sel(param="critical")
             labels: Row = {"quantity": quantity, "degree": float(k)}
-            theory = threshold(k)
-            z = (float(one["estimate"]) - theory) / float(one["stderr"])
             numbers = _numbers(one)
             n_sizes = values.notnull().any([d for d in values.dims if d != "n"]).sum()
             numbers |= {"points": numbers["sizes"], "sizes": float(n_sizes)}
-            rows.append(labels | numbers | {"theory": theory, "z": z, "status": names[int(one["status"])]})
+            rows.append(labels | numbers | {"status": names[int(one["status"])]})
     result: xr.Dataset | None = xr.concat(parts, dim="curve") if parts else None
     rows = _with_all_columns(rows)
     absent = sorted({f"{r['degree']:g}" for r in rows if r["status"] == "not_aligned"})
