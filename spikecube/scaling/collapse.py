@@ -10,10 +10,10 @@ from scipy import stats
 
 from spikecube.scaling.collapse_inference import Inference, Problem, bootstrap, flat_pvalue, infer
 from spikecube.scaling.collapse_inputs import ansatz_of, checked, expected_of
-from spikecube.scaling.collapse_looks import LEVEL
 from spikecube.scaling.collapse_result import empty_collapse, labelled_collapse
 from spikecube.scaling.collapse_search import LEAST_POINTS, search
 from spikecube.scaling.collapse_task import Task, task_of
+from spikecube.scaling.verdict import REJECTED
 
 _MOVED = 1e-4  # level at which curves without errors move: the best of many collapses of noise passes a milder one
 
@@ -116,7 +116,7 @@ def _missing(task: Task) -> tuple[str, float]:
     if len(task.points.y) < LEAST_POINTS:
         return "no_data", np.nan
     flat = flat_pvalue(task.points, task.places, task.sample)
-    return ("not_resolved" if flat > LEVEL else ""), flat
+    return ("not_resolved" if flat > REJECTED else ""), flat
 
 
 def _f_pvalue(problem: Problem, fit: Inference) -> float:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import ANSATZE, Ansatz
+from spikecube.scaling.types import Array
 
 _RESERVED = ("param", "param_i", "param_j", "start", "end", "scaled_grid", "seed")
 

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.arrays import Array, Arrays
 from spikecube.scaling.collapse_inference import Inference, Problem
-from spikecube.scaling.collapse_looks import Looks, verdict
 from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.results import SHAPE, STATUS, fit_result, messages
+from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 
 _CONFIDENCE = 0.95
 
@@ -26,13 +26,13 @@ def _table(task: Task, problem: Problem, found: Minimum, fit: Inference, expecte
     theta = task.frame.shift(form) + unit * found.theta
     free = np.isin(np.arange(len(theta)), problem.free)
     stderr = np.where(free, unit * np.sqrt(np.diag(fit.covariance)), np.nan)
-    half = stats.t.ppf((1 + _CONFIDENCE) / 2, fit.t_dof) * stderr
-    low, high = theta - half, theta + half
+    half_width = stats.t.ppf((1 + _CONFIDENCE) / 2, fit.t_dof) * stderr
+    low, high = theta - half_width, theta + half_width
     z = (theta - expected) / stderr
     distance = np.abs(z)
     for j, name in enumerate(form.params):
-        if name == "nu" and half[j] >= theta[j]:  # an interval of 1/nu that holds 0
-            low[j], high[j] = theta[j] / (1 + half[j] / theta[j]), np.inf
+        if name == "nu" and half_width[j] >= theta[j]:  # an interval of 1/nu that holds 0
+            low[j], high[j] = theta[j] / (1 + half_width[j] / theta[j]), np.inf
             distance[j] *= theta[j] / expected[j]
     return {
         "estimate": theta,
@@ -55,11 +55,11 @@ def _aicc(chi2: float, n_points: int, n_params: int, known: bool) -> float:
     return float(fit + 2 * p + 2 * p * (p + 1) / (n_points - p - 1)) if n_points - p > 1 else np.nan
 
 
-def _looks(task: Task, found: Minimum, fit: Inference, table: dict[str, Array]) -> Looks:
+def _findings(task: Task, found: Minimum, fit: Inference, table: dict[str, Array]) -> CollapseFindings:
     x = task.frame.centre + task.frame.span * task.points.control
     critical, free = float(table["estimate"][0]), np.isfinite(table["stderr"]) | np.isinf(table["stderr"])
     errors = "none" if task.raw.stderr is None else "given" if task.raw.deviations is None else "seeds"
-    return Looks(
+    return CollapseFindings(
         errors,
         fit.chi2,
         fit.dof,
@@ -109,7 +109,7 @@ def labelled_collapse(
     """The result of a collapse that came to an end; expected (p,), NaN where nothing is."""
     form, plane = task.form, (task.control, task.size)
     table = _table(task, problem, found, fit, expected)
-    status, message = verdict(_looks(task, found, fit, table))
+    status, message = collapse_verdict(_findings(task, found, fit, table))
     known = task.raw.stderr is not None
     chi2_unit = 1.0 if known else task.frame.value**2
     curve_unit = task.frame.curve_unit(form, found.theta)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.arrays import Array, FitError
 from spikecube.scaling.collapse_frame import Frame, frame, of_logs, only, points, value_unit
 from spikecube.scaling.collapse_inference import Problem
 from spikecube.scaling.collapse_search import LEAST_POINTS, Window
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import Ansatz, Points
 from spikecube.scaling.samples import Sample, from_data
+from spikecube.scaling.types import Array
 
 
 @dataclass(frozen=True)

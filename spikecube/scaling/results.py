@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.cube.schema import COORDINATES
 from spikecube.cube.store import without_fill_values
-from spikecube.scaling.arrays import Array, Arrays
+from spikecube.scaling.types import Array, Arrays
 
 STATUS = {
     "ok": 0,

@@ -10,12 +10,12 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.cube.cuts import as_cube
-from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context, measured_spikes
-from spikecube.scaling.fitting import adjust
+from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, theory_of
+from spikecube.scaling.labelled_fits import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
 from spikecube.scaling.results import STATUS, describe, fit_result
+from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import verdict
 from spikecube.theory.staircase import threshold
 
@@ -61,7 +61,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     Baik, Ben Arous, Peche, Ann. Probab. 33 (2005) 1643, for the width n^{-1/3} of the transition.
     """
     cube = as_cube(cube, *NEEDED)
-    known = context(cube)
+    known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=False)
     degrees = [k for k in _measured(cube) if k not in known.degrees or k in spikes]
     further = list(known.study.further)
@@ -106,15 +106,15 @@ def points_along(cube: xr.Dataset, degree: int) -> xr.DataArray:
     return (cosine > cosine["n"] ** -0.5) | cosine.isnull()
 
 
-def _one(cube: xr.Dataset, known: Context, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:
+def _one(cube: xr.Dataset, known: CubeTheory, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:
     k = degrees[place[0]]
     logs = np.log(cube["n"].values.astype(float))
     if k not in known.degrees:
         return _entry(np.full(3, np.nan), logs, "not_applicable", nobs=0, notes=(f"c_{k} = 0 makes no such spike.",))
-    at = dict(zip(further, place[1:], strict=True))
+    labels = dict(zip(further, place[1:], strict=True))
     order = ("alpha", "n", "seed")
-    counts = cube["outlier_count"].isel(at).transpose(*order)
-    along = points_along(cube, k).isel(at).transpose(*order).to_numpy()
+    counts = cube["outlier_count"].isel(labels).transpose(*order)
+    along = points_along(cube, k).isel(labels).transpose(*order).to_numpy()
     seen, beyond = np.isfinite(counts.to_numpy()), counts.to_numpy() >= known.rank(k)
     stray = _share(beyond & ~along, seen)
     notes = _stray_note(int((beyond & ~along).sum()), int(seen.sum()), k)

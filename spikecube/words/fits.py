@@ -14,9 +14,9 @@ from spikecube.cube.cuts import as_cube, require
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.store import StoreError
 from spikecube.scaling import losses, outliers, thresholds
-from spikecube.scaling.arrays import FitError
 from spikecube.scaling.collapse import collapse
-from spikecube.scaling.context import context, measured_spikes
+from spikecube.scaling.cube_theory import measured_spikes, theory_of
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
@@ -338,7 +338,7 @@ def _strays(fit: xr.Dataset) -> str:
 
 def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     """Singular value over the detection edge, and alignment, of each spike in (alpha - alpha_k) ln n."""
-    known = context(cube)
+    known = theory_of(cube)
     if known.study.further:
         raise FitError(f"the cube has the axis {next(iter(known.study.further))!r}: select one value, then collapse")
     parts: list[xr.Dataset] = []

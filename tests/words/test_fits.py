@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from spikecube.cli import app
 from spikecube.cube.store import write_cube
 from spikecube.scaling import fit_power_law
-from spikecube.scaling.arrays import FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
 from spikecube.words.fits import LAWS, fit_report
 
