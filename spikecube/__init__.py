@@ -19,6 +19,7 @@ _HOMES = {
     "StudyError": "spikecube.study.study",
     "collapse": "spikecube.scaling",
     "fit_gaps": "spikecube.scaling",
+    "fit_law": "spikecube.scaling",
     "fit_limits": "spikecube.scaling",
     "fit_outliers": "spikecube.scaling",
     "fit_power_law": "spikecube.scaling",
