@@ -27,6 +27,7 @@ _HOMES = {
     "merge": "spikecube.cube.merge",
     "open_cube": "spikecube.cube.store",
     "predict": "spikecube.cube.predict",
+    "read_table": "spikecube.scaling.tables",
     "report": "spikecube.explore.report",
     "run": "spikecube.runs.run",
     "verify": "spikecube.runs.verify",

@@ -78,10 +78,36 @@ class FitReport:
         """The rows as text, numbers with four significant digits; curves that no law speaks of are left out."""
         return [[_shown(v) for v in row.values()] for row in self.rows if row["status"] not in _SILENT]
 
+    def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
+        """The columns of the table that matter most and fit into `width`, and their rows as text.
+
+        Labels that are the same in all rows are left out.
+        """
+        kept = [row for row in self.rows if row["status"] not in _SILENT]
+        labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
+        table = [{c: _shown(row[c]) for c in labels} | _essence(row) for row in kept]
+        columns = [*labels, *(c for c in _ESSENCE if any(row.get(c, "-") != "-" for row in table))]
+        for dispensable in ("sizes", "p_fit", "theory"):
+            wide = sum(2 + max([len(c), *(len(row[c]) for row in table)]) for c in columns)
+            if wide > width and dispensable in columns:
+                columns.remove(dispensable)
+        return columns, [[row[c] for c in columns] for row in table]
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers that are not finite become null."""
         rows = [{k: _plain(v) for k, v in row.items()} for row in self.rows]
         return {"law": self.law, "sentence": self.sentence, "rows": rows}
+
+
+_ESSENCE = ("estimate", "interval", "theory", "p_fit", "sizes", "status")
+_COLUMNS = {*_ESSENCE, "low", "high", "z", "p", "p_holm", "n_min", "worth", "points"}
+
+
+def _essence(row: Row) -> dict[str, str]:
+    """The columns of a narrow table."""
+    low, high = (_shown(row.get(end)) for end in ("low", "high"))
+    short = {name: _shown(row.get(name)) for name in _ESSENCE if name != "interval"}
+    return short | {"interval": "-" if low == high == "-" else f"[{low}, {high}]"}
 
 
 @dataclass(frozen=True)
