@@ -81,16 +81,15 @@ class FitReport:
     def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
         """The columns of the table that matter most and fit into `width`, and their rows as text.
 
-        Labels that are the same in all rows are left out.
+        Labels that are the same in all rows are left out; columns, then digits give way.
         """
         kept = [row for row in self.rows if row["status"] not in _SILENT]
         labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
-        table = [{c: _shown(row[c]) for c in labels} | _essence(row) for row in kept]
-        columns = [*labels, *(c for c in _ESSENCE if any(row.get(c, "-") != "-" for row in table))]
-        for dispensable in ("sizes", "p_fit", "theory"):
-            wide = sum(2 + max([len(c), *(len(row[c]) for row in table)]) for c in columns)
-            if wide > width and dispensable in columns:
-                columns.remove(dispensable)
+        for digits, without in _WAYS:
+            table = [{c: _shown(row[c]) for c in labels} | _essence(row, digits) for row in kept]
+            columns = [*labels, *(c for c in _ESSENCE if c not in without and any(r[c] != "-" for r in table))]
+            if sum(2 + max([len(c), *(len(row[c]) for row in table)]) for c in columns) <= width:
+                break
         return columns, [[row[c] for c in columns] for row in table]
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,10 +102,16 @@ _ESSENCE = ("estimate", "interval", "theory", "p_fit", "sizes", "status")
 _COLUMNS = {*_ESSENCE, "low", "high", "z", "p", "p_holm", "n_min", "worth", "points"}
 
 
-def _essence(row: Row) -> dict[str, str]:
+_WAYS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    *((4, ()), (4, ("sizes",)), (4, ("sizes", "p_fit")), (3, ("sizes", "p_fit"))),
+    *((3, ("sizes", "p_fit", "theory")), (2, ("sizes", "p_fit", "theory"))),
+)
+
+
+def _essence(row: Row, digits: int) -> dict[str, str]:
     """The columns of a narrow table."""
-    low, high = (_shown(row.get(end)) for end in ("low", "high"))
-    short = {name: _shown(row.get(name)) for name in _ESSENCE if name != "interval"}
+    low, high = (_shown(row.get(end), digits) for end in ("low", "high"))
+    short = {name: _shown(row.get(name), digits) for name in _ESSENCE if name != "interval"}
     return short | {"interval": "-" if low == high == "-" else f"[{low}, {high}]"}
 
 
@@ -127,10 +132,10 @@ def _plain(value: str | float | None) -> str | float | None:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _shown(value: str | float | None) -> str:
+def _shown(value: str | float | None, digits: int = 4) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "-"
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return value if isinstance(value, str) else f"{value:.{digits}g}"
 
 
 def fit_report(

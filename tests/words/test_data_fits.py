@@ -14,6 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from spikecube.cli import app
+from spikecube.explore.fit_page import write_fit_page
 from spikecube.words.data_fits import DATA_LAWS, fit_file
 from spikecube.words.fits import FitReport
 
@@ -85,6 +86,18 @@ def test_a_collapse_from_a_table_and_its_page(tmp_path: Path) -> None:
     assert "L = 8" in written
     assert "critical = 0.1" in written
     assert "https://" not in written.split("<script")[0]
+
+
+def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path: Path) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(SIZES, SIZES))
+    plane = tmp_path / "plane.csv"
+    plane.write_text("N,D,y\n" + "\n".join(f"{a},{b},{1 + 1 / a + 2 * b**-0.5}" for a, b in zip(n, d, strict=True)))
+    cases = [(energy, law, {"size": "L", "value": "E", "stderr": "dE"}) for law in ("power", "offset", "log")]
+    for path, law, columns in [*cases, (plane, "two-size", {"size": "N,D", "value": "y"})]:
+        fit = fit_file(path, law, **columns)
+        written = write_fit_page(fit.dataset, tmp_path / f"{law}.html", fit.verdict()).read_text()
+        assert fit.dataset.attrs["law"] in written
+        assert ("residual in standard errors" in written) == (law != "two-size")
 
 
 @pytest.mark.parametrize(
