@@ -99,6 +99,18 @@ def test_intervals_of_the_offset_law_cover() -> None:
     assert ((null.pvalue > 0.05) == inside).sel(param="offset").all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("noise", "stderr"), [(0.005, 0.005), (0.005, None), (0.05, 0.05)])
+def test_intervals_of_two_sizes_cover(noise: float, stderr: float | None) -> None:
+    draws = noise * np.random.default_rng(6).standard_normal((200, 5, 5))
+    data = surface() + xr.DataArray(draws, dims=("set", "N", "D"))
+    fit = sc.fit_law(data, "two_size", dim=("N", "D"), stderr=stderr)
+    hits = ((fit.ci_low <= list(SURFACE)) & (list(SURFACE) <= fit.ci_high)).mean("set")
+    assert (abs(hits - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 200)).all()
+    rejected = float((fit.gof_pvalue < 0.05).mean())
+    assert rejected == 0 if stderr is None else abs(rejected - 0.05) < 4 * np.sqrt(0.95 * 0.05 / 200)
+
+
 def test_an_offset_law_that_may_be_a_logarithm_has_no_offset() -> None:
     data = 1 + 0.5 * np.log(N) + 0.05 * np.random.default_rng(5).standard_normal(6)
     fit = sc.fit_law(data, "offset", stderr=0.05)
