@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import spikecube as sc
-from spikecube.study import study
 from spikecube.model.checks import StudyError
 from spikecube.model.parameters import ALLOWED, Model
+from spikecube.study import study
 from spikecube.theory import bulk_edge
 
 
