@@ -204,6 +204,7 @@ def test_smoothing_answers_to_its_variances() -> None:
         np.testing.assert_allclose(matrix[:, b], (moved[0] - moved[1]) / 2e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_shared_draws_are_corrected_for_their_own_weights() -> None:
     """A line through 6 groups of 8 points, 5 seeds each: error bar and level are right; wrong if left uncorrected.
 
