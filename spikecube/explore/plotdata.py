@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from spikecube.errors import SpikecubeError
 from spikecube.explore import style
 from spikecube.means import seeds as summary
 from spikecube.means.controls import CONTROLS
@@ -19,7 +20,7 @@ Data = TypeVar("Data", xr.Dataset, xr.DataArray)
 AXES = ("alpha", "n", "lam", "rank", "degree", "ell")
 
 
-class Missing(ValueError):
+class Missing(SpikecubeError, ValueError):
     """What a view needs and a cube does not have, as a sentence that is shown in the view's place."""
 
 
@@ -46,7 +47,7 @@ def default_label(data: xr.Dataset | xr.DataArray, name: str) -> Any:
     return values[-1 if name in ("alpha", "n") else len(values) // 2].item()
 
 
-class LabelError(ValueError):
+class LabelError(SpikecubeError, ValueError):
     """A label or an axis that is not in a cube, as a sentence with those that are."""
 
 
@@ -258,7 +259,7 @@ def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: An
         raise Missing(f"No singular values at alpha = {float(values.alpha):g}, n = {int(values.n)} yet.")
     if "seed" not in values.dims:
         raise Missing("This cube was averaged over its seeds: the singular values of each are gone.")
-    return values.transpose("seed", "rank")
+    return values.transpose("seed", "rank").dropna("seed", how="all")
 
 
 def spikes(cube: xr.Dataset, *, most: int = 4, **where: Any) -> xr.Dataset:
