@@ -84,7 +84,7 @@ def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.Da
     counted; the predicted edge of the bulk where a cube has none.
     """
     place = plotdata.fixed(cube, labels)
-    outliers = plotdata.at(plotdata.variable(prediction, "singular_value"), **place)
+    outliers = plotdata.at(prediction["singular_value"], **place)
     edge = plotdata.at(prediction["bulk_edge"], **place).reset_coords(drop=True)
     if "detection_edge" in cube and cube.sizes["alpha"] > 1:
         counted = plotdata.at(cube["detection_edge"], **place).interp(alpha=outliers["alpha"].values)
