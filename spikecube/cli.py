@@ -277,24 +277,10 @@ def status(name: Name, as_json: Json = False) -> None:
 @command
 def info(cube: CubeFile) -> None:
     """Print axes, completeness, and mean losses and outlier counts of a cube."""
+    from spikecube.live import cube_of
     from spikecube.words.overview import overview
 
-    typer.echo(overview(_cube_or_run(cube)))
-
-
-def _cube_or_run(name: str) -> Any:
-    """The cube in a file; that of a run, finished or not, by its name."""
-    from spikecube.cube.store import open_cube
-    from spikecube.runs.folder import RunFolder, run_paths
-    from spikecube.runs.run import assembled
-
-    folder, path = run_paths(name)
-    if Path(name).is_file():
-        return open_cube(name)
-    if path.is_file() and not name.endswith(".run"):
-        return open_cube(path)
-    run_folder = RunFolder.existing(folder)
-    return assembled(run_folder, run_folder.contents())
+    typer.echo(overview(cube_of(cube)))
 
 
 @command
@@ -362,12 +348,13 @@ def fit(
 ) -> int:
     """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
     from spikecube.cube.store import open_cube, refuse_target, write_groups
+    from spikecube.live import cube_of
     from spikecube.text import text_table
     from spikecube.words.fits import LAWS, fit_report
 
     if output:
         refuse_target(Path(output))
-    data = _cube_or_run(cube)
+    data = cube_of(cube)
     prediction = open_cube(theory) if theory else True
     smallest = n_min if n_min in (None, "auto") else _parsed(_smallest, n_min)
     reports = [
@@ -395,9 +382,10 @@ def report(
     """Write the report of a cube: one HTML file that needs no network."""
     from spikecube.cube.store import refuse_target
     from spikecube.explore.report import report as write_report
+    from spikecube.live import cube_of
 
     refuse_target(Path(output))
-    opened = _cube_or_run(cube)
+    opened = cube_of(cube)
     typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
 
 
@@ -409,11 +397,12 @@ def explore(
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
     from spikecube.explore.serve import serve
+    from spikecube.live import source_of
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    serve(cube, port=port, fitter=_all_fits, show=browser, started=started)
+    serve(source_of(cube), port=port, fitter=_all_fits, show=browser, started=started)
 
 
 def _all_fits(cube: Any) -> dict[str, Any]:
@@ -452,11 +441,12 @@ def verify(
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
 ) -> int:
     """Recompute some cells of a cube, chosen at random, and compare."""
+    from spikecube.live import cube_of
     from spikecube.runs.verify import verified_rows
     from spikecube.runs.verify import verify as verify_cube
     from spikecube.text import text_table
 
-    verified = verify_cube(_cube_or_run(cube), sample, seed)
+    verified = verify_cube(cube_of(cube), sample, seed)
     typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
     typer.echo(f"compared {verified.reason}: {'all agree' if verified.agrees else 'they do NOT agree'}")
     return 0 if verified.agrees else ERROR

@@ -27,6 +27,15 @@ def with_error(value: float, stderr: float) -> str:
     return f"{value:.{digits}f}({round(stderr * 10**digits)})"
 
 
+def number(value: float) -> str:
+    """A number for a sentence: four significant digits, no exponent where it can be helped.
+
+    >>> number(0.1), number(1000.0), number(12345.6), number(0.00001234)
+    ('0.1', '1000', '12346', '1.234e-05')
+    """
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text, those of numbers aligned on the right."""
     return "\n".join(_aligned([header, *rows]))

@@ -11,13 +11,13 @@ import xarray as xr
 
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import STATUS
-from spikecube.explore import plotdata, predicted, style
-from spikecube.explore.plotdata import Missing, at, fixed, foretold, seed_mean, z_scores
-from spikecube.text import rejection, with_error
+from spikecube.means import spikes
+from spikecube.means.comparisons import means_at, plain_means, z_scores
+from spikecube.means.places import Missing, aligned, at, fixed, foretold, variable
+from spikecube.text import number, rejection, with_error
 from spikecube.theory.staircase import threshold
+from spikecube.words import symbols
 from spikecube.words.overview import MISFIT
-
-number = style.number
 
 
 def findings(
@@ -28,7 +28,7 @@ def findings(
 ) -> list[str]:
     """All that can be said about a cube at one place along its further axes; what is missing is left out."""
     if prediction is not None:
-        prediction = plotdata.aligned(prediction, cube)
+        prediction = aligned(prediction, cube)
     writers = (
         lambda: completeness(cube),
         lambda: missing_points(cube),
@@ -87,12 +87,12 @@ def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any)
     seeds = _seeds(at(cube["outlier_count"], **place))
     lead = f"At n = {place['n']}, in at least half of {seeds} {'seed' if seeds == 1 else 'seeds'},"
     if "alignment" not in cube:
-        share = plotdata.outlier_share(cube, 1, **place)
+        share = spikes.outlier_share(cube, 1, **place)
         if not bool((share >= 0.5).any()):
             return f"{lead} no singular value lies beyond the edge of the bulk."
         return f"{lead} a singular value lies beyond the edge of the bulk {_alphas(share)}; no alignment was measured."
     known = _measured_spikes(cube, further)
-    shares = {k: plotdata.spike_share(cube, k, j, **place) for j, k in known}
+    shares = {k: spikes.spike_share(cube, k, j, **place) for j, k in known}
     seen = {k: _alphas(share) for k, share in shares.items()}
     parts = [
         f"{_ORDINAL[j]} {seen[k]} (degree {k}; {_expected(cube, prediction, place, k)})" for j, k in known if seen[k]
@@ -112,7 +112,7 @@ _ORDINAL = dict(enumerate(("none", "the first", "the second", "the third", *(f"s
 
 def _measured_spikes(cube: xr.Dataset, further: Mapping[str, Any]) -> list[tuple[int, int]]:
     """(rank, degree) of the spikes whose alignment and rank the cube holds."""
-    degrees = predicted.degrees(cube, **further)
+    degrees = spikes.degrees(cube, **further)
     measured = set(cube["degree"].values.tolist())
     return [(j, k) for j, k in enumerate(degrees, 1) if k in measured and j <= cube.sizes.get("rank", len(degrees))]
 
@@ -126,7 +126,7 @@ def _seeds(data: xr.DataArray) -> int:
 
 def _largest(cube: xr.Dataset, name: str, further: Mapping[str, Any]) -> Any:
     """The largest size at which a variable has a value."""
-    data = at(plotdata.variable(cube, name), **fixed(cube, further))
+    data = at(variable(cube, name), **fixed(cube, further))
     known = data.notnull().any([d for d in data.dims if d != "n"])
     if not bool(known.any()):
         raise Missing(f"no {name} here")
@@ -150,7 +150,7 @@ def _expected(cube: xr.Dataset, prediction: xr.Dataset | None, place: Mapping[st
     if prediction is None or "singular_value" not in prediction:
         return limit
     further = {name: label for name, label in place.items() if name != "n"}
-    alphas = predicted.detachment(cube, prediction, **further)
+    alphas = spikes.detachment(cube, prediction, **further)
     if k not in alphas["degree"] or place["n"] not in alphas["n"]:
         return limit
     alpha, last = float(alphas.sel(degree=k, n=place["n"])), float(cube["alpha"].max())
@@ -163,11 +163,14 @@ def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Map
     counts, cosine = (at(cube[name], **place) for name in ("outlier_count", "alignment"))
     astray = counts * 0.0
     for j, k in known:
-        astray = astray + ((counts >= j) & (cosine.sel(degree=k, drop=True) <= plotdata.ALIGNED))
+        astray = astray + ((counts >= j) & _astray(cosine.sel(degree=k, drop=True)))
     beyond = (counts - len(known)).clip(0)
-    text = ""
+    text, level = "", f"n^(−1/2) = {place['n'] ** -0.5:.2g}"
     for extra, what in (
-        (astray, "that point along no monomial (squared cosine with its own below 1/2): outliers, not spikes"),
+        (
+            astray,
+            f"that point along no monomial (squared cosine with its own below {level}): outliers, not spikes",
+        ),
         (beyond, f"more than the {len(known)} whose direction is measured"),
     ):
         mean = extra.mean("seed") if "seed" in extra.dims else extra
@@ -181,9 +184,13 @@ def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Map
     return text
 
 
+def _astray(cosine: xr.DataArray) -> xr.DataArray:
+    return cosine.notnull() & ~spikes.along_monomial(cosine)
+
+
 def edge_moves(cube: xr.Dataset, **further: Any) -> str:
     """Which way the edge beyond which outliers are counted moves along alpha at the largest size."""
-    edge = at(plotdata.variable(cube, "detection_edge"), n=None, **fixed(cube, further)).dropna("alpha")
+    edge = at(variable(cube, "detection_edge"), n=None, **fixed(cube, further)).dropna("alpha")
     if edge.sizes["alpha"] < 2:
         raise Missing("one alpha")
     first, last = edge.isel(alpha=0), edge.isel(alpha=-1)
@@ -202,12 +209,12 @@ _NOTABLE = 0.01
 def largest_spike(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """The largest singular value just past the alpha where one lies beyond the edge, with edge and prediction."""
     place = {"n": _largest(cube, "outlier_count", further)} | fixed(cube, further)
-    first = plotdata.first_alpha(plotdata.outlier_share(cube, 1, **place))
+    first = spikes.first_alpha(spikes.outlier_share(cube, 1, **place))
     if np.isnan(first):
         raise Missing("no outlier")
     later = [a for a in cube["alpha"].values.tolist() if a >= first]
     where = place | {"alpha": later[min(1, len(later) - 1)], "rank": 1}
-    top = plotdata.means(cube, "singular_value", **where)
+    top = means_at(cube, "singular_value", **where)
     text = f"At α = {number(where['alpha'])}, n = {place['n']} the largest singular value of F/√n is {_value(top)}"
     edge = at(cube["detection_edge"], **where)
     if bool(edge.notnull()):
@@ -226,7 +233,7 @@ def _value(data: xr.Dataset) -> str:
 def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """How the test loss changes from the smallest step to the largest, at the best penalty after it, largest size."""
     n = _largest(cube, "test_loss", further)
-    data = plotdata.means(cube, "test_loss", n=n, **further)
+    data = means_at(cube, "test_loss", n=n, **further)
     data = data.isel(alpha=data["mean"].notnull().all("lam").values)
     if data.sizes["alpha"] < 2:
         raise Missing("one alpha")
@@ -249,7 +256,7 @@ def _direction(cube: xr.Dataset, start: xr.Dataset, end: xr.Dataset, further: Ma
     """Whether a loss falls or rises between two alphas: seeds are paired, since they share their draw."""
     place = {"n": int(end.n), "lam": float(end.lam)} | fixed(cube, further)
     loss = at(cube["test_loss"], **place)
-    step = seed_mean(loss.sel(alpha=float(end.alpha), drop=True) - loss.sel(alpha=float(start.alpha), drop=True))
+    step = plain_means(loss.sel(alpha=float(end.alpha), drop=True) - loss.sel(alpha=float(start.alpha), drop=True))
     mean, stderr = float(step["mean"]), float(step["stderr"])
     if not np.isfinite(stderr):
         return "goes, with no error to judge by"
@@ -277,7 +284,7 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     relative = float(np.nanmedian(np.abs(data["relative"].where(np.isfinite(data["z"])))))
     flat = data["z"].stack(point=data["z"].dims).dropna("point")
     place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
-    where = style.place(place, ("alpha", "n", "lam", "rank"))
+    where = symbols.place(place, ("alpha", "n", "lam", "rank"))
     return (
         f"{_THE[name]} against theory at finite n: {inside:.0%} of {z.size} points are within 2 standard errors, "
         f"median difference {100 * relative:.2g} per cent; the farthest is z = {float(place):+.1f} at {where}. "
@@ -297,7 +304,7 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None, **further
     """How far the limit still is from the test loss at the largest size, and which of its spikes are not there yet."""
     if prediction is None:
         raise Missing("no prediction")
-    limit = plotdata.variable(prediction, "test_loss_limit")
+    limit = variable(prediction, "test_loss_limit")
     n = _largest(cube, "test_loss", further)
     data = z_scores(cube, xr.Dataset({"test_loss": limit}), "test_loss").sel(n=n)
     size = abs(data["relative"]).stack(point=data["relative"].dims).dropna("point")
@@ -307,7 +314,7 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None, **further
     spread = float(np.sqrt((data["z"] ** 2).mean()))
     text = (
         f"At n = {int(n)} the test loss differs from its limit of infinite n by up to {100 * float(farthest):.2g} per "
-        f"cent, at {style.place(farthest, ('alpha', 'lam'))} (root mean square of z {spread:.1f})."
+        f"cent, at {symbols.place(farthest, ('alpha', 'lam'))} (root mean square of z {spread:.1f})."
     )
     return text + _spikes_to_come(cube, prediction, n, further)
 
@@ -317,7 +324,7 @@ def _spikes_to_come(cube: xr.Dataset, prediction: xr.Dataset, n: Any, further: M
     if "singular_value" not in prediction:
         return ""
     place, parts = {"n": n} | fixed(cube, further), []
-    for rank, k in enumerate(predicted.degrees(cube, **further), 1):
+    for rank, k in enumerate(spikes.degrees(cube, **further), 1):
         alphas = [a for a in cube["alpha"].values.tolist() if a > threshold(k)]
         if rank in prediction["rank"]:
             values = prediction["singular_value"].sel(rank=rank)
