@@ -49,13 +49,14 @@ def theory_answers() -> list[Answer]:
     from spikecube.study.study import Model, Study
     from spikecube.theory import finite_losses
     from spikecube.theory.bulk import bulk_of
+    from spikecube.theory.bulk_density import eigenvalue_density
 
     bulk, lam = bulk_of(Model()), np.logspace(-6, 3, 20)
 
     def bulk_values() -> None:
         bulk.moments(np.logspace(-10, 6, 10_000))
         bulk.beyond(bulk.edge * (1 + np.logspace(-6, 4, 10_000)))
-        bulk.density(np.linspace(0.001, 1.1, 10_000) * bulk.edge)
+        eigenvalue_density(bulk, np.linspace(0.001, 1.1, 10_000) * bulk.edge)
 
     def points() -> None:
         for alpha in (0.1, 0.2, 0.3, 0.4, 0.48):

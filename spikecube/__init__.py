@@ -18,6 +18,7 @@ _HOMES = {
     "Study": "spikecube.study.study",
     "StudyError": "spikecube.study.study",
     "collapse": "spikecube.scaling",
+    "design": "spikecube.scaling.design",
     "fit_gaps": "spikecube.scaling",
     "fit_limits": "spikecube.scaling",
     "fit_outliers": "spikecube.scaling",

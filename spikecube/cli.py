@@ -289,8 +289,15 @@ def plan(
     max_memory: Memory = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes to plan for; default: one a core.")] = None,
     as_json: Json = False,
+    target: Annotated[str | None, typer.Option(help="Lay out seeds for it: 'threshold 2 = 0.02'.")] = None,
+    pilot: Annotated[str | None, typer.Option(metavar="CUBE", help="With --target: a cube with the spread.")] = None,
+    max_n: Annotated[int | None, typer.Option(min=2, help="With --target: largest size.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="With --target: most core-hours.")] = None,
+    output: Annotated[str | None, typer.Option("-o", metavar="NEW", help="With --target: the study to write.")] = None,
 ) -> int:
-    """Predict cells, time, memory and disk space of a study before anything runs."""
+    """Predict cells, time, memory and disk space of a study before anything runs, or lay out seeds for a target."""
+    if target is not None:
+        return _lay_out(study, target, pilot, max_n, max_hours, output)
     from spikecube.runs.plan import plan as make_plan
     from spikecube.runs.plan import plan_text
     from spikecube.study.study import Study
@@ -298,6 +305,29 @@ def plan(
     planned = make_plan(Study.from_file(study), max_memory, workers=workers)
     typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned))
     return 0 if planned.fits or as_json else ERROR
+
+
+def _lay_out(
+    file: str, target: str, pilot: str | None, max_n: int | None, max_hours: float | None, output: str | None
+) -> int:
+    from spikecube.cube.store import open_cube, refuse_target, write_atomically
+    from spikecube.lay_out import cell_hours, lay_out, lay_out_text, make_pilot
+    from spikecube.scaling.targets import parse_targets
+    from spikecube.study.study import Study
+
+    parse_targets(target)
+    if output:
+        refuse_target(Path(output))
+    parsed = Study.from_file(file)
+    hours = cell_hours(parsed)
+    tell = functools.partial(typer.echo, err=True)
+    cube = open_cube(pilot) if pilot else make_pilot(parsed, hours, tell)
+    found = lay_out(parsed, target, pilot=cube, max_n=max_n, max_hours=max_hours, hours=hours)
+    typer.echo(lay_out_text(found))
+    if output:
+        write_atomically(Path(output), lambda path: path.write_text(found.study.to_toml(), encoding="utf-8"))
+        typer.echo(f"written: {output}")
+    return 0 if found.relaxed == 1 else ERROR
 
 
 @command

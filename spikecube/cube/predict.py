@@ -17,21 +17,27 @@ from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
 from spikecube.cube.conventions import KEYWORDS, stamp
 from spikecube.cube.missing import Missing
+from spikecube.cube.predict_draws import predict_draws
+from spikecube.cube.predict_remainders import REMAINDERS, remainders, said_of_remainders
 from spikecube.cube.store import without_fill_values
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import (
     best_linear_loss,
     bulk_edge,
+    chosen_degrees,
+    detection_edge,
     finite_losses,
     initial_losses,
-    initial_outlier,
+    initial_outliers,
     limit_losses,
     spike_count,
     spiked_losses,
 )
-from spikecube.theory.bulk import Moments, bulk_of
-from spikecube.theory.outside import conditional_edge, conditional_outliers
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.conditional.edge import conditional_edge
+from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
+from spikecube.theory.moments import Moments
 from spikecube.theory.staircase import UNBOUNDED
 
 Progress = Callable[[int, int], None]
@@ -50,7 +56,8 @@ def predict(
     progress: Progress | None = None,
     *,
     only: Iterable[str] | None = None,
-    refined: bool = False,
+    degrees: int | None = None,
+    given: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """The predictions for a study: losses, their limits, outliers and bulk edges, with the names of its cube.
 
@@ -63,7 +70,9 @@ def predict(
     study : the study or its file; its seeds play no role.
     progress : called as progress(done, total) after each (n, alpha) point.
     only : names of the variables wanted, of `schema.PREDICTED`; by default all.
-    refined : losses of F with the spectrum of the gradient batch, the next correction near alpha = 1/2.
+    degrees : blocks of the theory at finite n; None chooses for each n, 1 is the proportional theory.
+    given : a cube of the study. Losses and singular values of F are then those of each of its draws (its own |beta|^2,
+        cosine of beta with beta_*, and |a|^2), with its `seed` dim. Without one they are those of a typical draw.
 
     Where an equation is not solved the value is NaN, and the variable has an attribute `missing_reason` with the
     places and the reasons. What is missing for want of theory is said in one sentence by the attribute `declined`.
@@ -76,9 +85,11 @@ def predict(
 
     >>> study = Study(axes={"alpha": [0.0, 0.3], "n": [500], "seed": 1, "lam": [0.1, 1.0]})
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
-    0.471
+    0.469
     """
     study, wanted = Study.of(study), _wanted(only)
+    drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW) if given is not None else ()
+    wanted = tuple(name for name in wanted if name not in drawn)
     places = list(itertools.product(*(study.labels(name) for name in study.further)))
     models = [study.model_at(**dict(zip(study.further, place, strict=True))) for place in places]
     if all(model.initial_output == "full" for model in models):
@@ -87,19 +98,25 @@ def predict(
             "not point along beta, and what follows from that does not hold"
         )
     prediction = _empty(study, wanted)
-    tick = _ticks(progress, len(models) * len(study.axes.alpha) * len(study.axes.n))
+    tick = _ticks(progress, (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n))
     further_shape = tuple(len(study.labels(name)) for name in study.further)
     declined, missing = [], Missing()
     for model, place in zip(models, np.ndindex(further_shape), strict=True):
         labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
-        for name, values in _OfModel(study, model, wanted, refined, labels, missing).fill(tick).items():
+        for name, values in _OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
             prediction[name].values[(..., *place)] = values
+    if given is not None and drawn:
+        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
+        prediction = prediction.assign_coords(seed=given["seed"])
     if any(model.initial_output == "full" for model in models):
         declined.append('initial_output = "full": predictions after the step exist for "vanishing" only')
     missing.describe(prediction)
     declined += [missing.sentence()] if missing.reasons else []
     if declined:
         prediction.attrs["declined"] = "; ".join(declined)
+    said = said_of_remainders(prediction)
+    if said:
+        prediction.attrs["remainder"] = said
     return prediction
 
 
@@ -151,7 +168,7 @@ class _OfModel:
     study: Study
     model: Model
     wanted: tuple[str, ...]
-    refined: bool
+    degrees: int | None
     labels: dict[str, float | str]
     missing: Missing
     arrays: Arrays = field(default_factory=dict)
@@ -165,13 +182,24 @@ class _OfModel:
         if stepped:
             self._limits()
         for j, n in enumerate(self.study.axes.n):
-            moments = self._moments(n)
-            self._initial(j, moments, stepped)
-            for i in range(len(self.study.axes.alpha)):
-                if stepped:
-                    self._point((i, j), moments)
-                tick()
+            kept = self.degrees or self._attempt(self.wanted, {"n": n}, partial(chosen_degrees, self.model, n))
+            if kept is not None:
+                self._of_size(j, kept, stepped, tick)
         return self.arrays
+
+    def _of_size(self, j: int, degrees: int, stepped: bool, tick: Callable[[], None]) -> None:
+        n = self.study.axes.n[j]
+        moments = self._moments(n, degrees)
+        self._initial(j, moments, stepped, degrees)
+        for i in range(len(self.study.axes.alpha)):
+            if stepped:
+                self._point((i, j), moments, degrees)
+            tick()
+        names = [name for name in REMAINDERS if name in self.arrays]
+        if stepped and names:
+            found = self._attempt(names, {"n": n}, partial(remainders, self.study, self.model, n, degrees, self.arrays))
+            for name in names if found is not None else ():
+                self.arrays[name][:, j] = (found or {})[name]
 
     def _limits(self) -> None:
         for i, alpha in enumerate(self.study.axes.alpha):
@@ -179,44 +207,56 @@ class _OfModel:
             if ell != UNBOUNDED:
                 self._losses("_limit", (i,), {"alpha": alpha}, partial(limit_losses, self.model, ell=ell))
 
-    def _moments(self, n: int) -> Moments | None:
+    def _moments(self, n: int, degrees: int) -> Moments | None:
         names = [f"{loss}_{of}" for loss in _LOSSES for of in ("init", "spiked")]
         wanted = [name for name in names if name in self.arrays]
         lam = self.study.axes.lam
-        return self._attempt(wanted, {"n": n}, lambda: bulk_of(self.model, n).moments(lam)) if wanted else None
+        return self._attempt(wanted, {"n": n}, lambda: bulk_of(self.model, n, degrees).moments(lam)) if wanted else None
 
-    def _initial(self, j: int, moments: Moments | None, stepped: bool) -> None:
+    def _initial(self, j: int, moments: Moments | None, stepped: bool, degrees: int) -> None:
         model, n, lam = self.model, self.study.axes.n[j], self.study.axes.lam
         at = {"n": n}
         if moments is not None:
             names = ("train_loss_init", "test_loss_init")
             self._put(names, (j,), self._attempt(names, at, lambda: initial_losses(model, lam, n, moments=moments)))
-        self._value("singular_value_init", (j, 0), at, lambda: initial_outlier(model, n))
+        found = self._attempt(("singular_value_init",), at, lambda: initial_outliers(model, n, degrees))
+        if found is not None:
+            self.arrays["singular_value_init"][j, : len(found)] = found
         if not stepped:
-            self._value("bulk_edge", (slice(None), j), at, lambda: bulk_edge(model, n))
+            self._value("bulk_edge", (slice(None), j), at, lambda: bulk_edge(model, n, degrees=degrees))
 
-    def _point(self, place: tuple[int, int], moments: Moments | None) -> None:
+    def _point(self, place: tuple[int, int], moments: Moments | None, degrees: int) -> None:
         model, axes = self.model, self.study.axes
         alpha, n, lam = axes.alpha[place[0]], axes.n[place[1]], axes.lam
         at = {"alpha": alpha, "n": n}
-        self._losses("", place, at, lambda lam: finite_losses(model, lam, n, alpha, refined=self.refined))
+        self._losses("", place, at, lambda lam: finite_losses(model, lam, n, alpha, degrees=degrees))
         for k in range(self.study.measure.ell if moments is not None else 0):
             names = ("train_loss_spiked", "test_loss_spiked")
             found = self._attempt(names, at, partial(spiked_losses, model, lam, n, alpha, k + 1, moments=moments))
             self._put(names, (*place, slice(None), k), found)
-        self._outliers(place, at)
+        self._spectrum(place, at, degrees)
 
-    def _outliers(self, place: tuple[int, int], at: dict[str, float]) -> None:
+    def _spectrum(self, place: tuple[int, int], at: dict[str, float], degrees: int) -> None:
         model, alpha, n = self.model, at["alpha"], int(at["n"])
-        found = None
-        if "singular_value" in self.arrays:
-            found = self._attempt(("singular_value",), at, lambda: conditional_outliers(model, n, alpha))
+        names = ("singular_value", "alignment", "outlier_count")
+        found = self._attempt(names, at, lambda: conditional_spectrum(model, n, alpha, degrees))
         if found is None:
-            self._value("bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, n, alpha).x))
-            return
-        outliers = found[0][: self.study.measure.rank]
-        self.arrays["singular_value"][(*place, slice(len(outliers)))] = outliers
-        self._value("bulk_edge", place, at, lambda: math.sqrt(found[1].x))
+            self._value("bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, n, alpha, degrees).x))
+        else:
+            kept = found.outliers[: self.study.measure.rank]
+            self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
+            self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
+            pointing = self._attempt(
+                ("alignment",), at, partial(spike_alignments, model, found, self.study.measure.degree)
+            )
+            self._put(("alignment",), place, None if pointing is None else (pointing,))
+        known = None if found is None else [found.edge]
+        counted = ("detection_edge", "outlier_count")
+        edge = self._attempt(counted, at, lambda: detection_edge(model, n, [alpha], degrees=degrees, edges=known)[0])
+        if edge is not None:
+            self._put(("detection_edge",), place, (edge,))
+            if found is not None:
+                self._put(("outlier_count",), place, (np.sum(found.outliers > edge),))
 
     def _attempt(self, names: Sequence[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
         wanted = [name for name in names if name in self.arrays]

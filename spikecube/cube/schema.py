@@ -122,6 +122,24 @@ PREDICTED = _table(
     Variable("singular_value", ("alpha", "n", "rank"), "s_i", "predicted outliers of F/sqrt(n); NaN: no outlier"),
     Variable("singular_value_init", ("n", "rank"), "s_i", "predicted outliers of F_0/sqrt(n); NaN: no outlier"),
     Variable("bulk_edge", ("alpha", "n"), "s_+", "predicted edge of the bulk of singular values of F/sqrt(n)"),
+    Variable("detection_edge", ("alpha", "n"), "s_+", "singular value of F/sqrt(n) beyond which an outlier is counted"),
+    Variable("outlier_count", ("alpha", "n"), "#", "predicted outliers of F/sqrt(n) beyond the detection edge"),
+    Variable(
+        "alignment",
+        ("alpha", "n", "degree"),
+        "cos^2(u_k, m_k)",
+        "predicted squared cosine of the left singular vector of the k-th spike with the k-th orthonormalised monomial",
+    ),
+    Variable(
+        "train_loss_remainder",
+        ("alpha", "n", "lam"),
+        "dL_tr(F)",
+        "how far the predicted training loss may be off",
+    ),
+    Variable("test_loss_remainder", ("alpha", "n", "lam"), "dL_te(F)", "how far the predicted test loss may be off"),
     Variable("best_linear_loss", (), "L_lin", "test loss of the best linear predictor, which knows the target"),
 )
 """What a prediction holds: the names of what it predicts where that is measured, with no `seed`."""
+
+PREDICTED_BY_DRAW = ("train_loss", "test_loss", "singular_value")
+"""What a prediction for the draws of a cube holds for each of its seeds."""

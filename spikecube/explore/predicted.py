@@ -14,8 +14,8 @@ from spikecube.explore import style
 from spikecube.means.places import at
 from spikecube.means.spikes import Labels, further_labels, study_from, study_of
 from spikecube.study.study import Study
-from spikecube.theory import bulk_density, bulk_edge, conditional_density
-from spikecube.theory.outside import conditional_edge
+from spikecube.theory import bulk_density, bulk_edge, chosen_degrees, conditional_density
+from spikecube.theory.conditional.edge import conditional_edge
 
 MOST_ALPHAS = 40
 _POINTS = 80
@@ -50,8 +50,9 @@ def bulk(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
 def _bulk(study: str, labels: Labels, alpha: float, n: int) -> tuple[np.ndarray, np.ndarray, str]:
     model = study_from(study).model_at(**dict(labels))
     try:
-        x = _grid(math.sqrt(conditional_edge(model, n, alpha).x))
-        return x, conditional_density(model, n, alpha, x), "F"
+        kept = chosen_degrees(model, n)
+        x = _grid(math.sqrt(conditional_edge(model, n, alpha, kept).x))
+        return x, conditional_density(model, n, alpha, x, degrees=kept), "F"
     except (ValueError, ArithmeticError):  # declined, or not solved
         x = _grid(bulk_edge(model))
         return x, bulk_density(model, x), "F₀"

@@ -8,7 +8,7 @@ m.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import optimize, stats
@@ -32,12 +32,14 @@ class Aim:
     slopes : (K, p), the law's slopes in its parameters at each size, in units of the data.
     variance : (K,), of one seed; inf at a size that says nothing.
     half_width : of the 95 per cent interval, in units of the estimate.
+    sizes : (K,), for a name of the rows.
     """
 
     direction: Array
     slopes: Array
     variance: Array
     half_width: float
+    sizes: Array = field(default_factory=lambda: np.empty(0))
 
     @property
     def rows(self) -> Array:

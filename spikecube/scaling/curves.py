@@ -100,7 +100,7 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
         weights = usable.astype(float)
     else:
         usable &= np.isfinite(variance)
-        smooth = smooth_variance(sample.sizes, np.where(usable, variance, np.nan), sample.dof)
+        smooth = smooth_variance(sample.sizes, np.where(usable, variance, np.nan), sample.dof, sample.n_seeds)
         weights = np.where(usable & (smooth > 0), 1 / np.where(smooth > 0, smooth, 1.0), 0.0)
         variance = np.where(usable, variance, 0.0)
     return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)

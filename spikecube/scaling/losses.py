@@ -61,7 +61,7 @@ def fit_limits(
     limits, note = _limits(known, cube, prediction)
     losses = _stack(cube, controls)
     kept = spikes_kept(cube)
-    theory = {a: _leading(a, ell, known) for a, ell in zip(cube["alpha"].values.tolist(), kept, strict=True)}
+    theory = {a: limit_exponent(a, ell, known) for a, ell in zip(cube["alpha"].values.tolist(), kept, strict=True)}
     rows = []
     for a, leading in theory.items():
         expected = {"limit": np.nan if limits is None else limits.sel(alpha=a), "exponent": leading}
@@ -95,7 +95,7 @@ def _number(exponent: float | str) -> float:
     return float(exponent)
 
 
-def _leading(alpha: float, ell: int | None, known: Context) -> float:
+def limit_exponent(alpha: float, ell: int | None, known: Context) -> float:
     """The slowest of the three approaches; NaN where the strength of spike ell does not decide."""
     if ell is None:
         return np.nan

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from scipy import stats
 
@@ -73,7 +74,7 @@ def fit_outliers(
     known = context(cube)
     degrees = measured_spikes(cube, known, aligned=True)
     chosen = select(cube, known, degrees)
-    values = _spikes(cube, known, degrees).where(chosen["selected"])
+    values = spike_values(cube, known, degrees).where(chosen["selected"])
     sample = from_data(values, "n", controls=cube_controls(cube, "singular_value", controls))
     expected = _expected(cube, known, degrees)
     keywords: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "quantity": "outlier of F/sqrt(n)"}
@@ -111,7 +112,7 @@ def select(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.Dataset:
     return found.drop_vars([c for c in found.coords if c not in found.dims])
 
 
-def _spikes(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
+def spike_values(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
     """The singular value that belongs to each degree, dims (degree, alpha, n, seed, ...further axes)."""
     parts = [cube["singular_value"].sel(rank=known.rank(k), drop=True) for k in degrees]
     index = xr.DataArray(degrees, dims="degree", coords={"degree": degrees})["degree"]
@@ -136,12 +137,22 @@ def _expected(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataAr
     )
 
 
+def correction_exponents(alpha: npt.ArrayLike, degrees: list[int]) -> Array:
+    """min(1 - k(1 - 2 alpha), 1 - 2 alpha), the slower of two corrections; NaN below what an exponent can be told from.
+
+    >>> correction_exponents([0.4], [1, 2, 6]).round(3).tolist()
+    [[0.2], [0.2], [nan]]
+    """
+    a, k = np.asarray(alpha, dtype=float), np.array(degrees)[:, None]
+    omega = np.minimum(1 - k * (1 - 2 * a), 1 - 2 * a)
+    return np.where(omega >= _LEAST_CORRECTION, omega, np.nan)
+
+
 def _omega(cube: xr.Dataset, degrees: list[int]) -> xr.DataArray:
     """The leading correction exponent, NaN where it is too small to be told from the exponent."""
-    alpha, k = cube["alpha"].values, np.array(degrees)[:, None]
-    omega = np.minimum(1 - k * (1 - 2 * alpha), 1 - 2 * alpha)
+    alpha = cube["alpha"].values
     return xr.DataArray(
-        np.where(omega >= _LEAST_CORRECTION, omega, np.nan),
+        correction_exponents(alpha, degrees),
         dims=("degree", "alpha"),
         coords={"degree": degrees, "alpha": alpha},
         attrs={"long_name": "omega of the corrected law 1 + D n^-omega"},

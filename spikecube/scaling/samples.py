@@ -159,15 +159,19 @@ def cube_controls(cube: xr.Dataset, name: str, controls: bool) -> xr.DataArray |
     return centred.sel(control=[c for c in priority(name) if c in centred["control"].values])
 
 
-def smooth_variance(sizes: Array, variance: Array, dof: Array) -> Array:
+def smooth_variance(sizes: Array, variance: Array, dof: Array, count: Array | None = None) -> Array:
     """Variances read off the line log v = a + b log n fitted to the estimates; known ones (infinite dof) are kept.
 
     Weights made from single estimates with few degrees of freedom favour the sizes that happen to scatter little
-    and spoil every interval; a line through them does not. Shapes (B, K).
+    and spoil every interval; a line through them does not. Variances of means of `count` replicates are smooth in n
+    only times their count. Shapes (B, K).
 
     >>> smooth_variance(np.array([1.0, 2.0, 4.0]), np.array([[1.0, 2.0, 4.0]]), np.full((1, 3), 9.0)).round(9).tolist()
     [[1.0, 2.0, 4.0]]
     """
+    if count is not None:
+        replicates = np.maximum(count, 1)
+        return np.asarray(smooth_variance(sizes, variance * replicates, dof) / replicates)
     usable = np.isfinite(variance) & (variance > 0)
     weights = np.where(usable, np.where(np.isfinite(dof), dof, 1.0), 0.0)
     x = np.log(sizes)
@@ -183,8 +187,11 @@ def smooth_variance(sizes: Array, variance: Array, dof: Array) -> Array:
 
 def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resamples: int) -> Array:
     """Bootstrap errors of the means, (R, B, K): whole seeds are drawn anew at each size, jointly for all curves."""
-    n_seeds = deviations.shape[-1]
-    counts = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=(n_resamples, deviations.shape[1]))
+    own = np.isfinite(deviations).any(0)
+    counts = np.zeros((n_resamples, *own.shape))
+    for k, there in enumerate(own):
+        if there.any():
+            counts[:, k, there] = rng.multinomial(there.sum(), np.full(there.sum(), 1 / there.sum()), size=n_resamples)
     filled = np.nan_to_num(deviations)
     totals = np.einsum("rkm,bkm->rbk", counts, filled, optimize=True)
     present = np.einsum("rkm,bkm->rbk", counts, np.isfinite(deviations).astype(float), optimize=True)

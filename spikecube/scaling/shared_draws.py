@@ -63,7 +63,7 @@ def smooth_plane(sample: Sample, fine: Array) -> Array:
     if not np.isfinite(sample.dof[fine]).all():
         return np.asarray(sample.stderr**2)
     kernel = _kernel(len(fine))
-    along_n = smooth_variance(sample.sizes, np.where(fine, sample.stderr**2, np.nan), sample.dof)
+    along_n = smooth_variance(sample.sizes, np.where(fine, sample.stderr**2, np.nan), sample.dof, sample.n_seeds)
     return np.asarray((kernel @ np.where(fine, along_n, 0.0)) / np.maximum(kernel @ fine, 1e-300))
 
 
@@ -74,7 +74,7 @@ def smoothing_matrix(sample: Sample, place: Array) -> Array:
     fine = np.zeros(sample.mean.shape, dtype=bool)
     fine[row, column] = True
     variance = np.where(fine, sample.stderr**2, np.nan)
-    line = np.where(fine, smooth_variance(sample.sizes, variance, sample.dof), 0.0)
+    line = np.where(fine, smooth_variance(sample.sizes, variance, sample.dof, sample.n_seeds), 0.0)
     kernel = _kernel(len(fine))
     share = kernel[np.ix_(row, row)] * line[row][:, column].T / (kernel @ line)[row, column][:, None]
     known = np.where(fine, sample.dof, 0.0)

@@ -1,13 +1,15 @@
 """Limits and finite-n predictions in NumPy and SciPy only: the bulk, losses, outliers, exponents."""
 
-from spikecube.theory.bulk import bulk_atom, bulk_density, bulk_edge
-from spikecube.theory.conditional import conditional_losses, finite_losses
+from spikecube.theory.bulk import bulk_atom, bulk_edge
+from spikecube.theory.bulk_density import bulk_density
+from spikecube.theory.conditional.density import conditional_density
+from spikecube.theory.conditional.losses import conditional_losses, finite_losses
 from spikecube.theory.detection import detection_edge
 from spikecube.theory.exponents import EXPONENTS
-from spikecube.theory.inside import conditional_density
-from spikecube.theory.losses import best_linear_loss, initial_losses, limit_losses, spiked_losses
+from spikecube.theory.losses import best_linear_loss, chosen_degrees, initial_losses, limit_losses, spiked_losses
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.outliers import detachment_alphas, initial_outlier, predicted_outliers
+from spikecube.theory.outliers import detachment_alphas, initial_outliers, predicted_outliers
+from spikecube.theory.remainder import loss_remainders
 from spikecube.theory.staircase import spike_count, threshold
 
 __all__ = [
@@ -17,14 +19,16 @@ __all__ = [
     "bulk_atom",
     "bulk_density",
     "bulk_edge",
+    "chosen_degrees",
     "conditional_density",
     "conditional_losses",
     "detachment_alphas",
     "detection_edge",
     "finite_losses",
     "initial_losses",
-    "initial_outlier",
+    "initial_outliers",
     "limit_losses",
+    "loss_remainders",
     "predicted_outliers",
     "spike_count",
     "spiked_losses",

@@ -14,35 +14,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
-from spikecube.model.hermite import Array
+from spikecube.model.hermite import Array, factorials
 from spikecube.numbers import real_array
-from spikecube.theory.newton import ConvergenceError, increasing_root
+from spikecube.theory.moments import AtFixed, Moments, moments_of
+from spikecube.theory.newton import EXACT, ConvergenceError, increasing_root
 from spikecube.theory.parameters import Model
 
-Complex = npt.NDArray[np.complex128]
-
-
-@dataclass(frozen=True)
-class Moments:
-    """m_1, m_2, their derivatives in lambda, and u = 1/(1+e), all of the shape of lambda.
-
-    u is the mu of the spiked losses, u = lambda (m_1 + (N-n)/(lambda n)) n/N, and -u is the zeta of the outliers.
-    """
-
-    lam: Array
-    m_1: Array
-    m_2: Array
-    dm_1: Array
-    dm_2: Array
-    u: Array
-    du: Array
+_ROUNDS = 200
 
 
 @dataclass(frozen=True)
@@ -51,8 +35,10 @@ class Bulk:
 
     Attributes
     ----------
-    linear, nonlinear : c_1^2 and c_{>1}^2 of the activation.
+    linear : c_1^2 of the activation.
+    nonlinear : what counts as noise: the power of all degrees that have no block.
     dim_ratio, width_ratio : phi = d/n and r = N/n.
+    higher : (k! c_k^2, D_k/n) of the blocks of degree 2, 3, ...; none in the proportional limit.
 
     >>> bulk = Bulk(linear=0.0, nonlinear=1.0, dim_ratio=1.0, width_ratio=4.0)
     >>> float(bulk.edge)  # Marchenko-Pastur: (1 + sqrt(r))^2
@@ -63,24 +49,31 @@ class Bulk:
     nonlinear: float
     dim_ratio: float
     width_ratio: float
+    higher: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def blocks(self) -> tuple[tuple[float, float], ...]:
+        """(k! c_k^2, D_k/n) of every block."""
+        return ((self.linear, self.dim_ratio), *self.higher)
 
     @property
     def variance(self) -> float:
-        """Var sigma(Z) = c_1^2 + c_{>1}^2."""
-        return self.linear + self.nonlinear
+        """Var sigma(Z) = sum_k k! c_k^2."""
+        return self.linear + sum(power for power, _ in self.higher) + self.nonlinear
 
     @property
     def atom(self) -> float:
         """The share of zero eigenvalues of F_0 F_0^T/n: 1 - rank/n."""
-        rank = self.width_ratio if self.nonlinear > 0 else min(self.width_ratio, self.dim_ratio)
+        seen = sum(ratio for power, ratio in self.blocks if power > 0)
+        rank = self.width_ratio if self.nonlinear > 0 else min(self.width_ratio, seen)
         return max(0.0, 1.0 - rank)
 
-    @property
-    def _k(self) -> float:
-        return self.width_ratio * self.linear / self.dim_ratio
-
-    def moments(self, lam: npt.ArrayLike) -> Moments:
+    def moments(self, lam: npt.ArrayLike, *, tolerance: float = EXACT) -> Moments:
         """m_1 and m_2 for penalties lambda > 0, to about 1e-10 for lambda from 1e-10 to 1e6.
+
+        Parameters
+        ----------
+        tolerance : of log e; a coarse one makes a start for something else, and is not checked.
 
         Raises
         ------
@@ -95,17 +88,17 @@ class Bulk:
 
         def gap(t: Array) -> tuple[Array, Array]:
             e = np.exp(t)
-            u, m_1, m_2, q, s = self._at(e, lam)
-            image = self.linear * m_2 + self.nonlinear * m_1
-            return np.log(e / image), u * (1 + lam * q * s * e / image)
+            at = self._at(e, lam)
+            return np.log(e / at.image), at.u * (1 + lam * at.q * at.s * e / at.image)
 
-        _, m_1, m_2, _, _ = self._at(np.zeros_like(lam), lam)
-        low = np.log(self.linear * m_2 + self.nonlinear * m_1)
-        t = increasing_root(gap, low, np.log(self.variance / lam), name=f"m_1 at lam in {_span(lam)}, {self}")
-        e = np.exp(t)
-        u, m_1, m_2, q, s = self._at(e, lam)
-        self._check(np.abs(self.width_ratio * e * u + lam * m_1 - 1), 1e-9, f"lam in {_span(lam)}")
-        return _moments(lam, e, m_1, m_2, q, s)
+        low = np.log(self._at(np.zeros_like(lam), lam).image)
+        name = f"m_1 at lam in {span(lam)}, {self}"
+        t = increasing_root(gap, low, np.log(self.variance / lam), name=name, tolerance=tolerance)
+        at = self._at(np.exp(t), lam)
+        if tolerance <= EXACT:
+            residual = np.abs(self.width_ratio * np.exp(t) * at.u + lam * at.m_1 - 1)
+            self.check(residual, 1e-9, f"lam in {span(lam)}")
+        return moments_of(lam, at)
 
     def beyond(self, x: npt.ArrayLike) -> Moments:
         """m_1 and m_2 continued to lambda = -x for x above the edge; derivatives are in lambda.
@@ -127,12 +120,10 @@ class Bulk:
             return np.log(x / there), -slope * e / there
 
         low, high = np.log(self.variance / x), np.full_like(x, math.log(-self.edge_e))
-        t = increasing_root(gap, low, high, name=f"m_1 at lam = -x, x in {_span(x)}, {self}")
+        t = increasing_root(gap, low, high, name=f"m_1 at lam = -x, x in {span(x)}, {self}")
         e = -np.exp(t)
-        self._check(np.abs(self._inverse(e)[0] / x - 1), 1e-9, f"x in {_span(x)}")
-        m_1 = self._m_1(e)
-        _, m_1, m_2, q, s = self._rest(e, m_1, -x)
-        return _moments(-x, e, m_1, m_2, q, s)
+        self.check(np.abs(self._inverse(e)[0] / x - 1), 1e-9, f"x in {span(x)}")
+        return moments_of(-x, self._rest(e, self._m_1(e), -x))
 
     @cached_property
     def edge(self) -> float:
@@ -143,28 +134,24 @@ class Bulk:
     def edge_curvature(self) -> float:
         """C in density(x) = (C/pi) sqrt(x_+ - x) + ..., x_+ being the edge."""
         e = self.edge_e
-        h = 1e-20
-        slope = self._inverse(np.asarray(e + 1j * h))[1]
-        m_1 = self._m_1(np.asarray(e))
-        _, m_1, _, _, s = self._rest(np.asarray(e), m_1, -np.asarray(self.edge))
-        return float((1 + m_1 * s) / (s * (1 + e)) * math.sqrt(2 * h / slope.imag))
+        h = 1e-5 * abs(e) * (1 + e)
+        bend = np.diff(self._inverse(np.array([e - h, e + h]))[1])[0] / (2 * h)
+        at = self._rest(np.asarray(e), self._m_1(np.asarray(e)), -np.asarray(self.edge))
+        return float((1 + at.m_1 * at.s) / (at.s * (1 + e)) * math.sqrt(2 / bend))
 
-    def outside(self, e: float) -> tuple[float, float, float, float]:
-        """x, m_1, m_2 and u beyond the edge as explicit functions of e, `edge_e` <= e < 0 (0 is x at infinity)."""
-        at = np.asarray(e)
-        x, _ = self._inverse(at)
-        u, m_1, m_2, _, _ = self._rest(at, self._m_1(at), -x)
-        return float(x), float(m_1), float(m_2), float(u)
+    def edge_shift(self, other: Bulk) -> float:
+        """How far, relatively, the edge of another bulk lies from this one's, while that is little.
 
-    def density(self, x: npt.ArrayLike) -> Array:
-        """Density of the eigenvalues of F_0 F_0^T/n at x > 0, Im m_1(x + i0)/pi, without the atom at zero."""
-        x = np.asarray(x, dtype=np.float64)
-        if not np.all(x > 0):
-            raise ValueError(f"x = {x.tolist()} was given; the density is that of positive eigenvalues")
-        density = np.zeros_like(x)
-        inside = x < self.edge
-        density[inside] = self._m_1_inside(x[inside]).imag / math.pi
-        return density
+        x has no slope in e at the edge, so that it moves with x at this edge's e.
+        """
+        return float(other._inverse(np.asarray(self.edge_e))[0]) / self.edge - 1
+
+    def outside(self, e: float) -> Moments:
+        """The moments beyond the edge (at lam = -x) as functions of e, `edge_e` <= e < 0 (0 is x at infinity)."""
+        here = np.asarray(e)
+        x, _ = self._inverse(here)
+        with np.errstate(divide="ignore", invalid="ignore"):  # derivatives are infinite at the edge itself
+            return moments_of(-x, self._rest(here, self._m_1(here), -x))
 
     @cached_property
     def edge_e(self) -> float:
@@ -176,11 +163,13 @@ class Bulk:
         right, left = grid[turned[0] - 1], grid[turned[0]]
         return float(optimize.brentq(lambda e: float(self._inverse(np.asarray(e))[1]), left, right, xtol=1e-16))
 
-    def _at(self, e: Array, lam: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """u, m_1, m_2, q = -dm_1/dlambda at fixed e, and s, where e is given and need not be the solution."""
+    def _at(self, e: Array, lam: Array) -> AtFixed:
+        """What follows from an e that need not be the solution, at lambda > 0."""
         u = 1 / (1 + e)
-        a = self.width_ratio * self.linear * u
         b = self.width_ratio * self.nonlinear * u + lam
+        if self.higher:
+            return self._rest(e, 1 / self._inverse_m_1(u, b), lam)
+        a = self.width_ratio * self.linear * u
         half = a * (1 - 1 / self.dim_ratio) + b
         product = a * b / self.dim_ratio
         root = np.sqrt(half**2 + 4 * product)
@@ -188,125 +177,115 @@ class Bulk:
             m_1 = np.where(half > 0, 2 / (half + root), (root - half) / (2 * product))
         return self._rest(e, m_1, lam)
 
-    def _rest(self, e: Array, m_1: Array, lam: Array) -> tuple[Array, Array, Array, Array, Array]:
+    def _inverse_m_1(self, u: Array, b: Array) -> Array:
+        """y = 1/m_1 with y = sum_k A_k y/(y + A_k/phi_k) + B: its right side is concave, so Newton descends to it."""
+        a = np.multiply.outer([self.width_ratio * power for power, _ in self.blocks], u)
+        ends = a / np.array([ratio for _, ratio in self.blocks]).reshape(-1, *[1] * u.ndim)
+        y = a.sum(axis=0) + b
+        for _ in range(_ROUNDS):
+            excess = y - (a * y / (y + ends)).sum(axis=0) - b
+            step = excess / (1 - (a * ends / (y + ends) ** 2).sum(axis=0))
+            y = y - step
+            if np.all(np.abs(step) <= 1e-14 * y):
+                return np.asarray(y)
+        raise ConvergenceError(f"1/m_1 is not found in {_ROUNDS} steps for {self}")
+
+    def _rest(self, e: Array, m_1: Array, lam: Array) -> AtFixed:
         u = 1 / (1 + e)
-        a = self._k * u
-        b = self.width_ratio * self.nonlinear * u + lam
-        p = 1 / (1 + a * m_1)
-        q = m_1**2 / (p * (1 + a * b * m_1**2))
-        return u, m_1, m_1 * p, q, self.linear * p**2 + self.nonlinear
+        shrinks, spread = [], self.width_ratio * self.nonlinear * u + lam
+        for power, ratio in self.blocks:
+            a = self.width_ratio * power * u
+            shrinks.append(1 / (1 + a * m_1 / ratio))
+            spread = spread + a * shrinks[-1] ** 2
+        p = np.stack(shrinks)
+        powers = np.array([power for power, _ in self.blocks]).reshape(-1, *[1] * e.ndim)
+        image = (powers * p).sum(axis=0) * m_1 + self.nonlinear * m_1
+        return AtFixed(u, m_1, p, m_1 / spread, (powers * p**2).sum(axis=0) + self.nonlinear, image)
 
     def _m_1(self, e: Array) -> Array:
-        """m_1 from e beyond the edge (e < 0): the small root of the quadratic e = c_1^2 m_2 + c_{>1}^2 m_1."""
-        a = self._k / (1 + e)
-        b = self.variance - e * a
-        root: Array = 2 * e / (b + np.sqrt(b**2 + 4 * e * self.nonlinear * a))
-        return root
+        """m_1 from e beyond the edge (e < 0): the root of e = sum_k k! c_k^2 m_(k) + c_>^2 m_1 next to zero."""
+        a = [self.width_ratio * power / ratio / (1 + e) for power, ratio in self.blocks]
+        if not self.higher:
+            b = self.variance - e * a[0]
+            root: Array = 2 * e / (b + np.sqrt(b**2 + 4 * e * self.nonlinear * a[0]))
+            return root
+        return self._m_1_of_blocks(e, a)
+
+    def _m_1_of_blocks(self, e: Array, a: list[Array]) -> Array:
+        """With 1/m_1 = -(max_k a_k + t), -e = sum_k k! c_k^2/(t + max a - a_k) + c_>^2/(t + max a) falls as t grows."""
+        top = np.max(a, axis=0)
+        powers = [power for power, _ in self.blocks]
+        strongest = np.take(powers, np.argmax(a, axis=0))
+
+        def gap(log_t: Array) -> tuple[Array, Array]:
+            t = np.exp(log_t)
+            terms = [power / (t + top - a_k) for power, a_k in zip(powers, a, strict=True)]
+            total = sum(terms) + self.nonlinear / (t + top)
+            slope = sum(term**2 / power for term, power in zip(terms, powers, strict=True) if power)
+            slope = slope + self.nonlinear / (t + top) ** 2
+            return np.log(-e / total), t * slope / total
+
+        low, high = np.log(strongest / -e), np.log(self.variance / -e)
+        t = np.exp(increasing_root(gap, low, high, name=f"m_1 beyond the edge, {self}"))
+        return np.asarray(-1 / (top + t))
 
     def _inverse(self, e: Array) -> tuple[Array, Array]:
         """x and dx/de as functions of e beyond the edge."""
         m_1 = self._m_1(e)
-        u = 1 / (1 + e)
-        x = (self.width_ratio * e * u - 1) / m_1
-        _, _, _, q, s = self._rest(e, m_1, -x)
-        return x, u * (1 / (q * s) - x)
+        x = (self.width_ratio * e / (1 + e) - 1) / m_1
+        at = self._rest(e, m_1, -x)
+        return x, at.u * (1 / (at.q * at.s) - x)
 
-    def _m_1_inside(self, x: Array) -> Complex:
-        """m_1(x + i0): of the roots of the quartic for e, the one that keeps the upper half plane."""
-        z = np.asarray(x * (1 + 1e-10j), dtype=np.complex128)
-        roots = np.linalg.eigvals(_companion(self._quartic(-z)))
-        z = z[:, None]
-        with np.errstate(all="ignore"):
-            u = 1 / (1 + roots)
-            m_1 = (self.width_ratio * roots * u - 1) / z
-            m_2 = m_1 / (1 + self._k * u * m_1)
-            residual = np.abs(self.linear * m_2 + self.nonlinear * m_1 - roots) / np.abs(roots)
-            height = np.minimum(np.minimum(m_1.imag, m_2.imag), (-u / z).imag)
-        height = np.where(residual < 1e-8, height, -np.inf)
-        self._check(np.where(np.isfinite(height.max(axis=1)), 0.0, np.inf), 1e-8, f"x in {_span(x)}")
-        chosen: Complex = m_1[np.arange(len(x)), np.argmax(height, axis=1)]
-        return chosen
+    def check(self, residual: Array, tolerance: float, where: str) -> None:
+        """Refuse a residual above its tolerance.
 
-    def _quartic(self, lam: Complex) -> Complex:
-        """Coefficients, leading one first and equal to 1, of the quartic for e at lambda; shape (..., 5).
-
-        e (1+e)^3 + e (1+e) k w/lambda = (1+e)^2 w var/lambda + c_{>1}^2 k w^2/lambda^2, w = 1 + (1-r) e.
+        Raises
+        ------
+        ConvergenceError
+            If it is.
         """
-        g = 1 - self.width_ratio
-        one = np.ones_like(lam)
-        cubic = np.multiply.outer(one, [1.0, 3.0, 3.0, 1.0, 0.0])
-        linear = np.multiply.outer(self._k / lam, [0.0, g, 1 + g, 1.0, 0.0])
-        whole = np.multiply.outer(self.variance / lam, [0.0, g, 1 + 2 * g, 2 + g, 1.0])
-        square = np.multiply.outer(self.nonlinear * self._k / lam**2, [0.0, 0.0, g * g, 2 * g, 1.0])
-        total: Complex = cubic + linear - whole - square
-        return total
-
-    def _check(self, residual: Array, tolerance: float, where: str) -> None:
         worst = float(np.max(residual, initial=0.0))
         if not worst <= tolerance:
             raise ConvergenceError(f"residual {worst:.2g} exceeds {tolerance:g} at {where} for {self}")
 
 
-def _moments(lam: Array, e: Array, m_1: Array, m_2: Array, q: Array, s: Array) -> Moments:
-    """Implicit differentiation of the two equations; every sum has terms of one sign for lambda > 0."""
-    u = 1 / (1 + e)
-    common = -q / (1 + lam * q * s)
-    return Moments(
-        lam=lam,
-        m_1=m_1,
-        m_2=m_2,
-        dm_1=common * (1 + m_1 * s),
-        dm_2=common * ((m_2 / m_1) ** 2 + m_2 * s),
-        u=u,
-        du=-common * s * u,
-    )
-
-
-def _companion(monic: Complex) -> npt.NDArray[Any]:
-    degree = monic.shape[-1] - 1
-    matrix = np.zeros((*monic.shape[:-1], degree, degree), dtype=np.complex128)
-    matrix[..., 0, :] = -monic[..., 1:]
-    matrix[..., np.arange(1, degree), np.arange(degree - 1)] = 1
-    return matrix
-
-
-def _span(values: Array) -> str:
+def span(values: Array) -> str:
     return f"[{values.min():.6g}, {values.max():.6g}]" if values.size else "[]"
 
 
-def bulk_of(model: Model, n: int | None = None) -> Bulk:
-    """The bulk of F_0 for a model: in the limit, or with the rounded d/n and N/n of a given n."""
+def bulk_of(model: Model, n: int | None = None, degrees: int = 1) -> Bulk:
+    """The bulk of F_0 for a model: in the limit, or with the rounded d/n and N/n of a given n.
+
+    Parameters
+    ----------
+    degrees : blocks kept, at finite n only: in the proportional limit every degree beyond 1 is noise.
+    """
     activation = resolve_activation(model.activation)
-    linear = float(activation.coefficients(1)[1]) ** 2
-    phi = model.dim_ratio if n is None else model.dim(n) / n
-    r = model.width_ratio if n is None else model.width(n) / n
-    nonlinear = activation.variance - linear
-    return Bulk(linear, nonlinear if nonlinear > 1e-13 * linear else 0.0, phi, r)
+    powers = activation.coefficients(degrees) ** 2 * factorials(degrees)
+    linear, rest = float(powers[1]), activation.variance - float(powers.sum())
+    noise = rest if rest > 1e-13 * linear else 0.0
+    if n is None:
+        return Bulk(linear, noise, model.dim_ratio, model.width_ratio)
+    d = model.dim(n)
+    if degrees > 1:
+        powers[2] *= 1 - 1 / d  # the rest of it is the radius of x, which all neurons share
+    higher = tuple((float(powers[k]), math.comb(d + k - 1, k) / n) for k in range(2, degrees + 1))
+    return Bulk(linear, noise, d / n, model.width(n) / n, higher)
 
 
-def bulk_edge(model: Model, n: int | None = None) -> float:
+def bulk_edge(model: Model, n: int | None = None, *, degrees: int = 1) -> float:
     """sqrt(x_+), where the bulk of singular values of F_0/sqrt n ends: in the limit, or with the rounded d and N of n.
+
+    Parameters
+    ----------
+    degrees : blocks kept at finite n.
 
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
     >>> round(bulk_edge(model), 6)
     1.569252
     """
-    return math.sqrt(bulk_of(model, n).edge)
-
-
-def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
-    """Limiting density p(s) = 2 s rho(s^2) of the n singular values s > 0 of F_0/sqrt n, zeros counted.
-
-    It integrates to 1 - `bulk_atom(model)`.
-
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
-    >>> bulk_density(model, [0.5, 1.0, 2.0]).round(4).tolist()
-    [0.7008, 0.3284, 0.0]
-    """
-    s = real_array(singular_values, "singular_values")
-    return 2 * s * bulk_of(model).density(s.ravel() ** 2).reshape(s.shape)
+    return math.sqrt(bulk_of(model, n, degrees).edge)
 
 
 def bulk_atom(model: Model) -> float:

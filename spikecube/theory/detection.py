@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,25 @@ import numpy.typing as npt
 from spikecube.model.hermite import Array
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.outside import conditional_edge
+from spikecube.theory.conditional.build import step_reach
+from spikecube.theory.conditional.edge import Edge, conditional_edge
+from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model
+from spikecube.theory.quantities import beta_length
 from spikecube.theory.tracy_widom import tracy_widom_quantile
 
+_SHORT = 0.15  # steps, over the length of a neuron with sqrt(N) a = 1: the edge is not soft, 4e-5 of x in trials
 
-def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_rate: float = 0.01) -> Array:
+
+def detection_edge(
+    model: Model,
+    n: int,
+    alphas: npt.ArrayLike,
+    false_positive_rate: float = 0.01,
+    *,
+    degrees: int | None = None,
+    edges: Sequence[Edge] | None = None,
+) -> Array:
     """The singular value of F/sqrt n beyond which an outlier is counted, for each alpha; shape (alphas,).
 
     sqrt( x_+ + (n C)^{-2/3} t ),   density(x) = (C/pi) sqrt(x_+ - x) near x_+,   F_1(t) = 1 - false_positive_rate
@@ -28,6 +42,12 @@ def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_r
     `false_positive_rate` of a sample and of a neuron. With `initial_output = "full"`, where the conditional
     equivalence does not hold, it is the edge of F_0 for every alpha.
 
+    Parameters
+    ----------
+    degrees : blocks of the theory; None chooses.
+    edges : those of `conditional_spectrum`, where they are known: for short steps they are taken as they are, for long
+        ones the edge is sought from there.
+
     Raises
     ------
     ConvergenceError
@@ -37,7 +57,7 @@ def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_r
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
     ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
     ...     eta=lambda n, alpha: n**alpha)
-    >>> detection_edge(model, 1000, [0.0, 0.3, 0.45]).round(3).tolist()
+    >>> detection_edge(model, 1000, [0.0, 0.3, 0.45], degrees=1).round(3).tolist()
     [1.588, 1.602, 1.704]
     """
     alphas = real_array(alphas, "alphas")
@@ -46,8 +66,19 @@ def detection_edge(model: Model, n: int, alphas: npt.ArrayLike, false_positive_r
     def beyond(x: float, curvature: float) -> float:
         return math.sqrt(x + quantile * (n * curvature) ** (-2 / 3))
 
+    degrees = degrees or chosen_degrees(model, n)
     if model.initial_output != "vanishing":
-        bulk = bulk_of(model, n)
+        bulk = bulk_of(model, n, degrees)
         return np.full(alphas.shape, beyond(bulk.edge, bulk.edge_curvature))
-    edges = [conditional_edge(model, n, float(alpha), share=false_positive_rate) for alpha in alphas.ravel()]
-    return np.array([beyond(edge.x, edge.curvature) for edge in edges]).reshape(alphas.shape)
+    known: Sequence[Edge | None] = edges if edges is not None else [None] * alphas.size
+    found = [
+        _edge(model, n, float(alpha), degrees, false_positive_rate, edge)
+        for alpha, edge in zip(alphas.ravel(), known, strict=True)
+    ]
+    return np.array([beyond(edge.x, edge.curvature) for edge in found]).reshape(alphas.shape)
+
+
+def _edge(model: Model, n: int, alpha: float, degrees: int, rate: float, known: Edge | None) -> Edge:
+    if max(step_reach(model, n, alpha, beta_length(model, n))) < _SHORT:
+        return known or conditional_edge(model, n, alpha, degrees)
+    return conditional_edge(model, n, alpha, degrees, share=rate, near=None if known is None else known.x)

@@ -10,19 +10,24 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from spikecube.model.hermite import Array
-from spikecube.theory.bulk import Moments, bulk_of
+from spikecube.model.hermite import Array, factorials
+from spikecube.model.targets import resolve_target
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.moments import Moments
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import (
+    finite_spikes,
     hermite_spikes,
     label_power,
     linear_power,
-    monomials,
     require_vanishing_output,
-    spike_factors,
 )
 
 Losses = tuple[Array, Array]
+MOST_DEGREES = 4
+"""Blocks are kept up to this degree at most."""
+_TRIED = np.logspace(-4, 1, 6)
+_NEGLIGIBLE = 1e-4
 
 
 def best_linear_loss(model: Model) -> float:
@@ -35,19 +40,64 @@ def best_linear_loss(model: Model) -> float:
     return label_power(model) - linear_power(model)
 
 
-def initial_losses(model: Model, lam: npt.ArrayLike, n: int | None = None, *, moments: Moments | None = None) -> Losses:
-    """Losses (train, test) of F_0: in the limit, or with the rounded d and N of n; each of the shape of lam.
+def initial_losses(
+    model: Model,
+    lam: npt.ArrayLike,
+    n: int | None = None,
+    *,
+    degrees: int | None = None,
+    moments: Moments | None = None,
+) -> Losses:
+    """Losses (train, test) of F_0: in the limit, or at finite n; each of the shape of lam.
 
-    T = c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1; `moments`, if known already, are those of `bulk_of(model, n)` at lam.
+    T = sum_k k! c_{*,k}^2 m_(k) + (everything else of V) m_1, in the limit c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1.
+
+    Parameters
+    ----------
+    degrees : blocks kept at finite n; None chooses, 1 is the limit's formula with the rounded d and N of n.
+    moments : those of `bulk_of(model, n, degrees)` at lam, where they are known already.
 
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5, width_ratio=1.0)
     >>> [round(float(loss), 4) for loss in initial_losses(model, 0.1)]
     [0.5958, 1.495]
     """
-    moments = moments or bulk_of(model, n).moments(lam)
+    if n is not None:
+        return _spiked(model, n, None, 0, moments or _moments_at(model, lam, n, degrees))
+    moments = moments or bulk_of(model).moments(lam)
     linear = linear_power(model)
     return _losses(moments, *_mix(moments, linear, label_power(model) - linear))
+
+
+def chosen_degrees(model: Model, n: int) -> int:
+    """The least K >= 2 for which more blocks, up to degree 4, change no loss of F_0 by 1e-4 of it.
+
+    Tried at penalties from 1e-4 to 10.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(activation="tanh", target=[0, 1, 0.5, 0.2], noise=0.5, dim=lambda n: n // 50,
+    ...     width=lambda n: n)
+    >>> chosen_degrees(model, 1000)
+    3
+    """
+    return next(k for k in range(2, MOST_DEGREES + 1) if block_remainder(model, _TRIED, n, k).max() < _NEGLIGIBLE)
+
+
+def block_remainder(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Array:
+    """How much the blocks beyond `degrees`, up to degree 4, change the losses of F_0, over them; (2, *lam.shape)."""
+    if degrees >= MOST_DEGREES:
+        return np.zeros((2, *np.shape(lam)))
+    kept, all_of_them = (_blocks_only(model, lam, n, k) for k in (degrees, MOST_DEGREES))
+    return np.abs(kept / all_of_them - 1)
+
+
+def _blocks_only(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Array:
+    moments = bulk_of(model, n, degrees).moments(lam)
+    return np.array(_losses(moments, *_no_spikes(model, moments)))
+
+
+def _moments_at(model: Model, lam: npt.ArrayLike, n: int, degrees: int | None) -> Moments:
+    return bulk_of(model, n, degrees or chosen_degrees(model, n)).moments(lam)
 
 
 def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
@@ -93,13 +143,20 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
 
 
 def spiked_losses(
-    model: Model, lam: npt.ArrayLike, n: int, alpha: float, ell: int, *, moments: Moments | None = None
+    model: Model,
+    lam: npt.ArrayLike,
+    n: int,
+    alpha: float,
+    ell: int,
+    *,
+    degrees: int | None = None,
+    moments: Moments | None = None,
 ) -> Losses:
     """Losses (train, test) of F_ell at finite n: the spikes keep their finite strength; each of the shape of lam.
 
-    T = c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1 - v^T (A + (u S C S)^{-1})^{-1} v,   u = lambda (m_1 + (N-n)/(lambda n)) n/N
+    T = T_0 - v^T (A + (u S C S)^{-1})^{-1} v,   u = lambda (m_1 + (N-n)/(lambda n)) n/N
 
-    with s_k = c_k (c_1 eta b)^k and C_{jk} = N E[a^{j+k}]. With S C S = R^T R the last term is
+    with T_0 that of F_0, s_k = c_k (c_1 eta b)^k and C_{jk} = N E[a^{j+k}]. With S C S = R^T R the last term is
     v^T Q v, Q = u R^T (I + u R A R^T)^{-1} R, which also holds where C is singular.
 
     Parameters
@@ -107,7 +164,8 @@ def spiked_losses(
     lam : penalties > 0.
     n, alpha : samples of the ridge batch and exponent of the step size.
     ell : number of spikes; 0 is F_0.
-    moments : those of `bulk_of(model, n)` at lam, where they are known already.
+    degrees : blocks kept; None chooses, 1 is the proportional theory. With more than one, the radius of x is a spike.
+    moments : those of `bulk_of(model, n, degrees)` at lam, where they are known already.
 
     Raises
     ------
@@ -118,25 +176,36 @@ def spiked_losses(
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
     ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
     ...     eta=lambda n, alpha: n**alpha)
-    >>> [round(float(loss), 4) for loss in spiked_losses(model, 0.1, 1000, 0.3, 5)]
+    >>> [round(float(loss), 4) for loss in spiked_losses(model, 0.1, 1000, 0.3, 5, degrees=1)]
     [0.4714, 1.2108]
     """
-    if ell == 0:
-        return initial_losses(model, lam, n, moments=moments)
-    require_vanishing_output(model)
-    moments = moments or bulk_of(model, n).moments(lam)
-    spikes = monomials(model, ell, n)
-    factors = spike_factors(model, n, alpha, spikes.degrees)
-    linear = linear_power(model)
-    value, slope = _mix(moments, linear, label_power(model) - linear)
-    v, dv = spikes.overlap(moments.m_1, moments.m_2), spikes.overlap(moments.dm_1, moments.dm_2)
-    gram, dgram = spikes.gram(moments.m_1, moments.m_2), spikes.gram(moments.dm_1, moments.dm_2)
+    if ell > 0:
+        require_vanishing_output(model)
+    return _spiked(model, n, alpha, ell, moments or _moments_at(model, lam, n, degrees))
+
+
+def _spiked(model: Model, n: int, alpha: float | None, ell: int, moments: Moments) -> Losses:
+    value, slope = _no_spikes(model, moments)
+    spikes, factors = finite_spikes(model, n, alpha, ell, moments.degrees)
+    if not len(spikes.degrees):
+        return _losses(moments, value, slope)
+    weights, slopes = moments.weights(spikes.function_degrees), moments.slopes(spikes.function_degrees)
+    v, dv = spikes.overlap(weights), spikes.overlap(slopes)
+    gram, dgram = spikes.gram(weights), spikes.gram(slopes)
     u = moments.u[..., None, None]
     inner = np.eye(len(factors)) + u * (factors @ gram @ factors.T)
     seen = np.linalg.solve(inner, (v @ factors.T)[..., None])[..., 0]
     q = moments.u[..., None] * (seen @ factors)
     down = 2 * np.sum(dv * q, axis=-1) + moments.du * np.sum(seen**2, axis=-1) - _quadratic(q, dgram)
     return _losses(moments, value - np.sum(v * q, axis=-1), slope - down)
+
+
+def _no_spikes(model: Model, moments: Moments) -> tuple[Array, Array]:
+    """T_0 and its derivative, without what F_0 shares among its neurons."""
+    degrees = range(1, moments.degrees + 1)
+    known = resolve_target(model.target).coefficients(moments.degrees) ** 2 * factorials(moments.degrees)
+    powers = np.append(known[1:], label_power(model) - known[1:].sum())
+    return moments.weights([*degrees, 0]) @ powers, moments.slopes([*degrees, 0]) @ powers
 
 
 def _mix(moments: Moments, t_1: Array | float, t_r: Array | float) -> tuple[Array, Array]:

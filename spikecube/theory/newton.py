@@ -9,13 +9,16 @@ import numpy as np
 from spikecube.model.hermite import Array
 
 _ROUNDS = 200
+EXACT = 4 * float(np.finfo(float).eps)
 
 
 class ConvergenceError(ArithmeticError):
     """An equation of the theory was not solved to its tolerance; the message names the arguments."""
 
 
-def increasing_root(function: Callable[[Array], tuple[Array, Array]], low: Array, high: Array, *, name: str) -> Array:
+def increasing_root(
+    function: Callable[[Array], tuple[Array, Array]], low: Array, high: Array, *, name: str, tolerance: float = EXACT
+) -> Array:
     """The roots t of elementwise increasing functions f with f(low) <= 0 <= f(high).
 
     A Newton step is taken where it stays inside the bracket and at least halves the step before last,
@@ -26,6 +29,7 @@ def increasing_root(function: Callable[[Array], tuple[Array, Array]], low: Array
     function : takes t and returns f(t) and f'(t), all of the shape of `low`.
     low, high : brackets.
     name : what is being solved and for which arguments, for the error.
+    tolerance : of a root, in units of the larger of it and 1.
 
     Raises
     ------
@@ -49,6 +53,6 @@ def increasing_root(function: Callable[[Array], tuple[Array, Array]], low: Array
         safe = (t + newton > low) & (t + newton < high) & (2 * np.abs(newton) < np.abs(before))
         before, step = step, np.where(value == 0, 0.0, np.where(safe, newton, (low + high) / 2 - t))
         t = t + step
-        if np.all(np.abs(step) <= 4 * np.finfo(float).eps * np.maximum(1.0, np.abs(t))):
+        if np.all(np.abs(step) <= tolerance * np.maximum(1.0, np.abs(t))):
             return t
     raise ConvergenceError(f"no root of {name} after {_ROUNDS} steps")

@@ -9,22 +9,24 @@ from functools import partial
 import numpy as np
 from scipy import optimize
 
-from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Bulk, bulk_of
-from spikecube.theory.outside import conditional_outliers
+from spikecube.theory.conditional.spikes import conditional_spectrum
+from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model
-from spikecube.theory.quantities import Monomials, monomials, require_vanishing_output, spike_degrees, spike_factors
+from spikecube.theory.quantities import Spikes, finite_spikes, require_vanishing_output, spike_degrees
 
 SPIKES = 5
 """Spikes kept by default: the first five detach below alpha = 0.4, and their sum is F to a per cent up to there."""
 
 
-def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES, conditional: bool = False) -> Array:
+def predicted_outliers(
+    model: Model, n: int, alpha: float, *, ell: int = SPIKES, conditional: bool = False, degrees: int | None = None
+) -> Array:
     """Singular values of F_ell/sqrt n beyond the bulk at finite n, largest first; one per detached spike.
 
     x is the square of an outlier when det(I - zeta(x) S A(x) S C) = 0, zeta(x) = x (m_1 - (N-n)/(n x)) n/N,
-    with m_1, m_2 continued to lambda = -x. Equivalently an eigenvalue of zeta R A R^T, R^T R = S C S, is 1; every
+    with m_1 and m_(k) continued to lambda = -x. Equivalently an eigenvalue of zeta R A R^T, R^T R = S C S, is 1; every
     eigenvalue falls as x grows, so that the number of outliers is the number of those above 1 at the edge
     (the transition of Baik, Ben Arous and Peche, Ann. Probab. 33, 1643, 2005).
 
@@ -33,6 +35,8 @@ def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES,
     n, alpha : samples of the ridge batch and exponent of the step size.
     ell : spikes kept.
     conditional : take those of F itself, beyond its own bulk, from the conditional equivalence; ell plays no role then.
+    degrees : blocks kept; None chooses, 1 is the proportional theory. With more than one the outlier that F_0 has by
+        itself, where c_2 sqrt(2N/d) is well beyond the bulk, is among them.
 
     Raises
     ------
@@ -43,16 +47,36 @@ def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES,
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
     ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
     ...     eta=lambda n, alpha: n**alpha)
-    >>> predicted_outliers(model, 1000, 0.42).round(4).tolist()
+    >>> predicted_outliers(model, 1000, 0.42, degrees=1).round(4).tolist()
     [6.3242, 2.3056]
-    >>> predicted_outliers(model, 1000, 0.42, conditional=True).round(2).tolist()
+    >>> predicted_outliers(model, 1000, 0.42, conditional=True, degrees=1).round(2).tolist()
     [6.34, 2.88]
     """
     require_vanishing_output(model)
+    degrees = degrees or chosen_degrees(model, n)
     if conditional:
-        return conditional_outliers(model, n, alpha)[0]
-    bulk, spikes = bulk_of(model, n), monomials(model, ell, n)
-    factors = spike_factors(model, n, alpha, spikes.degrees)
+        return conditional_spectrum(model, n, alpha, degrees).outliers
+    return _outliers(bulk_of(model, n, degrees), *finite_spikes(model, n, alpha, ell, degrees))
+
+
+def initial_outliers(model: Model, n: int, degrees: int | None = None) -> Array:
+    """The outliers that F_0/sqrt n has by itself, largest first: none, or that of the radius of x.
+
+    It is detached for c_2 sqrt(2N/d) well beyond the bulk, does not point near the target and hardly changes losses.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(activation=[0, 0.3, 1], target=[0, 1], noise=0.5, dim=lambda n: n // 5,
+    ...     width=lambda n: 8 * n, step_samples=lambda n: n)
+    >>> initial_outliers(model, 1000).round(2).tolist()
+    [10.01]
+    """
+    degrees = degrees or chosen_degrees(model, n)
+    return _outliers(bulk_of(model, n, degrees), *finite_spikes(model, n, None, 0, degrees))
+
+
+def _outliers(bulk: Bulk, spikes: Spikes, factors: Array) -> Array:
+    if not len(spikes.degrees):
+        return np.zeros(0)
     count = int(np.sum(_eigenvalues(bulk, bulk.edge_e, spikes, factors) > 1))
 
     def excess(t: float, k: int) -> float:
@@ -61,12 +85,12 @@ def predicted_outliers(model: Model, n: int, alpha: float, *, ell: int = SPIKES,
     return np.sqrt([_position(bulk, partial(excess, k=k)) for k in range(count)])
 
 
-def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES) -> Array:
+def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES, degrees: int | None = None) -> Array:
     """The alpha in [0, 1/2] from which the k-th spike's outlier of F/sqrt n is detached at this n; shape (spikes,).
 
     Where the smallest eigenvalue of zeta R A R^T for the spikes up to degree k passes 1 at the edge, for k <= ell,
     degrees with c_k = 0 left out. NaN: not within the range, or a spike that the readout cannot tell from earlier ones;
-    0: from the start. As n grows it approaches (k-1)/(2k) for degree k, as slowly as 1/ln n.
+    0: from the start. The radius of x is left out. As n grows it approaches (k-1)/(2k) for degree k, like 1/ln n.
 
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
@@ -76,50 +100,26 @@ def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES) -> Array:
     [0.127, 0.348]
     """
     require_vanishing_output(model)
-    bulk = bulk_of(model, n)
-    degrees = spike_degrees(model, ell)
+    bulk = bulk_of(model, n, degrees or chosen_degrees(model, n))
+    orders = spike_degrees(model, ell)
 
     def first(k: int) -> float:
-        spikes = monomials(model, int(degrees[k]), n)
-
         def excess(alpha: float) -> float:
-            values = _eigenvalues(bulk, bulk.edge_e, spikes, spike_factors(model, n, alpha, spikes.degrees))
+            values = _eigenvalues(bulk, bulk.edge_e, *finite_spikes(model, n, alpha, int(orders[k]), 1))
             return float(values[k]) - 1 if k < len(values) else -1.0
 
         if excess(0.0) > 0:
             return 0.0
         return float(optimize.brentq(excess, 0.0, 0.5)) if excess(0.5) > 0 else math.nan
 
-    return np.array([first(k) for k in range(len(degrees))])
+    return np.array([first(k) for k in range(len(orders))])
 
 
-def initial_outlier(model: Model, n: int) -> float:
-    """The outlier that F_0/sqrt n has by itself, or NaN if there is none.
-
-    The degree-2 part of the activation sees |x|^2/d - 1, of variance 2/d: a rank-one term c_2 (|x|^2/d - 1) 1^T,
-    detached for c_2 sqrt(2N/d) well beyond the bulk. It does not point near the target nor change the losses.
-
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation=[0, 0.3, 1], dim=lambda n: n // 5, width=lambda n: 8 * n)
-    >>> round(initial_outlier(model, 1000), 3)
-    9.964
-    """
-    bulk = bulk_of(model, n)
-    c_2 = float(resolve_activation(model.activation).coefficients(2)[2])
-    strength = 2 * c_2**2 * model.width(n) / model.dim(n)
-
-    def excess(t: float) -> float:
-        _, m_1, _, u = bulk.outside(-math.exp(t))
-        return -u * m_1 * strength - 1
-
-    return math.sqrt(_position(bulk, excess)) if excess(math.log(-bulk.edge_e)) > 0 else math.nan
-
-
-def _eigenvalues(bulk: Bulk, e: float, spikes: Monomials, factors: Array) -> Array:
+def _eigenvalues(bulk: Bulk, e: float, spikes: Spikes, factors: Array) -> Array:
     """Eigenvalues of zeta R A R^T, zeta = -u, largest first; A is negative definite beyond the edge."""
-    _, m_1, m_2, u = bulk.outside(e)
-    gram = spikes.gram(np.asarray(m_1), np.asarray(m_2))
-    return np.linalg.eigvalsh(-u * (factors @ gram @ factors.T))[::-1]
+    moments = bulk.outside(e)
+    gram = spikes.gram(moments.weights(spikes.function_degrees))
+    return np.linalg.eigvalsh(-moments.u * (factors @ gram @ factors.T))[::-1]
 
 
 def _position(bulk: Bulk, excess: Callable[[float], float]) -> float:
@@ -128,4 +128,4 @@ def _position(bulk: Bulk, excess: Callable[[float], float]) -> float:
     low = high - 1
     while excess(low) > 0:
         low -= 2
-    return bulk.outside(-math.exp(optimize.brentq(excess, low, high, xtol=1e-13)))[0]
+    return -float(bulk.outside(-math.exp(optimize.brentq(excess, low, high, xtol=1e-13))).lam)

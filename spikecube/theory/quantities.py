@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials, monomial_coefficients
-from spikecube.model.targets import Target, resolve_target
+from spikecube.model.targets import resolve_target
 from spikecube.theory.parameters import Model
 
 
@@ -62,32 +63,31 @@ def readout_nodes(kind: str, nodes: int) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class Monomials:
-    """The spikes' functions kappa^k of kappa = x.beta/|beta|, seen by the resolvent of F_0.
+class Spikes:
+    """The spikes' functions in orthonormal functions of the input, each of which the resolvent of F_0 weighs.
 
-    The resolvent weighs degree 1 in Hermite polynomials by m_2 and every other degree by m_1, so that every bilinear
-    form is m_1 (full) + (m_2 - m_1) (degree one).
+    A function of degree p has weight m_(p), or m_1 where p has no block: forms are C diag(weights) C^T.
 
     Attributes
     ----------
-    degrees : the k with c_k != 0, k <= ell.
-    full, first : E[kappa^j kappa^k] and its part of degree one; shape (spikes, spikes).
-    label, label_first : E[kappa^k y] and its part of degree one; shape (spikes,).
+    degrees : the k with c_k != 0, k <= ell, of the functions kappa^k; then 0 for the radius of x, where it is one.
+    coordinates : of the spikes; shape (spikes, functions).
+    label : of the label; shape (functions,).
+    function_degrees : the degree of each function.
     """
 
     degrees: npt.NDArray[np.int64]
-    full: Array
-    first: Array
+    coordinates: Array
     label: Array
-    label_first: Array
+    function_degrees: tuple[int, ...]
 
-    def gram(self, m_1: Array, m_2: Array) -> Array:
-        """A_{jk} = sum_p p! h_jp h_kp w_p; shape (*m_1.shape, spikes, spikes)."""
-        return np.multiply.outer(m_1, self.full) + np.multiply.outer(m_2 - m_1, self.first)
+    def gram(self, weights: Array) -> Array:
+        """A_{jk} = sum_p p! h_jp h_kp w_p; weights (*shape, functions), the result (*shape, spikes, spikes)."""
+        return np.asarray((self.coordinates * weights[..., None, :]) @ self.coordinates.T)
 
-    def overlap(self, m_1: Array, m_2: Array) -> Array:
-        """v_k = sum_p p! h_kp g_p w_p; shape (*m_1.shape, spikes)."""
-        return np.multiply.outer(m_1, self.label) + np.multiply.outer(m_2 - m_1, self.label_first)
+    def overlap(self, weights: Array) -> Array:
+        """v_k = sum_p p! h_kp g_p w_p; shape (*shape, spikes)."""
+        return np.asarray((weights * self.label) @ self.coordinates.T)
 
 
 def spike_degrees(model: Model, ell: int) -> npt.NDArray[np.int64]:
@@ -103,17 +103,32 @@ def spike_degrees(model: Model, ell: int) -> npt.NDArray[np.int64]:
     return np.flatnonzero(resolve_activation(model.activation).coefficients(ell))
 
 
-def monomials(model: Model, ell: int, n: int | None = None) -> Monomials:
-    """The monomials of the first ell spikes; E[y | kappa] has Hermite coefficients g_p = c_{*,p} rho^p."""
+def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = False) -> Spikes:
+    """The first ell spikes; E[y | kappa] has Hermite coefficients g_p = c_{*,p} rho^p.
+
+    Parameters
+    ----------
+    radius : with the spike that F_0 has by itself: the degree-2 part of the activation sees sum_i h_2(x_i)/sqrt(d), the
+        radius of x. That is h_2(kappa)/sqrt(d) and a function of its own.
+    """
     degrees = spike_degrees(model, ell)
-    h = monomial_coefficients(ell)[degrees]
-    target: Target = resolve_target(model.target)
-    rho = target.coefficients(1)[1] / beta_length(model, n)
-    g = target.coefficients(ell) * rho ** np.arange(ell + 1)
-    weighted = h * factorials(ell)
-    one = h[:, 1] if ell else np.zeros(len(degrees))
-    g_1 = g[1] if ell else 0.0
-    return Monomials(degrees, weighted @ h.T, np.outer(one, one), weighted @ g, one * g_1)
+    top = max(ell, 2) if radius else ell
+    norms = np.sqrt(factorials(top))
+    target = resolve_target(model.target).coefficients(max(top, 1))
+    rho = float(target[1]) / beta_length(model, n)
+    coordinates = monomial_coefficients(top)[degrees] * norms
+    label = np.asarray(target[: top + 1] * rho ** np.arange(top + 1) * norms)
+    functions = tuple(range(top + 1))
+    if not radius:
+        return Spikes(degrees, coordinates, label, functions)
+    if n is None:
+        raise ValueError("n = None was given; the radius of x is a spike at finite n only")
+    share = 1 / model.dim(n)
+    own: Array = np.eye(1, top + 2, 2)[0] * share**0.5
+    own[-1] = (1 - share) ** 0.5
+    coordinates = np.vstack([np.pad(coordinates, ((0, 0), (0, 1))), own])
+    apart = math.sqrt(2 * share / max(1 - share, share)) * target[2] * (1 - rho**2)
+    return Spikes(np.append(degrees, 0), coordinates, np.append(label, apart), (*functions, 2))
 
 
 def hermite_spikes(model: Model, ell: int) -> tuple[Array, Array]:
@@ -129,17 +144,25 @@ def hermite_spikes(model: Model, ell: int) -> tuple[Array, Array]:
     return spikes / np.linalg.norm(spikes, axis=0), target * rho ** np.arange(ell + 1) * norms
 
 
-def spike_factors(model: Model, n: int, alpha: float, degrees: npt.NDArray[np.int64]) -> Array:
-    """R with R^T R = S C S: R[i, k] = sqrt(N p_i) a_i^k s_k over nodes a_i of the readout; shape (nodes, spikes).
+def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: int) -> tuple[Spikes, Array]:
+    """The spikes of F_ell at finite n and their factors R with R^T R = S C S; shape (nodes of the readout, spikes).
 
-    s_k = c_k (c_1 eta b)^k is the strength of the k-th spike and C_{jk} = N E[a^{j+k}].
+    R[i, k] = sqrt(N p_i) a_i^k s_k with s_k = c_k (c_1 eta b)^k, so that C_{jk} = N E[a^{j+k}].
+
+    Parameters
+    ----------
+    alpha : exponent of the step size; None for F_0, which has no step (ell = 0).
+    degrees : blocks of the bulk that they stand on; with more than one, the radius of x is a spike if c_2 != 0, of
+        strength sqrt(2/d) c_2 and the same for all neurons.
     """
-    ell = int(degrees.max(initial=0))
-    c = resolve_activation(model.activation).coefficients(max(ell, 1))
-    width = model.width(n)
-    values, weights = readout_nodes(model.readout, ell + 1)
-    reach = c[1] * model.eta(n, alpha) * beta_length(model, n) * values / np.sqrt(width)
-    return np.asarray(np.sqrt(width * weights)[:, None] * reach[:, None] ** degrees * c[degrees])
+    c, width = resolve_activation(model.activation).coefficients(max(ell, 2)), model.width(n)
+    spikes = spikes_of(model, ell, n, radius=degrees > 1 and bool(c[2]))
+    no_step = (np.ones(1), np.ones(1))
+    values, weights = no_step if alpha is None else readout_nodes(model.readout, ell + 1)
+    eta = 0.0 if alpha is None else model.eta(n, alpha)
+    reach = c[1] * eta * beta_length(model, n) * values / np.sqrt(width)
+    strengths = np.where(spikes.degrees > 0, c[spikes.degrees], math.sqrt(2 / model.dim(n)) * c[2])
+    return spikes, np.sqrt(width * weights)[:, None] * reach[:, None] ** spikes.degrees * strengths
 
 
 def require_vanishing_output(model: Model) -> None:

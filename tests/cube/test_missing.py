@@ -16,9 +16,9 @@ from spikecube.cube import predict as predictions
 from spikecube.cube.missing import missing_edges
 from spikecube.study.study import Model
 from spikecube.theory import detection_edge
+from spikecube.theory.conditional.build import resolved_profile
+from spikecube.theory.conditional.edge import conditional_edge, solve_outside
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.outside import conditional_edge, solve_outside
-from spikecube.theory.profile import resolved_profile
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview
 from tests.test_end_to_end import spikecube
@@ -53,7 +53,7 @@ def test_the_edge_of_steep_steps_is_where_solutions_end(name: str) -> None:
     """Soft edges far out: they lie at the largest kappa and a that n samples and N neurons show."""
     model = Model(**STEEP[name])
     for n, alpha in itertools.product((100, 1000), (0.4, 0.5)):
-        edge, profile = conditional_edge(model, n, alpha), resolved_profile(model, n, alpha, 0.1)
+        edge, profile = conditional_edge(model, n, alpha, 1), resolved_profile(model, n, alpha, 0.1)
         assert solve_outside(profile, 1.01 * edge.x) is not None
         assert solve_outside(profile, 0.98 * edge.x) is None
         assert float(detection_edge(model, n, alpha)) > np.sqrt(edge.x)
@@ -62,7 +62,7 @@ def test_the_edge_of_steep_steps_is_where_solutions_end(name: str) -> None:
 def test_the_edge_scales_with_the_activation() -> None:
     """sigma -> 2 sigma with half the step is 2 F: x_+ grows by 4."""
     one, two = Model(activation=[0, 1, 0, 1]), Model(activation=[0, 2, 0, 2], eta_scale=0.5)
-    assert conditional_edge(two, 200, 0.4).x == pytest.approx(4 * conditional_edge(one, 200, 0.4).x, rel=1e-5)
+    assert conditional_edge(two, 200, 0.4, 1).x == pytest.approx(4 * conditional_edge(one, 200, 0.4, 1).x, rel=1e-5)
 
 
 def test_steep_steps_go_through_the_whole_command_line(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_steep_steps_go_through_the_whole_command_line(tmp_path: Path) -> None:
     cube = sc.open_cube(tmp_path / "steep.nc")
     assert cube.detection_edge.notnull().all()
     assert "missing" not in spikecube(tmp_path, "info", "steep").stdout
-    assert "12 predicted variables\n" in spikecube(tmp_path, "predict", "steep.toml", "-o", "t.nc").stdout
+    assert "17 predicted variables\n" in spikecube(tmp_path, "predict", "steep.toml", "-o", "t.nc").stdout
 
 
 def broken(model: Any, n: int, alpha: float, *_: Any, **__: Any) -> Any:
@@ -86,8 +86,8 @@ def broken(model: Any, n: int, alpha: float, *_: Any, **__: Any) -> Any:
 def _failing(function: Any) -> Any:
     """A function of theory that fails at alpha = 1/2."""
 
-    def failing(model: Any, n: int, alpha: float) -> Any:
-        return broken(model, n, alpha) if alpha > 0.45 else function(model, n, alpha)
+    def failing(model: Any, n: int, alpha: float, *rest: Any, **keywords: Any) -> Any:
+        return broken(model, n, alpha) if alpha > 0.45 else function(model, n, alpha, *rest, **keywords)
 
     return failing
 
@@ -146,7 +146,7 @@ def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pyte
         return real(model, lam, n, alpha, **keywords)
 
     monkeypatch.setattr(predictions, "finite_losses", no_losses)
-    for name in ("conditional_outliers", "conditional_edge"):
+    for name in ("conditional_spectrum", "conditional_edge"):
         monkeypatch.setattr(predictions, name, _failing(getattr(predictions, name)))
     found = sc.predict(study)
     assert found.train_loss.sel(n=20).isnull().all()

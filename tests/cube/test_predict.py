@@ -99,3 +99,60 @@ def test_a_prediction_survives_its_file(tmp_path: Path) -> None:
     prediction = predict(study())
     write_cube(prediction, tmp_path / "theory.nc")
     xr.testing.assert_identical(open_cube(tmp_path / "theory.nc"), prediction)
+
+
+def test_predictions_for_the_draws_of_a_cube_follow_them() -> None:
+    """Each seed at its own |beta|^2, cosine and |a|^2: the typical draw's values where a draw is typical."""
+    from spikecube.theory.conditional.build import typical_draw
+
+    given = study({"alpha": [0.3], "n": [300], "seed": 3, "lam": [0.1]})
+    typical = typical_draw(given.model, 300)
+    cube = empty_cube(given)
+    cube["beta_power"][:] = [[typical.power, 1.5 * typical.power, np.nan]]
+    cube["beta_alignment"][:] = typical.alignment
+    cube["readout_power"][:] = 1.0
+    found, plain = predict(given, given=cube), predict(given)
+    assert found.train_loss.dims == ("alpha", "n", "seed", "lam")
+    assert found.singular_value.dims == ("alpha", "n", "seed", "rank")
+    assert found.bulk_edge.dims == plain.bulk_edge.dims
+    for name in ("train_loss", "test_loss", "singular_value"):
+        np.testing.assert_allclose(found[name].isel(seed=0), plain[name], rtol=1e-9)
+    first = found.singular_value.sel(rank=1).squeeze()
+    assert float(first[1]) > 1.1 * float(first[0])
+    assert np.isnan(found.train_loss.isel(seed=2)).all()
+    assert set((cube - found).train_loss.dims) == set(cube.train_loss.dims)
+
+
+def test_the_theory_at_the_draw_is_the_sharper_test() -> None:
+    """First outliers of 12 draws: what is left after the draw's own prediction spreads by a third less."""
+    from spikecube.cube.cell import compute_cell
+
+    given = study({"alpha": [0.36], "n": [300], "seed": 12, "lam": [0.1]})
+    cube = empty_cube(given)
+    for s in range(12):
+        cell = compute_cell(given.model, given.measure, n=300, seed=s, alphas=[0.36], lams=[0.1], entropy=9)
+        for name in ("beta_power", "beta_alignment", "readout_power"):
+            cube[name][0, s] = cell[name]
+        cube["singular_value"][0, 0, s] = cell["singular_value"][0]
+    found = predict(given, only=["singular_value"], given=cube)
+    measured, predicted = (part.singular_value.sel(rank=1).squeeze() for part in (cube, found))
+    assert float((measured - predicted).std()) < 0.67 * float(measured.std())
+
+
+def test_outliers_are_counted_and_remainders_given() -> None:
+    prediction = predict(study({"alpha": [0.0, 0.36], "n": [1000]}))
+    assert prediction.outlier_count.values.ravel().tolist() == [0, 2]
+    assert np.all(prediction.detection_edge > prediction.bulk_edge)
+    assert prediction.alignment.sel(alpha=0.36, degree=1).item() > 0.9
+    assert np.isnan(prediction.alignment.sel(alpha=0.0, degree=1)).all()
+    for kind in ("train", "test"):
+        relative = prediction[f"{kind}_loss_remainder"] / prediction[f"{kind}_loss"]
+        assert np.all((relative > 0.004) & (relative < 0.1))
+
+
+def test_a_remainder_of_more_than_two_per_cent_is_said_in_words() -> None:
+    calm = predict(study({"alpha": [0.0], "n": [1000]}))
+    assert "remainder" not in calm.attrs
+    strong = predict(study({"alpha": [0.0, 0.5], "n": [300]}, readout="constant", dim_ratio=0.1))
+    assert "per cent (at alpha = 0.5, n = 300, lam = " in strong.attrs["remainder"]
+    assert "remainder" not in predict(study({"alpha": [0.5]}), only=["train_loss"]).attrs

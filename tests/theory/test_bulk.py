@@ -10,6 +10,7 @@ import pytest
 from spikecube.model.activations import resolve_activation
 from spikecube.theory import bulk_atom, bulk_density, bulk_edge
 from spikecube.theory.bulk import Bulk, bulk_of
+from spikecube.theory.bulk_density import eigenvalue_density, m_1_inside
 from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.tracy_widom import tracy_widom_cdf, tracy_widom_quantile
 from tests.theory.models import REFERENCE, SomeModel, reference_model
@@ -74,7 +75,7 @@ def mass(bulk: Bulk) -> float:
     """Integral of the density by the midpoint rule, 5000 points in log x from x_+ 1e-12."""
     depth = -math.log(1e-12)
     x = bulk.edge * np.exp(-depth * (np.arange(5000) + 0.5) / 5000)
-    return float(np.sum(bulk.density(x) * x)) * depth / 5000
+    return float(np.sum(eigenvalue_density(bulk, x) * x)) * depth / 5000
 
 
 @pytest.mark.parametrize("bulk", LAWS[::2], ids=str)
@@ -85,10 +86,10 @@ def test_density_integrates_to_one_with_its_atom(bulk: Bulk) -> None:
 @pytest.mark.parametrize("bulk", LAWS, ids=str)
 def test_edge_is_where_the_density_ends(bulk: Bulk) -> None:
     width = 1e-4 * bulk.edge if min(bulk.width_ratio, bulk.dim_ratio) > 0.1 else 1e-6 * bulk.edge
-    below, above = bulk.density([bulk.edge - width, bulk.edge + width])
+    below, above = eigenvalue_density(bulk, [bulk.edge - width, bulk.edge + width])
     assert above == 0
     assert below == pytest.approx(bulk.edge_curvature / math.pi * math.sqrt(width), rel=2e-2)
-    outside = bulk._m_1_inside(np.array([bulk.edge + width])).imag  # the quartic knows nothing of the edge
+    outside = m_1_inside(bulk, np.array([bulk.edge + width])).imag  # the quartic knows nothing of the edge
     assert abs(outside[0]) / math.pi < 1e-3 * below
 
 
@@ -99,7 +100,9 @@ def test_marchenko_pastur_is_the_formal_limit_without_a_linear_part(r: float) ->
     assert bulk.edge == pytest.approx(high, rel=1e-12)
     assert bulk.atom == max(0.0, 1 - r)
     x = np.linspace(low, high, 12)[1:-1]
-    np.testing.assert_allclose(bulk.density(x), np.sqrt((high - x) * (x - low)) / (2 * math.pi * x), rtol=1e-6)
+    np.testing.assert_allclose(
+        eigenvalue_density(bulk, x), np.sqrt((high - x) * (x - low)) / (2 * math.pi * x), rtol=1e-6
+    )
     lam = np.logspace(-6, 3, 10)
     b = lam + r - 1
     expected = 2 / (b + np.sqrt(b**2 + 4 * lam)) if r >= 1 else (np.sqrt(b**2 + 4 * lam) - b) / (2 * lam)
@@ -118,7 +121,7 @@ def test_arguments_outside_the_domain_are_named() -> None:
     with pytest.raises(ValueError, match="above the edge"):
         bulk.beyond(bulk.edge / 2)
     with pytest.raises(ValueError, match="positive eigenvalues"):
-        bulk.density([-1.0])
+        eigenvalue_density(bulk, [-1.0])
     with pytest.raises(ValueError, match="probability = 1"):
         tracy_widom_quantile(1.0)
 
@@ -131,7 +134,7 @@ def test_a_root_that_is_not_found_is_an_error_that_names_what_was_solved() -> No
 def test_a_wrong_solution_does_not_pass_the_residual_check() -> None:
     bulk = bulk_of(SomeModel())
     with pytest.raises(ConvergenceError, match="lam in"):
-        bulk._check(np.array([1e-3]), 1e-9, "lam in [1, 1]")
+        bulk.check(np.array([1e-3]), 1e-9, "lam in [1, 1]")
 
 
 def features(model: SomeModel, n: int, rng: np.random.Generator) -> np.ndarray:

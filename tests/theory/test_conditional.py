@@ -10,11 +10,15 @@ import pytest
 
 from spikecube.model.activations import ACTIVATIONS, resolve_activation
 from spikecube.model.hermite import gaussian_quadrature
-from spikecube.theory import conditional, finite_losses, initial_losses, spiked_losses
+from spikecube.theory import conditional_losses, finite_losses, initial_losses, spiked_losses
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional import conditional_losses, images, jacobian, quadratic_form, solve
+from spikecube.theory.conditional import equations, ridge_form
+from spikecube.theory.conditional.build import parts_of, profile_of, step_reach
+from spikecube.theory.conditional.equations import images, jacobian, solve
+from spikecube.theory.conditional.expectations import gaussian_nodes, hermite_moments
+from spikecube.theory.conditional.ridge_form import quadratic_form, seats_of
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.profile import gaussian_moments, gaussian_nodes, profile_of, step_reach
+from spikecube.theory.quantities import beta_length
 from tests.theory.models import REFERENCE, SomeModel, reference_model
 
 LAMS = np.logspace(-6, 3, 10)
@@ -29,7 +33,7 @@ MODELS = [
 @pytest.mark.parametrize("case", REFERENCE, ids=lambda c: c["config"]["activation"])
 def test_losses_agree_with_the_reference(case: dict[str, Any]) -> None:
     for row in case["finite"]:
-        losses = finite_losses(reference_model(case), row["lam"], row["n"], row["alpha"])
+        losses = finite_losses(reference_model(case), row["lam"], row["n"], row["alpha"], degrees=1)
         np.testing.assert_allclose(losses, [row["train_loss"], row["test_loss"]], rtol=3e-4)
 
 
@@ -51,13 +55,25 @@ def test_the_setting_of_cui_et_al_gives_its_four_digits(n: int, expected: float)
         "tanh", "tanh", 0.0, 2000 / n, 2000 / n, (2000 / n) ** 0.5, readout="constant", step_ratio=1000 / n
     )
     assert (model.dim(n), model.width(n), model.step_samples(n)) == (2000, 2000, 1000)
-    assert round(float(finite_losses(model, 0.01 * 2000 / n, n, 0.5)[1]), 4) == expected
+    assert round(float(finite_losses(model, 0.01 * 2000 / n, n, 0.5, degrees=1)[1]), 4) == expected
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
-def test_no_step_is_the_initial_network(model: SomeModel) -> None:
-    still = dataclasses.replace(model, eta_scale=1e-9)
-    np.testing.assert_allclose(finite_losses(still, LAMS, 700, 0.2), initial_losses(still, LAMS, 700), rtol=1e-8)
+@pytest.mark.parametrize("degrees", [1, 2, 3])
+@pytest.mark.parametrize("dim_ratio", [0.05, 1.0])
+def test_no_step_is_the_initial_network(model: SomeModel, degrees: int, dim_ratio: float) -> None:
+    """Rotation invariance: kappa and xi, treated as functions, are coordinates like all others, in every block."""
+    still = dataclasses.replace(model, eta_scale=1e-9, dim_ratio=dim_ratio)
+    found = finite_losses(still, LAMS, 700, 0.2, degrees=degrees)
+    np.testing.assert_allclose(found, initial_losses(still, LAMS, 700, degrees=degrees), rtol=1e-7)
+
+
+def test_blocks_alone_do_not_hold_without_their_coordinates_in_kappa(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: without the seats of block 2 the identity above fails."""
+    still = SomeModel(eta_scale=1e-9, dim_ratio=0.05)
+    monkeypatch.setattr(ridge_form, "seats_of", lambda profile: seats_of(profile)[:1])
+    found, expected = finite_losses(still, LAMS, 700, 0.2, degrees=2), initial_losses(still, LAMS, 700, degrees=2)
+    assert np.abs(np.divide(found, expected) - 1).max() > 0.02
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
@@ -67,10 +83,9 @@ def test_short_steps_are_the_spiked_network(model: SomeModel) -> None:
     gaps = []
     for n in (10**5, 10**7):
         weak = dataclasses.replace(model, target=(0.0, *model.target[1:]), eta_scale=1.0)
-        gain = np.array(initial_losses(weak, lam, n)) - spiked_losses(weak, lam, n, 0.02, 4)
-        gaps.append(
-            np.max(np.abs(np.subtract(finite_losses(weak, lam, n, 0.02), spiked_losses(weak, lam, n, 0.02, 4)) / gain))
-        )
+        spiked = spiked_losses(weak, lam, n, 0.02, 4, degrees=1)
+        gain = np.array(initial_losses(weak, lam, n, degrees=1)) - spiked
+        gaps.append(np.max(np.abs(np.subtract(finite_losses(weak, lam, n, 0.02, degrees=1), spiked) / gain)))
     order = 1 if model.readout == "constant" else 2
     assert gaps[0] < (0.1 if order == 1 else 1e-3)
     assert gaps[1] / gaps[0] == pytest.approx(100 ** (order * (0.02 - 0.5)), rel=0.3)
@@ -79,7 +94,7 @@ def test_short_steps_are_the_spiked_network(model: SomeModel) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("alpha", [0.1, 0.36, 0.48, 0.5])
 def test_nodes_hold_four_digits(model: SomeModel, alpha: float) -> None:
-    coarse, fine = (conditional_losses(profile_of(model, 1000, alpha, refine=r), LAMS) for r in (1.0, 2.0))
+    coarse, fine = (conditional_losses(profile_of(model, 1000, alpha, parts_of(2), refine=r), LAMS) for r in (1.0, 2.0))
     np.testing.assert_allclose(coarse.train, fine.train, rtol=5e-5)
     np.testing.assert_allclose(coarse.test, fine.test, rtol=5e-5)
     np.testing.assert_allclose(coarse.train_error / fine.train, fine.train_error / fine.train, rtol=5e-5, atol=1e-5)
@@ -94,7 +109,8 @@ def test_conditional_moments_are_expectations(name: str, mean: float, scale: flo
     values = activation(mean + scale * nodes)
     first, linear = weights @ values, weights @ (nodes * values)
     rest = weights @ (values - first - linear * nodes) ** 2
-    found = gaussian_moments(activation, activation.kinks, np.array([mean]), np.array([scale]))
+    q, left = hermite_moments(activation, activation.kinks, np.array([mean]), np.array([scale]), 1)
+    found = [*q, left]
     size = weights @ values**2
     np.testing.assert_allclose([v[0] for v in found], [first, linear, rest], rtol=1e-8, atol=1e-9 * size)
 
@@ -114,7 +130,7 @@ def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
     network = Network(model, n, 3)
     pre = network.pre[1] + model.eta(n, alpha) * network.shift[1]
     kappa = network.test.inputs @ network.beta / np.linalg.norm(network.beta)
-    along, spread = step_reach(model, n, alpha)
+    along, spread = step_reach(model, n, alpha, beta_length(model, n))
     theta = (kappa @ pre) / (kappa @ kappa)
     rest = pre - np.outer(kappa, theta)
     assert theta.mean() == pytest.approx(along, rel=0.05)
@@ -122,8 +138,9 @@ def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
-def test_jacobian_is_the_derivative_of_the_images(model: SomeModel) -> None:
-    profile, lam, h = profile_of(model, 400, 0.45), np.array([0.1]), 1e-6
+@pytest.mark.parametrize("degrees", [1, 3])
+def test_jacobian_is_the_derivative_of_the_images(model: SomeModel, degrees: int) -> None:
+    profile, lam, h = profile_of(model, 400, 0.45, parts_of(degrees)), np.array([0.1]), 1e-6
     rng = np.random.default_rng(1)
     x = rng.normal(size=len(profile.kappa) + len(profile.neurons)) * 0.3
     direction = rng.normal(size=x.shape)
@@ -141,9 +158,10 @@ def test_jacobian_is_the_derivative_of_the_images(model: SomeModel) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
-def test_the_map_is_increasing_and_does_not_expand(model: SomeModel) -> None:
+@pytest.mark.parametrize("degrees", [1, 3])
+def test_the_map_is_increasing_and_does_not_expand(model: SomeModel, degrees: int) -> None:
     """1 - J has entries >= 0 with row sums below 1: the proof of uniqueness and convergence rests on it."""
-    profile = profile_of(model, 400, 0.45)
+    profile = profile_of(model, 400, 0.45, parts_of(degrees))
     rng = np.random.default_rng(2)
     for _ in range(5):
         rho, e = np.exp(rng.normal(size=(1, len(profile.kappa)))), np.exp(rng.normal(size=(1, len(profile.neurons))))
@@ -159,22 +177,25 @@ def test_quadratic_form_is_that_of_the_notes(model: SomeModel) -> None:
     p = profile_of(model, 400, 0.45)
     lam = np.array([0.2])
     rho, e, at = solve(p, lam)
-    value, on_samples, on_neurons = quadratic_form(p, rho, at.w)
+    on_samples, on_neurons = quadratic_form(p, rho, at.w)
+    value = on_samples.sum(axis=1) + on_neurons.sum(axis=1)
+    (block,), mean = p.blocks, p.shared.values[0] @ p.shared.right.T
+    linear, (g, across) = block.left @ block.right.T, p.label
 
     def form(rho: np.ndarray, e: np.ndarray) -> float:
-        weight, d_over_w = p.samples * rho, p.dim_ratio * np.diag((1 + e) / p.neurons)
-        tilted = p.kappa[:, None] * p.linear
+        weight, d_over_w = p.samples * rho, block.ratio * np.diag((1 + e) / p.neurons)
+        tilted = p.kappa[:, None] * linear
 
-        def product(f: np.ndarray, g: np.ndarray) -> Any:
-            inner = np.linalg.solve(d_over_w + tilted.T @ (weight[:, None] * tilted), tilted.T @ (weight * g.T).T)
-            return f.T @ (weight * g.T).T - (tilted.T @ (weight * f.T).T).T @ inner
+        def product(f: np.ndarray, h: np.ndarray) -> Any:
+            inner = np.linalg.solve(d_over_w + tilted.T @ (weight[:, None] * tilted), tilted.T @ (weight * h.T).T)
+            return f.T @ (weight * h.T).T - (tilted.T @ (weight * f.T).T).T @ inner
 
-        across = p.linear.T @ (weight * p.label_linear)
-        kernel = p.linear.T @ (weight[:, None] * p.linear)
-        mm = product(p.mean, p.mean) + np.diag((1 + e) / p.neurons) / p.n
-        b = product(p.mean, p.label)
-        total = product(p.label, p.label) + weight @ p.label_noise + weight @ p.label_linear**2
-        return float(total - across @ np.linalg.solve(d_over_w + kernel, across) - b @ np.linalg.solve(mm, b))
+        moment = linear.T @ (weight * across)
+        kernel = linear.T @ (weight[:, None] * linear)
+        mm = product(mean, mean) + np.diag((1 + e) / p.neurons) / p.n
+        b = product(mean, g)
+        total = product(g, g) + weight @ p.label_noise + weight @ across**2
+        return float(total - moment @ np.linalg.solve(d_over_w + kernel, moment) - b @ np.linalg.solve(mm, b))
 
     assert value[0] == pytest.approx(form(rho[0], e[0]), rel=1e-8)
     h, d_rho, d_e = 1e-5, np.cos(np.arange(rho.size)), np.sin(np.arange(e.size))
@@ -186,13 +207,37 @@ def test_quadratic_form_is_that_of_the_notes(model: SomeModel) -> None:
     assert slope == pytest.approx(quotient, rel=1e-5, abs=1e-7 * value[0])
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_derivatives_of_the_form_hold_with_blocks_radius_and_batch(model: SomeModel) -> None:
+    """T is homogeneous, the sum of its derivatives in log rho and -log w; each against a difference quotient."""
+    p, h = profile_of(model, 400, 0.45, parts_of(3)), 1e-5
+    rho, _, at = solve(p, np.array([0.2]))
+    on_samples, on_neurons = quadratic_form(p, rho, at.w)
+    d_rho, d_w = np.cos(np.arange(rho.size)), np.sin(np.arange(at.w.size))
+
+    def value(t: float) -> float:
+        return float(sum(part.sum() for part in quadratic_form(p, rho * np.exp(t * d_rho), at.w * np.exp(t * d_w))))
+
+    slope = on_samples[0] @ d_rho - on_neurons[0] @ d_w
+    assert slope == pytest.approx((value(h) - value(-h)) / (2 * h), rel=1e-5, abs=1e-7 * value(0))
+
+
 def test_training_error_without_the_penalty_is_the_derivative_in_lambda() -> None:
     model, lam, h = SomeModel("gelu"), np.logspace(-3, 1, 5), 1e-4
-    profile = profile_of(model, 600, 0.45)
+    profile = profile_of(model, 600, 0.45, parts_of(3))
     up, here, down = (conditional_losses(profile, lam * (1 + s)) for s in (h, 0.0, -h))
     slope = (up.train / (lam * (1 + h)) - down.train / (lam * (1 - h))) / (2 * h * lam)
     np.testing.assert_allclose(here.train_error, -(lam**2) * slope, rtol=1e-5)
     assert np.all(here.train_error < here.train)
+
+
+@pytest.mark.parametrize("dim_ratio", [1 / 300, 0.5])
+def test_blocks_without_power_and_single_inputs_are_no_special_case(dim_ratio: float) -> None:
+    linear = SomeModel((0.0, 1.0), (0.0, 1.0), 0.3, dim_ratio)
+    found = [finite_losses(linear, LAMS[4:], 300, 0.3, degrees=k) for k in (1, 2)]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+    losses = np.array(finite_losses(SomeModel("relu", (0.0, 1.0), 0.3, dim_ratio), LAMS, 300, 0.3))
+    assert np.all(np.isfinite(losses) & (losses > 0))
 
 
 def test_failure_is_an_error_that_names_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +246,7 @@ def test_failure_is_an_error_that_names_the_arguments(monkeypatch: pytest.Monkey
     with pytest.raises(ValueError, match="lam = "):
         finite_losses(SomeModel(), [0.0], 500, 0.2)
     profile = profile_of(SomeModel(), 500, 0.2)
-    monkeypatch.setattr(conditional, "_ROUNDS", 2)
+    monkeypatch.setattr(equations, "_ROUNDS", 2)
     with pytest.raises(ConvergenceError, match=r"lam in \[1e-06, 1e-06\], n = 500, alpha = 0\.2"):
         solve(profile, np.array([1e-6]))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from spikecube.theory import bulk_edge, detachment_alphas, initial_outlier, predicted_outliers, threshold
+from spikecube.theory import bulk_edge, detachment_alphas, initial_outliers, predicted_outliers, threshold
 from tests.theory.models import REFERENCE, SomeModel, reference_model
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
@@ -19,7 +19,7 @@ from tests.theory.test_bulk import features
 @pytest.mark.parametrize("case", REFERENCE, ids=lambda c: c["config"]["activation"])
 def test_outliers_agree_with_the_reference(case: dict[str, Any]) -> None:
     for row in case["outliers"]:
-        found = predicted_outliers(reference_model(case), row["n"], row["alpha"])
+        found = predicted_outliers(reference_model(case), row["n"], row["alpha"], degrees=1)
         assert len(found) == len(row["singular_values"])
         np.testing.assert_allclose(found, row["singular_values"], rtol=1e-4)
 
@@ -27,11 +27,11 @@ def test_outliers_agree_with_the_reference(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("readout", ["gaussian", "rademacher", "constant"])
 def test_an_outlier_detaches_where_detachment_says(readout: str) -> None:
     model, n = SomeModel("softplus", readout=readout), 2000
-    alphas = detachment_alphas(model, n, ell=2)
+    alphas = detachment_alphas(model, n, ell=2, degrees=1)
     assert np.isfinite(alphas[0])
     assert np.isnan(alphas[1]) == (readout == "constant")  # there both spikes are one direction
     for k, alpha in enumerate(alphas[np.isfinite(alphas)], start=1):
-        below, above = (predicted_outliers(model, n, alpha + s, ell=k) for s in (-2e-4, 2e-4))
+        below, above = (predicted_outliers(model, n, alpha + s, ell=k, degrees=1) for s in (-2e-4, 2e-4))
         assert (len(below), len(above)) == (k - 1, k)
         assert above[-1] == pytest.approx(bulk_edge(model, n), rel=1e-4)
 
@@ -66,10 +66,21 @@ def test_the_outlier_of_the_initial_features_is_seen_in_simulation() -> None:
     """12 seeds at n = 300; the mean within 4 standard errors, which are 1 per cent; none predicted, none seen."""
     model, n = SomeModel([0.0, 0.3, 1.0], dim_ratio=0.5, width_ratio=8.0), 300
     largest = [linalg.svdvals(features(model, n, np.random.default_rng(k)))[0] / math.sqrt(n) for k in range(12)]
-    assert initial_outlier(model, n) > 1.05 * bulk_edge(model, n)
-    assert abs(z_scores(np.array(largest), np.array(initial_outlier(model, n)))) < 4
-    assert math.isnan(initial_outlier(SomeModel(), n))
-    assert math.isnan(initial_outlier(SomeModel("tanh", width_ratio=8.0), n))  # c_2 = 0
+    (expected,) = initial_outliers(model, n)
+    assert expected > 1.05 * bulk_edge(model, n)
+    assert abs(z_scores(np.array(largest), np.array(expected))) < 4
+    assert initial_outliers(SomeModel(), n).size == 0
+    assert initial_outliers(SomeModel("tanh", width_ratio=8.0), n).size == 0  # c_2 = 0
+
+
+def test_it_comes_out_by_itself_and_is_not_one_of_the_spikes() -> None:
+    """Of F_0, of F_ell and of F at once, where the step is nothing; the proportional theory has none."""
+    model = SomeModel([0.0, 0.3, 1.0], dim_ratio=0.5, width_ratio=8.0, eta_scale=1e-9)
+    expected = initial_outliers(model, 300)
+    for conditional in (False, True):
+        found = predicted_outliers(model, 300, 0.2, conditional=conditional)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert predicted_outliers(model, 300, 0.2, conditional=conditional, degrees=1).size == 0
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,6 @@ def test_what_cannot_be_computed_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         conditional_density(SomeModel(), 500, 0.2, [0.0, 1.0])
     with pytest.raises(ValueError, match="initial_output = 'full' was given"):
         conditional_density(SomeModel(initial_output="full"), 500, 0.2, [1.0])
-    monkeypatch.setattr("spikecube.theory.inside._ROUNDS", 1)
+    monkeypatch.setattr("spikecube.theory.conditional.density._ROUNDS", 1)
     with pytest.raises(ConvergenceError, match=r"n = 500, alpha = 0\.2"):
         conditional_density(SomeModel(), 500, 0.2, [1.0])

@@ -11,11 +11,13 @@ import numpy.typing as npt
 from spikecube.model.hermite import Array
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional import images, jacobian, log_residual, moved
+from spikecube.theory.conditional.build import parts_of, resolved_profile
+from spikecube.theory.conditional.edge import SHARE
+from spikecube.theory.conditional.equations import images, jacobian, log_residual, moved
+from spikecube.theory.conditional.profile import Profile
+from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.outside import SHARE
 from spikecube.theory.parameters import Model
-from spikecube.theory.profile import Profile, resolved_profile
 
 _ROUNDS = 40
 _TOLERANCE = 1e-8
@@ -24,7 +26,13 @@ _HIGH, _FALL = 4.0, 0.25  # heights over the real axis: from 4 times the edge do
 
 
 def conditional_density(
-    model: Model, n: int, alpha: float, singular_values: npt.ArrayLike, *, resolution: float = 0.003
+    model: Model,
+    n: int,
+    alpha: float,
+    singular_values: npt.ArrayLike,
+    *,
+    resolution: float = 0.003,
+    degrees: int | None = None,
 ) -> Array:
     """Density p(s) of the n singular values s > 0 of F/sqrt n in its bulk, outliers left out and zeros counted.
 
@@ -38,6 +46,7 @@ def conditional_density(
     n, alpha : samples of the ridge batch and exponent of the step size.
     singular_values : any shape.
     resolution : relative width of the smoothing.
+    degrees : blocks kept; None chooses, 1 is the proportional theory.
 
     Raises
     ------
@@ -56,7 +65,7 @@ def conditional_density(
     s = real_array(singular_values, "singular_values")
     if not np.all(s > 0):
         raise ValueError(f"singular_values = {s.tolist()} was given; the density is that of positive ones")
-    profile = resolved_profile(model, n, alpha, SHARE)
+    profile = resolved_profile(model, n, alpha, SHARE, parts_of(degrees or chosen_degrees(model, n)))
     x = s.ravel() ** 2
     trace = _trace(profile, x, resolution * x, bulk_of(model, n).edge)
     return np.asarray(2 * s * trace.imag.reshape(s.shape) / math.pi)
@@ -66,7 +75,7 @@ def _trace(profile: Profile, x: Array, height: Array, edge: float) -> Any:
     """m at z = x + i height, by Newton's method from high above the real axis down; shape (x,)."""
     y = np.full_like(x, _HIGH * edge)
     rho = np.repeat((-1 / (x + 1j * y))[:, None], len(profile.kappa), axis=1)
-    e = (profile.samples * rho) @ (profile.linear**2 + profile.noise)
+    e = (profile.samples * rho) @ profile.power
     above = np.ones(len(x), dtype=bool)
     while above.any():
         tolerance = _TOLERANCE if np.any(y[above] == height[above]) else _ON_THE_WAY

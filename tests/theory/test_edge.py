@@ -10,14 +10,10 @@ import pytest
 
 from spikecube.theory import bulk_edge, detection_edge, predicted_outliers
 from spikecube.theory.bulk import bulk_of
+from spikecube.theory.conditional.build import resolved_profile
+from spikecube.theory.conditional.edge import conditional_edge, find_edge, solve_outside
+from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.outside import (
-    conditional_edge,
-    conditional_outliers,
-    find_edge,
-    solve_outside,
-)
-from spikecube.theory.profile import resolved_profile
 from tests.theory.models import SomeModel
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
@@ -32,7 +28,7 @@ MODELS = [
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 def test_no_step_gives_the_edge_and_trace_of_the_initial_bulk(model: SomeModel) -> None:
     still = dataclasses.replace(model, eta_scale=1e-9)
-    edge, bulk = conditional_edge(still, 800, 0.2), bulk_of(still, 800)
+    edge, bulk = conditional_edge(still, 800, 0.2, 1), bulk_of(still, 800)
     assert edge.x == pytest.approx(bulk.edge, rel=2e-6)
     assert edge.curvature == pytest.approx(bulk.edge_curvature, rel=0.02)
     profile = resolved_profile(still, 800, 0.2, 0.1)
@@ -44,11 +40,12 @@ def test_no_step_gives_the_edge_and_trace_of_the_initial_bulk(model: SomeModel) 
 def test_edge_and_outliers_of_section_nine_come_out_again() -> None:
     """n = 2000, alpha = 0.36, relu: edge 1.594, outliers 5.401 and 1.858; sections 4 and 7: 1.569; 5.394, 1.659."""
     model = SomeModel()
-    outliers, edge = conditional_outliers(model, 2000, 0.36)
-    assert math.sqrt(edge.x) == pytest.approx(1.594, abs=1e-3)
+    found = conditional_spectrum(model, 2000, 0.36, 1)
+    outliers = found.outliers
+    assert math.sqrt(found.edge.x) == pytest.approx(1.594, abs=1e-3)
     np.testing.assert_allclose(outliers, [5.401, 1.858], atol=2e-3)
-    np.testing.assert_allclose(predicted_outliers(model, 2000, 0.36), [5.394, 1.659], atol=1e-3)
-    np.testing.assert_array_equal(predicted_outliers(model, 2000, 0.36, conditional=True), outliers)
+    np.testing.assert_allclose(predicted_outliers(model, 2000, 0.36, degrees=1), [5.394, 1.659], atol=1e-3)
+    np.testing.assert_array_equal(predicted_outliers(model, 2000, 0.36, conditional=True, degrees=1), outliers)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
@@ -64,8 +61,8 @@ def test_short_steps_have_the_outliers_of_their_spikes() -> None:
     model = SomeModel(eta_scale=3.0)
     gaps = []
     for n in (10**4, 10**6):
-        outliers = conditional_outliers(model, n, 0.05)[0]
-        expected = predicted_outliers(model, n, 0.05)
+        outliers = conditional_spectrum(model, n, 0.05, 1).outliers
+        expected = predicted_outliers(model, n, 0.05, degrees=1)
         assert len(outliers) == len(expected) == 1
         gaps.append(abs(outliers[0] / expected[0] - 1))
     assert gaps[1] < 0.05 * gaps[0] + 1e-6
@@ -79,7 +76,7 @@ def test_spectrum_of_the_updated_network_agrees_with_simulation(model: SomeModel
     for seed in range(20):
         network = Network(model, n, seed)
         values.append(network.singular_values(network.updated(alpha))[:4])
-    outliers, _ = conditional_outliers(model, n, alpha)
+    outliers = conditional_spectrum(model, n, alpha, 2).outliers
     assert abs(z_scores(np.array(values)[:, 0], outliers[0])) < 4
     above = np.array(values) > detection_edge(model, n, [alpha])[0]
     assert above[:, 0].all()
@@ -98,7 +95,7 @@ def test_the_edge_moves_with_the_step_as_in_simulation() -> None:
         network = Network(model, n, seed)
         before, after = (network.singular_values(network.updated(a))[1] for a in (0.3, 0.36))
         drops.append(after - before)
-    expected = np.subtract(*(math.sqrt(conditional_edge(model, n, a).x) for a in (0.36, 0.3)))
+    expected = np.subtract(*(math.sqrt(conditional_edge(model, n, a, 2).x) for a in (0.36, 0.3)))
     assert abs(z_scores(np.array(drops), expected)) < 4
     assert abs(z_scores(np.array(drops), np.array(0.0))) > 5
 
@@ -115,7 +112,7 @@ def test_detection_edge_is_exceeded_at_the_stated_rate(rate: float) -> None:
 
 def test_detection_edge_falls_to_the_bulk_edge_as_n_grows() -> None:
     model, sizes = SomeModel(initial_output="full"), (100, 1000, 10_000)
-    gaps = np.array([detection_edge(model, n, [0.2])[0] ** 2 - bulk_edge(model, n) ** 2 for n in sizes])
+    gaps = np.array([detection_edge(model, n, [0.2], degrees=1)[0] ** 2 - bulk_edge(model, n) ** 2 for n in sizes])
     np.testing.assert_allclose(gaps[1:] / gaps[:-1], 10 ** (-2 / 3), rtol=1e-6)
     stepped = SomeModel(eta_scale=1e-9)
     edges = detection_edge(stepped, 500, [0.0, 0.1, 0.2])
@@ -131,7 +128,39 @@ def test_detection_edge_rises_with_a_soft_edge() -> None:
 
 def test_what_is_not_found_is_an_error_that_names_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="initial_output = 'full' was given"):
-        conditional_edge(SomeModel(initial_output="full"), 500, 0.2)
-    monkeypatch.setattr("spikecube.theory.outside._ROUNDS", 1)
+        conditional_edge(SomeModel(initial_output="full"), 500, 0.2, 2)
+    monkeypatch.setattr("spikecube.theory.conditional.edge._ROUNDS", 1)
     with pytest.raises(ConvergenceError, match=r"n = 500, alpha = 0\.2"):
-        conditional_edge(SomeModel(), 500, 0.2)
+        conditional_edge(SomeModel(), 500, 0.2, 2)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_left_singular_vectors_point_where_they_are_predicted_to(model: SomeModel) -> None:
+    """Squared cosine of the first with kappa, 12 seeds at n = 300: within 4 standard errors and 0.02.
+
+    Negative control: that of a step four times as short is refused.
+    """
+    n, alpha = 300, 0.36
+    found = []
+    for seed in range(12):
+        network = Network(model, n, seed)
+        left = np.linalg.svd(network.updated(alpha)[0], full_matrices=False)[0][:, 0]
+        projection = network.train.inputs @ network.beta
+        found.append((left @ projection) ** 2 / (projection @ projection))
+    stderr = np.std(found, ddof=1) / len(found) ** 0.5
+    expected = spike_alignments(model, conditional_spectrum(model, n, alpha, 2), 1)[0]
+    assert abs(np.mean(found) - expected) < 4 * stderr + 0.02
+    short = dataclasses.replace(model, eta_scale=model.eta_scale / 4)
+    spectrum = conditional_spectrum(short, n, alpha, 2)
+    other = spike_alignments(short, spectrum, 1)[0] if len(spectrum.outliers) else 0.0
+    assert abs(np.mean(found) - other) > 4 * stderr + 0.02
+
+
+def test_a_degree_without_a_spike_has_no_alignment() -> None:
+    """tanh has c_2 = 0; where there is no j-th outlier, the alignment is missing."""
+    model = SomeModel("tanh", readout="gaussian")
+    aligned = spike_alignments(model, conditional_spectrum(model, 600, 0.36, 2), 3)
+    assert aligned[0] > 0.8
+    assert aligned[1] == 0
+    weak = SomeModel(eta_scale=1e-9)
+    assert np.isnan(spike_alignments(weak, conditional_spectrum(weak, 600, 0.2, 2), 2)).all()

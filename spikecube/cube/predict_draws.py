@@ -1,0 +1,88 @@
+"""The theory at each draw of a cube: its own |beta|^2, alignment of beta and readout, in the place of their limits."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from spikecube.cube import schema
+from spikecube.cube.assemble import attributes, place_text
+from spikecube.cube.missing import Missing
+from spikecube.study.fields import Model
+from spikecube.study.study import Study
+from spikecube.theory import chosen_degrees, finite_losses
+from spikecube.theory.conditional.build import Draw
+from spikecube.theory.conditional.spikes import conditional_spectrum
+
+MEASURED = ("beta_power", "beta_alignment", "readout_power")
+"""What is read of each draw."""
+
+
+def predict_draws(
+    study: Study,
+    cube: xr.Dataset,
+    names: tuple[str, ...],
+    degrees: int | None,
+    tick: Callable[[], None],
+    missing: Missing,
+) -> dict[str, xr.DataArray]:
+    """Predicted losses and singular values of F for every (n, seed) of a cube, by name; NaN where a draw is missing.
+
+    Parameters
+    ----------
+    names : some of `schema.PREDICTED_BY_DRAW`.
+    degrees : blocks of the theory; None chooses for each n.
+    tick : called after each (n, alpha) point.
+    missing : takes the places where theory gave no value, with the reasons.
+    """
+    shape = study.shape | {"seed": cube.sizes["seed"]} | {name: len(study.labels(name)) for name in study.further}
+    found = {}
+    for name in names:
+        variable = schema.PREDICTED[name]
+        dims = (*variable.dims[:2], "seed", *variable.dims[2:], *study.further)
+        found[name] = xr.DataArray(np.full([shape[d] for d in dims], np.nan), dims=dims, attrs=attributes(variable))
+    for index in itertools.product(*(range(shape[name]) for name in study.further)):
+        place = dict(zip(study.further, index, strict=True))
+        labels = {name: study.labels(name)[i] for name, i in place.items()}
+        model, here = study.model_at(**labels), cube[list(MEASURED)].isel(place)
+        for j, n in enumerate(study.axes.n):
+            draws = [_draw(here.sel(n=n).isel(seed=s)) for s in range(shape["seed"])]
+            for i in range(shape["alpha"]):
+                if model.initial_output == "vanishing":
+                    text = place_text({"n": n, "alpha": study.axes.alpha[i], **labels})
+                    fill = partial(_fill, found, study, model, {"alpha": i, "n": j, **place}, draws, degrees)
+                    missing.attempt(names, text, fill)
+                tick()
+    return found
+
+
+def _draw(measured: xr.Dataset) -> Draw | None:
+    values = [float(measured[name]) for name in MEASURED]
+    return Draw(*values) if np.all(np.isfinite(values)) and values[0] > 0 else None
+
+
+def _fill(
+    found: dict[str, xr.DataArray],
+    study: Study,
+    model: Model,
+    at: dict[str, int],
+    draws: list[Draw | None],
+    degrees: int | None,
+) -> None:
+    n, alpha = study.axes.n[at["n"]], study.axes.alpha[at["alpha"]]
+    kept = degrees or chosen_degrees(model, n)
+    for s, draw in enumerate(draws):
+        if draw is None:
+            continue
+        if {"train_loss", "test_loss"} & found.keys():
+            losses = finite_losses(model, study.axes.lam, n, alpha, degrees=kept, draw=draw)
+            for name, loss in zip(("train_loss", "test_loss"), losses, strict=True):
+                if name in found:
+                    found[name][at | {"seed": s}] = loss
+        if "singular_value" in found:
+            outliers = conditional_spectrum(model, n, alpha, kept, draw=draw).outliers[: study.measure.rank]
+            found["singular_value"][at | {"seed": s, "rank": slice(len(outliers))}] = outliers

@@ -1,0 +1,173 @@
+"""How many seeds at which size: the cheapest study whose fits are as sharp as asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy import stats
+
+from spikecube.scaling.allocation import LEAST_SEEDS, Aim, Allocation, allocate, duality_gap, half_width_of, support
+from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.pilot import PilotCurve, pilot_curve, smoothed_variance
+from spikecube.scaling.regression import weighted_least_squares
+from spikecube.scaling.samples import smooth_variance
+from spikecube.scaling.targets import Target, parse_targets
+
+Cost = Callable[[float], float] | npt.ArrayLike
+
+_BUDGETS = np.geomspace(0.1, 10.0, 9)
+_ROUNDS = 6  # of calibration
+
+
+def design(
+    target: str | Sequence[str],
+    *,
+    pilot: xr.Dataset | xr.DataArray,
+    sizes: npt.ArrayLike | None = None,
+    cost: Cost | None = None,
+    correction: float = 1.0,
+) -> xr.Dataset:
+    """The cheapest seeds at each size that give every target its half-width, from the spread that a pilot shows.
+
+    minimise sum_n cost(n) m(n) subject to t^2 Var(estimate) <= half_width^2; the law has its correction in it, since
+    cheap small sizes would otherwise buy bias. Variances are read off a line in log n through those of the pilot, whose
+    slope is drawn towards 0 where the pilot says little of it. At least two sizes more than parameters take part, with
+    5 seeds each.
+
+    Parameters
+    ----------
+    target : such as "outlier 2 exponent alpha=0.39 = 0.01" for a cube, or "exponent = 0.01" for a DataArray; several
+        are separated by semicolons, or given as a list.
+    pilot : a cube, or a DataArray with dims n and seed.
+    sizes : sizes that may be used; those of the pilot by default.
+    cost : of one seed, a function of n or a value for each of `sizes`, in any unit; n^3 by default.
+    correction : omega > 0 of the factor 1 + D n^-omega for targets of a DataArray.
+
+    Returns
+    -------
+    xr.Dataset
+        seeds, cost_share, sensitivity (n); half_width and wanted (target); variance (target, n);
+        half_width_equal_seeds and half_width_equal_money (target) for the same money; cost; duality_gap, the
+        certificate (no size has a sensitivity above 1, Kiefer and Wolfowitz); half_width_curve (strategy, target,
+        budget).
+
+    Raises
+    ------
+    ValueError
+        If a target is not understood, the pilot does not hold it, or the sizes do not determine it.
+
+    References
+    ----------
+    Kiefer and Wolfowitz, Can. J. Math. 12 (1960) 363; Pukelsheim, Optimal Design of Experiments (1993).
+
+    Examples
+    --------
+    >>> n, rng = np.array([100.0, 200.0, 400.0, 800.0, 1600.0]), np.random.default_rng(1)
+    >>> data = n[:, None] ** 0.5 * (1 + 0.1 * rng.standard_normal((5, 8)))
+    >>> made = design("exponent = 0.02", pilot=xr.DataArray(data, dims=("n", "seed"), coords={"n": n}))
+    >>> bool(made.seeds.sel(n=100) > 20 * made.seeds.sel(n=1600)), bool(made.half_width <= 0.02)
+    (True, True)
+    """
+    targets = parse_targets(target)
+    curves = [pilot_curve(t, pilot, correction) for t in targets]
+    chosen = np.unique(np.concatenate([c.sizes for c in curves]) if sizes is None else np.asarray(sizes, dtype=float))
+    money = chosen**3 if cost is None else _costs(cost, chosen)
+    aims = [_aim(c, t, chosen) for c, t in zip(curves, targets, strict=True)]
+    made, widths_made = _calibrated(aims, money)
+    seeds = made.seeds.astype(float)
+    total = float(seeds @ money)
+    equal, spent = np.full(len(chosen), total / money.sum()), total / len(chosen) / money
+    strategies = {"design": seeds, "equal seeds": equal, "equal money": spent}
+    widths = {name: np.array([_width(a, s) for a in aims]) for name, s in strategies.items()}
+    budgets = total * _BUDGETS
+    curves_of = [[[_width(a, s * b) for b in _BUDGETS] for a in aims] for s in strategies.values()]
+    return xr.Dataset(
+        {
+            "seeds": ("n", made.seeds, {"long_name": "seeds at each size"}),
+            "cost_share": ("n", seeds * money / total, {"long_name": "share of the cost"}),
+            "sensitivity": (
+                "n",
+                made.sensitivity,
+                {"long_name": "what a unit of cost there saves elsewhere, at most 1"},
+            ),
+            "half_width": ("target", widths_made, {"long_name": "expected half-width of the 95 per cent interval"}),
+            "wanted": ("target", [t.half_width for t in targets], {"long_name": "half-width asked for"}),
+            "variance": (("target", "n"), np.array([a.variance for a in aims]), {"long_name": "variance of one seed"}),
+            "half_width_equal_seeds": ("target", widths["equal seeds"]),
+            "half_width_equal_money": ("target", widths["equal money"]),
+            "half_width_curve": (("strategy", "target", "budget"), np.array(curves_of)),
+            "cost": ((), total, {"long_name": "cost of all seeds"}),
+            "duality_gap": ((), duality_gap(made, money, _least(aims, money))),
+        },
+        {"n": chosen, "target": [t.text for t in targets], "strategy": list(strategies), "budget": budgets},
+    )
+
+
+def _calibrated(aims: Sequence[Aim], money: Array) -> tuple[Allocation, Array]:
+    """The allocation whose half-widths in made-up fits are those asked for, and these half-widths.
+
+    Fits take their weights and errors from few seeds at the largest sizes, which costs more than the t quantile says.
+    """
+    worse = np.ones(len(aims))
+    for _ in range(_ROUNDS):
+        tighter = [replace(a, half_width=a.half_width / w) for a, w in zip(aims, worse, strict=True)]
+        made = allocate(tighter, money)
+        found = np.array([fitted_half_width(a, made.seeds) for a in aims])
+        ratio = found / np.array([a.half_width for a in aims])
+        if (ratio <= 1.0).all() and ratio.max() > 0.97:
+            break
+        worse = np.maximum(worse * ratio * (1.005 if ratio.max() > 1 else 1.0), 1.0)
+    return made, found
+
+
+def fitted_half_width(aim: Aim, seeds: Array, n_fits: int = 200) -> float:
+    """Mean half-width of fits to made-up studies with these seeds, their weights and errors taken from the seeds."""
+    used = (np.asarray(seeds) > 1) & np.isfinite(aim.variance)
+    slopes, count = aim.slopes[used], np.asarray(seeds, dtype=float)[used]
+    if len(aim.direction) == 1:
+        return half_width_of(replace(aim, slopes=slopes, variance=aim.variance[used]), count)
+    rng = np.random.default_rng(0)
+    dof = count - 1
+    variance = aim.variance[used] / count * rng.chisquare(dof, (n_fits, len(dof))) / dof
+    logs = np.log(aim.sizes[used])
+    smooth = smooth_variance(aim.sizes[used], variance, np.broadcast_to(dof, variance.shape), count)
+    found = []
+    for one, line in zip(variance, smooth, strict=True):
+        fit = weighted_least_squares(slopes, np.zeros(len(dof)), 1 / line, variance=one, variance_dof=dof, trend=logs)
+        spread = float(np.sqrt(aim.direction @ fit.covariance @ aim.direction))
+        found.append(spread * stats.t.ppf(0.975, fit.dof[np.argmax(np.abs(aim.direction))]))
+    return float(np.mean(found))
+
+
+def _least(aims: Sequence[Aim], money: Array) -> Array:
+    return support(aims, money) * LEAST_SEEDS
+
+
+def _width(aim: Aim, seeds: Array) -> float:
+    usable = seeds > 0
+    part = replace(aim, slopes=aim.slopes[usable], variance=aim.variance[usable])
+    return half_width_of(part, np.asarray(seeds[usable], dtype=float))
+
+
+def _costs(cost: Cost, sizes: Array) -> Array:
+    values = np.array([cost(float(n)) for n in sizes]) if callable(cost) else np.asarray(cost, dtype=float)
+    if values.shape != sizes.shape or not (np.isfinite(values) & (values > 0)).all():
+        raise FitError(
+            f"cost must give a positive number for each of {len(sizes)} sizes, got {np.round(values, 6).tolist()}"
+        )
+    return values
+
+
+def _aim(curve: PilotCurve, target: Target, sizes: Array) -> Aim:
+    variance = smoothed_variance(curve.sizes, curve.variance, curve.dof, sizes)
+    fits = (sizes >= curve.smallest) & (sizes <= curve.largest)
+    if not fits.any():
+        raise FitError(
+            f"target {target.text!r} cannot be met with n = {', '.join(f'{n:g}' for n in sizes)}: the law holds from "
+            f"n = {curve.smallest:g} on"
+        )
+    return Aim(curve.direction, curve.slopes(sizes), np.where(fits, variance, np.inf), target.half_width, sizes)

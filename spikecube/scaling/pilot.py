@@ -1,0 +1,199 @@
+"""What a pilot says of a target: the law's slopes, and the variance of one seed at each size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy import special
+
+from spikecube.cube.cuts import as_cube
+from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.context import context, measured_spikes, spikes_kept
+from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.laws import corrected_power
+from spikecube.scaling.losses import limit_exponent
+from spikecube.scaling.outliers import correction_exponents, select, spike_values
+from spikecube.scaling.samples import Sample, cube_controls, from_data
+from spikecube.scaling.targets import Target
+
+PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one power, as a standard deviation
+
+
+@dataclass(frozen=True)
+class PilotCurve:
+    """What a pilot says of one target.
+
+    Attributes
+    ----------
+    sizes, variance, dof : (K,) of the pilot, variance of one seed in the units of `slopes`.
+    slopes : the law's slopes (J, p) in its parameters at any sizes (J,).
+    direction : (p,), which parameter is wanted.
+    smallest, largest : sizes between which the law may be used.
+    """
+
+    sizes: Array
+    variance: Array
+    dof: Array
+    slopes: Callable[[Array], Array]
+    direction: Array
+    smallest: float = 0.0
+    largest: float = np.inf
+
+
+def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> Array:
+    """Variances of one seed at sizes `at`, read off a line log v = a + b log n whose slope b is drawn towards 0.
+
+    log s^2 of d degrees of freedom has the mean log v + digamma(d/2) - log(d/2) and the variance trigamma(d/2): b is
+    the mean of the slope given the estimates, with a normal prior of width PRIOR_SLOPE. Two seeds that agree by chance
+    then do not drive an allocation.
+
+    >>> n = np.array([100.0, 1000.0])
+    >>> smoothed_variance(n, np.array([1.0, 1.0]), np.array([9.0, 9.0]), np.array([4000.0])).round(3).tolist()
+    [1.122]
+    """
+    usable = np.isfinite(variance) & (variance > 0) & (dof > 0)
+    if not usable.any():
+        raise FitError("the pilot has no size with at least 3 seeds that differ: add seeds to it")
+    half = np.minimum(dof[usable], 1e6) / 2
+    x, weight = np.log(sizes[usable]), 1 / special.polygamma(1, half)
+    y = np.log(variance[usable]) - special.digamma(half) + np.log(half)
+    centre, middle = np.average(x, weights=weight), np.average(y, weights=weight)
+    power = float(weight @ (x - centre) ** 2)
+    slope = float(weight @ ((x - centre) * (y - middle))) / (power + 1 / PRIOR_SLOPE**2)
+    return np.asarray(np.exp(middle + slope * (np.log(at) - centre)))
+
+
+def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) -> PilotCurve:
+    if isinstance(pilot, xr.DataArray):
+        return _of_data(target, pilot, omega)
+    if target.kind in ("exponent", "limit", "mean"):
+        raise FitError(f"target {target.text!r} is one for a DataArray; this pilot is a cube")
+    makers = {"outlier": _of_outlier, "threshold": _of_threshold}
+    return makers.get(target.kind, _of_loss)(target, as_cube(pilot))
+
+
+def _of_data(target: Target, data: xr.DataArray, omega: float) -> PilotCurve:
+    if target.kind not in ("exponent", "limit", "mean"):
+        raise FitError(f"target {target.text!r} is one for a cube; this pilot is a DataArray")
+    if set(data.dims) != {"n", "seed"}:
+        raise FitError(f"a pilot needs the dims n and seed, got {', '.join(map(str, data.dims))}")
+    sample = from_data(data, "n")
+    if target.kind == "exponent":
+        return _relative(sample, omega)
+    if target.kind == "mean":
+        return _point(sample, target.labels["n"])
+    return _towards_limit(sample, -omega)
+
+
+def _relative(sample: Sample, omega: float, smallest: float = 0.0) -> PilotCurve:
+    """The exponent of C n^b (1 + D n^-omega), on the logarithm, in which slopes need no parameters."""
+    known = np.isfinite(sample.mean[0]) & (sample.mean[0] != 0)
+    bend = _bend(sample, omega)
+    variance = np.where(known, _of_a_seed(sample) / np.where(known, sample.mean[0], 1.0) ** 2, np.nan)
+    reference = float(np.exp(np.log(sample.sizes).mean()))
+
+    def slopes(n: Array) -> Array:
+        decay = (n / reference) ** -omega
+        return np.stack([np.ones_like(n), np.log(n / reference), decay / (1 + bend * n**-omega)], axis=1)
+
+    return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([0.0, 1.0, 0.0]), smallest)
+
+
+def _bend(sample: Sample, omega: float) -> float:
+    """D of 1 + D n^-omega as the pilot has it, where it says so and the factor stays well above 0; else 0."""
+    fit = fit_sample(corrected_power(omega), sample)
+    found = float(fit["estimate"].sel(param="correction_amplitude").item()) if "param" in fit.dims else np.nan
+    return found if np.isfinite(found) and found * sample.sizes.min() ** -omega > -0.5 else 0.0
+
+
+def _towards_limit(sample: Sample, exponent: float) -> PilotCurve:
+    """The limit of L + A n^b with the next power n^{2b}."""
+
+    def slopes(n: Array) -> Array:
+        return np.stack([np.ones_like(n), n**exponent, n ** (2 * exponent)], axis=1)
+
+    return PilotCurve(sample.sizes, _of_a_seed(sample), sample.dof[0], slopes, np.array([1.0, 0.0, 0.0]))
+
+
+def _point(sample: Sample, size: float) -> PilotCurve:
+    return PilotCurve(
+        sample.sizes, _of_a_seed(sample), sample.dof[0], lambda n: np.ones((len(n), 1)), np.ones(1), size, size
+    )
+
+
+def _of_a_seed(sample: Sample) -> Array:
+    assert sample.stderr is not None
+    assert sample.n_seeds is not None
+    return np.asarray(sample.stderr[0] ** 2 * sample.n_seeds[0])
+
+
+def _at(values: xr.DataArray, target: Target) -> xr.DataArray:
+    """The curve (n, seed) at a target's labels."""
+    for name, label in target.labels.items():
+        if name in values.dims and name != "n":
+            there = values[name].values.astype(float)
+            near = np.isclose(there, label, rtol=1e-9, atol=1e-12)
+            if not near.any():
+                raise FitError(f"target {target.text!r}: the pilot has {name} = {', '.join(f'{v:g}' for v in there)}")
+            values = values.isel({name: int(np.argmax(near))}, drop=True)
+    extra = [d for d in values.dims if d not in ("n", "seed")]
+    if extra:
+        raise FitError(f"target {target.text!r} leaves the axis {extra[0]} open: select one of its labels in the pilot")
+    return values.drop_vars([c for c in values.coords if c not in values.dims])
+
+
+def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
+    known = context(cube)
+    spikes = measured_spikes(cube, known, aligned=True)
+    if target.degree not in spikes:
+        raise FitError(f"target {target.text!r}: the pilot has spikes of degree {', '.join(map(str, spikes))}")
+    chosen = select(cube, known, [target.degree])["selected"]
+    values = spike_values(cube, known, [target.degree]).where(chosen).isel(degree=0, drop=True)
+    sample = from_data(_at(values, target), "n", controls=cube_controls(cube, "singular_value", True))
+    seen = np.isfinite(sample.mean[0])
+    if not seen.any():
+        raise FitError(f"target {target.text!r} cannot be met: at no size of the pilot does the spike stand clear")
+    omega = float(np.nan_to_num(correction_exponents([target.labels["alpha"]], [target.degree])[0, 0], nan=1.0))
+    return _relative(sample, omega, float(sample.sizes[seen].min()))
+
+
+def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
+    loss, known = target.variable, context(cube)
+    values, kept = cube[loss], dict(zip(cube["alpha"].values.tolist(), spikes_kept(cube), strict=True))
+    if target.kind == "loss gap":
+        ell = kept.get(target.labels["alpha"])
+        if ell is None:
+            raise FitError(f"target {target.text!r}: F_ell with ell = ell(alpha) is not in the pilot at this alpha")
+        values = values - cube[f"{loss}_spiked"].sel(ell=ell, drop=True)
+    sample = from_data(_at(values, target), "n", controls=cube_controls(cube, loss, True))
+    if target.kind == "loss":
+        return _point(sample, target.labels["n"])
+    if target.kind == "loss gap":
+        return _relative(sample, 1.0)
+    exponent = limit_exponent(target.labels["alpha"], kept.get(target.labels["alpha"]), known)
+    if not np.isfinite(exponent):
+        raise FitError(f"target {target.text!r} cannot be met: theory has no exponent of the approach at this alpha")
+    return _towards_limit(sample, exponent)
+
+
+def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
+    """The alpha at which a spike of each draw detaches, a + b/log n."""
+    known = context(cube)
+    spikes = measured_spikes(cube, known, aligned=False)
+    if target.degree not in spikes:
+        raise FitError(f"target {target.text!r}: the pilot has spikes of degree {', '.join(map(str, spikes))}")
+    alpha = np.sort(cube["alpha"].values.astype(float))
+    beyond = (cube["outlier_count"].sortby("alpha") >= known.rank(target.degree)).transpose("alpha", "n", "seed").values
+    steps = np.diff(alpha, prepend=alpha[0])
+    crossing = np.where(beyond.any(0) & ~beyond.all(0), (alpha - steps / 2)[beyond.argmax(0)], np.nan)
+    grid = float(np.mean(np.diff(alpha)) ** 2 / 12)
+    sample = from_data(xr.DataArray(crossing, dims=("n", "seed"), coords={"n": cube["n"]}), "n")
+    variance = np.where(np.isfinite(sample.mean[0]), np.nan_to_num(_of_a_seed(sample)) + grid, np.nan)
+
+    def slopes(n: Array) -> Array:
+        return np.stack([np.ones_like(n), 1 / np.log(n)], axis=1)
+
+    return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([1.0, 0.0]))

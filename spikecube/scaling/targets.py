@@ -1,0 +1,122 @@
+"""What a design is to reach: one estimate with the half-width of its 95 per cent interval, as a line of text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from spikecube.scaling.arrays import FitError
+
+FORMS = {
+    "exponent": "exponent = H",
+    "limit": "limit = H",
+    "mean": "mean n=N = H",
+    "outlier": "outlier K exponent alpha=A = H",
+    "threshold": "threshold K = H",
+    "loss limit": "train_loss|test_loss limit alpha=A lam=L = H",
+    "loss gap": "train_loss|test_loss gap exponent alpha=A lam=L = H",
+    "loss": "train_loss|test_loss n=N alpha=A lam=L = H",
+}
+_LOSS = r"(?P<variable>train_loss|test_loss)"
+_PATTERNS = {
+    "exponent": ("exponent", ()),
+    "limit": ("limit", ()),
+    "mean": ("mean", ("n",)),
+    "outlier": (r"outlier (?P<degree>\d+) exponent", ("alpha",)),
+    "threshold": (r"threshold (?P<degree>\d+)", ()),
+    "loss limit": (rf"{_LOSS} limit", ("alpha", "lam")),
+    "loss gap": (rf"{_LOSS} gap exponent", ("alpha", "lam")),
+    "loss": (_LOSS, ("alpha", "lam", "n")),
+}
+_LABEL = re.compile(r"\b([a-z_]+)\s*=\s*([^\s=]+)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One estimate and how well it shall be known.
+
+    Attributes
+    ----------
+    kind : a key of FORMS.
+    text : what was written.
+    half_width : of the 95 per cent interval, in units of the estimate; > 0.
+    variable : "train_loss" or "test_loss" where the kind has one.
+    degree : of the spike, or 0.
+    labels : the points along the axes of a cube.
+    """
+
+    kind: str
+    text: str
+    half_width: float
+    variable: str = ""
+    degree: int = 0
+    labels: dict[str, float] = field(default_factory=dict)
+
+
+def parse_targets(text: str | Sequence[str]) -> list[Target]:
+    """The targets in a text, separated by semicolons, or in a list of texts.
+
+    Raises
+    ------
+    ValueError
+        One sentence with what was given and the forms that are allowed.
+
+    Examples
+    --------
+    >>> target = parse_targets("outlier 2 exponent alpha=0.39 = 0.01")[0]
+    >>> target.kind, target.degree, target.labels, target.half_width
+    ('outlier', 2, {'alpha': 0.39}, 0.01)
+    """
+    parts = [p.strip() for t in ([text] if isinstance(text, str) else text) for p in t.split(";")]
+    found = [_parsed(p) for p in parts if p]
+    if not found:
+        raise FitError(f"no target was given; allowed: {_forms()}")
+    return found
+
+
+def relaxed_text(target: Target, factor: float) -> str:
+    """The same target with its half-width times a factor.
+
+    >>> relaxed_text(parse_targets("exponent = 0.01")[0], 2.0)
+    'exponent = 0.02'
+    """
+    return f"{target.text.rpartition('=')[0].strip()} = {target.half_width * factor!r}"
+
+
+def _parsed(text: str) -> Target:
+    head, separator, width = text.rpartition("=")
+    if not separator or not head.strip():
+        raise FitError(f"target {text!r} has no half-width after its last '='; allowed: {_forms()}")
+    half_width = _number(width, f"the half-width of target {text!r}")
+    if not half_width > 0:
+        raise FitError(f"the half-width of target {text!r} must be above 0, got {width.strip()}")
+    labels = {name: _number(value, f"{name} of target {text!r}") for name, value in _LABEL.findall(head)}
+    words = " ".join(_LABEL.sub(" ", head).split())
+    for kind, (pattern, needed) in _PATTERNS.items():
+        match = re.fullmatch(pattern, words)
+        if match and (set(labels) == set(needed)):
+            named = match.groupdict()
+            return Target(kind, text, half_width, named.get("variable") or "", int(named.get("degree") or 0), labels)
+        if match and kind != "loss":
+            raise FitError(f"target {text!r} needs {_listed(needed)}; allowed: {FORMS[kind]}")
+    raise FitError(f"target {text!r} is not understood; allowed: {_forms()}")
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise FitError(f"{what} is no number: {text.strip()!r}")
+    return value
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"{n}=..." for n in names) if names else "no label"
+
+
+def _forms() -> str:
+    return "; ".join(FORMS.values())

@@ -1,0 +1,175 @@
+"""The profile's equations: what the resolvent is at each kappa, and how much of each neuron the others leave.
+
+Given kappa and a, F is a matrix with a variance profile plus a mean of low numerical rank. With r_a = N_a/n,
+w_a = r_a/(1 + e_a), rho(kappa) = n R(kappa), R the resolvent's diagonal, and phi_k = D_k/n,
+
+    K^k_ab = sum_kappa nu_kappa rho q_ka q_kb,     M^k = (diag(1/w) + K^k/phi_k)^{-1}
+    rho(kappa) = 1 / ( sum_k sum_ab q_ka M^k_ab q_kb + sum_a w_a v_a + lambda )
+    e_a = sum_k [ K^k_aa - (K^k M^k K^k)_aa/phi_k ] + sum_kappa nu_kappa rho v_a.
+
+Where the coordinates of a block are of several kinds, the sum over k is one over kinds with their shares, w being
+multiplied by a kind's gains. The matrices q_k have low rank: with q_k = U V^T everything needs only the small matrices
+U^T diag(nu rho) U and V^T diag(w gain) V.
+
+The right-hand sides are increasing in (rho, e) and grow by less than a factor t when both grow by t > 1. In the
+logarithms the map therefore expands no distance, its fixed point is unique, and 1 - d log(map) is an M-matrix
+everywhere: Newton's method in the logarithms never meets a singular matrix. Steps are halved until the residual falls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikecube.model.hermite import Array
+from spikecube.theory.bulk import Bulk
+from spikecube.theory.conditional.profile import Block, Profile, pairs
+from spikecube.theory.newton import ConvergenceError
+
+TOLERANCE = 1e-10
+_ROUNDS, _HALVINGS = 100, 30
+_ROUGH = 0.01  # of log e, for a start
+_LONGEST = 3.0  # Newton step in the logarithms
+
+
+@dataclass(frozen=True)
+class BlockState:
+    """One block at some (rho, w): small matrices for each penalty, and each kind of its coordinates.
+
+    Attributes
+    ----------
+    within : U^T diag(nu rho) U; shape (penalties, rank, rank).
+    mixed : 1/(1 + B within/phi) with B = V^T diag(w gain) V; shape (penalties, kinds, rank, rank).
+    ahead : B/(1 + within B/phi), so that M = V ahead V^T; the same shape.
+    behind : within/(1 + B within/phi), so that K - K M K/phi = V behind V^T; the same shape.
+    """
+
+    within: Array
+    mixed: Array
+    ahead: Array
+    behind: Array
+
+
+def block_state(block: Block, weight: Array, w: Array, gain: Array) -> BlockState:
+    """A block at weight = nu rho, shape (penalties, kappa), and w, shape (penalties, a); gain (kinds, a)."""
+    rank = block.left.shape[1]
+    within = (weight @ block.left_pairs).reshape(-1, rank, rank)
+    b = ((w[:, None, :] * gain) @ block.right_pairs).reshape(len(w), len(gain), rank, rank)
+    mixed = np.linalg.inv(np.eye(rank) + b @ within[:, None] / block.ratio)
+    return BlockState(within, mixed, mixed @ b, within[:, None] @ mixed)
+
+
+def congruence(vectors: Array, diagonal: Array) -> Array:
+    """vectors^T diag(diagonal) vectors; diagonal (..., m), vectors (m, rank)."""
+    rank = vectors.shape[1]
+    return np.asarray((diagonal @ pairs(vectors)).reshape(*diagonal.shape[:-1], rank, rank))
+
+
+@dataclass(frozen=True)
+class Images:
+    """The right-hand sides at some (rho, e), and what their derivatives are made of; a leading axis of penalties."""
+
+    rho: Array
+    e: Array
+    w: Array
+    blocks: tuple[BlockState, ...]
+
+
+def images(profile: Profile, lam: Array, rho: Array, e: Array) -> Images:
+    """One evaluation of the profile's equations; lam (penalties, 1), rho (penalties, kappa), e (penalties, a)."""
+    w = profile.neurons / (1 + e)
+    weight = profile.samples * rho
+    below, above = lam + w @ profile.noise.T, weight @ profile.noise
+    states = []
+    for block in profile.bulk:
+        state = block_state(block, weight, w, block.kinds.gain)
+        shape = (len(rho), len(block.kinds.share), -1)
+        below = below + (block.kinds.share @ state.ahead.reshape(shape)) @ block.left_pairs.T
+        shares = block.kinds.share[:, None] * block.kinds.gain
+        above = above + (shares * (state.behind.reshape(shape) @ block.right_pairs.T)).sum(axis=1)
+        states.append(state)
+    return Images(1 / below, above, w, tuple(states))
+
+
+def jacobian(profile: Profile, rho: Array, e: Array, at: Images) -> Array:
+    """1 - d log(images)/d log(rho, e); shape (penalties, kappa + a, kappa + a)."""
+    weight, split = profile.samples * rho, rho.shape[1]
+    w = at.w[:, None, :]
+    between: Array = np.zeros(())
+    joint, among = profile.noise, np.zeros(())
+    for block, state in zip(profile.bulk, at.blocks, strict=True):
+        for k, (gain, share) in enumerate(zip(block.kinds.gain, block.kinds.share, strict=True)):
+            left = block.left @ state.ahead[:, k]
+            between = between + (share / block.ratio) * (left @ block.left.T) ** 2
+            joint = joint + (share * gain) * (block.left @ state.mixed[:, k] @ block.right.T) ** 2
+            own = block.right @ state.behind[:, k] @ block.right.T
+            among = among + (share / block.ratio * np.multiply.outer(gain, gain)) * own**2
+    shrink = (at.w * e / profile.neurons)[:, None, :]  # -d log w/d log e
+    out = np.empty((len(rho), split + e.shape[1], split + e.shape[1]), dtype=at.rho.dtype)
+    out[:, :split, :split] = at.rho[..., None] * between * weight[:, None, :]
+    out[:, :split, split:] = at.rho[..., None] * joint * w * shrink
+    out[:, split:, :split] = (weight[..., None] * joint / at.e[:, None, :]).swapaxes(1, 2)
+    out[:, split:, split:] = among * w * shrink / at.e[..., None]
+    return np.eye(out.shape[-1]) - out
+
+
+def solve(profile: Profile, lam: Array) -> tuple[Array, Array, Images]:
+    """rho and e at penalties lam > 0, of shape (penalties, kappa) and (penalties, a).
+
+    Raises
+    ------
+    ConvergenceError
+        If the residual of the logarithms does not fall below 1e-10.
+    """
+    rho, e = _start(profile, lam)
+    at = images(profile, lam[:, None], rho, e)
+    for _ in range(_ROUNDS):
+        residual = log_residual(rho, e, at)
+        worst = np.abs(residual).max(axis=1)
+        if worst.max() < TOLERANCE:
+            return rho, e, at
+        step = -np.linalg.solve(jacobian(profile, rho, e, at), residual[..., None])[..., 0]
+        step *= (_LONGEST / np.maximum(_LONGEST, np.abs(step).max(axis=1)))[:, None]
+        rho, e, at = _descend(profile, lam, rho, e, step, np.maximum(worst, TOLERANCE))
+    raise ConvergenceError(
+        f"residual {worst.max():.2g} exceeds {TOLERANCE:g} after {_ROUNDS} steps: "
+        f"lam in [{lam.min():.6g}, {lam.max():.6g}], {profile.name}"
+    )
+
+
+def _descend(
+    profile: Profile, lam: Array, rho: Array, e: Array, step: Array, worst: Array
+) -> tuple[Array, Array, Images]:
+    """The point along the step where the residual falls below `worst`, the step being halved until it does."""
+    length = np.ones((len(lam), 1))
+    for _ in range(_HALVINGS):
+        there = moved(rho, e, length * step)
+        at = images(profile, lam[:, None], *there)
+        falls = np.abs(log_residual(*there, at)).max(axis=1) < worst
+        if falls.all():
+            break
+        length[~falls] /= 2
+    return *there, at
+
+
+def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
+    """rho and e of a network without a step whose linear power and noise are everywhere the profile's means."""
+    neurons = profile.neurons / profile.neurons.sum()
+    linear = float(profile.samples @ profile.blocks[0].power @ neurons)
+    rest = float(profile.samples @ profile.power @ neurons) - linear
+    bulk = Bulk(linear, rest, profile.blocks[0].ratio, float(profile.neurons.sum()))
+    moments = bulk.moments(lam, tolerance=_ROUGH)
+    rho = np.repeat(moments.m_1[:, None], len(profile.kappa), axis=1)
+    return rho, np.repeat((1 / moments.u - 1)[:, None], len(profile.neurons), axis=1)
+
+
+def log_residual(rho: Array, e: Array, at: Images) -> Array:
+    """log of (rho, e) over their images; shape (penalties, kappa + a)."""
+    return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=1)
+
+
+def moved(rho: Array, e: Array, step: Array) -> tuple[Array, Array]:
+    """(rho, e) after a step in their logarithms."""
+    split = rho.shape[1]
+    return rho * np.exp(step[:, :split]), e * np.exp(step[:, split:])

@@ -1,0 +1,194 @@
+"""The small ridge problem whose least value is the labels' quadratic form in the resolvent.
+
+Its rows are the functions of kappa that go with h_0(xi), h_1(xi), ..., h_K(xi) and with the radius of x. Its targets
+are the label's p_j. Its regressors are what all neurons of an a share, and of each block the coordinates
+h_i(kappa) h_{k-i}(xi): the network has them as it has the others, but here they are known as functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikecube.model.hermite import Array, factorials, hermite_values
+from spikecube.theory.conditional.equations import BlockState, block_state, congruence
+from spikecube.theory.conditional.profile import Profile
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where the coordinates of one block stand among the regressors: on these rows, as these functions of kappa.
+
+    Attributes
+    ----------
+    block : the block's index.
+    rows, factors : the row of each coordinate, and h_i(kappa) on it; shapes (coordinates,), (coordinates, kappa).
+    gain, plane : of the kinds of coordinates that make them up, shapes (kinds, a), (kinds, coordinates).
+    """
+
+    block: int
+    rows: tuple[int, ...]
+    factors: Array
+    gain: Array
+    plane: Array
+
+
+def seats_of(profile: Profile) -> list[Seat]:
+    """The coordinates that are known as functions: those of every block in kappa and xi, and the radius of block 2."""
+    top = len(profile.blocks)
+    h = hermite_values(profile.kappa, top) / np.sqrt(factorials(top))[:, None]
+    seats = []
+    for index, block in enumerate(profile.blocks):
+        k, kinds = block.degree, block.kinds
+        seats.append(Seat(index, tuple(range(k, -1, -1)), h[: k + 1], kinds.plane_gain, kinds.plane))
+        if profile.radius and k == 2:
+            plane = np.sqrt(kinds.share)[:, None]
+            seats.append(Seat(index, (top + 1,), h[:1], kinds.gain, plane))
+    return seats
+
+
+@dataclass(frozen=True)
+class Form:
+    """The ridge problem at some (rho, w): T = min_c |label - regressors c|^2 + c^T (prior^{-1} - held) c.
+
+    Attributes
+    ----------
+    weight : nu rho; shape (penalties, kappa).
+    shared : how many coefficients belong to what all neurons share; they come first.
+    regressors : on every row and kappa; shape (rows * kappa, coefficients).
+    prior : shape (penalties, coefficients, coefficients).
+    held : what the prior of the seats already counts of the fit; the same shape.
+    seats, states : the seats and their kinds at (rho, w).
+    """
+
+    weight: Array
+    shared: int
+    regressors: Array
+    prior: Array
+    held: Array
+    seats: list[Seat]
+    states: list[BlockState]
+
+    def on_rows(self, values: Array) -> Array:
+        """`values` of shape (penalties, kappa) repeated on every row."""
+        return np.tile(values, len(self.regressors) // values.shape[1])
+
+
+def ridge_form(profile: Profile, rho: Array, w: Array) -> Form:
+    """The ridge problem of a profile, with the matrices that the prior and the regressors make.
+
+    A coordinate known as a function is a combination of coordinates of several kinds t with components v_t. They share
+
+        prior = sum_t v_t v_t^T (x) (U^T diag(nu rho) U + phi (V^T diag(w gain_t) V)^{-1})^{-1}.
+    """
+    weight, seats = profile.samples * rho, seats_of(profile)
+    columns, priors, helds, states = [_flat(profile.shared.values)], [], [], []
+    priors.append(profile.n * congruence(profile.shared.right, w))
+    helds.append(np.zeros_like(priors[0]))
+    rows = len(profile.shared.values)
+    for seat in seats:
+        block = profile.blocks[seat.block]
+        state = block_state(block, weight, w, seat.gain)
+        count, rank = len(seat.rows), block.left.shape[1]
+        on_rows = np.zeros((rows, len(profile.kappa), count, rank))
+        for i, row in enumerate(seat.rows):
+            on_rows[row, :, i] = seat.factors[i][:, None] * block.left
+        columns.append(on_rows.reshape(-1, count * rank))
+        priors.append(_over_kinds(seat.plane, state.ahead / block.ratio))
+        helds.append(_over_kinds(np.eye(count), np.repeat(state.within[:, None], count, axis=1)))
+        states.append(state)
+    return Form(
+        weight, priors[0].shape[-1], np.concatenate(columns, axis=1), _blocks(priors), _blocks(helds), seats, states
+    )
+
+
+def _over_kinds(plane: Array, matrices: Array) -> Array:
+    """sum_t v_t v_t^T (x) matrices[:, t] with v_t = plane[t]; (penalties, kinds, r, r) to (penalties, c r, c r)."""
+    kinds, c = plane.shape
+    r = matrices.shape[-1]
+    pairs = (plane[:, :, None] * plane[:, None, :]).reshape(kinds, -1)
+    summed = (pairs.T @ matrices.reshape(-1, kinds, r * r)).reshape(-1, c, c, r, r)
+    return np.asarray(summed.transpose(0, 1, 3, 2, 4).reshape(-1, c * r, c * r))
+
+
+def _flat(rows: Array) -> Array:
+    return rows.reshape(-1, rows.shape[-1])
+
+
+def _blocks(matrices: Sequence[Array]) -> Array:
+    """Block diagonal matrices, for each of the first axis."""
+    size = sum(m.shape[-1] for m in matrices)
+    out = np.zeros((len(matrices[0]), size, size), dtype=matrices[0].dtype)
+    start = 0
+    for m in matrices:
+        end = start + m.shape[-1]
+        out[:, start:end, start:end] = m
+        start = end
+    return out
+
+
+def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array]:
+    """T's derivatives in log rho and in -log w, shapes (penalties, kappa), (penalties, a); T is the sum of both.
+
+    At fixed minimisers every derivative is one of the terms of the ridge problem, and T is homogeneous of degree 1 in
+    (rho, 1/w).
+    """
+    form = ridge_form(profile, rho, w)
+    label = np.zeros((len(profile.shared.values), len(profile.kappa)))
+    label[: len(profile.label)] = profile.label
+    x, weight = form.regressors, form.on_rows(form.weight)
+    right = (weight * label.ravel()) @ x
+    gram = ((x.T * weight[:, None, :]).reshape(-1, len(x)) @ x).reshape(len(w), x.shape[1], -1)
+    excess = gram - form.held
+    dual = np.linalg.solve(np.eye(x.shape[1]) + excess @ form.prior, right[..., None])
+    found = (form.prior @ dual)[..., 0]
+    residual = (label.ravel() - found @ x.T).reshape(len(w), *label.shape)
+    on_samples = (residual**2).sum(axis=1) + profile.label_noise
+    on_neurons = profile.n * w * (dual[:, : form.shared, 0] @ profile.shared.right.T) ** 2
+    start = form.shared
+    for seat, state in zip(form.seats, form.states, strict=True):
+        block = profile.blocks[seat.block]
+        shape = (len(seat.rows), block.left.shape[1])
+        end = start + shape[0] * shape[1]
+        own = found[:, start:end].reshape(-1, *shape)
+        by_kind = seat.plane @ dual[:, start:end, 0].reshape(-1, *shape)
+        source = (by_kind[:, :, None] @ state.mixed)[:, :, 0] / block.ratio
+        fitted = (by_kind[:, :, None] @ state.ahead)[:, :, 0] / block.ratio
+        on_samples = on_samples + ((fitted @ block.left.T) ** 2).sum(axis=1) - ((own @ block.left.T) ** 2).sum(axis=1)
+        on_neurons = on_neurons + block.ratio * w * (seat.gain * (source @ block.right.T) ** 2).sum(axis=1)
+        start = end
+    return form.weight * on_samples, on_neurons
+
+
+def spike_matrix(profile: Profile, rho: Array, w: Array, functions: Array) -> tuple[Array, Array]:
+    """-L^T D L beyond the bulk, and L^T of the data's form with functions of kappa, shape (functions, kappa).
+
+    L L^T is the prior, D the data's form of what neurons share and of the coordinates of each kind that make up those
+    in kappa and xi. Eigenvalues fall as x grows; where one is 1, x is the square of an outlier. rho of shape
+    (1, kappa), negative, and w of shape (1, a).
+    """
+    weight, rows = profile.samples * rho[0], len(profile.shared.values)
+    columns, outside = [_flat(profile.shared.values)], [np.zeros([1, *[profile.shared.right.shape[1]] * 2])]
+    roots = [*_root(profile.n * congruence(profile.shared.right, w))]
+    for seat in seats_of(profile):
+        block = profile.blocks[seat.block]
+        kinds, rank = len(seat.plane), block.left.shape[1]
+        places = np.zeros((rows, len(profile.kappa), kinds, rank))
+        for i, row in enumerate(seat.rows):
+            on_row = seat.factors[i][:, None] * block.left
+            places[row] += seat.plane[:, i][:, None] * on_row[:, None, :]
+        columns.append(places.reshape(-1, kinds * rank))
+        roots.extend(_root(((w * seat.gain) @ block.right_pairs).reshape(kinds, rank, rank) / block.ratio))
+        apart = np.eye(kinds) - seat.plane @ seat.plane.T
+        outside.append(np.kron(apart, (weight @ block.left_pairs).reshape(rank, rank))[None])
+    x, root = np.concatenate(columns, axis=1), _blocks([part[None] for part in roots])[0]
+    data = (x.T * np.tile(weight, rows)) @ x + _blocks(outside)[0]
+    return -root @ data @ root, (functions * weight) @ x[: len(weight)] @ root
+
+
+def _root(matrices: Array) -> Array:
+    """Symmetric square roots of positive semidefinite matrices."""
+    values, vectors = np.linalg.eigh(matrices)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.swapaxes(1, 2))

@@ -1,0 +1,43 @@
+"""What is said about how far the theory can be trusted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from spikecube.theory import loss_remainders
+from spikecube.theory.remainder import power_spread
+from tests.theory.models import SomeModel
+
+
+def test_the_spread_of_beta_is_that_of_drawn_batches() -> None:
+    """Standard deviation of |beta|^2 over 400 batches, over its mean: within 20 per cent; half of it is refused."""
+    model, n = SomeModel(target=(0.0, 1.0, 0.4), noise=0.5, dim_ratio=0.4), 200
+    rng, found = np.random.default_rng(3), []
+    for _ in range(400):
+        x = rng.standard_normal((n, model.dim(n)))
+        t = x[:, 0]
+        y = t + 0.4 * (t**2 - 1) + model.noise * rng.standard_normal(n)
+        found.append(np.sum((x.T @ y / n) ** 2))
+    spread = float(np.std(found) / np.mean(found))
+    assert power_spread(model, n) == pytest.approx(spread, rel=0.2)
+    assert power_spread(model, n) > 0.6 * spread
+
+
+def test_remainders_fall_with_n_and_rise_with_the_step_and_the_tails() -> None:
+    model, lam = SomeModel(noise=0.3), [0.01, 1.0]
+    small, large = (np.array(loss_remainders(model, lam, n, 0.0)) for n in (100, 2000))
+    assert np.all(large < small)
+    assert np.all(np.array(loss_remainders(model, lam, 500, 0.48)) > np.array(loss_remainders(model, lam, 500, 0.1)))
+    heavy = SomeModel((0.0, 1.0, -0.2, 0.1), (0.0, 1.3, -0.6, -0.1), 0.1, 1.2, readout="rademacher", step_ratio=0.5)
+    tame = dataclasses.replace(heavy, activation="relu", target=(0.0, 1.3))
+    worst = [np.max(loss_remainders(m, [0.003, 0.05], 300, 0.48)) for m in (tame, heavy)]
+    assert worst[1] > 3 * worst[0]
+    assert power_spread(heavy, 300) > 1.2 * power_spread(tame, 300)
+
+
+def test_full_output_has_no_remainder() -> None:
+    with pytest.raises(ValueError, match="initial_output = 'full' was given"):
+        loss_remainders(SomeModel(initial_output="full"), 0.1, 500, 0.2)
