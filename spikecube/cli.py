@@ -275,12 +275,16 @@ def status(name: Name, as_json: Json = False) -> None:
 
 
 @command
-def info(cube: CubeFile) -> None:
-    """Print axes, completeness, and mean losses and outlier counts of a cube."""
+def info(
+    cube: CubeFile,
+    lam: Annotated[float | None, typer.Option(help="The penalty of the means; the middle one by default.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Means at every n and alpha, however many.")] = False,
+) -> None:
+    """Print axes, completeness, and mean losses, outlier counts and alignments of a cube."""
     from spikecube.live import cube_of
     from spikecube.words.overview import overview
 
-    typer.echo(overview(cube_of(cube)))
+    typer.echo(overview(cube_of(cube), lam, every=every))
 
 
 @command
@@ -328,6 +332,18 @@ def _lay_out(
         write_atomically(Path(output), lambda path: path.write_text(found.study.to_toml(), encoding="utf-8"))
         typer.echo(f"written: {output}")
     return 0 if found.relaxed == 1 else ERROR
+
+
+@command
+def when(
+    study: StudyFile,
+    degree: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the spike of this degree.")] = None,
+) -> None:
+    """Tell from which alpha at each n, and from which n at each alpha, each spike stands clear: theory alone."""
+    from spikecube.study.study import Study
+    from spikecube.words.when import when_text
+
+    typer.echo(when_text(Study.from_file(study), degree))
 
 
 @command

@@ -50,21 +50,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield ("  " + "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in texts)).rstrip()
 
 
-def rejection(rejected: int, tested: int) -> str:
-    """What the lack-of-fit test says of a number of laws.
-
-    >>> rejection(0, 9)
-    'The lack-of-fit test rejects none'
-    >>> rejection(2, 9)
-    'The lack-of-fit test rejects 2 of 9 at 5 per cent: do not trust their intervals'
-    """
-    if not tested:
-        return "There is no test of fit"
-    if not rejected:
-        return "The lack-of-fit test rejects none"
-    return f"The lack-of-fit test rejects {rejected} of {tested} at 5 per cent: do not trust their intervals"
-
-
 def middle(labels: Sequence[float] | np.ndarray) -> float:
     """The label in the middle of an axis."""
     return float(labels[len(labels) // 2])

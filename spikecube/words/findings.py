@@ -14,10 +14,10 @@ from spikecube.cube.schema import STATUS
 from spikecube.means import spikes
 from spikecube.means.comparisons import means_at, plain_means, z_scores
 from spikecube.means.places import Missing, aligned, at, fixed, foretold, variable
-from spikecube.text import number, rejection, with_error
+from spikecube.text import number, with_error
 from spikecube.theory.staircase import threshold
 from spikecube.words import symbols
-from spikecube.words.overview import MISFIT
+from spikecube.words.verdicts import held_text, rejection, tally
 
 
 def findings(
@@ -340,15 +340,11 @@ def fitted(law: str, fit: xr.Dataset) -> str:
         raise Missing(f"The fit of {law} has no interval.")
     name = _LAWS.get(law, law)
     if "estimator" in fit.dims:
-        best = max(("relative", "corrected", "plain"), key=lambda e: int(_compared(fit.sel(estimator=e)).sum()))
+        best = max(("relative", "corrected", "plain"), key=lambda e: tally(*_columns(fit.sel(estimator=e))).compared)
         fit, name = fit.sel(estimator=best), f"{name}{_ESTIMATORS[best]}"
-    compared = _compared(fit)
-    if not compared.any():
-        return f"{name}: none is resolved at these sizes."
-    held = compared & (fit["ci_low"] <= fit["expected"]) & (fit["expected"] <= fit["ci_high"])
-    silent = int((np.isfinite(fit["expected"]) & ~compared).sum())
-    text = f"{name}: {int(held.sum())} of {int(compared.sum())} intervals of 95 per cent hold the theory's value"
-    return text + (f", {silent} more are not resolved." if silent else ".") + _lack_of_fit(fit, compared)
+    counted = tally(*_columns(fit))
+    text = f"{name}: {held_text(counted)}."
+    return text + (f" {rejection(counted)}." if counted.tested else "")
 
 
 _LAWS = {
@@ -361,18 +357,8 @@ _LAWS = {
 _ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
 
 
-def _compared(fit: xr.Dataset) -> xr.DataArray:
-    """Where a closed interval stands beside a value of the theory."""
-    values = [fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high")]
-    return fit["estimate"].copy(data=np.isfinite(sum(v.transpose(*fit["estimate"].dims).values for v in values)))
-
-
-def _lack_of_fit(fit: xr.Dataset, compared: xr.DataArray) -> str:
-    """How many of the laws behind the compared values the lack-of-fit test rejects."""
-    if "gof_pvalue" not in fit:
-        return ""
-    pvalue = fit["gof_pvalue"].broadcast_like(compared).where(compared)
-    if "param" in pvalue.dims:
-        pvalue = pvalue.min("param")
-    tested, rejected = int(np.isfinite(pvalue).sum()), int((pvalue < MISFIT).sum())
-    return f" {rejection(rejected, tested)}." if tested else ""
+def _columns(fit: xr.Dataset) -> list[xr.DataArray]:
+    """Both ends, theory and lack of fit, each with a value for every estimate."""
+    names = ("ci_low", "ci_high", "expected", "gof_pvalue")
+    known = fit if "gof_pvalue" in fit else fit.assign(gof_pvalue=np.nan)
+    return [known[v].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims) for v in names]

@@ -233,12 +233,13 @@ def fit_of_two() -> xr.Dataset:
 def test_findings_count_the_intervals_that_hold_the_theory() -> None:
     fit = fit_of_two()
     text = (
-        "Exponents of the outliers: 1 of 2 intervals of 95 per cent hold the theory's value, 1 more are not resolved."
+        "Exponents of the outliers: 1 of 2 intervals of 95 per cent (median half-width 0.1) hold the theory's value, "
+        "1 more is not resolved."
     )
     assert fitted("outliers", fit) == text
-    fit["gof_pvalue"] = ("alpha", [0.3, 0.01, np.nan])
+    fit["gof_pvalue"] = ("alpha", [0.3, 0.001, np.nan])
     told = fitted("outliers", fit)
-    assert told == f"{text} The lack-of-fit test rejects 1 of 2 at 5 per cent: do not trust their intervals."
+    assert told == f"{text} The lack-of-fit test rejects 1 of 2 at 1 per cent: do not trust their intervals."
     assert fitted("outliers", fit.assign(gof_pvalue=0.5 * fit["gof_pvalue"] + 0.1)).endswith("rejects none.")
 
 
