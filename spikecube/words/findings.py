@@ -16,8 +16,9 @@ from spikecube.means.comparisons import means_at, plain_means, z_scores
 from spikecube.means.places import Missing, aligned, at, fixed, foretold, variable
 from spikecube.text import number, with_error
 from spikecube.theory.staircase import threshold
-from spikecube.words import symbols
+from spikecube.words import captions, symbols
 from spikecube.words.verdicts import held_text, rejection, tally
+from spikecube.words.when import first_size, spikes_of
 
 
 def findings(
@@ -84,8 +85,8 @@ def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any)
     A spike is seen where its singular value lies beyond the edge and its vector points along its monomial.
     """
     place = {"n": _largest(cube, "outlier_count", further)} | fixed(cube, further)
-    seeds = _seeds(at(cube["outlier_count"], **place))
-    lead = f"At n = {place['n']}, in at least half of {seeds} {'seed' if seeds == 1 else 'seeds'},"
+    seeds = captions.seeds_text(_seeds(at(cube["outlier_count"], **place)))
+    lead = f"At n = {place['n']}, in {'the one seed' if seeds == '1 seed' else f'at least half of {seeds}'},"
     if "alignment" not in cube:
         share = spikes.outlier_share(cube, 1, **place)
         if not bool((share >= 0.5).any()):
@@ -117,11 +118,10 @@ def _measured_spikes(cube: xr.Dataset, further: Mapping[str, Any]) -> list[tuple
     return [(j, k) for j, k in enumerate(degrees, 1) if k in measured and j <= cube.sizes.get("rank", len(degrees))]
 
 
-def _seeds(data: xr.DataArray) -> int:
-    """How many seeds have a value."""
-    if "seed" not in data.dims:
-        return 1
-    return int(data.notnull().any([d for d in data.dims if d != "seed"]).sum())
+def _seeds(data: xr.DataArray) -> np.ndarray:
+    """How many seeds have a value, at each other label."""
+    known = data.notnull()
+    return np.atleast_1d((known.sum("seed") if "seed" in known.dims else known.astype(int)).values)
 
 
 def _largest(cube: xr.Dataset, name: str, further: Mapping[str, Any]) -> Any:
@@ -154,8 +154,18 @@ def _expected(cube: xr.Dataset, prediction: xr.Dataset | None, place: Mapping[st
     if k not in alphas["degree"] or place["n"] not in alphas["n"]:
         return limit
     alpha, last = float(alphas.sel(degree=k, n=place["n"])), float(cube["alpha"].max())
-    at_n = f"from {alpha:.2g}" if np.isfinite(alpha) else f"not up to {number(last)}"
+    at_n = f"from {alpha:.2g}" if np.isfinite(alpha) else f"not up to {number(last)}{_later(cube, further, k, last)}"
     return f"theory at this n: {at_n}, {limit}"
+
+
+def _later(cube: xr.Dataset, further: Mapping[str, Any], k: int, alpha: float) -> str:
+    """From which n theory has a spike at an alpha where it has none yet; nothing where it never has or declines."""
+    model = spikes.study_of(cube).model_at(**dict(spikes.further_labels(cube, further)))
+    try:
+        size = first_size(model, alpha, spikes_of(model, k).index(k) + 1) if alpha > threshold(k) else np.inf
+    except (ValueError, ArithmeticError):  # declined, or not solved
+        return ""
+    return f"; there from n of about {float(f'{size:.2g}'):,.0f}" if np.isfinite(size) else ""
 
 
 def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Mapping[str, Any]) -> str:
@@ -179,7 +189,7 @@ def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Map
             top = mean.isel(alpha=int(mean.fillna(0).argmax("alpha")))
             text += (
                 f" Beyond the edge {where} lie singular values {what}; "
-                f"at α = {number(float(top.alpha))} {number(round(float(top), 2))} a seed."
+                f"{number(round(float(top), 2))} a seed at α = {number(float(top.alpha))}."
             )
     return text
 
@@ -276,6 +286,8 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     """How far the finite-n prediction is from the measurement over all points of a variable."""
     if prediction is None:
         raise Missing("no prediction")
+    if name == "singular_value":
+        cube = _clear_only(cube)
     data = z_scores(cube, prediction, name)
     z = data["z"].values[np.isfinite(data["z"].values)]
     if not z.size:
@@ -292,12 +304,27 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     ).replace("= -", "= −")
 
 
+def _clear_only(cube: xr.Dataset) -> xr.Dataset:
+    """Singular values where nearly every seed has its outlier: elsewhere the edge of the bulk stands in its place."""
+    values, counts = variable(cube, "singular_value"), variable(cube, "outlier_count")
+    clear = (counts >= values["rank"]).where(counts.notnull())
+    share = clear.mean("seed") if "seed" in clear.dims else clear
+    return cube.assign(singular_value=values.where(share >= _CLEAR).transpose(*values.dims))
+
+
+_CLEAR = 0.95
+
+
 def _with_controls(scores: Mapping[str, Any]) -> str:
     seeds, worth = scores["seeds"], scores["seeds_worth"]
     return f", with {seeds} seeds worth {worth:.0f} by control variates" if np.isfinite(worth) else ""
 
 
-_THE = {"train_loss": "Training loss", "test_loss": "Test loss", "singular_value": "Outliers"}
+_THE = {
+    "train_loss": "Training loss",
+    "test_loss": "Test loss",
+    "singular_value": "Outliers that stand clear in 95 per cent of the seeds",
+}
 
 
 def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:

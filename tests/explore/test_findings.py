@@ -125,7 +125,7 @@ def test_what_is_not_known_is_not_said() -> None:
     partial = partial.where(partial.n < 1000).assign(status=partial["status"], detection_edge=partial["detection_edge"])
     assert "At n = 250, in at least half of 4 seeds" in " ".join(findings(partial))
     one = " ".join(findings(of("relu", seed=1)))
-    assert "in at least half of 1 seed," in one
+    assert "in the one seed," in one
     assert "standard errors" not in one
 
 
