@@ -15,8 +15,11 @@ from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.entry import picture_of
 from spikecube.explore.report import SECTIONS
 from spikecube.means import spikes
+from spikecube.means.places import Missing
+from spikecube.means.spikes import study_of
 from spikecube.study.study import Study
-from spikecube.words.findings import edge_moves, findings, loss_drop, spikes_seen
+from spikecube.words.findings import agreement, edge_moves, findings, loss_drop, spikes_seen
+from spikecube.words.when import first_size
 from tests.explore.madeup import fill, made_prediction
 
 ALPHAS = [0.0, 0.2, 0.3, 0.4, 0.45]
@@ -165,3 +168,26 @@ def test_a_share_is_of_the_seeds_that_tell() -> None:
     cube = of("relu")
     half = cube.where(cube["seed"] < 2)
     assert float(spikes.outlier_share(half, 1, n=1000).sel(alpha=0.45)) == 1
+
+
+def test_a_spike_that_is_not_seen_has_the_size_from_which_theory_has_it() -> None:
+    """The cubic spike of tanh, at alpha = 0.45: some thousands, and the answer of `spikecube when`."""
+    cube = of("tanh")
+    prediction = made_prediction(cube)
+    none = prediction.assign(singular_value=prediction["singular_value"].where(prediction["rank"] < 2))
+    astray = cube.assign(alignment=cube["alignment"].where(cube["degree"] < 3, 0.001))
+    text = spikes_seen(astray, none)
+    size = float(f"{first_size(study_of(cube).model, 0.45, 2):.2g}")
+    assert f"degree 3 (theory at this n: not up to 0.45; there from n of about {size:,.0f}, in the limit" in text
+
+
+def test_outliers_are_compared_where_they_are() -> None:
+    """Where most seeds have none, the edge of the bulk stands at its rank, which says nothing of the theory."""
+    cube = of("relu")
+    prediction = made_prediction(cube)
+    text = agreement(cube, prediction, "singular_value")
+    points = int(((cube["outlier_count"] >= cube["rank"]).mean("seed") >= 0.95).sum())
+    assert text.startswith("Outliers that stand clear in 95 per cent of the seeds against theory")
+    assert f"of {points} points" in text
+    with pytest.raises(Missing):
+        agreement(cube.assign(outlier_count=0 * cube["outlier_count"]), prediction, "singular_value")

@@ -429,3 +429,8 @@ def test_importing_the_views_loads_no_backend() -> None:
     script = "import holoviews as hv, spikecube.explore.report; print(hv.Store.loaded_backends())"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_the_module_of_views_lists_its_views_only() -> None:
+    assert dir(views) == sorted(views.__all__)
+    assert all(callable(getattr(views, name)) for name in dir(views))
