@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from spikecube import stdio
+from spikecube.errors import SpikecubeError
 
 if TYPE_CHECKING:
     from spikecube.runs.jobqueue import Workers
@@ -118,7 +119,7 @@ def _errors_as_lines() -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """An error as one line: its own sentence if it is one of ours, else with its kind."""
     text = " ".join(str(error).split()) or "no message"
-    if type(error).__module__.startswith("spikecube"):
+    if isinstance(error, SpikecubeError):
         return text
     return f"{type(error).__name__}: {text} (--debug shows where)"
 

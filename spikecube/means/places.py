@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from spikecube.errors import SpikecubeError
 from spikecube.text import number as number_text
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
@@ -18,11 +19,11 @@ NEAR = 1e-9
 """Labels closer than this, relative to their size, are the same."""
 
 
-class Missing(ValueError):
+class Missing(SpikecubeError, ValueError):
     """What a view needs and a cube does not have, as a sentence that is shown in the view's place."""
 
 
-class LabelError(ValueError):
+class LabelError(SpikecubeError, ValueError):
     """A label or an axis that is not in a cube, as a sentence with those that are."""
 
 

@@ -139,7 +139,7 @@ def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: An
         raise Missing(f"No singular values at alpha = {float(values.alpha):g}, n = {int(values.n)} yet.")
     if "seed" not in values.dims:
         raise Missing("This cube was averaged over its seeds: the singular values of each are gone.")
-    return values.transpose("seed", "rank")
+    return values.transpose("seed", "rank").dropna("seed", how="all")
 
 
 def leading_means(cube: xr.Dataset, *, most: int = 4, **where: Any) -> xr.Dataset:

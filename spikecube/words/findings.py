@@ -63,13 +63,14 @@ def completeness(cube: xr.Dataset) -> str:
     if "status" not in cube:
         raise Missing("no status")
     status = cube["status"].values
-    done, failed = (
+    done, failed, wanted = (
         int((status == STATUS["ok"]).sum()),
         int(np.isin(status, [STATUS["failed"], STATUS["nonfinite"]]).sum()),
+        int((status != STATUS["absent"]).sum()),
     )
-    if done == status.size:
+    if done == wanted:
         return ""
-    text = f"The cube is not complete: {done} of {status.size} points (α, n, seed) are there"
+    text = f"The cube is not complete: {done} of {wanted} points (α, n, seed) are there"
     return text + (f", {failed} failed." if failed else ".")
 
 

@@ -117,7 +117,7 @@ def completeness(cube: xr.Dataset) -> str:
     status = cube["status"].values
     counts = {name: int((status == value).sum()) for name, value in STATUS.items()}
     others = "".join(f", {counts[name]} {name}" for name in ("pending", "failed", "nonfinite") if counts[name])
-    return f"{counts['ok']} of {status.size} points (alpha, n, seed) ok{others}"
+    return f"{counts['ok']} of {status.size - counts['absent']} points (alpha, n, seed) ok{others}"
 
 
 def mean_rows(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from spikecube.errors import SpikecubeError
 from spikecube.model.activations import resolve_activation
 from spikecube.model.parameters import Model
 from spikecube.model.spikes import nonzero_degrees
@@ -25,7 +26,7 @@ _GRID = np.linspace(0.0, 0.48, 13)
 _ALPHA_STEP, _SIZE_RATIO = 0.005, 1.05
 
 
-class WhenError(ValueError):
+class WhenError(SpikecubeError, ValueError):
     """A spike that is asked for and cannot be, in one sentence."""
 
 

@@ -77,7 +77,7 @@ def test_steep_steps_go_through_the_whole_command_line(tmp_path: Path) -> None:
 def broken(model: Any, n: int, alpha: float, *_: Any, **__: Any) -> Any:
     """Theory that finds nothing at the largest alpha, in two ways."""
     if alpha > 0.45:
-        raise ConvergenceError(f"no x beyond the bulk is found up to 7: n = {n}, alpha = {alpha}, {model}")
+        raise ConvergenceError("no x beyond the bulk is found up to 7", f"n = {n}, alpha = {alpha}, {model}")
     if alpha > 0.35 and n == 30:
         raise ZeroDivisionError
     return detection_edge(model, n, alpha)
@@ -142,7 +142,7 @@ def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pyte
 
     def no_losses(model: Any, lam: Any, n: int, alpha: float, **keywords: Any) -> Any:
         if n == 20:
-            raise ConvergenceError(f"residual 1 after 40 steps: n = {n}")
+            raise ConvergenceError("residual 1 after 40 steps", f"n = {n}")
         return real(model, lam, n, alpha, **keywords)
 
     monkeypatch.setattr(predictions, "finite_losses", no_losses)

@@ -93,7 +93,7 @@ def _alignment(profile: Profile, x: float, j: int, function: Array) -> float:
     def near(scale: float) -> Point:
         point = solve_outside(profile, x * scale)
         if point is None:
-            raise ConvergenceError(f"no solution next to the outlier at x = {x:.6g}: {profile.name}")
+            raise ConvergenceError(f"no solution next to the outlier at x = {x:.6g}", profile.name)
         return point
 
     here, above = near(1.0), near(1 + _NEARBY)
