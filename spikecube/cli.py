@@ -276,26 +276,16 @@ def status(name: Name, as_json: Json = False) -> None:
 
 
 @command
-def info(cube: CubeFile) -> None:
-    """Print axes, completeness, and mean losses and outlier counts of a cube."""
+def info(
+    cube: CubeFile,
+    lam: Annotated[float | None, typer.Option(help="The penalty of the means; the middle one by default.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Means at every n and alpha, however many.")] = False,
+) -> None:
+    """Print axes, completeness, and mean losses, outlier counts and alignments of a cube."""
+    from spikecube.live import cube_of
     from spikecube.words.overview import overview
 
-    typer.echo(overview(_cube_or_run(cube)))
-
-
-def _cube_or_run(name: str) -> Any:
-    """The cube in a file; that of a run, finished or not, by its name."""
-    from spikecube.cube.store import open_cube
-    from spikecube.runs.folder import RunFolder, run_paths
-    from spikecube.runs.run import assembled
-
-    folder, path = run_paths(name)
-    if Path(name).is_file():
-        return open_cube(name)
-    if path.is_file() and not name.endswith(".run"):
-        return open_cube(path)
-    run_folder = RunFolder.existing(folder)
-    return assembled(run_folder, run_folder.contents())
+    typer.echo(overview(cube_of(cube), lam, every=every))
 
 
 @command
@@ -343,6 +333,18 @@ def _lay_out(
         write_atomically(Path(output), lambda path: path.write_text(found.study.to_toml(), encoding="utf-8"))
         typer.echo(f"written: {output}")
     return 0 if found.relaxed == 1 else ERROR
+
+
+@command
+def when(
+    study: StudyFile,
+    degree: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the spike of this degree.")] = None,
+) -> None:
+    """Tell from which alpha at each n, and from which n at each alpha, each spike stands clear: theory alone."""
+    from spikecube.study.study import Study
+    from spikecube.words.when import when_text
+
+    typer.echo(when_text(Study.from_file(study), degree))
 
 
 @command
@@ -427,10 +429,11 @@ def _fit_cube(
     cube: str, law: str | None, output: str | None, theory: str | None, controls: bool, n_min: Any, as_json: bool
 ) -> int:
     from spikecube.cube.store import open_cube, write_groups
+    from spikecube.live import cube_of
     from spikecube.text import text_table
     from spikecube.words.fits import LAWS, fit_report
 
-    data = _cube_or_run(cube)
+    data = cube_of(cube)
     prediction = open_cube(theory) if theory else True
     reports = [
         fit_report(data, name, prediction=prediction, controls=controls, n_min=n_min)
@@ -482,9 +485,10 @@ def report(
     """Write the report of a cube: one HTML file that needs no network."""
     from spikecube.cube.store import refuse_target
     from spikecube.explore.report import report as write_report
+    from spikecube.live import cube_of
 
     refuse_target(Path(output))
-    opened = _cube_or_run(cube)
+    opened = cube_of(cube)
     typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
 
 
@@ -496,11 +500,12 @@ def explore(
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
     from spikecube.explore.serve import serve
+    from spikecube.live import source_of
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    serve(cube, port=port, fitter=_all_fits, show=browser, started=started)
+    serve(source_of(cube), port=port, fitter=_all_fits, show=browser, started=started)
 
 
 def _all_fits(cube: Any) -> dict[str, Any]:
@@ -539,11 +544,12 @@ def verify(
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
 ) -> int:
     """Recompute some cells of a cube, chosen at random, and compare."""
+    from spikecube.live import cube_of
     from spikecube.runs.verify import verified_rows
     from spikecube.runs.verify import verify as verify_cube
     from spikecube.text import text_table
 
-    verified = verify_cube(_cube_or_run(cube), sample, seed)
+    verified = verify_cube(cube_of(cube), sample, seed)
     typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
     typer.echo(f"compared {verified.reason}: {'all agree' if verified.agrees else 'they do NOT agree'}")
     return 0 if verified.agrees else ERROR

@@ -10,6 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.cube.cuts import as_cube
+from spikecube.means.spikes import along_monomial
 from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, theory_of
 from spikecube.scaling.labelled_fits import adjust
 from spikecube.scaling.logistic import cluster_score_test
@@ -103,7 +104,7 @@ def points_along(cube: xr.Dataset, degree: int) -> xr.DataArray:
     [True, False]
     """
     cosine = cube["alignment"].sel(degree=degree, drop=True)
-    return (cosine > cosine["n"] ** -0.5) | cosine.isnull()
+    return along_monomial(cosine) | cosine.isnull()
 
 
 def _one(cube: xr.Dataset, known: CubeTheory, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:

@@ -22,9 +22,8 @@ from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.scaling.thresholds import fit_thresholds, points_along
-from spikecube.text import rejection
 from spikecube.theory.staircase import threshold
-from spikecube.words.overview import MISFIT
+from spikecube.words.verdicts import held_text, rejection, tally
 
 HALF_WIDTH = 0.05
 ASSUMED_SPREAD = 0.1
@@ -255,21 +254,24 @@ def _dims(fit: xr.Dataset) -> list[str]:
 def _verdict(rows: list[Row], what: str) -> str:
     """How many curves were fitted, how many agree with theory, how many laws do not hold."""
     solved = [r for r in rows if r["status"] in SOLVED]
-    tested = [r for r in solved if isinstance(r.get("theory"), float) and np.isfinite(r["theory"])]  # type: ignore[arg-type]
-    agree = [r for r in tested if r["low"] <= r["theory"] <= r["high"]]  # type: ignore[operator]
-    pvalues = [p for r in solved if isinstance(p := r.get("p_fit"), float) and np.isfinite(p)]
     text = f"{len(solved)} of {len(rows)} {what} could be fitted"
-    if tested:
-        text += f", and {len(agree)} of {len(tested)} intervals of 95 per cent hold the theory's value"
     if not solved:
         return text
-    return f"{text}. {rejection(sum(p < MISFIT for p in pvalues), len(pvalues))}"
+    counted = tally(*([_float(r.get(c)) for r in solved] for c in ("low", "high", "theory", "p_fit")))
+    held = f", and {held_text(counted)}" if counted.compared else ""
+    return f"{text}{held}. {rejection(counted)}"
+
+
+def _float(value: str | float | None) -> float:
+    return float(value) if isinstance(value, float | int) else float("nan")
 
 
 def _worth(rows: list[Row], n_seeds: int) -> str:
     values = [r["worth"] for r in rows if isinstance(r.get("worth"), float) and np.isfinite(r["worth"])]  # type: ignore[arg-type]
     if not values:
         return ""
+    if all(v == n_seeds for v in values):
+        return f" Means are plain: {_count(n_seeds, 'seed')} give no control variate its place."
     return f" Control variates make {n_seeds} seeds worth {float(np.median(values)):.3g} (median)."  # type: ignore[arg-type]
 
 
