@@ -57,3 +57,8 @@ def exponent_text(fit: xr.Dataset) -> str:
 def _lack_of_fit(one: xr.Dataset) -> str:
     known = "gof_pvalue" in one and np.isfinite(float(one["gof_pvalue"]))
     return f", lack of fit p = {float(one['gof_pvalue']):.2g}" if known else ""
+
+
+def value_text(data: xr.Dataset) -> str:
+    """`1.190(6)`: the standard error in units of the last digits."""
+    return with_error(float(data["mean"]), float(data["stderr"]))

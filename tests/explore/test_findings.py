@@ -18,7 +18,8 @@ from spikecube.means import spikes
 from spikecube.means.places import Missing
 from spikecube.means.spikes import study_of
 from spikecube.study.study import Study
-from spikecube.words.findings import agreement, edge_moves, findings, loss_drop, spikes_seen
+from spikecube.words.findings import agreement, findings, loss_drop
+from spikecube.words.spikes_found import edge_moves, spikes_seen
 from spikecube.words.when import first_size
 from tests.explore.madeup import fill, made_prediction
 
