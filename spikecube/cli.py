@@ -417,12 +417,15 @@ def fit(
         given = [name for name, text in named.items() if text is not None] + ["--latex"] * latex
         if given:
             raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
+        if Path(cube).suffix in _TABLES:
+            raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
         return _fit_cube(cube, law, output, theory, controls, smallest, as_json)
     columns = {"size": size, "value": value, "control": control, "stderr": stderr}
     return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
 
 
 _WIDTH = 80
+_TABLES = (".csv", ".tsv", ".txt", ".dat", ".parquet")
 
 
 def _fit_cube(

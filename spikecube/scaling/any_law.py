@@ -15,6 +15,7 @@ from spikecube.scaling.laws import LOGARITHM, OFFSET, POWER, Law
 from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
 from spikecube.scaling.two_sizes import TWO_SIZES, fit_two_sizes
+from spikecube.scaling.types import Array
 
 LAWS: dict[str, Law] = {"power": POWER, "offset": OFFSET, "log": LOGARITHM, "log_power": POWER, "two_size": TWO_SIZES}
 FORMULAS = {name: law.formula for name, law in LAWS.items()} | {"log_power": "log y = log C + b log log n"}
@@ -89,11 +90,12 @@ def fit_law(
     quantity = str(getattr(data, "name", None) or "the data")
     smallest = n_min
     if law == "log_power":
+        sizes = sizes_of(labelled(data), dim)
         data, stderr, smallest = _logarithms(data, dim, stderr, n_min)
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
     result = fit_sample(LAWS[law], sample, n_min=smallest, rng=generator(rng), expected=wanted, quantity=quantity)
     if law == "log_power":
-        result = _sizes_again(result, dim)
+        result = _sizes_again(result, sizes, dim)
     result.attrs["law"] = FORMULAS[law]
     return describe(adjust(result), quantity=quantity)
 
@@ -125,17 +127,23 @@ def _logarithms(
     sizes = sizes_of(labelled(data), dim)
     if (sizes <= 1).any():
         raise FitError(f"the coordinate {dim!r} holds {sizes.min():g}: a power of log n needs sizes above 1")
-    logs = {dim: np.log(sizes)}
+    logs = {dim: (dim, np.log(sizes), dict(data[dim].attrs))}
     if isinstance(stderr, xr.DataArray) and dim in stderr.coords:
         stderr = stderr.assign_coords({dim: np.log(sizes_of(labelled(stderr, "stderr"), dim))})
-    smallest = float(np.log(n_min)) if isinstance(n_min, int | float) and n_min > 0 else n_min
+    smallest = float(np.log(n_min)) * (1 - 1e-12) if isinstance(n_min, int | float) and n_min > 0 else n_min
     return data.assign_coords(logs), stderr, smallest
 
 
-def _sizes_again(result: xr.Dataset, dim: str) -> xr.Dataset:
-    """A fit against log n with n as its size."""
+def _sizes_again(result: xr.Dataset, sizes: Array, dim: str) -> xr.Dataset:
+    """A fit against log n with n as its size; `sizes` as they were given."""
+    known = np.sort(sizes)
+
+    def back(logs: Array) -> Array:
+        place = np.abs(np.nan_to_num(logs)[..., None] - np.log(known)).argmin(-1)
+        return np.where(np.isfinite(logs), known[place], np.nan)
+
     for name in ("n_min", "interval_n_min"):
         if name in result:
-            result[name] = result[name].copy(data=np.exp(result[name].values))
-    coords = {name: np.exp(result[name].values) for name in (dim, "window") if name in result.coords}
-    return result.assign_coords(coords)
+            result[name] = result[name].copy(data=back(result[name].values))
+    coords = {name: result[name].copy(data=back(result[name].values)) for name in (dim, "window") if name in result}
+    return result.assign_coords({name: (name, c.values, c.attrs) for name, c in coords.items()})

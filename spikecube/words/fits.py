@@ -162,7 +162,7 @@ def fit_report(
         If the law is not one of outliers, gaps, limits, thresholds, collapse.
     """
     if law not in LAWS:
-        raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}")
+        raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}, the laws of a cube")
     cube = as_cube(cube)
     try:
         require(cube, ("study", *_NEEDED[law]))

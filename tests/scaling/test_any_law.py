@@ -121,6 +121,16 @@ def test_an_offset_law_that_may_be_a_logarithm_has_no_offset() -> None:
     assert status(sc.fit_law(data, "log", stderr=0.05)) == "ok"
 
 
+def test_sizes_come_back_from_their_logarithms_as_they_were() -> None:
+    sizes = np.array([320.0, 10.0, 20.0, 40.0, 80.0, 160.0])
+    data = xr.DataArray(np.log(sizes) ** 2, dims="n", coords={"n": ("n", sizes, {"units": "sites"})})
+    fit = sc.fit_law(data, "log_power", stderr=0.01, n_min="auto")
+    assert fit.n.values.tolist() == sorted(sizes)
+    assert fit.window.values.tolist() == sorted(sizes)[: fit.sizes["window"]]
+    assert fit.n.attrs["units"] == "sites"
+    assert sc.fit_law(data, "log_power", n_min=20).n_min == 20
+
+
 def test_a_wrong_law_is_rejected_in_words() -> None:
     fit = sc.fit_law(2 + 3 * N**-0.5, "log", stderr=0.001)
     assert status(fit) == "rejected"
