@@ -12,6 +12,7 @@ import xarray as xr
 
 from spikecube.cube.cuts import as_cube, require
 from spikecube.cube.missing import missing_edges
+from spikecube.cube.schema import STATUS as CELL_STATUS
 from spikecube.cube.store import StoreError
 from spikecube.scaling import losses, outliers, thresholds
 from spikecube.scaling.collapse import collapse
@@ -266,13 +267,25 @@ def _float(value: str | float | None) -> float:
     return float(value) if isinstance(value, float | int) else float("nan")
 
 
-def _worth(rows: list[Row], n_seeds: int) -> str:
+def _worth(rows: list[Row], cube: xr.Dataset) -> str:
     values = [r["worth"] for r in rows if isinstance(r.get("worth"), float) and np.isfinite(r["worth"])]  # type: ignore[arg-type]
     if not values:
         return ""
+    n_seeds = cube.sizes["seed"]
     if all(v == n_seeds for v in values):
         return f" Means are plain: {_count(n_seeds, 'seed')} give no control variate its place."
-    return f" Control variates make {n_seeds} seeds worth {float(np.median(values)):.3g} (median)."  # type: ignore[arg-type]
+    return f" Control variates make {_seeds_by_size(cube)} worth {float(np.median(values)):.3g} (median)."  # type: ignore[arg-type]
+
+
+def _seeds_by_size(cube: xr.Dataset) -> str:
+    """`20 seeds`, or `3 to 12 seeds, by size,` where sizes have seeds of their own number."""
+    count = cube.sizes["seed"]
+    if "status" not in cube or not {"n", "seed"} <= set(cube["status"].dims):
+        return _count(count, "seed")
+    asked = (cube["status"] != CELL_STATUS["absent"]).any([d for d in cube["status"].dims if d not in ("n", "seed")])
+    counts = asked.sum("seed")
+    least, most = int(counts.min()), int(counts.max())
+    return _count(most, "seed") if least == most else f"{least} to {most} seeds, by size,"
 
 
 def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
@@ -283,7 +296,7 @@ def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
         mine = [r for r in rows if r["estimator"] == estimator]
         lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.")
     sentence = "Exponents of n of the outliers. " + " ".join(lines) + _line_sentence(fit)
-    sentence += _worth(rows, cube.sizes["seed"]) + _choice(options)
+    sentence += _worth(rows, cube) + _choice(options)
     return FitReport("outliers", fit, rows, f"{sentence} Only {SELECTED}")
 
 
@@ -331,7 +344,7 @@ def _limits(cube: xr.Dataset, options: Options) -> FitReport:
     fit = fit_limits(cube, **options.keywords())
     rows = _rows(fit, "limit", _dims(fit))
     sentence = f"Limits of the losses with the theory's leading exponent: {_verdict(rows, 'losses')}."
-    return FitReport("limits", fit, rows, sentence + _worth(rows, cube.sizes["seed"]) + _note(fit))
+    return FitReport("limits", fit, rows, sentence + _worth(rows, cube) + _note(fit))
 
 
 def _note(fit: xr.Dataset) -> str:

@@ -26,6 +26,7 @@ from spikecube.runs.verify import verify
 from spikecube.scaling import fit_gaps, fit_limits, fit_outliers, fit_power_law
 from spikecube.study.fields import Axes, StudyError
 from spikecube.study.study import Study
+from spikecube.words.fits import fit_report
 from spikecube.words.overview import completeness, overview
 from tests.cube.real import real_cube
 from tests.runs import standin
@@ -260,7 +261,13 @@ def test_absent_points_take_no_room_in_the_file(tmp_path: Path) -> None:
     assert sizes["block"] < 1.2 * sizes["there"] + 20_000
 
 
-# Means and fits
+# Means, fits and what is said of them
+
+
+def test_the_report_of_a_fit_names_the_seeds_of_the_sizes(joined: Any) -> None:
+    """Fails when the longest size speaks for all of them."""
+    report = fit_report(joined[0], "limits", prediction=False)
+    assert "Control variates make 5 to 12 seeds, by size, worth" in report.sentence
 
 
 def _power_law(cube: xr.Dataset) -> xr.Dataset:
