@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from scripts.madeup import fill, made_prediction
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.cuts import as_cube
 from spikecube.explore import plotdata, predicted, views
@@ -15,7 +16,6 @@ from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.report import SECTIONS
 from spikecube.study.study import Study
 from spikecube.words.findings import edge_moves, findings, loss_drop, spikes_seen
-from tests.explore.madeup import fill, made_prediction
 
 ALPHAS = [0.0, 0.2, 0.3, 0.4, 0.45]
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "cubic": [0.0, 1.0, 0.0, 0.3]}

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from scripts.browser import Page
+from scripts.madeup import made_prediction
 from spikecube.explore.catalogue import CATALOGUE
 from spikecube.explore.frames import Slider, film
 from spikecube.explore.picture import note
@@ -19,8 +21,7 @@ from spikecube.explore.report import SECTIONS, Section, report, sliders
 from spikecube.explore.tables import fit_table
 from spikecube.explore.views import loss, picture_of
 from spikecube.words.findings import findings, fitted
-from tests.explore.browser import Page, browser
-from tests.explore.madeup import made_prediction
+from tests.explore.browser import browser
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
 

@@ -12,11 +12,11 @@ import pytest
 import xarray as xr
 from bokeh.models import ColumnDataSource
 
+from scripts.madeup import made_prediction
 from spikecube.explore import plotdata, views
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.picture import Canvas
 from spikecube.means.seeds import seed_means
-from tests.explore.madeup import made_prediction
 
 Make = Callable[..., xr.Dataset]
 View = Callable[..., hv.Overlay]
