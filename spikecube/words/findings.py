@@ -11,13 +11,14 @@ import xarray as xr
 
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import STATUS
-from spikecube.explore import plotdata, predicted, style
-from spikecube.explore.plotdata import Missing, at, fixed, foretold, seed_mean, z_scores
-from spikecube.text import rejection, with_error
+from spikecube.means import spikes
+from spikecube.means.comparisons import means_at, plain_means, z_scores
+from spikecube.means.places import Missing, aligned, at, fixed, foretold, variable
+from spikecube.text import number, with_error
 from spikecube.theory.staircase import threshold
-from spikecube.words.overview import MISFIT
-
-number = style.number
+from spikecube.words import captions, symbols
+from spikecube.words.verdicts import held_text, rejection, tally
+from spikecube.words.when import first_size, spikes_of
 
 
 def findings(
@@ -28,7 +29,7 @@ def findings(
 ) -> list[str]:
     """All that can be said about a cube at one place along its further axes; what is missing is left out."""
     if prediction is not None:
-        prediction = plotdata.aligned(prediction, cube)
+        prediction = aligned(prediction, cube)
     writers = (
         lambda: completeness(cube),
         lambda: missing_points(cube),
@@ -85,15 +86,15 @@ def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any)
     A spike is seen where its singular value lies beyond the edge and its vector points along its monomial.
     """
     place = {"n": _largest(cube, "outlier_count", further)} | fixed(cube, further)
-    seeds = _seeds(at(cube["outlier_count"], **place))
-    lead = f"At n = {place['n']}, in at least half of {seeds} {'seed' if seeds == 1 else 'seeds'},"
+    seeds = captions.seeds_text(_seeds(at(cube["outlier_count"], **place)))
+    lead = f"At n = {place['n']}, in {'the one seed' if seeds == '1 seed' else f'at least half of {seeds}'},"
     if "alignment" not in cube:
-        share = plotdata.outlier_share(cube, 1, **place)
+        share = spikes.outlier_share(cube, 1, **place)
         if not bool((share >= 0.5).any()):
             return f"{lead} no singular value lies beyond the edge of the bulk."
         return f"{lead} a singular value lies beyond the edge of the bulk {_alphas(share)}; no alignment was measured."
     known = _measured_spikes(cube, further)
-    shares = {k: plotdata.spike_share(cube, k, j, **place) for j, k in known}
+    shares = {k: spikes.spike_share(cube, k, j, **place) for j, k in known}
     seen = {k: _alphas(share) for k, share in shares.items()}
     parts = [
         f"{_ORDINAL[j]} {seen[k]} (degree {k}; {_expected(cube, prediction, place, k)})" for j, k in known if seen[k]
@@ -113,21 +114,20 @@ _ORDINAL = dict(enumerate(("none", "the first", "the second", "the third", *(f"s
 
 def _measured_spikes(cube: xr.Dataset, further: Mapping[str, Any]) -> list[tuple[int, int]]:
     """(rank, degree) of the spikes whose alignment and rank the cube holds."""
-    degrees = predicted.degrees(cube, **further)
+    degrees = spikes.degrees(cube, **further)
     measured = set(cube["degree"].values.tolist())
     return [(j, k) for j, k in enumerate(degrees, 1) if k in measured and j <= cube.sizes.get("rank", len(degrees))]
 
 
-def _seeds(data: xr.DataArray) -> int:
-    """How many seeds have a value."""
-    if "seed" not in data.dims:
-        return 1
-    return int(data.notnull().any([d for d in data.dims if d != "seed"]).sum())
+def _seeds(data: xr.DataArray) -> np.ndarray:
+    """How many seeds have a value, at each other label."""
+    known = data.notnull()
+    return np.atleast_1d((known.sum("seed") if "seed" in known.dims else known.astype(int)).values)
 
 
 def _largest(cube: xr.Dataset, name: str, further: Mapping[str, Any]) -> Any:
     """The largest size at which a variable has a value."""
-    data = at(plotdata.variable(cube, name), **fixed(cube, further))
+    data = at(variable(cube, name), **fixed(cube, further))
     known = data.notnull().any([d for d in data.dims if d != "n"])
     if not bool(known.any()):
         raise Missing(f"no {name} here")
@@ -151,12 +151,22 @@ def _expected(cube: xr.Dataset, prediction: xr.Dataset | None, place: Mapping[st
     if prediction is None or "singular_value" not in prediction:
         return limit
     further = {name: label for name, label in place.items() if name != "n"}
-    alphas = predicted.detachment(cube, prediction, **further)
+    alphas = spikes.detachment(cube, prediction, **further)
     if k not in alphas["degree"] or place["n"] not in alphas["n"]:
         return limit
     alpha, last = float(alphas.sel(degree=k, n=place["n"])), float(cube["alpha"].max())
-    at_n = f"from {alpha:.2g}" if np.isfinite(alpha) else f"not up to {number(last)}"
+    at_n = f"from {alpha:.2g}" if np.isfinite(alpha) else f"not up to {number(last)}{_later(cube, further, k, last)}"
     return f"theory at this n: {at_n}, {limit}"
+
+
+def _later(cube: xr.Dataset, further: Mapping[str, Any], k: int, alpha: float) -> str:
+    """From which n theory has a spike at an alpha where it has none yet; nothing where it never has or declines."""
+    model = spikes.study_of(cube).model_at(**dict(spikes.further_labels(cube, further)))
+    try:
+        size = first_size(model, alpha, spikes_of(model, k).index(k) + 1) if alpha > threshold(k) else np.inf
+    except (ValueError, ArithmeticError):  # declined, or not solved
+        return ""
+    return f"; there from n of about {float(f'{size:.2g}'):,.0f}" if np.isfinite(size) else ""
 
 
 def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Mapping[str, Any]) -> str:
@@ -164,11 +174,14 @@ def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Map
     counts, cosine = (at(cube[name], **place) for name in ("outlier_count", "alignment"))
     astray = counts * 0.0
     for j, k in known:
-        astray = astray + ((counts >= j) & (cosine.sel(degree=k, drop=True) <= plotdata.ALIGNED))
+        astray = astray + ((counts >= j) & _astray(cosine.sel(degree=k, drop=True)))
     beyond = (counts - len(known)).clip(0)
-    text = ""
+    text, level = "", f"n^(−1/2) = {place['n'] ** -0.5:.2g}"
     for extra, what in (
-        (astray, "that point along no monomial (squared cosine with its own below 1/2): outliers, not spikes"),
+        (
+            astray,
+            f"that point along no monomial (squared cosine with its own below {level}): outliers, not spikes",
+        ),
         (beyond, f"more than the {len(known)} whose direction is measured"),
     ):
         mean = extra.mean("seed") if "seed" in extra.dims else extra
@@ -177,14 +190,18 @@ def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Map
             top = mean.isel(alpha=int(mean.fillna(0).argmax("alpha")))
             text += (
                 f" Beyond the edge {where} lie singular values {what}; "
-                f"at α = {number(float(top.alpha))} {number(round(float(top), 2))} a seed."
+                f"{number(round(float(top), 2))} a seed at α = {number(float(top.alpha))}."
             )
     return text
 
 
+def _astray(cosine: xr.DataArray) -> xr.DataArray:
+    return cosine.notnull() & ~spikes.along_monomial(cosine)
+
+
 def edge_moves(cube: xr.Dataset, **further: Any) -> str:
     """Which way the edge beyond which outliers are counted moves along alpha at the largest size."""
-    edge = at(plotdata.variable(cube, "detection_edge"), n=None, **fixed(cube, further)).dropna("alpha")
+    edge = at(variable(cube, "detection_edge"), n=None, **fixed(cube, further)).dropna("alpha")
     if edge.sizes["alpha"] < 2:
         raise Missing("one alpha")
     first, last = edge.isel(alpha=0), edge.isel(alpha=-1)
@@ -203,12 +220,12 @@ _NOTABLE = 0.01
 def largest_spike(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """The largest singular value just past the alpha where one lies beyond the edge, with edge and prediction."""
     place = {"n": _largest(cube, "outlier_count", further)} | fixed(cube, further)
-    first = plotdata.first_alpha(plotdata.outlier_share(cube, 1, **place))
+    first = spikes.first_alpha(spikes.outlier_share(cube, 1, **place))
     if np.isnan(first):
         raise Missing("no outlier")
     later = [a for a in cube["alpha"].values.tolist() if a >= first]
     where = place | {"alpha": later[min(1, len(later) - 1)], "rank": 1}
-    top = plotdata.means(cube, "singular_value", **where)
+    top = means_at(cube, "singular_value", **where)
     text = f"At α = {number(where['alpha'])}, n = {place['n']} the largest singular value of F/√n is {_value(top)}"
     edge = at(cube["detection_edge"], **where)
     if bool(edge.notnull()):
@@ -227,7 +244,7 @@ def _value(data: xr.Dataset) -> str:
 def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """How the test loss changes from the smallest step to the largest, at the best penalty after it, largest size."""
     n = _largest(cube, "test_loss", further)
-    data = plotdata.means(cube, "test_loss", n=n, **further)
+    data = means_at(cube, "test_loss", n=n, **further)
     data = data.isel(alpha=data["mean"].notnull().all("lam").values)
     if data.sizes["alpha"] < 2:
         raise Missing("one alpha")
@@ -250,7 +267,7 @@ def _direction(cube: xr.Dataset, start: xr.Dataset, end: xr.Dataset, further: Ma
     """Whether a loss falls or rises between two alphas: seeds are paired, since they share their draw."""
     place = {"n": int(end.n), "lam": float(end.lam)} | fixed(cube, further)
     loss = at(cube["test_loss"], **place)
-    step = seed_mean(loss.sel(alpha=float(end.alpha), drop=True) - loss.sel(alpha=float(start.alpha), drop=True))
+    step = plain_means(loss.sel(alpha=float(end.alpha), drop=True) - loss.sel(alpha=float(start.alpha), drop=True))
     mean, stderr = float(step["mean"]), float(step["stderr"])
     if not np.isfinite(stderr):
         return "goes, with no error to judge by"
@@ -270,6 +287,8 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     """How far the finite-n prediction is from the measurement over all points of a variable."""
     if prediction is None:
         raise Missing("no prediction")
+    if name == "singular_value":
+        cube = _clear_only(cube)
     data = z_scores(cube, prediction, name)
     z = data["z"].values[np.isfinite(data["z"].values)]
     if not z.size:
@@ -278,7 +297,7 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     relative = float(np.nanmedian(np.abs(data["relative"].where(np.isfinite(data["z"])))))
     flat = data["z"].stack(point=data["z"].dims).dropna("point")
     place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
-    where = style.place(place, ("alpha", "n", "lam", "rank"))
+    where = symbols.place(place, ("alpha", "n", "lam", "rank"))
     return (
         f"{_THE[name]} against theory at finite n: {inside:.0%} of {z.size} points are within 2 standard errors, "
         f"median difference {100 * relative:.2g} per cent; the farthest is z = {float(place):+.1f} at {where}. "
@@ -286,19 +305,34 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     ).replace("= -", "= −")
 
 
+def _clear_only(cube: xr.Dataset) -> xr.Dataset:
+    """Singular values where nearly every seed has its outlier: elsewhere the edge of the bulk stands in its place."""
+    values, counts = variable(cube, "singular_value"), variable(cube, "outlier_count")
+    clear = (counts >= values["rank"]).where(counts.notnull())
+    share = clear.mean("seed") if "seed" in clear.dims else clear
+    return cube.assign(singular_value=values.where(share >= _CLEAR).transpose(*values.dims))
+
+
+_CLEAR = 0.95
+
+
 def _with_controls(scores: Mapping[str, Any]) -> str:
     seeds, worth = scores["seeds"], scores["seeds_worth"]
     return f", with {seeds} seeds worth {worth:.0f} by control variates" if np.isfinite(worth) else ""
 
 
-_THE = {"train_loss": "Training loss", "test_loss": "Test loss", "singular_value": "Outliers"}
+_THE = {
+    "train_loss": "Training loss",
+    "test_loss": "Test loss",
+    "singular_value": "Outliers that stand clear in 95 per cent of the seeds",
+}
 
 
 def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
     """How far the limit still is from the test loss at the largest size, and which of its spikes are not there yet."""
     if prediction is None:
         raise Missing("no prediction")
-    limit = plotdata.variable(prediction, "test_loss_limit")
+    limit = variable(prediction, "test_loss_limit")
     n = _largest(cube, "test_loss", further)
     data = z_scores(cube, xr.Dataset({"test_loss": limit}), "test_loss").sel(n=n)
     size = abs(data["relative"]).stack(point=data["relative"].dims).dropna("point")
@@ -308,7 +342,7 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None, **further
     spread = float(np.sqrt((data["z"] ** 2).mean()))
     text = (
         f"At n = {int(n)} the test loss differs from its limit of infinite n by up to {100 * float(farthest):.2g} per "
-        f"cent, at {style.place(farthest, ('alpha', 'lam'))} (root mean square of z {spread:.1f})."
+        f"cent, at {symbols.place(farthest, ('alpha', 'lam'))} (root mean square of z {spread:.1f})."
     )
     return text + _spikes_to_come(cube, prediction, n, further)
 
@@ -318,7 +352,7 @@ def _spikes_to_come(cube: xr.Dataset, prediction: xr.Dataset, n: Any, further: M
     if "singular_value" not in prediction:
         return ""
     place, parts = {"n": n} | fixed(cube, further), []
-    for rank, k in enumerate(predicted.degrees(cube, **further), 1):
+    for rank, k in enumerate(spikes.degrees(cube, **further), 1):
         alphas = [a for a in cube["alpha"].values.tolist() if a > threshold(k)]
         if rank in prediction["rank"]:
             values = prediction["singular_value"].sel(rank=rank)
@@ -334,15 +368,11 @@ def fitted(law: str, fit: xr.Dataset) -> str:
         raise Missing(f"The fit of {law} has no interval.")
     name = _LAWS.get(law, law)
     if "estimator" in fit.dims:
-        best = max(("relative", "corrected", "plain"), key=lambda e: int(_compared(fit.sel(estimator=e)).sum()))
+        best = max(("relative", "corrected", "plain"), key=lambda e: tally(*_columns(fit.sel(estimator=e))).compared)
         fit, name = fit.sel(estimator=best), f"{name}{_ESTIMATORS[best]}"
-    compared = _compared(fit)
-    if not compared.any():
-        return f"{name}: none is resolved at these sizes."
-    held = compared & (fit["ci_low"] <= fit["expected"]) & (fit["expected"] <= fit["ci_high"])
-    silent = int((np.isfinite(fit["expected"]) & ~compared).sum())
-    text = f"{name}: {int(held.sum())} of {int(compared.sum())} intervals of 95 per cent hold the theory's value"
-    return text + (f", {silent} more are not resolved." if silent else ".") + _lack_of_fit(fit, compared)
+    counted = tally(*_columns(fit))
+    text = f"{name}: {held_text(counted)}."
+    return text + (f" {rejection(counted)}." if counted.tested else "")
 
 
 _LAWS = {
@@ -355,18 +385,8 @@ _LAWS = {
 _ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
 
 
-def _compared(fit: xr.Dataset) -> xr.DataArray:
-    """Where a closed interval stands beside a value of the theory."""
-    values = [fit[name].broadcast_like(fit["estimate"]) for name in ("expected", "ci_low", "ci_high")]
-    return fit["estimate"].copy(data=np.isfinite(sum(v.transpose(*fit["estimate"].dims).values for v in values)))
-
-
-def _lack_of_fit(fit: xr.Dataset, compared: xr.DataArray) -> str:
-    """How many of the laws behind the compared values the lack-of-fit test rejects."""
-    if "gof_pvalue" not in fit:
-        return ""
-    pvalue = fit["gof_pvalue"].broadcast_like(compared).where(compared)
-    if "param" in pvalue.dims:
-        pvalue = pvalue.min("param")
-    tested, rejected = int(np.isfinite(pvalue).sum()), int((pvalue < MISFIT).sum())
-    return f" {rejection(rejected, tested)}." if tested else ""
+def _columns(fit: xr.Dataset) -> list[xr.DataArray]:
+    """Both ends, theory and lack of fit, each with a value for every estimate."""
+    names = ("ci_low", "ci_high", "expected", "gof_pvalue")
+    known = fit if "gof_pvalue" in fit else fit.assign(gof_pvalue=np.nan)
+    return [known[v].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims) for v in names]

@@ -33,7 +33,8 @@ from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
 from spikecube.explore.app import Explorer, csv_of, netcdf_of
 from spikecube.explore.catalogue import CATALOGUE
-from spikecube.explore.sources import Fixed, source_of
+from spikecube.explore.sources import Fixed
+from spikecube.live import source_of
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study
 from tests.explore.browser import browser

@@ -9,14 +9,15 @@ import pytest
 import xarray as xr
 
 from spikecube.scaling import collapse
-from spikecube.scaling.collapse_looks import Looks, pattern_test, shift_test, verdict
+from spikecube.scaling.collapse_tests import pattern_test, shift_test
 from spikecube.scaling.results import STATUS
+from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 from tests.levels import assert_level
 
 SIZES = np.array([32.0, 64.0, 128.0, 256.0, 512.0])
 X = np.linspace(-0.1, 0.1, 40)
 NAMES = {v: k for k, v in STATUS.items()}
-GOOD = Looks("given", 100.0, 100.0, 0.5, 0.5, 0.5, 0.5, True, 0, True, True, None)
+GOOD = CollapseFindings("given", 100.0, 100.0, 0.5, 0.5, 0.5, 0.5, True, 0, True, True, None)
 
 
 def data(y: np.ndarray) -> xr.DataArray:
@@ -132,7 +133,7 @@ def test_the_akaike_criterion_is_corrected() -> None:
 
 
 def test_the_verdict_is_the_gravest_doubt_and_names_all() -> None:
-    assert verdict(GOOD)[0] == "ok"
+    assert collapse_verdict(GOOD)[0] == "ok"
     doubts = {
         "rejected": {"gof_pvalue": 1e-5},
         "too_good": {"too_good": 1e-9},
@@ -144,10 +145,10 @@ def test_the_verdict_is_the_gravest_doubt_and_names_all() -> None:
         "outside": {"beyond": (2.0, 0.0, 1.0)},
     }
     for name, change in doubts.items():
-        found, words = verdict(replace(GOOD, **change))
+        found, words = collapse_verdict(replace(GOOD, **change))
         assert found == name
         assert "every interval is closed" not in words
-    found, words = verdict(replace(GOOD, gof_pvalue=1e-5, drift_pvalue=1e-4, closed=False))
+    found, words = collapse_verdict(replace(GOOD, gof_pvalue=1e-5, drift_pvalue=1e-4, closed=False))
     assert found == "rejected"
     assert "smallest size" in words
     assert "interval open" in words
