@@ -101,7 +101,7 @@ def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.Da
     counted; the predicted edge of the bulk where a cube has none.
     """
     place = fixed(cube, labels)
-    outliers = at(variable(prediction, "singular_value"), **place)
+    outliers = at(prediction["singular_value"], **place)
     edge = at(prediction["bulk_edge"], **place).reset_coords(drop=True)
     if "detection_edge" in cube and cube.sizes["alpha"] > 1:
         counted = at(cube["detection_edge"], **place).interp(alpha=outliers["alpha"].values)

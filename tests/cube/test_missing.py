@@ -86,8 +86,8 @@ def test_steep_steps_go_through_the_whole_command_line(
     """Every command on a tiny study. Only the first report has all figures, the others those with the edge in them."""
     monkeypatch.setattr(predicted, "fine_study", lambda study: study)
     if name != next(iter(STEEP)):
-        edge = [section for section in report.SECTIONS if {"spectrum", "outliers"} & set(section.views)]
-        monkeypatch.setattr(report, "SECTIONS", edge)
+        edge = {view: report.CATALOGUE[view] for view in ("spectrum", "outliers")}
+        monkeypatch.setattr(report, "CATALOGUE", edge)
     model = "\n".join(f"{field} = {value}" for field, value in STEEP[name].items())
     (tmp_path / "s.toml").write_text(LEAST.format(model=model))
     sc.run(sc.Study.from_file(tmp_path / "s.toml"), tmp_path / "s", client=threads)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from scripts.madeup import fill, made_prediction
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.cuts import as_cube
 from spikecube.explore import views
@@ -21,7 +22,6 @@ from spikecube.study.study import Study
 from spikecube.words.findings import agreement, findings, loss_drop
 from spikecube.words.spikes_found import edge_moves, spikes_seen
 from spikecube.words.when import first_size
-from tests.explore.madeup import fill, made_prediction
 
 ALPHAS = [0.0, 0.2, 0.3, 0.4, 0.45]
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "cubic": [0.0, 1.0, 0.0, 0.3]}

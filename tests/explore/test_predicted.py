@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.explore import predicted
 from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.means.spikes import study_of
+from spikecube.means.spikes import detachment, study_of
 from spikecube.theory import bulk_density, conditional_density
 
 
@@ -39,6 +39,6 @@ def test_where_theory_declines_f_the_bulk_of_f0_is_drawn_and_named(make: Callabl
 def test_theory_without_any_outlier_is_no_lack_of_values(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     """NaN in a prediction means no outlier: no spike is ever counted, and the view is drawn all the same."""
     none = prediction.assign(singular_value=prediction["singular_value"] * np.nan)
-    assert predicted.detachment(cube, none).isnull().all()
-    assert predicted.detachment(cube, prediction).notnull().any()
+    assert detachment(cube, none).isnull().all()
+    assert detachment(cube, prediction).notnull().any()
     assert CATALOGUE["outliers"].draw(Scene(cube, none), None).note == ""

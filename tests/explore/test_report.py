@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from scripts.browser import Page
+from scripts.madeup import made_prediction
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.entry import Entry, picture_of, view
 from spikecube.explore.frames import Slider, film
@@ -20,8 +22,7 @@ from spikecube.explore.report import SECTIONS, report, sliders
 from spikecube.explore.tables import fit_table
 from spikecube.explore.views import loss
 from spikecube.words.findings import findings, fitted
-from tests.explore.browser import Page, browser
-from tests.explore.madeup import made_prediction
+from tests.explore.browser import browser
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
 

@@ -12,13 +12,13 @@ import pytest
 import xarray as xr
 from bokeh.models import ColumnDataSource
 
+from scripts.madeup import made_prediction
 from spikecube.explore import views
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.entry import picture_of
 from spikecube.explore.picture import Canvas
 from spikecube.means import comparisons, places
 from spikecube.means.seeds import seed_means
-from tests.explore.madeup import made_prediction
 
 Make = Callable[..., xr.Dataset]
 View = Callable[..., hv.Overlay]
