@@ -160,35 +160,3 @@ def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array
         on_neurons = on_neurons + block.ratio * w * (seat.gain * (source @ block.right.T) ** 2).sum(axis=1)
         start = end
     return form.weight * on_samples, on_neurons
-
-
-def spike_matrix(profile: Profile, rho: Array, w: Array, functions: Array) -> tuple[Array, Array]:
-    """-L^T D L beyond the bulk, and L^T of the data's form with functions of kappa, shape (functions, kappa).
-
-    L L^T is the prior, D the data's form of what neurons share and of the coordinates of each kind that make up those
-    in kappa and xi. Eigenvalues fall as x grows; where one is 1, x is the square of an outlier. rho of shape
-    (1, kappa), negative, and w of shape (1, a).
-    """
-    weight, rows = profile.samples * rho[0], len(profile.shared.values)
-    columns, outside = [_flat(profile.shared.values)], [np.zeros([1, *[profile.shared.right.shape[1]] * 2])]
-    roots = [*_root(profile.n * congruence(profile.shared.right, w))]
-    for seat in seats_of(profile):
-        block = profile.blocks[seat.block]
-        kinds, rank = len(seat.plane), block.left.shape[1]
-        places = np.zeros((rows, len(profile.kappa), kinds, rank))
-        for i, row in enumerate(seat.rows):
-            on_row = seat.factors[i][:, None] * block.left
-            places[row] += seat.plane[:, i][:, None] * on_row[:, None, :]
-        columns.append(places.reshape(-1, kinds * rank))
-        roots.extend(_root(((w * seat.gain) @ block.right_pairs).reshape(kinds, rank, rank) / block.ratio))
-        apart = np.eye(kinds) - seat.plane @ seat.plane.T
-        outside.append(np.kron(apart, (weight @ block.left_pairs).reshape(rank, rank))[None])
-    x, root = np.concatenate(columns, axis=1), _blocks([part[None] for part in roots])[0]
-    data = (x.T * np.tile(weight, rows)) @ x + _blocks(outside)[0]
-    return -root @ data @ root, (functions * weight) @ x[: len(weight)] @ root
-
-
-def _root(matrices: Array) -> Array:
-    """Symmetric square roots of positive semidefinite matrices."""
-    values, vectors = np.linalg.eigh(matrices)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.swapaxes(1, 2))
