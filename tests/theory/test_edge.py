@@ -112,7 +112,9 @@ def test_detection_edge_is_exceeded_at_the_stated_rate(rate: float) -> None:
 
 def test_detection_edge_falls_to_the_bulk_edge_as_n_grows() -> None:
     model, sizes = SomeModel(initial_output="full"), (100, 1000, 10_000)
-    gaps = np.array([detection_edge(model, n, [0.2], degrees=1)[0] ** 2 - bulk_edge(model, n) ** 2 for n in sizes])
+    gaps = np.array(
+        [detection_edge(model, n, [0.2], degrees=1)[0] ** 2 - bulk_edge(model, n, degrees=1) ** 2 for n in sizes]
+    )
     np.testing.assert_allclose(gaps[1:] / gaps[:-1], 10 ** (-2 / 3), rtol=1e-6)
     stepped = SomeModel(eta_scale=1e-9)
     edges = detection_edge(stepped, 500, [0.0, 0.1, 0.2])

@@ -12,7 +12,7 @@ from spikecube.model.hermite import Array, hermite_values
 from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.edge import SHARE, Edge, Point, find_edge, profile_of_edge, solve_outside
 from spikecube.theory.conditional.profile import Profile
-from spikecube.theory.conditional.strengths import Strengths, StrengthForm, count_outliers, strength_form, strengths
+from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import spike_degrees
