@@ -47,8 +47,8 @@ class Prior:
 class StrengthForm:
     """What strengths at every x are made of.
 
-    With P the prior and D = sum_kappa nu rho (regressors at kappa)(regressors at kappa)^T < 0 the data's form, strengths
-    are the eigenvalues of -P D. They fall as x grows.
+    With P the prior and D = sum_kappa nu rho (regressors there)(regressors there)^T < 0 the data's form, strengths are
+    the eigenvalues of -P D. They fall as x grows.
 
     Attributes
     ----------
