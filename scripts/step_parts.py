@@ -6,7 +6,7 @@
 The row of neuron i in the gradient, over a_i, is c_1 beta + 2 c_2 M w_i + a rest. In the theory the rest is independent
 of w_i. Networks of the same draws are given (a) the true step, (b) c_1 beta + 2 c_2 M w_i and an independent rest,
 (c) c_1 beta and an independent rest of the size of both; (c) is held against the theory without the gradient batch's
-matrix. Means over seeds over the prediction less 1, in per cent, by penalty; the model is relu with target 0,1,.5, noise
+matrix. Means over seeds over the prediction less 1, in per cent, by penalty. The model is relu, target 0,1,.5, noise
 .1, d/n = .08, N = 3n and a Gaussian readout, or one of those of `agreement.py --random`.
 """
 
