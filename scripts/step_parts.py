@@ -72,7 +72,7 @@ def losses_of_seed(model: sc.Model, n: int, alpha: float, seed: int) -> np.ndarr
 
 
 def main() -> None:
-    """Print three rows."""
+    """Print a row for each step, and how the true one differs on the same draws."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=400)
     parser.add_argument("--alpha", type=float, default=0.4)
@@ -91,13 +91,18 @@ def main() -> None:
         parts = Parts(degrees, radius=True, plane=matrix, batch=matrix)
         theory = conditional_losses(profile_of(model, n, options.alpha, parts), LAMS)
         predicted = np.array([theory.train, theory.test])
-        off = 100 * (found[:, k] / predicted - 1)
-        stderr = off.std(axis=0, ddof=1) / math.sqrt(options.seeds)
-        cells = [
-            ", ".join(f"{v:+.1f} +- {s:.1f}" for v, s in zip(*row, strict=True))
-            for row in zip(off.mean(axis=0), stderr, strict=True)
-        ]
-        print(f"{name:22s} train {cells[0]}   test {cells[1]}")
+        print(f"{name:22s} {table_row(100 * (found[:, k] / predicted - 1))}")
+    print(f"{'first less second':22s} {table_row(100 * (found[:, 0] / found[:, 1] - 1))}")
+
+
+def table_row(off: np.ndarray) -> str:
+    """Means over seeds, with their standard errors; off of shape (seeds, 2, penalties)."""
+    stderr = off.std(axis=0, ddof=1) / math.sqrt(len(off))
+    cells = [
+        ", ".join(f"{v:+.1f} +- {s:.1f}" for v, s in zip(*row, strict=True))
+        for row in zip(off.mean(axis=0), stderr, strict=True)
+    ]
+    return f"train {cells[0]}   test {cells[1]}"
 
 
 if __name__ == "__main__":
