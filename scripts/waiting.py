@@ -73,7 +73,7 @@ def theory_answers() -> list[Answer]:
     limits = ["train_loss_limit", "test_loss_limit", "train_loss_spiked", "test_loss_spiked"]
     return [
         Answer("m_1, m_2, continuation and density of the bulk, 10,000 values each", bulk_values, 1, 1.0),
-        Answer("losses of F at one (alpha, n), 20 penalties", points, 5, 0.05),
+        Answer("losses of F at one (alpha, n), 20 penalties", points, 5, 0.025),
         Answer("limits and F_ell on a 20 x 20 x 20 grid", lambda: predict(cubed, only=limits), 1, 2.0),
         Answer("everything predicted on a 20 x 20 x 20 grid", lambda: predict(cubed), 1, 15.0),
     ]

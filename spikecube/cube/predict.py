@@ -18,7 +18,14 @@ from spikecube.cube.assemble import attributes, coordinates, place_text, variabl
 from spikecube.cube.conventions import KEYWORDS, stamp
 from spikecube.cube.missing import Missing
 from spikecube.cube.predict_draws import predict_draws
-from spikecube.cube.predict_remainders import REMAINDERS, remainders, said_of_remainders
+from spikecube.cube.predict_remainders import (
+    REMAINDERS,
+    few_sizes,
+    losses_of_size,
+    relative_remainders,
+    remainders,
+    said_of_remainders,
+)
 from spikecube.cube.store import without_fill_values
 from spikecube.errors import SpikecubeError
 from spikecube.study.fields import Model
@@ -187,10 +194,14 @@ class _OfModel:
         self._value("best_linear_loss", (), {}, lambda: best_linear_loss(self.model))
         if stepped:
             self._limits()
+        degrees = {}
         for j, n in enumerate(self.study.axes.n):
             kept = self.degrees or self._attempt(self.wanted, {"n": n}, partial(chosen_degrees, self.model, n))
             if kept is not None:
+                degrees[n] = kept
                 self._of_size(j, kept, stepped, tick)
+        if stepped:
+            self._remainders(degrees)
         return self.arrays
 
     def _of_size(self, j: int, degrees: int, stepped: bool, tick: Callable[[], None]) -> None:
@@ -201,11 +212,31 @@ class _OfModel:
             if stepped:
                 self._point((i, j), moments, degrees)
             tick()
-        names = [name for name in REMAINDERS if name in self.arrays]
-        if stepped and names:
-            found = self._attempt(names, {"n": n}, partial(remainders, self.study, self.model, n, degrees, self.arrays))
-            for name in names if found is not None else ():
-                self.arrays[name][:, j] = (found or {})[name]
+
+    def _remainders(self, degrees: dict[int, int]) -> None:
+        study, model, names = self.study, self.model, [name for name in REMAINDERS if name in self.arrays]
+        relative: dict[int, np.ndarray] = {}
+        for n in few_sizes(study) if names else ():
+            if n in degrees:
+                found = self._attempt(names, {"n": n}, partial(relative_remainders, study, model, n, degrees[n]))
+                relative |= {} if found is None else {n: found}
+        if not relative:
+            return
+        for name, values in remainders(study, relative, self._losses_of_all(names, degrees)).items():
+            if name in self.arrays:
+                self.arrays[name][:] = values
+
+    def _losses_of_all(self, names: Sequence[str], degrees: dict[int, int]) -> list[np.ndarray]:
+        """Train and test losses of F for what is made of them, (alpha, n, lam), where they are not among the wanted."""
+        study, model = self.study, self.model
+        if set(_LOSSES) <= self.arrays.keys():
+            return [self.arrays[name] for name in _LOSSES]
+        losses = np.full((2, *(study.shape[d] for d in ("alpha", "n", "lam"))), np.nan)
+        for j, n in enumerate(study.axes.n):
+            if n in degrees:
+                found = self._attempt(names, {"n": n}, partial(losses_of_size, study, model, n, degrees[n]))
+                losses[:, :, j] = np.nan if found is None else found
+        return list(losses)
 
     def _limits(self) -> None:
         for i, alpha in enumerate(self.study.axes.alpha):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -11,17 +13,18 @@ from spikecube.theory import finite_losses, loss_remainders
 
 REMAINDERS = ("train_loss_remainder", "test_loss_remainder")
 _WORTH_SAYING = 0.02  # remainder, over the loss
-_FEW = 5  # alphas, and penalties, at which remainders are found
+_FEW = 5  # alphas, sizes and penalties at which remainders are found
 
 
-def remainders(study: Study, model: Model, n: int, degrees: int, known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The remainders of both losses at one n, each of shape (alpha, lam).
+def few_sizes(study: Study) -> list[int]:
+    """The sizes at which remainders are found; between them they are drawn straight in log n."""
+    return [int(n) for n in _some(np.asarray(study.axes.n))]
 
-    They vary slowly: relative ones are found at a few alphas and penalties, and drawn straight between them.
 
-    Parameters
-    ----------
-    known : predicted losses by name, (alpha, n, lam), where they are there already.
+def relative_remainders(study: Study, model: Model, n: int, degrees: int) -> np.ndarray:
+    """The remainders of both losses at one n, over the losses; shape (2, alpha, lam).
+
+    They vary slowly: they are found at a few alphas and penalties, and drawn straight between them.
 
     Raises
     ------
@@ -29,19 +32,35 @@ def remainders(study: Study, model: Model, n: int, degrees: int, known: dict[str
         If an equation is not solved.
     """
     alphas, lam = np.asarray(study.axes.alpha), np.asarray(study.axes.lam)
-    some, few, j = _some(alphas), _some(lam), list(study.axes.n).index(n)
+    some, few = _some(alphas), _some(lam)
     relative = np.array([loss_remainders(model, few, n, float(alpha), degrees=degrees) for alpha in some])
-    names = ("train_loss", "test_loss")
-    if all(name in known for name in names):
-        losses = np.stack([known[name][:, j] for name in names])
-    else:
-        losses = np.stack([finite_losses(model, lam, n, float(a), degrees=degrees) for a in alphas], axis=1)
-    found = {}
-    for k, name in enumerate(REMAINDERS):
-        by_lam = np.array([np.interp(np.log(lam), np.log(few), row) for row in relative[:, k]])
-        by_alpha = np.stack([np.interp(alphas, some, column) for column in by_lam.T], axis=-1)
-        found[name] = by_alpha * losses[k]
-    return found
+    by_lam = _drawn(relative.swapaxes(0, 1), np.log(few), np.log(lam))
+    return _drawn(by_lam.swapaxes(1, 2), some, alphas).swapaxes(1, 2)
+
+
+def remainders(study: Study, relative: dict[int, np.ndarray], losses: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """The remainders of both losses, each of shape (alpha, n, lam).
+
+    Parameters
+    ----------
+    relative : by n, some of `few_sizes`; at those of them that are not known there are none.
+    losses : train and test, each of shape (alpha, n, lam).
+    """
+    sizes, known = np.asarray(study.axes.n), np.array(sorted(relative))
+    everywhere = _drawn(np.stack([relative[n] for n in known], axis=-1), np.log(known), np.log(sizes))
+    everywhere[..., [n in few_sizes(study) and n not in relative for n in sizes]] = np.nan
+    return {name: part.swapaxes(1, 2) * loss for name, part, loss in zip(REMAINDERS, everywhere, losses, strict=True)}
+
+
+def losses_of_size(study: Study, model: Model, n: int, degrees: int) -> np.ndarray:
+    """Train and test losses of F at one n; shape (2, alpha, lam)."""
+    found = [finite_losses(model, study.axes.lam, n, alpha, degrees=degrees) for alpha in study.axes.alpha]
+    return np.stack(found, axis=1)
+
+
+def _drawn(values: np.ndarray, known: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """`values` at `known`, in the last axis, drawn straight between them to `wanted`."""
+    return np.asarray(np.apply_along_axis(lambda row: np.interp(wanted, known, row), -1, values))
 
 
 def _some(values: np.ndarray) -> np.ndarray:

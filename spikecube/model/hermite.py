@@ -102,8 +102,13 @@ def series_coefficients(
     [0.0, 0.0]
     """
     if polynomial is None:
-        c = hermite_coefficients(function, degree, kinks)
-        c[np.abs(c) * np.sqrt(factorials(degree)) < ZERO] = 0.0
-        return c
+        return _by_quadrature(function, degree, tuple(kinks)).copy()
     known = np.asarray(polynomial[: degree + 1], dtype=np.float64)
     return np.pad(known, (0, degree + 1 - len(known)))
+
+
+@functools.lru_cache(maxsize=256)
+def _by_quadrature(function: Callable[[Array], Array], degree: int, kinks: tuple[float, ...]) -> Array:
+    c = hermite_coefficients(function, degree, kinks)
+    c[np.abs(c) * np.sqrt(factorials(degree)) < ZERO] = 0.0
+    return c

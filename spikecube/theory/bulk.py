@@ -273,21 +273,6 @@ def bulk_of(model: Model, n: int | None = None, degrees: int = 1) -> Bulk:
     return Bulk(linear, noise, d / n, model.width(n) / n, higher)
 
 
-def bulk_edge(model: Model, n: int | None = None, *, degrees: int = 1) -> float:
-    """sqrt(x_+), where the bulk of singular values of F_0/sqrt n ends: in the limit, or with the rounded d and N of n.
-
-    Parameters
-    ----------
-    degrees : blocks kept at finite n.
-
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
-    >>> round(bulk_edge(model), 6)
-    1.569252
-    """
-    return math.sqrt(bulk_of(model, n, degrees).edge)
-
-
 def bulk_atom(model: Model) -> float:
     """The share of the n singular values of F_0/sqrt n that vanish because its rank is below n.
 

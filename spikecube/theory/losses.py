@@ -88,7 +88,17 @@ def block_remainder(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> A
     if degrees >= MOST_DEGREES:
         return np.zeros((2, *np.shape(lam)))
     kept, all_of_them = (_blocks_only(model, lam, n, k) for k in (degrees, MOST_DEGREES))
-    return np.abs(kept / all_of_them - 1)
+    return np.abs(relative_change(kept, all_of_them))
+
+
+def relative_change(values: Array, base: Array) -> Array:
+    """values/base - 1; no change where both are 0, as losses are without labels.
+
+    >>> relative_change(np.array([3.0, 0.0]), np.array([2.0, 0.0])).tolist()
+    [0.5, 0.0]
+    """
+    some = (values != 0) | (base != 0)
+    return np.divide(values, base, out=np.ones_like(base), where=some) - 1
 
 
 def _blocks_only(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Array:
@@ -218,4 +228,4 @@ def _quadratic(vectors: Array, matrix: Array) -> Array:
 
 
 def _losses(moments: Moments, value: Array, slope: Array) -> Losses:
-    return moments.lam * value, -slope / moments.m_1**2
+    return moments.lam * value, (0.0 - slope) / moments.m_1**2  # 0, and not -0, without labels

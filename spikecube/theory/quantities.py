@@ -41,6 +41,18 @@ def beta_length(model: Model, n: int | None = None) -> float:
     return float(np.sqrt(linear_power(model) + ratio * label_power(model)))
 
 
+def beta_cosine(model: Model, n: int | None = None) -> float:
+    """rho = c_{*,1}/b, the cosine of beta with beta_*; 0 where labels vanish and beta with them.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(target=[0.0, 1.0], noise=0.0, dim_ratio=3.0, step_ratio=1.0)
+    >>> beta_cosine(model)
+    0.5
+    """
+    length = beta_length(model, n)
+    return float(resolve_target(model.target).coefficients(1)[1]) / length if length else 0.0
+
+
 def readout_nodes(kind: str, nodes: int) -> tuple[Array, Array]:
     """Values of sqrt(N) a_i and their probabilities; with `nodes` of them Gaussian moments below 2 nodes are exact.
 
@@ -115,7 +127,7 @@ def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = Fa
     top = max(ell, 2) if radius else ell
     norms = np.sqrt(factorials(top))
     target = resolve_target(model.target).coefficients(max(top, 1))
-    rho = float(target[1]) / beta_length(model, n)
+    rho = beta_cosine(model, n)
     coordinates = monomial_coefficients(top)[degrees] * norms
     label = np.asarray(target[: top + 1] * rho ** np.arange(top + 1) * norms)
     functions = tuple(range(top + 1))
@@ -140,8 +152,7 @@ def hermite_spikes(model: Model, ell: int) -> tuple[Array, Array]:
     norms = np.sqrt(factorials(ell))
     spikes = (monomial_coefficients(ell)[degrees] * norms).T
     target = resolve_target(model.target).coefficients(ell)
-    rho = resolve_target(model.target).coefficients(1)[1] / beta_length(model)
-    return spikes / np.linalg.norm(spikes, axis=0), target * rho ** np.arange(ell + 1) * norms
+    return spikes / np.linalg.norm(spikes, axis=0), target * beta_cosine(model) ** np.arange(ell + 1) * norms
 
 
 def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: int) -> tuple[Spikes, Array]:

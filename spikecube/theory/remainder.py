@@ -13,13 +13,14 @@ from spikecube.model.targets import resolve_target
 from spikecube.theory.conditional.batch import label_law
 from spikecube.theory.conditional.build import Parts, parts_of, profile_of, typical_draw
 from spikecube.theory.conditional.losses import conditional_losses
-from spikecube.theory.losses import block_remainder, chosen_degrees, initial_losses
+from spikecube.theory.losses import block_remainder, chosen_degrees, initial_losses, relative_change
 from spikecube.theory.parameters import Model
 
 _OF_CORRECTIONS = 0.25  # of what the radius and the batch's matrix change: their own next order
 _OF_STEP = 0.1  # of what the step changes: its own next order
 _PER_DIM = 0.5  # relative, over d: corrections of order 1/d that no part has
 _FLOOR = 0.005  # relative
+_COARSE = 0.7  # quadrature, for differences only
 
 
 def loss_remainders(
@@ -50,15 +51,15 @@ def loss_remainders(
     draw, spread = typical_draw(model, n), power_spread(model, n)
 
     def losses(parts: Parts, power: float) -> Array:
-        profile = profile_of(model, n, alpha, parts, draw=dataclasses.replace(draw, power=power))
+        profile = profile_of(model, n, alpha, parts, draw=dataclasses.replace(draw, power=power), refine=_COARSE)
         found = conditional_losses(profile, lam)
         return np.array([found.train, found.test])
 
     whole = losses(parts_of(degrees), draw.power)
-    corrections = whole / losses(Parts(degrees), draw.power) - 1
-    step = whole / np.array(initial_losses(model, lam, n, degrees=degrees)) - 1
+    corrections = relative_change(whole, losses(Parts(degrees), draw.power))
+    step = relative_change(whole, np.array(initial_losses(model, lam, n, degrees=degrees)))
     ends = [losses(parts_of(degrees), draw.power * factor) for factor in (1 + spread, 1 / (1 + spread))]
-    curvature = (ends[0] + ends[1]) / (2 * whole) - 1
+    curvature = relative_change((ends[0] + ends[1]) / 2, whole)
     blocks = block_remainder(model, lam, n, degrees)
     parts = (blocks, _OF_CORRECTIONS * corrections, _OF_STEP * step, curvature, _PER_DIM / model.dim(n), _FLOOR)
     train, test = np.sqrt(sum(np.square(part) for part in parts))

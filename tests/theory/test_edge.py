@@ -13,6 +13,7 @@ from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import resolved_profile
 from spikecube.theory.conditional.edge import conditional_edge, find_edge, solve_outside
 from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
+from spikecube.theory.conditional.strengths import strengths
 from spikecube.theory.newton import ConvergenceError
 from tests.theory.models import SomeModel
 from tests.theory.simulation import Network, z_scores
@@ -83,6 +84,20 @@ def test_spectrum_of_the_updated_network_agrees_with_simulation(model: SomeModel
     assert above[:, 2:].mean() < 0.1  # no more than the two spikes
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
+def test_strengths_are_one_at_the_outliers_and_their_slopes_are_those_of_differences(model: SomeModel) -> None:
+    """Central differences over 1e-4 of x, to 1e-5; without the part of the prior they would be off."""
+    found = conditional_spectrum(model, 400, 0.42, 2)
+    assert found.outliers.size
+    for k, x in enumerate(found.outliers**2):
+        points = [solve_outside(found.profile, x * scale) for scale in (1 - 1e-4, 1.0, 1 + 1e-4)]
+        below, here, above = (strengths(found.form, point, len(found.outliers)) for point in points if point)
+        assert here.values[k] == pytest.approx(1, abs=1e-7)
+        assert here.slopes[k] == pytest.approx((above.values[k] - below.values[k]) / (2e-4 * x), rel=1e-5)
+        still = strengths(found.form, dataclasses.replace(here.point, e=0.0 * here.point.e), k + 1)
+        assert still.slopes[k] != pytest.approx(here.slopes[k], rel=1e-3)
+
+
 def test_the_edge_moves_with_the_step_as_in_simulation() -> None:
     """tanh, n = 400, 12 seeds: how far the largest value below the outlier falls from alpha = 0.3 to 0.36.
 
@@ -112,7 +127,9 @@ def test_detection_edge_is_exceeded_at_the_stated_rate(rate: float) -> None:
 
 def test_detection_edge_falls_to_the_bulk_edge_as_n_grows() -> None:
     model, sizes = SomeModel(initial_output="full"), (100, 1000, 10_000)
-    gaps = np.array([detection_edge(model, n, [0.2], degrees=1)[0] ** 2 - bulk_edge(model, n) ** 2 for n in sizes])
+    gaps = np.array(
+        [detection_edge(model, n, [0.2], degrees=1)[0] ** 2 - bulk_edge(model, n, degrees=1) ** 2 for n in sizes]
+    )
     np.testing.assert_allclose(gaps[1:] / gaps[:-1], 10 ** (-2 / 3), rtol=1e-6)
     stepped = SomeModel(eta_scale=1e-9)
     edges = detection_edge(stepped, 500, [0.0, 0.1, 0.2])

@@ -33,7 +33,7 @@ def test_an_outlier_detaches_where_detachment_says(readout: str) -> None:
     for k, alpha in enumerate(alphas[np.isfinite(alphas)], start=1):
         below, above = (predicted_outliers(model, n, alpha + s, ell=k, degrees=1) for s in (-2e-4, 2e-4))
         assert (len(below), len(above)) == (k - 1, k)
-        assert above[-1] == pytest.approx(bulk_edge(model, n), rel=1e-4)
+        assert above[-1] == pytest.approx(bulk_edge(model, n, degrees=1), rel=1e-4)
 
 
 def test_detachment_comes_down_to_its_threshold_as_n_grows() -> None:

@@ -7,7 +7,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from spikecube.theory import loss_remainders
+from spikecube.theory import (
+    best_linear_loss,
+    bulk_edge,
+    chosen_degrees,
+    finite_losses,
+    initial_losses,
+    limit_losses,
+    loss_remainders,
+    predicted_outliers,
+    spiked_losses,
+)
 from spikecube.theory.remainder import power_spread
 from tests.theory.models import SomeModel
 
@@ -41,3 +51,29 @@ def test_remainders_fall_with_n_and_rise_with_the_step_and_the_tails() -> None:
 def test_full_output_has_no_remainder() -> None:
     with pytest.raises(ValueError, match="initial_output = 'full' was given"):
         loss_remainders(SomeModel(initial_output="full"), 0.1, 500, 0.2)
+
+
+@pytest.mark.parametrize("target", [(0.0, 0.0), (0.0, 1.0)])
+def test_without_labels_every_loss_is_zero_and_nothing_is_left_out_of_it(target: tuple[float, ...]) -> None:
+    """Negative control: with labels none is."""
+    model, lam, labels = SomeModel(target=target, noise=0.0), [0.01, 1.0], any(target)
+    pairs = (
+        initial_losses(model, lam, 300),
+        limit_losses(model, lam, 2),
+        spiked_losses(model, lam, 300, 0.3, 2),
+        finite_losses(model, lam, 300, 0.3),
+    )
+    assert np.all((np.array(pairs) != 0) == labels)
+    assert bool(predicted_outliers(model, 300, 0.4).size) == labels
+    assert best_linear_loss(model) == 0
+    assert np.all(np.isfinite(loss_remainders(model, lam, 300, 0.3)))
+
+
+def test_the_edge_at_finite_n_has_the_blocks_that_all_else_has() -> None:
+    """Where d is small against n the quadratic part is no noise; without n it is the limit."""
+    model = SomeModel([0.0, 0.5, 1.0], dim_ratio=0.05)
+    blocks = chosen_degrees(model, 400)
+    assert blocks > 1
+    assert bulk_edge(model, 400) == bulk_edge(model, 400, degrees=blocks)
+    assert abs(bulk_edge(model, 400) / bulk_edge(model, 400, degrees=1) - 1) > 0.02
+    assert bulk_edge(model) == pytest.approx(bulk_edge(model, 400, degrees=1))

@@ -15,7 +15,7 @@ from spikecube.theory.conditional.expectations import TAIL, Nodes, gaussian_node
 from spikecube.theory.conditional.kinds import Kinds, batch_kinds
 from spikecube.theory.conditional.profile import Block, Profile, Shared
 from spikecube.theory.parameters import Model
-from spikecube.theory.quantities import beta_length, label_power, readout_nodes, require_vanishing_output
+from spikecube.theory.quantities import beta_cosine, beta_length, label_power, readout_nodes, require_vanishing_output
 
 _RANK = 1e-6  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
 _RANK_OF_SPECTRA = 1e-5
@@ -82,9 +82,7 @@ def step_reach(model: Model, n: int, alpha: float, length: float) -> tuple[float
 
 def typical_draw(model: Model, n: int) -> Draw:
     """|beta|^2 and rho^2 where they concentrate."""
-    length = beta_length(model, n)
-    c_1 = float(resolve_target(model.target).coefficients(1)[1])
-    return Draw(length**2, (c_1 / length) ** 2 if length else 0.0)
+    return Draw(beta_length(model, n) ** 2, beta_cosine(model, n) ** 2)
 
 
 def make_profile(

@@ -47,7 +47,7 @@ class Point:
     slope: Array
 
     def tangent(self, x: float) -> tuple[Array, Array]:
-        """rho and e at some smaller x by the tangent, which lies below the solution because it is convex in x."""
+        """rho and e at another x by the tangent, which lies below the solution because it is convex in x."""
         return moved(self.rho, self.e, (x - self.x) * self.slope)
 
 
@@ -65,10 +65,10 @@ def solve_outside(profile: Profile, x: float, below: Point | None = None) -> Poi
 
     Parameters
     ----------
-    below : a solution at some larger x, to start from.
+    below : a solution to start from, at some larger x or a little below x.
     """
     lam = np.array([[-x]])
-    rho, e = below.tangent(x) if below is not None and below.x >= x else _far(profile, lam)
+    rho, e = below.tangent(x) if below is not None else _far(profile, lam)
     longest = math.inf
     with np.errstate(all="ignore"):  # where there is no solution the way may lead to infinity: that is the answer
         for _ in range(_ROUNDS):

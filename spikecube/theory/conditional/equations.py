@@ -96,22 +96,33 @@ def jacobian(profile: Profile, rho: Array, e: Array, at: Images) -> Array:
     """1 - d log(images)/d log(rho, e); shape (penalties, kappa + a, kappa + a)."""
     weight, split = profile.samples * rho, rho.shape[1]
     w = at.w[:, None, :]
-    between: Array = np.zeros(())
-    joint, among = profile.noise, np.zeros(())
+    between, joint, among = (
+        np.zeros((len(rho), *shape), dtype=at.rho.dtype)
+        for shape in ((split, split), profile.noise.shape, (e.shape[1], e.shape[1]))
+    )
+    joint += profile.noise
     for block, state in zip(profile.bulk, at.blocks, strict=True):
         for k, (gain, share) in enumerate(zip(block.kinds.gain, block.kinds.share, strict=True)):
-            left = block.left @ state.ahead[:, k]
-            between = between + (share / block.ratio) * (left @ block.left.T) ** 2
-            joint = joint + (share * gain) * (block.left @ state.mixed[:, k] @ block.right.T) ** 2
+            between += _squared(block.left @ state.ahead[:, k] @ block.left.T, share / block.ratio)
+            joint += _squared(block.left @ state.mixed[:, k] @ block.right.T, share * gain)
             own = block.right @ state.behind[:, k] @ block.right.T
-            among = among + (share / block.ratio * np.multiply.outer(gain, gain)) * own**2
+            among += _squared(own, share / block.ratio * np.multiply.outer(gain, gain))
     shrink = (at.w * e / profile.neurons)[:, None, :]  # -d log w/d log e
     out = np.empty((len(rho), split + e.shape[1], split + e.shape[1]), dtype=at.rho.dtype)
     out[:, :split, :split] = at.rho[..., None] * between * weight[:, None, :]
     out[:, :split, split:] = at.rho[..., None] * joint * w * shrink
     out[:, split:, :split] = (weight[..., None] * joint / at.e[:, None, :]).swapaxes(1, 2)
     out[:, split:, split:] = among * w * shrink / at.e[..., None]
-    return np.eye(out.shape[-1]) - out
+    np.negative(out, out=out)
+    out[:, np.arange(out.shape[-1]), np.arange(out.shape[-1])] += 1
+    return out
+
+
+def _squared(matrix: Array, scale: Array) -> Array:
+    """scale matrix^2 elementwise, in the place of the matrix: these are the largest arrays, many times over."""
+    matrix *= matrix
+    matrix *= scale
+    return matrix
 
 
 def solve(profile: Profile, lam: Array) -> tuple[Array, Array, Images]:

@@ -7,7 +7,7 @@ h_i(kappa) h_{k-i}(xi): the network has them as it has the others, but here they
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,24 +56,29 @@ class Form:
     Attributes
     ----------
     weight : nu rho; shape (penalties, kappa).
-    shared : how many coefficients belong to what all neurons share; they come first.
-    regressors : on every row and kappa; shape (rows * kappa, coefficients).
-    prior : shape (penalties, coefficients, coefficients).
-    held : what the prior of the seats already counts of the fit; the same shape.
+    regressors : on every row; shape (rows, kappa, coefficients), those of what all neurons share first.
+    priors : block diagonal, for what neurons share and for each seat; shapes (penalties, own, own).
+    helds : what the priors of the seats already count of the fit; the same shapes, for the seats.
     seats, states : the seats and their kinds at (rho, w).
     """
 
     weight: Array
-    shared: int
     regressors: Array
-    prior: Array
-    held: Array
+    priors: list[Array]
+    helds: list[Array]
     seats: list[Seat]
     states: list[BlockState]
 
-    def on_rows(self, values: Array) -> Array:
-        """`values` of shape (penalties, kappa) repeated on every row."""
-        return np.tile(values, len(self.regressors) // values.shape[1])
+    @property
+    def places(self) -> list[slice]:
+        """Where the coefficients of each prior stand."""
+        ends = np.cumsum([0, *(prior.shape[-1] for prior in self.priors)])
+        return [slice(*pair) for pair in itertools.pairwise(ends)]
+
+    def times_prior(self, rows: Array) -> Array:
+        """rows @ prior; rows of shape (penalties, any, coefficients)."""
+        parts = [rows[:, :, place] @ prior for place, prior in zip(self.places, self.priors, strict=True)]
+        return np.concatenate(parts, axis=2)
 
 
 def ridge_form(profile: Profile, rho: Array, w: Array) -> Form:
@@ -84,9 +89,8 @@ def ridge_form(profile: Profile, rho: Array, w: Array) -> Form:
         prior = sum_t v_t v_t^T (x) (U^T diag(nu rho) U + phi (V^T diag(w gain_t) V)^{-1})^{-1}.
     """
     weight, seats = profile.samples * rho, seats_of(profile)
-    columns, priors, helds, states = [_flat(profile.shared.values)], [], [], []
-    priors.append(profile.n * congruence(profile.shared.right, w))
-    helds.append(np.zeros_like(priors[0]))
+    columns, priors = [profile.shared.values], [profile.n * congruence(profile.shared.right, w)]
+    helds, states = [], []
     rows = len(profile.shared.values)
     for seat in seats:
         block = profile.blocks[seat.block]
@@ -95,13 +99,11 @@ def ridge_form(profile: Profile, rho: Array, w: Array) -> Form:
         on_rows = np.zeros((rows, len(profile.kappa), count, rank))
         for i, row in enumerate(seat.rows):
             on_rows[row, :, i] = seat.factors[i][:, None] * block.left
-        columns.append(on_rows.reshape(-1, count * rank))
+        columns.append(on_rows.reshape(rows, -1, count * rank))
         priors.append(_over_kinds(seat.plane, state.ahead / block.ratio))
         helds.append(_over_kinds(np.eye(count), np.repeat(state.within[:, None], count, axis=1)))
         states.append(state)
-    return Form(
-        weight, priors[0].shape[-1], np.concatenate(columns, axis=1), _blocks(priors), _blocks(helds), seats, states
-    )
+    return Form(weight, np.concatenate(columns, axis=2), priors, helds, seats, states)
 
 
 def _over_kinds(plane: Array, matrices: Array) -> Array:
@@ -113,22 +115,6 @@ def _over_kinds(plane: Array, matrices: Array) -> Array:
     return np.asarray(summed.transpose(0, 1, 3, 2, 4).reshape(-1, c * r, c * r))
 
 
-def _flat(rows: Array) -> Array:
-    return rows.reshape(-1, rows.shape[-1])
-
-
-def _blocks(matrices: Sequence[Array]) -> Array:
-    """Block diagonal matrices, for each of the first axis."""
-    size = sum(m.shape[-1] for m in matrices)
-    out = np.zeros((len(matrices[0]), size, size), dtype=matrices[0].dtype)
-    start = 0
-    for m in matrices:
-        end = start + m.shape[-1]
-        out[:, start:end, start:end] = m
-        start = end
-    return out
-
-
 def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array]:
     """T's derivatives in log rho and in -log w, shapes (penalties, kappa), (penalties, a); T is the sum of both.
 
@@ -138,57 +124,25 @@ def quadratic_form(profile: Profile, rho: Array, w: Array) -> tuple[Array, Array
     form = ridge_form(profile, rho, w)
     label = np.zeros((len(profile.shared.values), len(profile.kappa)))
     label[: len(profile.label)] = profile.label
-    x, weight = form.regressors, form.on_rows(form.weight)
-    right = (weight * label.ravel()) @ x
-    gram = ((x.T * weight[:, None, :]).reshape(-1, len(x)) @ x).reshape(len(w), x.shape[1], -1)
-    excess = gram - form.held
-    dual = np.linalg.solve(np.eye(x.shape[1]) + excess @ form.prior, right[..., None])
-    found = (form.prior @ dual)[..., 0]
-    residual = (label.ravel() - found @ x.T).reshape(len(w), *label.shape)
-    on_samples = (residual**2).sum(axis=1) + profile.label_noise
-    on_neurons = profile.n * w * (dual[:, : form.shared, 0] @ profile.shared.right.T) ** 2
-    start = form.shared
-    for seat, state in zip(form.seats, form.states, strict=True):
+    by_kappa = form.regressors.transpose(1, 2, 0)
+    count, nodes = by_kappa.shape[1], len(profile.kappa)
+    right = form.weight @ (by_kappa @ label.T[:, :, None])[..., 0]
+    squares = (by_kappa @ by_kappa.swapaxes(1, 2)).reshape(nodes, -1)
+    excess = (form.weight @ squares).reshape(-1, count, count)
+    for place, held in zip(form.places[1:], form.helds, strict=True):
+        excess[:, place, place] -= held
+    dual = np.linalg.solve(np.eye(count) + form.times_prior(excess), right[..., None])[..., 0]
+    found = form.times_prior(dual[:, None])[:, 0]
+    residual = label.ravel() - found @ form.regressors.reshape(-1, count).T
+    on_samples = (residual.reshape(-1, *label.shape) ** 2).sum(axis=1) + profile.label_noise
+    on_neurons = profile.n * w * (dual[:, form.places[0]] @ profile.shared.right.T) ** 2
+    for seat, state, place in zip(form.seats, form.states, form.places[1:], strict=True):
         block = profile.blocks[seat.block]
         shape = (len(seat.rows), block.left.shape[1])
-        end = start + shape[0] * shape[1]
-        own = found[:, start:end].reshape(-1, *shape)
-        by_kind = seat.plane @ dual[:, start:end, 0].reshape(-1, *shape)
+        own = found[:, place].reshape(-1, *shape)
+        by_kind = seat.plane @ dual[:, place].reshape(-1, *shape)
         source = (by_kind[:, :, None] @ state.mixed)[:, :, 0] / block.ratio
         fitted = (by_kind[:, :, None] @ state.ahead)[:, :, 0] / block.ratio
         on_samples = on_samples + ((fitted @ block.left.T) ** 2).sum(axis=1) - ((own @ block.left.T) ** 2).sum(axis=1)
         on_neurons = on_neurons + block.ratio * w * (seat.gain * (source @ block.right.T) ** 2).sum(axis=1)
-        start = end
     return form.weight * on_samples, on_neurons
-
-
-def spike_matrix(profile: Profile, rho: Array, w: Array, functions: Array) -> tuple[Array, Array]:
-    """-L^T D L beyond the bulk, and L^T of the data's form with functions of kappa, shape (functions, kappa).
-
-    L L^T is the prior, D the data's form of what neurons share and of the coordinates of each kind that make up those
-    in kappa and xi. Eigenvalues fall as x grows; where one is 1, x is the square of an outlier. rho of shape
-    (1, kappa), negative, and w of shape (1, a).
-    """
-    weight, rows = profile.samples * rho[0], len(profile.shared.values)
-    columns, outside = [_flat(profile.shared.values)], [np.zeros([1, *[profile.shared.right.shape[1]] * 2])]
-    roots = [*_root(profile.n * congruence(profile.shared.right, w))]
-    for seat in seats_of(profile):
-        block = profile.blocks[seat.block]
-        kinds, rank = len(seat.plane), block.left.shape[1]
-        places = np.zeros((rows, len(profile.kappa), kinds, rank))
-        for i, row in enumerate(seat.rows):
-            on_row = seat.factors[i][:, None] * block.left
-            places[row] += seat.plane[:, i][:, None] * on_row[:, None, :]
-        columns.append(places.reshape(-1, kinds * rank))
-        roots.extend(_root(((w * seat.gain) @ block.right_pairs).reshape(kinds, rank, rank) / block.ratio))
-        apart = np.eye(kinds) - seat.plane @ seat.plane.T
-        outside.append(np.kron(apart, (weight @ block.left_pairs).reshape(rank, rank))[None])
-    x, root = np.concatenate(columns, axis=1), _blocks([part[None] for part in roots])[0]
-    data = (x.T * np.tile(weight, rows)) @ x + _blocks(outside)[0]
-    return -root @ data @ root, (functions * weight) @ x[: len(weight)] @ root
-
-
-def _root(matrices: Array) -> Array:
-    """Symmetric square roots of positive semidefinite matrices."""
-    values, vectors = np.linalg.eigh(matrices)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]) @ vectors.swapaxes(1, 2))

@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from spikecube.model.hermite import Array, hermite_values
 from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.edge import SHARE, Edge, Point, find_edge, profile_of_edge, solve_outside
 from spikecube.theory.conditional.profile import Profile
-from spikecube.theory.conditional.ridge_form import spike_matrix
+from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import spike_degrees
 
-_NEARBY = 1e-3  # of x, relative: for the slope of a strength
+_ROUNDS = 100
+_LAST_STEP = 1e-4  # of log x: Newton's method squares it
+_REACH = 0.3  # of log x: a tangent serves so far up
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,15 @@ class ConditionalSpectrum:
     profile : what they are computed from.
     edge : where the bulk ends.
     outliers : singular values of F/sqrt n, largest first.
+    form : of the strengths.
+    points : solutions near the outliers' squares.
     """
 
     profile: Profile
     edge: Edge
     outliers: Array
+    form: StrengthForm
+    points: tuple[Point, ...]
 
 
 def conditional_spectrum(
@@ -43,7 +48,7 @@ def conditional_spectrum(
     """Edge and outliers of F/sqrt n, with blocks up to `degrees`.
 
     x is the square of an outlier where the ridge problem of what is known as functions is singular: where one of the
-    strengths, the eigenvalues of `spike_matrix`, is 1. Every strength falls as x grows.
+    strengths is 1. Every strength falls as x grows.
 
     Raises
     ------
@@ -54,9 +59,9 @@ def conditional_spectrum(
     """
     profile, guess = profile_of_edge(model, n, alpha, degrees, share, draw)
     edge = find_edge(profile, guess)
-    count = int(np.sum(_strengths(profile, edge.point) > 1))
-    outliers = np.sqrt([_position(profile, edge.point, k) for k in range(count)])
-    return ConditionalSpectrum(profile, edge, outliers)
+    form = strength_form(profile)
+    x, points = _positions(form, edge.point)
+    return ConditionalSpectrum(profile, edge, np.sqrt(x), form, points)
 
 
 def spike_alignments(model: Model, spectrum: ConditionalSpectrum, degree: int) -> Array:
@@ -77,8 +82,7 @@ def spike_alignments(model: Model, spectrum: ConditionalSpectrum, degree: int) -
         return aligned
     functions = _orthonormal(profile, orders)
     for j, k in enumerate(orders):
-        known = j < len(spectrum.outliers)
-        aligned[k - 1] = _alignment(profile, float(spectrum.outliers[j]) ** 2, j, functions[j]) if known else np.nan
+        aligned[k - 1] = _alignment(spectrum, j, functions[j]) if j < len(spectrum.outliers) else np.nan
     return aligned
 
 
@@ -89,6 +93,7 @@ def _orthonormal(profile: Profile, orders: npt.NDArray[np.int64]) -> Array:
     return np.asarray(np.linalg.qr((root * powers).T)[0].T / root)
 
 
+<<<<<<< HEAD
 def _alignment(profile: Profile, x: float, j: int, function: Array) -> float:
     def near(scale: float) -> Point:
         point = solve_outside(profile, x * scale)
@@ -101,27 +106,54 @@ def _alignment(profile: Profile, x: float, j: int, function: Array) -> float:
     values, vectors = np.linalg.eigh(matrix)
     slope = (_strengths(profile, above)[j] - values[-1 - j]) / (_NEARBY * x)
     return float(min((seen[0] @ vectors[:, -1 - j]) ** 2 / abs(slope), 1.0))
+=======
+def _alignment(spectrum: ConditionalSpectrum, j: int, function: Array) -> float:
+    form, x = spectrum.form, float(spectrum.outliers[j]) ** 2
+    found = strengths(form, _solved(form.profile, x, spectrum.points[j]), j + 1)
+    seen = (function * form.profile.samples * found.point.rho[0]) @ form.alone @ found.coefficients[:, j]
+    return float(min(seen**2 / abs(found.slopes[j]), 1.0))
+>>>>>>> theory2
 
 
-def _strengths(profile: Profile, point: Point) -> Array:
-    matrix, _ = spike_matrix(profile, point.rho, point.at.w, np.zeros((0, len(profile.kappa))))
-    return np.linalg.eigvalsh(matrix)[::-1]
+def _positions(form: StrengthForm, inside: Point) -> tuple[Array, tuple[Point, ...]]:
+    """The x of the outliers, in falling order, and a solution near each; `inside` is next to the edge."""
+    count = count_outliers(form, inside)
+    if not count:
+        return np.zeros(0), ()
+    known = [strengths(form, inside, count)]
+    found = [_position(form, known, k) for k in range(count)]
+    return np.array([x for x, _ in found]), tuple(point for _, point in found)
 
 
-def _position(profile: Profile, inside: Point, k: int) -> float:
-    """x where the k-th strength is 1; it is above 1 at `inside`."""
-    low, high = inside.x, inside.x * max(1.1, float(_strengths(profile, inside)[k]))
-    far = solve_outside(profile, high)
-    while far is None or _strengths(profile, far)[k] > 1:
-        low, high = (low, 2 * high) if far is None else (high, 2 * high)
-        far = solve_outside(profile, high)
-    known = [inside, far]
+def _position(form: StrengthForm, known: list[Strengths], k: int) -> tuple[float, Point]:
+    """x where the k-th strength is 1, and a solution close by; every new point is added to `known`, for all outliers.
 
-    def excess(t: float) -> float:
-        x = math.exp(t)
-        nearest = min((point for point in known if point.x >= x), key=lambda point: point.x, default=None)
-        point = solve_outside(profile, x, nearest) or inside  # none: x is that of `inside`, up to rounding
-        known.append(point)
-        return math.log(_strengths(profile, point)[k])
+    log strength is a falling function of log x, and nearly straight far outside: Newton's method from the closest point
+    known, kept between the closest ones on either side.
+    """
+    for _ in range(_ROUNDS):
+        place = np.log([at.point.x for at in known])
+        excess = np.log([at.values[k] for at in known])
+        nearest = int(np.abs(excess).argmin())
+        at = known[nearest]
+        step = -excess[nearest] * at.values[k] / (at.point.x * at.slopes[k])
+        low, high = place[excess > 0].max(initial=place[0]), place[excess <= 0].min(initial=math.inf)
+        if abs(step) < _LAST_STEP or high - low < _LAST_STEP**2:
+            return math.exp(place[nearest] + step), at.point
+        aim = place[nearest] + step
+        if not low < aim < high:
+            aim = (low + high) / 2 if high < math.inf else low + max(float(excess.max()), _REACH)
+        elif high == math.inf:  # from the edge, where strengths fall steeply, the step is short
+            aim = low + excess[nearest]
+        x = math.exp(aim)
+        closest = known[int(np.abs(place - aim).argmin())].point
+        known.append(strengths(form, _solved(form.profile, x, closest), len(known[0].values)))
+    raise ConvergenceError(f"outlier {k + 1} is not found within {_ROUNDS} steps: {form.profile.name}")
 
-    return math.exp(optimize.brentq(excess, math.log(low), math.log(high), xtol=1e-5))
+
+def _solved(profile: Profile, x: float, near: Point) -> Point:
+    """The solution at x, from a point near it or else from afar."""
+    point = solve_outside(profile, x, near if math.log(x / near.x) < _REACH else None) or solve_outside(profile, x)
+    if point is None:
+        raise ConvergenceError(f"no solution at x = {x:.6g}, outside the bulk: {profile.name}")
+    return point

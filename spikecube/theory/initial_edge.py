@@ -1,0 +1,30 @@
+"""Where the bulk of F_0 ends."""
+
+from __future__ import annotations
+
+import math
+
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.losses import chosen_degrees
+from spikecube.theory.parameters import Model
+
+
+def bulk_edge(model: Model, n: int | None = None, *, degrees: int | None = None) -> float:
+    """sqrt(x_+), where the bulk of singular values of F_0/sqrt n ends: in the limit, or at finite n.
+
+    Parameters
+    ----------
+    degrees : blocks kept at finite n; None chooses, 1 is the limit's formula with the rounded d and N of n.
+
+    Raises
+    ------
+    ConvergenceError
+        If no edge is found.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
+    >>> round(bulk_edge(model), 6)
+    1.569252
+    """
+    kept = 1 if n is None else degrees or chosen_degrees(model, n)
+    return math.sqrt(bulk_of(model, n, kept).edge)
