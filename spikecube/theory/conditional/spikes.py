@@ -93,26 +93,11 @@ def _orthonormal(profile: Profile, orders: npt.NDArray[np.int64]) -> Array:
     return np.asarray(np.linalg.qr((root * powers).T)[0].T / root)
 
 
-<<<<<<< HEAD
-def _alignment(profile: Profile, x: float, j: int, function: Array) -> float:
-    def near(scale: float) -> Point:
-        point = solve_outside(profile, x * scale)
-        if point is None:
-            raise ConvergenceError(f"no solution next to the outlier at x = {x:.6g}", profile.name)
-        return point
-
-    here, above = near(1.0), near(1 + _NEARBY)
-    matrix, seen = spike_matrix(profile, here.rho, here.at.w, function[None])
-    values, vectors = np.linalg.eigh(matrix)
-    slope = (_strengths(profile, above)[j] - values[-1 - j]) / (_NEARBY * x)
-    return float(min((seen[0] @ vectors[:, -1 - j]) ** 2 / abs(slope), 1.0))
-=======
 def _alignment(spectrum: ConditionalSpectrum, j: int, function: Array) -> float:
     form, x = spectrum.form, float(spectrum.outliers[j]) ** 2
     found = strengths(form, _solved(form.profile, x, spectrum.points[j]), j + 1)
     seen = (function * form.profile.samples * found.point.rho[0]) @ form.alone @ found.coefficients[:, j]
     return float(min(seen**2 / abs(found.slopes[j]), 1.0))
->>>>>>> theory2
 
 
 def _positions(form: StrengthForm, inside: Point) -> tuple[Array, tuple[Point, ...]]:
