@@ -25,7 +25,7 @@ BELOW = {
     "explore": {"explore", "words", "means", "cube", "study", "theory", "model"},
 }
 HEAVY = {
-    "xarray": {"cube", "runs", "means", "scaling", "words", "explore", "cli.py"},
+    "xarray": {"lay_out.py", "cube", "runs", "means", "scaling", "words", "explore", "cli.py"},
     "pandas": {"scaling", "explore"},
     "dask": {"runs"},
     "distributed": {"runs"},

@@ -10,8 +10,9 @@ import xarray as xr
 
 from spikecube.means.controls import centred_controls
 from spikecube.means.seeds import controls_for, priority, replicate_means
-from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
+from spikecube.scaling.types import Array
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from spikecube.explore import predicted
+from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.means.spikes import study_of
 from spikecube.theory import bulk_density, conditional_density
 
@@ -33,3 +34,11 @@ def test_where_theory_declines_f_the_bulk_of_f0_is_drawn_and_named(make: Callabl
     np.testing.assert_allclose(drawn[:-1], bulk_density(model, drawn.x[:-1]), rtol=1e-12)
     assert drawn.attrs["long_name"] == "predicted bulk of F₀"
     assert predicted.bulk(cube, initial_output="vanishing").attrs["long_name"] == "predicted bulk of F"
+
+
+def test_theory_without_any_outlier_is_no_lack_of_values(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    """NaN in a prediction means no outlier: no spike is ever counted, and the view is drawn all the same."""
+    none = prediction.assign(singular_value=prediction["singular_value"] * np.nan)
+    assert predicted.detachment(cube, none).isnull().all()
+    assert predicted.detachment(cube, prediction).notnull().any()
+    assert CATALOGUE["outliers"].draw(Scene(cube, none), None).note == ""

@@ -10,6 +10,7 @@ import holoviews as hv
 import numpy as np
 import pytest
 import xarray as xr
+from bokeh.models import ColumnDataSource
 
 from spikecube.explore import views
 from spikecube.explore.catalogue import CATALOGUE, Scene
@@ -39,7 +40,29 @@ ALL: dict[str, View] = {
 
 
 def draw(view: hv.Overlay) -> None:
-    hv.renderer("bokeh").get_plot(view)
+    """Draws a view, and asks that the figure holds every element: its last column in one source, bars by their ends."""
+    figure = hv.renderer("bokeh").get_plot(view).state
+    columns = [np.asarray(c) for source in figure.select({"type": ColumnDataSource}) for c in source.data.values()]
+    for element in view:
+        wanted = element.dimension_values(len(element.dimensions()) - 1)
+        if isinstance(element, hv.ErrorBars):
+            wanted = element.dimension_values(1) + wanted
+        assert any(same(column, wanted) for column in columns), f"{element} is not in the figure"
+
+
+def same(column: np.ndarray, wanted: np.ndarray) -> bool:
+    if column.shape != wanted.shape:
+        return False
+    numbers = column.dtype.kind in "fi" and wanted.dtype.kind in "fi"
+    return np.array_equal(column, wanted, equal_nan=numbers)
+
+
+def test_an_element_that_is_not_drawn_would_be_seen(cube: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = views.losses(cube, kind="test", lam=0.1)
+    real = hv.renderer("bokeh").get_plot(next(iter(view)))
+    monkeypatch.setattr(type(hv.renderer("bokeh")), "get_plot", lambda self, obj: real)
+    with pytest.raises(AssertionError, match="is not in the figure"):
+        draw(view)
 
 
 def labelled(view: hv.Overlay, label: str) -> hv.Element:
