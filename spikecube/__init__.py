@@ -19,6 +19,7 @@ _HOMES = {
     "StudyError": "spikecube.study.study",
     "collapse": "spikecube.scaling",
     "design": "spikecube.scaling.design",
+    "explore": "spikecube.live",
     "fit_gaps": "spikecube.scaling",
     "fit_law": "spikecube.scaling",
     "fit_limits": "spikecube.scaling",
@@ -29,11 +30,11 @@ _HOMES = {
     "open_cube": "spikecube.cube.store",
     "predict": "spikecube.cube.predict",
     "read_table": "spikecube.scaling.tables",
-    "report": "spikecube.explore.report",
+    "report": "spikecube.pictures.report",
     "run": "spikecube.runs.run",
     "verify": "spikecube.runs.verify",
 }
-_MODULES = {"explore": "spikecube.explore", "views": "spikecube.explore.views"}
+_MODULES = {"views": "spikecube.pictures.views"}
 
 __all__ = [*_HOMES, *_MODULES, "__version__"]
 

@@ -466,7 +466,7 @@ def _fit_data(
     if output:
         write_groups({law: found.dataset}, output)
     if plot:
-        from spikecube.explore.fit_page import write_fit_page
+        from spikecube.pictures.fit_page import write_fit_page
 
         write_fit_page(found.dataset, plot, found.verdict())
     if form == "json":
@@ -487,8 +487,8 @@ def report(
 ) -> None:
     """Write the report of a cube: one HTML file that needs no network."""
     from spikecube.cube.store import refuse_target
-    from spikecube.explore.report import report as write_report
     from spikecube.live import cube_of
+    from spikecube.pictures.report import report as write_report
 
     refuse_target(Path(output))
     opened = cube_of(cube)
@@ -502,8 +502,8 @@ def explore(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
-    from spikecube.explore.serve import serve
     from spikecube.live import source_of
+    from spikecube.pictures.serve import serve
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikecube.explore.sources import Source
+    from spikecube.pictures.sources import Source
 
 
 def cube_of(name: str | Path) -> Any:
@@ -30,7 +30,7 @@ def cube_of(name: str | Path) -> Any:
 def source_of(cube: Any) -> Source:
     """What the explorer looks at: a cube, its file, or a run by its name, read again while it grows."""
     from spikecube.cube.assemble import assemble
-    from spikecube.explore import sources
+    from spikecube.pictures import sources
     from spikecube.runs.folder import RunFolder, run_paths
 
     if not isinstance(cube, str | Path):
@@ -44,9 +44,9 @@ def source_of(cube: Any) -> Source:
 def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any = None) -> Any:
     """The explorer of a cube, its file, or a run by its name, which may still be running.
 
-    Shown where a notebook cell ends; see `spikecube.explore.app.explore`.
+    Shown where a notebook cell ends; see `spikecube.pictures.app.explore`.
     """
-    from spikecube.explore.app import explore as page
+    from spikecube.pictures.app import explore as page
 
     return page(source_of(cube), prediction, fits, fitter=fitter)
 

@@ -65,7 +65,7 @@ RECIPES = {
     ],
     "view": [
         Edit(
-            "explore/views/spikes.py",
+            "pictures/views/spikes.py",
             '@view(\n    Entry("spectrum",',
             '''@view(Entry("peaks", "Largest entry of the readout", question=_WHEN))
 def peaks(cube: xr.Dataset, **further: Any) -> Picture:
@@ -88,9 +88,9 @@ from pathlib import Path
 from spikecube.cube.assemble import CellResult, assemble
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
-from spikecube.explore.app import Explorer
-from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.sources import Fixed
+from spikecube.pictures.app import Explorer
+from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.pictures.sources import Fixed
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import INVERSE_LOGARITHM
 from spikecube.scaling.samples import from_data

@@ -41,7 +41,7 @@ def tally(low: npt.ArrayLike, high: npt.ArrayLike, theory: npt.ArrayLike, gof_pv
     a, b, t, p = (np.asarray(v, dtype=float).ravel() for v in (low, high, theory, gof_pvalue))
     compared = np.isfinite(a) & np.isfinite(b) & np.isfinite(t)
     held = compared & (a <= t) & (t <= b)
-    half = float(np.median((b - a)[compared]) / 2) if compared.any() else float("nan")
+    half = float(np.median(b[compared] - a[compared]) / 2) if compared.any() else float("nan")
     tested = compared & np.isfinite(p)
     silent = int((np.isfinite(t) & ~compared).sum())
     rejected = int((tested & (p < REJECTED)).sum())

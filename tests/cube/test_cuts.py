@@ -12,9 +12,9 @@ import xarray as xr
 import spikecube as sc
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
-from spikecube.explore import tables
-from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.means.seeds import summarize
+from spikecube.pictures import tables
+from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.words.findings import findings
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview

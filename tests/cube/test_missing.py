@@ -14,7 +14,7 @@ import spikecube as sc
 from spikecube.cube import assemble as assembly
 from spikecube.cube import predict as predictions
 from spikecube.cube.missing import missing_edges
-from spikecube.explore import predicted, report
+from spikecube.pictures import predicted, report
 from spikecube.study.study import Model
 from spikecube.theory import detection_edge
 from spikecube.theory.conditional.build import resolved_profile
@@ -187,7 +187,7 @@ def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pyte
 
 
 def test_info_and_report_print_the_same_means_and_say_which(tiny_cube: xr.Dataset) -> None:
-    from spikecube.explore import tables
+    from spikecube.pictures import tables
 
     few = overview(tiny_cube)
     assert "plain means over 3 seeds at lam = 1" in few

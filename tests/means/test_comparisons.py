@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spikecube.explore import curves
 from spikecube.means import comparisons, places, spikes
 from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing
+from spikecube.pictures import curves
 
 
 def test_mean_and_error_over_seeds() -> None:

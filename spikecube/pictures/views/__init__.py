@@ -5,10 +5,10 @@ chosen by keyword stands at its default: the largest alpha and n, the middle of 
 data is a sentence in its place.
 """
 
-from spikecube.explore.views.spikes import alignments, collapse, outlier_count, singular_values, spectrum
+from spikecube.pictures.views.spikes import alignments, collapse, outlier_count, singular_values, spectrum
 
-from spikecube.explore.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
-from spikecube.explore.views.fits import exponents, gaps, limits  # isort: skip
+from spikecube.pictures.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
+from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
 
 __all__ = [
     "agreement",

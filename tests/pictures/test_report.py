@@ -14,15 +14,15 @@ import xarray as xr
 
 from scripts.browser import Page
 from scripts.madeup import made_prediction
-from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.entry import Entry, picture_of, view
-from spikecube.explore.frames import Slider, film
-from spikecube.explore.picture import Layer, Picture, note
-from spikecube.explore.report import SECTIONS, report, sliders
-from spikecube.explore.tables import fit_table
-from spikecube.explore.views import loss
+from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.pictures.entry import Entry, picture_of, view
+from spikecube.pictures.frames import Slider, film
+from spikecube.pictures.picture import Layer, Picture, note
+from spikecube.pictures.report import SECTIONS, report, sliders
+from spikecube.pictures.tables import fit_table
+from spikecube.pictures.views import loss
 from spikecube.words.findings import findings, fitted
-from tests.explore.browser import browser
+from tests.pictures.browser import browser
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
 
@@ -32,12 +32,12 @@ REPORTED = [name for name, entry in CATALOGUE.items() if entry.question]
 
 def only(monkeypatch: pytest.MonkeyPatch, names: list[str]) -> None:
     """A report of some views alone."""
-    monkeypatch.setattr("spikecube.explore.report.CATALOGUE", {name: CATALOGUE[name] for name in names})
+    monkeypatch.setattr("spikecube.pictures.report.CATALOGUE", {name: CATALOGUE[name] for name in names})
 
 
 def test_a_view_is_one_function(small: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made up here, it is drawn for notebooks, found by the explorer, and has its section in the report."""
-    monkeypatch.setattr("spikecube.explore.entry.CATALOGUE", {})
+    monkeypatch.setattr("spikecube.pictures.entry.CATALOGUE", {})
 
     @view(Entry("statuses", "Points by status", ("n",), "What is there?"))
     def statuses(cube: xr.Dataset, *, n: int | None = None) -> Picture:
@@ -45,11 +45,11 @@ def test_a_view_is_one_function(small: xr.Dataset, tmp_path: Path, monkeypatch: 
         codes, counts = np.unique(cube["status"], return_counts=True)
         return Picture([Layer("points", {"status": codes, "points": counts}, "measured", measured=True)], title=f"{n}")
 
-    from spikecube.explore import entry
+    from spikecube.pictures import entry
 
     assert type(statuses(small)).__name__ == "Overlay"
     assert entry.CATALOGUE["statuses"].draw(Scene(small), None, n=500).title == "500"
-    monkeypatch.setattr("spikecube.explore.report.CATALOGUE", entry.CATALOGUE)
+    monkeypatch.setattr("spikecube.pictures.report.CATALOGUE", entry.CATALOGUE)
     text = report(small, tmp_path / "new.html", made_prediction(small)).read_text()
     assert "<h2>What is there?</h2>" in text
     assert '"name":"statuses"' in text

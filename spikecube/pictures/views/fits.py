@@ -8,14 +8,14 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import curves, marks, picture, style
-from spikecube.explore.entry import Entry, view
-from spikecube.explore.marks import Brush
-from spikecube.explore.picture import Layer, Picture
-from spikecube.explore.views.parts import KIND, MOST_SPIKES, SUB, Kind, which_means
 from spikecube.means import comparisons
 from spikecube.means.comparisons import means_at
 from spikecube.means.places import Missing, at, fixed, foretold
+from spikecube.pictures import curves, marks, picture, style
+from spikecube.pictures.entry import Entry, view
+from spikecube.pictures.marks import Brush
+from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, which_means
 from spikecube.text import number
 from spikecube.words import captions, symbols
 

@@ -31,13 +31,13 @@ from scripts.madeup import made_prediction
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
-from spikecube.explore.app import Explorer, csv_of, netcdf_of
-from spikecube.explore.catalogue import CATALOGUE
-from spikecube.explore.sources import Fixed
 from spikecube.live import source_of
+from spikecube.pictures.app import Explorer, csv_of, netcdf_of
+from spikecube.pictures.catalogue import CATALOGUE
+from spikecube.pictures.sources import Fixed
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study
-from tests.explore.browser import browser
+from tests.pictures.browser import browser
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
 PATIENCE = 60
@@ -107,7 +107,7 @@ def test_a_prediction_comes_on_demand_with_a_busy_sign(cube: xr.Dataset, monkeyp
         seen.append((explorer.busy.value, explorer.message.object))
         return made_prediction(given)
 
-    monkeypatch.setattr("spikecube.explore.predicted.predict_for", compute)
+    monkeypatch.setattr("spikecube.pictures.predicted.predict_for", compute)
     assert not any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
     pressed(explorer.predict, explorer)
     assert seen == [(True, "Computing the prediction ...")]
@@ -405,7 +405,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     )
     with folder.opened():
         folder.write([computed(folder.study, 0)], computed_with="test", blas_threads=1)
-    server = Served(folder.path, ["-m", "tests.explore.slow_server"])
+    server = Served(folder.path, ["-m", "tests.pictures.slow_server"])
     yield server
     server.stop()
 

@@ -13,12 +13,12 @@ import xarray as xr
 from bokeh.models import ColumnDataSource
 
 from scripts.madeup import made_prediction
-from spikecube.explore import views
-from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.entry import picture_of
-from spikecube.explore.picture import Canvas
 from spikecube.means import comparisons, places
 from spikecube.means.seeds import seed_means
+from spikecube.pictures import views
+from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.pictures.entry import picture_of
+from spikecube.pictures.picture import Canvas
 
 Make = Callable[..., xr.Dataset]
 View = Callable[..., hv.Overlay]
@@ -449,7 +449,7 @@ def test_a_prediction_meets_a_cut_cube_by_label(
 
 
 def test_importing_the_views_loads_no_backend() -> None:
-    script = "import holoviews as hv, spikecube.explore.report; print(hv.Store.loaded_backends())"
+    script = "import holoviews as hv, spikecube.pictures.report; print(hv.Store.loaded_backends())"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.strip() == "[]"
 

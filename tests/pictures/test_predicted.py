@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spikecube.explore import predicted
-from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.means.spikes import detachment, study_of
+from spikecube.pictures import predicted
+from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.theory import bulk_density, conditional_density
 
 

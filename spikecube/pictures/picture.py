@@ -20,7 +20,7 @@ from bokeh.events import SelectionGeometry
 from bokeh.layouts import column
 from bokeh.models import BoxSelectTool
 
-from spikecube.explore import style
+from spikecube.pictures import style
 
 Columns = Mapping[str, np.ndarray]
 Limits = tuple[float, float]

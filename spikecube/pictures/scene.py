@@ -8,9 +8,9 @@ from typing import Any
 
 import xarray as xr
 
-from spikecube.explore import predicted
 from spikecube.means import comparisons, spikes
 from spikecube.means.places import Missing, aligned
+from spikecube.pictures import predicted
 
 
 @dataclass(frozen=True)

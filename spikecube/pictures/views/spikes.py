@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import curves, marks, style
-from spikecube.explore.entry import Entry, view
-from spikecube.explore.marks import Brush
-from spikecube.explore.picture import Layer, Picture
-from spikecube.explore.views import maps
-from spikecube.explore.views.parts import MOST_SPIKES, SUB, against_alpha, which_means
 from spikecube.means import spikes
 from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, foretold, variable
+from spikecube.pictures import curves, marks, style
+from spikecube.pictures.entry import Entry, view
+from spikecube.pictures.marks import Brush
+from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.views import maps
+from spikecube.pictures.views.parts import MOST_SPIKES, SUB, against_alpha, which_means
 from spikecube.theory.staircase import threshold
 from spikecube.words import symbols
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import style
-from spikecube.explore.picture import Layer, Picture
+from spikecube.pictures import style
+from spikecube.pictures.picture import Layer, Picture
 from spikecube.text import number
 from spikecube.words import symbols
 

@@ -12,7 +12,7 @@ import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import ColumnDataSource
 
-from spikecube.explore.picture import Canvas, Picture
+from spikecube.pictures.picture import Canvas, Picture
 from spikecube.text import number
 
 SIGNIFICANT = 5

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import style
 from spikecube.means.comparisons import means_at
 from spikecube.means.places import at, fixed
 from spikecube.means.spikes import study_of
+from spikecube.pictures import style
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
 

@@ -12,8 +12,8 @@ import panel as pn
 import tornado.web
 import xarray as xr
 
-from spikecube.explore.app import REFRESH_MS, Explorer, Fitter, page
-from spikecube.explore.sources import Source, source_of
+from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter, page
+from spikecube.pictures.sources import Source, source_of
 
 ADDRESS = "127.0.0.1"
 HOSTS = ("localhost", ADDRESS)

@@ -12,13 +12,13 @@ import pandas as pd
 import panel as pn
 import xarray as xr
 
-from spikecube.explore import predicted, tables
-from spikecube.explore.background import in_background
-from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.marks import Brush
-from spikecube.explore.picture import Canvas, Picture
-from spikecube.explore.sources import Source, source_of
 from spikecube.means.places import default_label, further_axes, nearest
+from spikecube.pictures import predicted, tables
+from spikecube.pictures.background import in_background
+from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.pictures.marks import Brush
+from spikecube.pictures.picture import Canvas, Picture
+from spikecube.pictures.sources import Source, source_of
 from spikecube.text import number
 from spikecube.words import symbols
 

@@ -16,11 +16,11 @@ import holoviews as hv
 
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
-from spikecube.explore import picture
-from spikecube.explore.marks import Brush
-from spikecube.explore.picture import Picture
-from spikecube.explore.scene import Scene
 from spikecube.means.places import Missing, aligned, refuse_unknown
+from spikecube.pictures import picture
+from spikecube.pictures.marks import Brush
+from spikecube.pictures.picture import Picture
+from spikecube.pictures.scene import Scene
 
 P = ParamSpec("P")
 Shown = Callable[..., hv.Overlay | hv.Layout]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from spikecube.explore import style
-from spikecube.explore.picture import Layer
+from spikecube.pictures import style
+from spikecube.pictures.picture import Layer
 from spikecube.words import symbols
 
 Brush = tuple[float, float] | None

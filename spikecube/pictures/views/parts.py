@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from spikecube.explore.picture import Layer, Picture
+from spikecube.pictures.picture import Layer, Picture
 from spikecube.words import captions, symbols
 
 Kind = Literal["train", "test"]

@@ -8,15 +8,15 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import curves, marks, style
-from spikecube.explore.entry import Entry, view
-from spikecube.explore.marks import Brush
-from spikecube.explore.picture import Layer, Picture
-from spikecube.explore.views import maps
-from spikecube.explore.views.parts import KIND, Kind, against_alpha, which_means
 from spikecube.means import comparisons
 from spikecube.means.comparisons import means_at
 from spikecube.means.places import Missing, at, chosen, fixed, foretold
+from spikecube.pictures import curves, marks, style
+from spikecube.pictures.entry import Entry, view
+from spikecube.pictures.marks import Brush
+from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.views import maps
+from spikecube.pictures.views.parts import KIND, Kind, against_alpha, which_means
 from spikecube.words import symbols
 
 MOST_SIZES = 4

@@ -11,13 +11,13 @@ import xarray as xr
 from scripts.madeup import fill, made_prediction
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.cuts import as_cube
-from spikecube.explore import views
-from spikecube.explore.catalogue import CATALOGUE, Scene
-from spikecube.explore.entry import picture_of
-from spikecube.explore.report import SECTIONS
 from spikecube.means import spikes
 from spikecube.means.places import Missing
 from spikecube.means.spikes import study_of
+from spikecube.pictures import views
+from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.pictures.entry import picture_of
+from spikecube.pictures.report import SECTIONS
 from spikecube.study.study import Study
 from spikecube.words.findings import agreement, findings, loss_drop
 from spikecube.words.spikes_found import edge_moves, spikes_seen

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import xarray as xr
 
 from spikecube.cube.predict import predict
-from spikecube.explore import predicted, serve
-from spikecube.explore.app import Explorer
 from spikecube.live import source_of
 from spikecube.means.spikes import study_of
+from spikecube.pictures import predicted, serve
+from spikecube.pictures.app import Explorer
 
 refresh = Explorer.refresh
 

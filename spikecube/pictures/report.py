@@ -15,10 +15,10 @@ import xarray as xr
 
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import refuse_target, write_atomically
-from spikecube.explore import predicted, style, tables
-from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
-from spikecube.explore.frames import Film, Slider, film
 from spikecube.means.places import further_axes
+from spikecube.pictures import predicted, style, tables
+from spikecube.pictures.catalogue import CATALOGUE, Entry, Scene
+from spikecube.pictures.frames import Film, Slider, film
 from spikecube.text import number
 from spikecube.words import symbols
 from spikecube.words.findings import findings, said
@@ -266,4 +266,4 @@ def _bokeh_js() -> str:
 
 
 def _asset(name: str) -> str:
-    return (resources.files("spikecube.explore") / "assets" / name).read_text(encoding="utf-8")
+    return (resources.files("spikecube.pictures") / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""HoloViews and Panel, and only here: views, report, and the explorer."""

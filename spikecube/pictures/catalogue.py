@@ -1,0 +1,9 @@
+"""All views by name: naming their modules registers them."""
+
+from __future__ import annotations
+
+from spikecube.pictures import views  # noqa: F401  its functions enter themselves
+from spikecube.pictures.entry import CATALOGUE, Entry
+from spikecube.pictures.scene import Scene
+
+__all__ = ["CATALOGUE", "Entry", "Scene"]
