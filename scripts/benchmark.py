@@ -204,7 +204,7 @@ def careful_point(shared: dict[str, Any], eta: float) -> dict[str, Any]:
 
 
 def obvious_point(n: int) -> Any:
-    from tests.model.direct import direct_point
+    from scripts.direct import direct_point
 
     at = grid()
     where = {"alpha": float(at["alphas"][4]), "lam": float(at["lams"][3])}

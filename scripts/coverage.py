@@ -22,10 +22,10 @@ from scipy import stats
 
 from spikecube.cube.assemble import empty_cube
 from spikecube.scaling import collapse, fit_power_law, fit_thresholds
-from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.curve_fits import fit_curves
+from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data
-from spikecube.scaling.solve import solve
 from spikecube.study.study import Study
 
 HEADER = "| data | fit | sizes | seeds | noise | cover exponent | cover others | open | reject | KS p | KS fit |"
@@ -194,7 +194,7 @@ def _one(case: Case, data: xr.DataArray, stderr: xr.DataArray | None, controls: 
     if case.n_min:
         return _chosen(case, sample)
     null = np.broadcast_to(case.params, (len(sample.mean), len(case.params)))
-    table = solve(case.law, sample, np.ones(sample.mean.shape, dtype=bool), null=null)
+    table = fit_curves(case.law, sample, np.ones(sample.mean.shape, dtype=bool), null=null)
     names = list(case.law.params)
     pvalue = table.pvalue[:, names.index("exponent") if "exponent" in names else 0]
     return table.ci_low, table.ci_high, pvalue, table.gof_pvalue, table.status

@@ -128,7 +128,7 @@ class Trial:
     def judge(self, before: set[Cell]) -> None:
         """Looks at what a kill left."""
         contents = self.run.contents()
-        torn = len(contents.strangers)
+        torn = len(contents.foreign)
         if self.cube.exists():
             try:
                 open_cube(self.cube)

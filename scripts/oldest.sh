@@ -1,6 +1,7 @@
 #!/bin/sh
 # The tests with the oldest versions that pyproject.toml admits of what spikecube uses itself, and the newest of what those use.
-# Left out: what opens a browser (SPIKECUBE_NO_BROWSER), and the documentation. Arguments go to pytest.
+# The extra `slurm` is in; left out are what opens a browser (SPIKECUBE_NO_BROWSER), compliance-checker, and the documentation.
+# Arguments go to pytest.
 # .venv-oldest holds the environment, .venv-oldest-tool the resolver; numbers before Python 3.13 have wheels of all of them.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,7 +15,8 @@ stamp=$(cksum <pyproject.toml | tr ' ' '-')
 if [ ! -f ".venv-oldest/installed-$stamp" ]; then
     uv=.venv-oldest-tool/bin/uv
     "$uv" venv --quiet --clear --python '>=3.11,<3.13' .venv-oldest
-    "$uv" pip install --quiet --python .venv-oldest/bin/python --only-binary :all: --resolution lowest-direct -r pyproject.toml
+    "$uv" pip install --quiet --python .venv-oldest/bin/python --only-binary :all: --resolution lowest-direct \
+        -r pyproject.toml --extra slurm
     "$uv" pip install --quiet --python .venv-oldest/bin/python --only-binary :all: -c scripts/requirements.lock \
         hypothesis pytest pytest-xdist
     touch ".venv-oldest/installed-$stamp"

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.explore.browser import Page, browser  # noqa: E402
+from scripts.browser import Page, browser  # noqa: E402
 
 LEGENDS = """[...Bokeh.documents[0]._all_models.values()]
   .filter((model) => model.type === "LegendItem").map((model) => model.label.value).join("|")"""

@@ -98,9 +98,9 @@ def collapse_answers() -> list[Answer]:
 
 def explorer_answers() -> list[Answer]:
     """Every step of a slider on a cube of more than 10^6 values, with control variates, two views at a time."""
+    from scripts.madeup import fill, made_prediction, study_of
     from spikecube.explore.app import Explorer, page
     from spikecube.explore.sources import Fixed
-    from tests.explore.madeup import fill, made_prediction, study_of
 
     lams = {"start": 1e-3, "stop": 10.0, "num": 40, "spacing": "log"}
     alphas = np.linspace(0, 0.48, 29).round(4).tolist()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from spikecube import stdio
+from spikecube.errors import SpikecubeError
 
 if TYPE_CHECKING:
     from spikecube.runs.jobqueue import Workers
@@ -118,7 +119,7 @@ def _errors_as_lines() -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """An error as one line: its own sentence if it is one of ours, else with its kind."""
     text = " ".join(str(error).split()) or "no message"
-    if type(error).__module__.startswith("spikecube"):
+    if isinstance(error, SpikecubeError):
         return text
     return f"{type(error).__name__}: {text} (--debug shows where)"
 
@@ -275,26 +276,16 @@ def status(name: Name, as_json: Json = False) -> None:
 
 
 @command
-def info(cube: CubeFile) -> None:
-    """Print axes, completeness, and mean losses and outlier counts of a cube."""
+def info(
+    cube: CubeFile,
+    lam: Annotated[float | None, typer.Option(help="The penalty of the means; the middle one by default.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Means at every n and alpha, however many.")] = False,
+) -> None:
+    """Print axes, completeness, and mean losses, outlier counts and alignments of a cube."""
+    from spikecube.live import cube_of
     from spikecube.words.overview import overview
 
-    typer.echo(overview(_cube_or_run(cube)))
-
-
-def _cube_or_run(name: str) -> Any:
-    """The cube in a file; that of a run, finished or not, by its name."""
-    from spikecube.cube.store import open_cube
-    from spikecube.runs.folder import RunFolder, run_paths
-    from spikecube.runs.run import assembled
-
-    folder, path = run_paths(name)
-    if Path(name).is_file():
-        return open_cube(name)
-    if path.is_file() and not name.endswith(".run"):
-        return open_cube(path)
-    run_folder = RunFolder.existing(folder)
-    return assembled(run_folder, run_folder.contents())
+    typer.echo(overview(cube_of(cube), lam, every=every))
 
 
 @command
@@ -345,6 +336,18 @@ def _lay_out(
 
 
 @command
+def when(
+    study: StudyFile,
+    degree: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the spike of this degree.")] = None,
+) -> None:
+    """Tell from which alpha at each n, and from which n at each alpha, each spike stands clear: theory alone."""
+    from spikecube.study.study import Study
+    from spikecube.words.when import when_text
+
+    typer.echo(when_text(Study.from_file(study), degree))
+
+
+@command
 def predict(
     study: StudyFile,
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="Where the prediction goes (netCDF).")],
@@ -372,9 +375,16 @@ def predict(
 
 @command
 def fit(
-    cube: CubeFile,
+    cube: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A cube, the name of a run; with --size any table (CSV) or netCDF file."),
+    ],
     law: Annotated[
-        str | None, typer.Option(help="outliers, gaps, limits, thresholds or collapse; by default all of them.")
+        str | None,
+        typer.Option(
+            help="Of a cube: outliers, gaps, limits, thresholds or collapse, by default all of them. "
+            "Of other data: power, offset, log, log-power, two-size or collapse."
+        ),
     ] = None,
     output: Annotated[str | None, typer.Option("-o", metavar="FILE", help="Where the fits go (netCDF).")] = None,
     theory: Annotated[
@@ -388,20 +398,48 @@ def fit(
             help='Smallest size used; "auto": from where on the law is not rejected; intervals then allow for 1/n.',
         ),
     ] = None,
+    size: Annotated[str | None, typer.Option(metavar="COLUMN", help="The sizes of other data; N,D for two.")] = None,
+    value: Annotated[str | None, typer.Option(metavar="COLUMN", help="What was measured.")] = None,
+    control: Annotated[str | None, typer.Option(metavar="COLUMN", help="The control of a collapse.")] = None,
+    stderr: Annotated[str | None, typer.Option(metavar="COLUMN", help="The standard errors.")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="FILE", help="A picture of the fit to other data (HTML).")] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Print the table of other data for a paper.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Fit scaling laws to a cube: estimate, interval, theory and lack of fit for each curve, and what they mean."""
-    from spikecube.cube.store import open_cube, refuse_target, write_groups
+    """Fit scaling laws to a cube or to anybody's data: what was found, then estimates, intervals and tests."""
+    from spikecube.cube.store import refuse_target
+
+    for target in filter(None, (output, plot)):
+        refuse_target(Path(target))
+    smallest = n_min if n_min in (None, "auto") else _parsed(_smallest, n_min)
+    named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--plot": plot}
+    if size is None or value is None:
+        given = [name for name, text in named.items() if text is not None] + ["--latex"] * latex
+        if given:
+            raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
+        if Path(cube).suffix in _TABLES:
+            raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
+        return _fit_cube(cube, law, output, theory, controls, smallest, as_json)
+    columns = {"size": size, "value": value, "control": control, "stderr": stderr}
+    return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
+
+
+_WIDTH = 80
+_TABLES = (".csv", ".tsv", ".txt", ".dat", ".parquet")
+
+
+def _fit_cube(
+    cube: str, law: str | None, output: str | None, theory: str | None, controls: bool, n_min: Any, as_json: bool
+) -> int:
+    from spikecube.cube.store import open_cube, write_groups
+    from spikecube.live import cube_of
     from spikecube.text import text_table
     from spikecube.words.fits import LAWS, fit_report
 
-    if output:
-        refuse_target(Path(output))
-    data = _cube_or_run(cube)
+    data = cube_of(cube)
     prediction = open_cube(theory) if theory else True
-    smallest = n_min if n_min in (None, "auto") else _parsed(_smallest, n_min)
     reports = [
-        fit_report(data, name, prediction=prediction, controls=controls, n_min=smallest)
+        fit_report(data, name, prediction=prediction, controls=controls, n_min=n_min)
         for name in ([law] if law else LAWS)
     ]
     found = {report.law: report.dataset for report in reports if report.dataset is not None}
@@ -411,9 +449,34 @@ def fit(
         typer.echo(json.dumps([report.as_dict() for report in reports], indent=2))
     else:
         for report in reports:
-            table = f"{text_table(report.header(), report.text())}\n" if report.rows else ""
-            typer.echo(f"{report.law}\n{table}{textwrap.fill(report.sentence, 110)}\n")
+            header, rows = report.narrow(_WIDTH)
+            table = f"{text_table(header, rows)}\n" if rows else ""
+            typer.echo(f"{report.law}\n{textwrap.fill(report.sentence, _WIDTH)}\n{table}")
     return 0 if found else ERROR
+
+
+def _fit_data(
+    path: str, law: str, columns: dict[str, Any], output: str | None, plot: str | None, n_min: Any, form: str
+) -> int:
+    from spikecube.cube.store import write_groups
+    from spikecube.text import text_table
+    from spikecube.words.data_fits import fit_file
+
+    found = fit_file(path, law, n_min=n_min, **columns)
+    if output:
+        write_groups({law: found.dataset}, output)
+    if plot:
+        from spikecube.explore.fit_page import write_fit_page
+
+        write_fit_page(found.dataset, plot, found.verdict())
+    if form == "json":
+        typer.echo(json.dumps(found.as_dict(), indent=2))
+    elif form == "latex":
+        typer.echo(found.latex())
+    else:
+        verdict = "\n".join(textwrap.fill(line, _WIDTH) for line in found.verdict().splitlines())
+        typer.echo(f"{verdict}\n\n{found.dataset.attrs['law']}\n{text_table(found.header(), found.text())}")
+    return 0 if found.solved else ERROR
 
 
 @command
@@ -425,9 +488,10 @@ def report(
     """Write the report of a cube: one HTML file that needs no network."""
     from spikecube.cube.store import refuse_target
     from spikecube.explore.report import report as write_report
+    from spikecube.live import cube_of
 
     refuse_target(Path(output))
-    opened = _cube_or_run(cube)
+    opened = cube_of(cube)
     typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
 
 
@@ -439,11 +503,12 @@ def explore(
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
     from spikecube.explore.serve import serve
+    from spikecube.live import source_of
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    serve(cube, port=port, fitter=_all_fits, show=browser, started=started)
+    serve(source_of(cube), port=port, fitter=_all_fits, show=browser, started=started)
 
 
 def _all_fits(cube: Any) -> dict[str, Any]:
@@ -482,11 +547,12 @@ def verify(
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
 ) -> int:
     """Recompute some cells of a cube, chosen at random, and compare."""
+    from spikecube.live import cube_of
     from spikecube.runs.verify import verified_rows
     from spikecube.runs.verify import verify as verify_cube
     from spikecube.text import text_table
 
-    verified = verify_cube(_cube_or_run(cube), sample, seed)
+    verified = verify_cube(cube_of(cube), sample, seed)
     typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
     typer.echo(f"compared {verified.reason}: {'all agree' if verified.agrees else 'they do NOT agree'}")
     return 0 if verified.agrees else ERROR

@@ -15,8 +15,8 @@ import xarray as xr
 from spikecube.runs.plan import calibrate, processor_time
 from spikecube.runs.run import default_kernel, run
 from spikecube.runs.tasks import missing_tasks, task_cost
-from spikecube.scaling.arrays import FitError
 from spikecube.scaling.design import design
+from spikecube.scaling.errors import FitError
 from spikecube.study.study import Study
 from spikecube.text import text_table
 

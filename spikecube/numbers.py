@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from spikecube.errors import SpikecubeError
 from spikecube.types import Array
 
 _REAL = "biuf"  # the kinds of NumPy's types that are real numbers: truth values, integers, floats
 
 
-class NumberError(ValueError):
+class NumberError(SpikecubeError, ValueError):
     """An array that does not hold real numbers, in one sentence."""
 
 

@@ -8,8 +8,10 @@ import os
 import sys
 from typing import Any, TextIO
 
+from spikecube.errors import SpikecubeError
 
-class OutputError(RuntimeError):
+
+class OutputError(SpikecubeError, RuntimeError):
     """Results that cannot be written to standard output."""
 
 

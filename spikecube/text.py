@@ -27,6 +27,15 @@ def with_error(value: float, stderr: float) -> str:
     return f"{value:.{digits}f}({round(stderr * 10**digits)})"
 
 
+def number(value: float) -> str:
+    """A number for a sentence: four significant digits, no exponent where it can be helped.
+
+    >>> number(0.1), number(1000.0), number(12345.6), number(0.00001234)
+    ('0.1', '1000', '12346', '1.234e-05')
+    """
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
+
+
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text, those of numbers aligned on the right."""
     return "\n".join(_aligned([header, *rows]))
@@ -39,21 +48,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in rows:
         texts = zip(row, widths, numeric, strict=True)
         yield ("  " + "  ".join(text.rjust(w) if right else text.ljust(w) for text, w, right in texts)).rstrip()
-
-
-def rejection(rejected: int, tested: int) -> str:
-    """What the lack-of-fit test says of a number of laws.
-
-    >>> rejection(0, 9)
-    'The lack-of-fit test rejects none'
-    >>> rejection(2, 9)
-    'The lack-of-fit test rejects 2 of 9 at 5 per cent: do not trust their intervals'
-    """
-    if not tested:
-        return "There is no test of fit"
-    if not rejected:
-        return "The lack-of-fit test rejects none"
-    return f"The lack-of-fit test rejects {rejected} of {tested} at 5 per cent: do not trust their intervals"
 
 
 def middle(labels: Sequence[float] | np.ndarray) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
+SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark.py"
 
 
 @pytest.mark.slow

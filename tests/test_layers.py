@@ -25,7 +25,7 @@ BELOW = {
     "explore": {"explore", "words", "means", "cube", "study", "theory", "model"},
 }
 HEAVY = {
-    "xarray": {"cube", "runs", "means", "scaling", "words", "explore", "cli.py"},
+    "xarray": {"lay_out.py", "cube", "runs", "means", "scaling", "words", "explore", "cli.py"},
     "pandas": {"scaling", "explore"},
     "dask": {"runs"},
     "distributed": {"runs"},
@@ -100,3 +100,8 @@ def test_naming_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, spikecube; print(sorted(m for m in sys.modules if m in {sorted(HEAVY)!r}))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == "[]"
+
+
+def test_scripts_take_nothing_from_the_tests() -> None:
+    for path in (PACKAGE.parent / "scripts").glob("*.py"):
+        assert not [name for name in imports(path) if name.split(".")[0] == "tests"], path.name

@@ -40,7 +40,7 @@ class CellResult:
 
 
 def empty_cube(study: Study) -> xr.Dataset:
-    """The cube of a study with every coordinate and attribute, all points pending."""
+    """The cube of a study with every coordinate and attribute, all points that it asks for pending."""
     shape = study.shape
     data = {}
     for variable in measured_variables(study):
@@ -48,6 +48,7 @@ def empty_cube(study: Study) -> xr.Dataset:
         fill: Any = STATUS["pending"] if variable.name == "status" else np.nan
         array = np.full([shape[d] for d in dims], fill, dtype=variable.dtype)
         data[variable.name] = (dims, array, attributes(variable))
+    data["status"][1][:, ~asked_for(study)] = STATUS["absent"]
     cube = without_fill_values(xr.Dataset(data, coords=coordinates(study)))
     cube.attrs = {
         "title": study.title or "spikecube study",
@@ -56,6 +57,11 @@ def empty_cube(study: Study) -> xr.Dataset:
         "comment": SHARED_DRAWS,
     }
     return cube
+
+
+def asked_for(study: Study) -> np.ndarray:
+    """Which points a study asks for; bool (n, seed)."""
+    return np.array([np.isin(study.axes.seed, study.axes.seeds(n)) for n in study.axes.n])
 
 
 def assemble(study: Study, results: Iterable[CellResult]) -> xr.Dataset:
@@ -74,6 +80,7 @@ def assemble(study: Study, results: Iterable[CellResult]) -> xr.Dataset:
     incomplete = ~known.all(axis=-1)
     status[incomplete] = STATUS["pending"]
     status[incomplete & failed] = STATUS["failed"]
+    status[:, ~asked_for(study)] = STATUS["absent"]
     return _count_outliers(cube, study)
 
 
@@ -168,6 +175,7 @@ class _Places:
 
     def __init__(self, study: Study) -> None:
         self._axes = study.axes
+        self._seeds = {n: frozenset(study.axes.seeds(n)) for n in study.axes.n}
         self.further = tuple(study.further)
         self._index: dict[str, dict[Any, int]] = {
             name: {v: i for i, v in enumerate(getattr(study.axes, name))} for name in ("alpha", "n", "seed", "lam")
@@ -176,7 +184,7 @@ class _Places:
 
     def cell(self, cell: Cell) -> dict[str, int] | None:
         labels = {"n": cell.n, "seed": cell.seed, **dict(cell.further)}
-        if set(labels) != {"n", "seed", *self.further}:
+        if set(labels) != {"n", "seed", *self.further} or cell.seed not in self._seeds.get(cell.n, ()):
             return None
         place = {name: self._index[name].get(label) for name, label in labels.items()}
         return None if None in place.values() else {k: int(v) for k, v in place.items() if v is not None}

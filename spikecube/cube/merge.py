@@ -16,10 +16,10 @@ from spikecube.cube.cuts import as_cube
 from spikecube.cube.schema import STATUS
 from spikecube.cube.settings import setting_changes, study_settings
 from spikecube.cube.store import StoreError
-from spikecube.study.fields import StudyError
-from spikecube.study.study import Study, axis_label
+from spikecube.study.fields import StudyError, axis_label
+from spikecube.study.study import Study
 
-_AXES = ("alpha", "n", "seed", "lam")
+_NUMBERS = ("alpha", "n", "lam")
 _WITHIN = ("rank", "degree", "ell", "bin")  # axes within a cell: a part of one is no result of it
 _JOINED = ("computed_with", "git_commit", "library_versions")  # texts that may differ: all of them are kept
 
@@ -137,11 +137,11 @@ def settings(cube: xr.Dataset, study: Study) -> dict[str, Any]:
 
 
 def _differences(cubes: Sequence[xr.Dataset], studies: Sequence[Study], force: bool) -> list[str]:
-    """Differences in code or entropy, which `force` allows; others are refused."""
+    """Differences in code or entropy, which `force` allows, in words; others are refused."""
     first, *others = [settings(cube, study) for cube, study in zip(cubes, studies, strict=True)]
     changes = {change: None for other in others for change in setting_changes(first, other)}
-    allowed = [c for c in changes if c.startswith(("its code", "random.entropy"))]
-    refused = [c for c in changes if c not in allowed]
+    allowed = [c.text for c in changes if c.kind in ("code", "entropy")]
+    refused = [c.text for c in changes if c.kind not in ("code", "entropy")]
     if refused:
         raise StoreError(f"merge: the cubes are of different studies ({'; '.join(refused)})")
     if allowed and not force:
@@ -151,13 +151,22 @@ def _differences(cubes: Sequence[xr.Dataset], studies: Sequence[Study], force: b
 
 def _union(studies: Sequence[Study]) -> Study:
     """The study over all axes of some studies; numbers ascend, text keeps the order in which it comes."""
-    axes: dict[str, Any] = {name: sorted({v for s in studies for v in getattr(s.axes, name)}) for name in _AXES}
+    axes: dict[str, Any] = {name: sorted({v for s in studies for v in getattr(s.axes, name)}) for name in _NUMBERS}
     for name in {name: None for s in studies for name in s.further}:
         values = {v: None for s in studies for v in (s.further.get(name) or (getattr(s.model, name),))}
         axes[name] = sorted(values) if all(isinstance(v, int | float) for v in values) else list(values)
+    axes["seed"] = _union_of_seeds(studies, axes["n"])
     first = studies[0]
     model = {k: v for k, v in asdict(first.model).items() if k not in axes}
     return Study(title=first.title, model=model, axes=axes, measure=first.measure, random=first.random)
+
+
+def _union_of_seeds(studies: Sequence[Study], sizes: Sequence[int]) -> Any:
+    """Counts by size where a study has them and each size has its first so many seeds; else all seeds of all sizes."""
+    seeds = {n: {seed for s in studies if n in s.axes.n for seed in s.axes.seeds(n)} for n in sizes}
+    if any(s.axes.counts for s in studies) and all(len(found) == max(found) + 1 for found in seeds.values()):
+        return {n: len(found) for n, found in seeds.items()}
+    return sorted(set().union(*seeds.values()))
 
 
 def _refuse_conflict(cube: xr.Dataset, merged: xr.Dataset) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.schema import DERIVED
+from spikecube.theory import ConvergenceError
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class Missing:
 
 def _reason(error: Exception) -> str:
     """An error in one line, without the model, which stands in the dataset."""
-    text = " ".join(str(error).partition(": n = ")[0].split())
+    text = " ".join(str(error.reason if isinstance(error, ConvergenceError) else error).split())
     return text or type(error).__name__
 
 

@@ -27,6 +27,7 @@ from spikecube.cube.predict_remainders import (
     said_of_remainders,
 )
 from spikecube.cube.store import without_fill_values
+from spikecube.errors import SpikecubeError
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import (
@@ -54,7 +55,7 @@ Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
 T = TypeVar("T")
 
 
-class PredictionError(ValueError):
+class PredictionError(SpikecubeError, ValueError):
     """A study for which there is no prediction, in one sentence."""
 
 
@@ -97,34 +98,39 @@ def predict(
     study, wanted = Study.of(study), _wanted(only)
     drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW) if given is not None else ()
     wanted = tuple(name for name in wanted if name not in drawn)
-    places = list(itertools.product(*(study.labels(name) for name in study.further)))
-    models = [study.model_at(**dict(zip(study.further, place, strict=True))) for place in places]
-    if all(model.initial_output == "full" for model in models):
+    models = _models(study)
+    prediction, missing = _empty(study, wanted), Missing()
+    tick = _ticks(progress, (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n))
+    for place, (labels, model) in models.items():
+        here: tuple[Any, ...] = (..., *place)
+        for name, values in _OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
+            prediction[name].values[here] = values
+    if given is not None and drawn:
+        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
+        prediction = prediction.assign_coords(seed=given["seed"])
+    missing.describe(prediction)
+    full = any(model.initial_output == "full" for _, model in models.values())
+    declined = [_FULL_IN_PART] * full + [missing.sentence()] * bool(missing.reasons)
+    sentences = {"declined": "; ".join(declined), "remainder": said_of_remainders(prediction)}
+    return prediction.assign_attrs({name: sentence for name, sentence in sentences.items() if sentence})
+
+
+_FULL_IN_PART = 'initial_output = "full": predictions after the step exist for "vanishing" only'
+Labels = dict[str, float | str]
+
+
+def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
+    """Labels and model at every place along the further axes."""
+    found = {}
+    for place in np.ndindex(*(len(study.labels(name)) for name in study.further)):
+        labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
+        found[place] = labels, study.model_at(**labels)
+    if all(model.initial_output == "full" for _, model in found.values()):
         raise PredictionError(
             'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does '
             "not point along beta, and what follows from that does not hold"
         )
-    prediction = _empty(study, wanted)
-    tick = _ticks(progress, (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n))
-    further_shape = tuple(len(study.labels(name)) for name in study.further)
-    declined, missing = [], Missing()
-    for model, place in zip(models, np.ndindex(further_shape), strict=True):
-        labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
-        for name, values in _OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
-            prediction[name].values[(..., *place)] = values
-    if given is not None and drawn:
-        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
-        prediction = prediction.assign_coords(seed=given["seed"])
-    if any(model.initial_output == "full" for model in models):
-        declined.append('initial_output = "full": predictions after the step exist for "vanishing" only')
-    missing.describe(prediction)
-    declined += [missing.sentence()] if missing.reasons else []
-    if declined:
-        prediction.attrs["declined"] = "; ".join(declined)
-    said = said_of_remainders(prediction)
-    if said:
-        prediction.attrs["remainder"] = said
-    return prediction
+    return found
 
 
 def _wanted(only: Iterable[str] | None) -> tuple[str, ...]:

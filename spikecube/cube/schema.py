@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 DIMS = ("alpha", "n", "seed", "lam", "rank", "degree", "ell", "bin")  # then the further axes of a study
 
-STATUS = {"pending": 0, "ok": 1, "failed": 2, "nonfinite": 3}
+STATUS = {"pending": 0, "ok": 1, "failed": 2, "nonfinite": 3, "absent": 4}
+"""States of a point; absent ones are not asked for by the study, which gives their size fewer seeds."""
 
 
 @dataclass(frozen=True)

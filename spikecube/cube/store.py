@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import sys
@@ -16,13 +17,15 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.conventions import KEYWORDS, stamp
+from spikecube.errors import SpikecubeError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # the file system keeps what it keeps
+_CHUNK_BYTES = 2**20
 
 
-class StoreError(RuntimeError):
+class StoreError(SpikecubeError, RuntimeError):
     """A file or folder that cannot be used, in one sentence."""
 
 
@@ -110,6 +113,8 @@ def sweep_temporaries(path: Path) -> None:
 def write_cube(cube: xr.Dataset, path: str | Path) -> None:
     """Writes a cube as netCDF-4 (zlib 4 with shuffle); `path` is never torn.
 
+    Where sizes have seeds of their own number, a chunk holds one size: points that are absent take no room.
+
     Raises
     ------
     StoreError
@@ -120,6 +125,8 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
     encoding: dict[str, Any] = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in numbers}
     for name in set(numbers) & set(map(str, cube.coords)):
         encoding[name]["_FillValue"] = None
+    for name, chunks in _chunks(cube).items():
+        encoding[name]["chunksizes"] = chunks
     plain = without_fill_values(cube.drop_encoding())
 
     def write(temporary: Path) -> None:
@@ -130,6 +137,19 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
             raise _write_reason(temporary, cube.nbytes, error) from error
 
     write_atomically(path, write)
+
+
+def _chunks(cube: xr.Dataset) -> dict[str, tuple[int, ...]]:
+    """Shapes of chunks of one size and some of its seeds, about a megabyte each, where some points are absent."""
+    if "status" not in cube or not (cube["status"] == schema.STATUS["absent"]).any():
+        return {}
+    found = {}
+    for name, data in cube.data_vars.items():
+        if {"n", "seed"} <= set(data.dims):
+            shape = dict(data.sizes) | {"n": 1, "seed": 1}
+            shape["seed"] = min(data.sizes["seed"], max(1, _CHUNK_BYTES // (8 * math.prod(shape.values()))))
+            found[str(name)] = tuple(shape[str(d)] for d in data.dims)
+    return found
 
 
 def without_fill_values(data: xr.Dataset) -> xr.Dataset:

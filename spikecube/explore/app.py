@@ -12,12 +12,15 @@ import pandas as pd
 import panel as pn
 import xarray as xr
 
-from spikecube.explore import plotdata, predicted, style, tables
+from spikecube.explore import predicted, tables
 from spikecube.explore.background import in_background
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.marks import Brush
 from spikecube.explore.picture import Canvas, Picture
 from spikecube.explore.sources import Source, source_of
+from spikecube.means.places import default_label, further_axes, nearest
+from spikecube.text import number
+from spikecube.words import symbols
 
 REFRESH_MS = 2000
 DATA_KINDS = ("points", "line", "spikes", "cells", "histogram")
@@ -107,7 +110,7 @@ class Explorer:
 
     def draw(self, axis: str | None = None) -> None:
         """Draws the screens whose views are chosen along an axis; all of them without one."""
-        further = plotdata.further_axes(self.scene.cube)
+        further = further_axes(self.scene.cube)
         for choice, screen in zip(self.choices, self.screens, strict=True):
             entry = CATALOGUE[choice.value]
             if axis is not None and axis not in (*entry.axes, *further):
@@ -191,18 +194,18 @@ class Explorer:
 
 def _axes(cube: xr.Dataset) -> list[str]:
     """Axes that can be chosen along."""
-    return [name for name in ("alpha", "n", "lam", *plotdata.further_axes(cube)) if cube.sizes.get(name, 1) > 1]
+    return [name for name in ("alpha", "n", "lam", *further_axes(cube)) if cube.sizes.get(name, 1) > 1]
 
 
 def _slider(cube: xr.Dataset, name: str) -> pn.widgets.Widget:
     """A slider over the labels of an axis, one step a label: even steps, logarithmic where the axis is."""
     labels = cube[name].values.tolist()
-    texts = [v if isinstance(v, str) else style.number(float(v)) for v in labels]
+    texts = [v if isinstance(v, str) else number(float(v)) for v in labels]
     options = dict(zip(texts, labels, strict=True))
-    value = plotdata.default_label(cube, name)
+    value = default_label(cube, name)
     if name == "alpha":
-        value = plotdata.nearest(cube, "alpha", 0.34)
-    label = f"{style.symbol(name)} ({name})" if style.symbol(name) != name else name
+        value = nearest(cube, "alpha", 0.34)
+    label = f"{symbols.symbol(name)} ({name})" if symbols.symbol(name) != name else name
     if isinstance(labels[0], str):
         return pn.widgets.Select(label=label, options=options, value=value, sizing_mode="stretch_width")
     return pn.widgets.DiscreteSlider(label=label, options=options, value=value, sizing_mode="stretch_width")
@@ -293,7 +296,7 @@ def _slot(explorer: Explorer, slot: int) -> pn.viewable.Viewable:
 
 
 def explore(
-    cube: xr.Dataset | str | Path,
+    cube: xr.Dataset | str | Path | Source,
     prediction: xr.Dataset | None = None,
     fits: Mapping[str, xr.Dataset] | None = None,
     *,
@@ -304,7 +307,7 @@ def explore(
     Parameters
     ----------
     cube
-        A cube, its file, or the name of a run, which may still be running.
+        A cube, its file, or a source of one that still grows.
     prediction, fits
         What is known already; the page computes a prediction when asked.
     fitter

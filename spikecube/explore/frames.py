@@ -12,8 +12,8 @@ import numpy as np
 from bokeh.embed import json_item
 from bokeh.models import ColumnDataSource
 
-from spikecube.explore import style
 from spikecube.explore.picture import Canvas, Picture
+from spikecube.text import number
 
 SIGNIFICANT = 5
 
@@ -29,7 +29,7 @@ class Slider:
     @property
     def texts(self) -> list[str]:
         """Every position as it is printed."""
-        return [v if isinstance(v, str) else style.number(v) for v in self.values]
+        return [v if isinstance(v, str) else number(v) for v in self.values]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from spikecube.explore import style
 from spikecube.explore.picture import Layer
+from spikecube.words import symbols
 
 Brush = tuple[float, float] | None
 FADED = 0.15
@@ -75,10 +76,10 @@ def _aligned(coordinate: xr.DataArray, dims: Sequence[Any]) -> np.ndarray:
 
 
 def _tips(x: str, y: str, extra: Sequence[str]) -> list[tuple[str, str]]:
-    tips = [(style.symbol(x), f"@{{{x}}}"), (style.symbol(y), f"@{{{y}}}{{0.0000}}")]
+    tips = [(symbols.symbol(x), f"@{{{x}}}"), (symbols.symbol(y), f"@{{{y}}}{{0.0000}}")]
     tips += [("standard error", "@stderr{0.0000}")] + ([("seeds", "@seeds{0}")] if "seeds" in extra else [])
     tips += [("residual of the fit", "@residual{0.00}")] if "residual" in extra else []
-    return tips + [(style.symbol(c), f"@{{{c}}}") for c in extra if c in ("alpha", "n", "lam")]
+    return tips + [(symbols.symbol(c), f"@{{{c}}}") for c in extra if c in ("alpha", "n", "lam")]
 
 
 def line(
@@ -100,7 +101,7 @@ def line(
         "line_dash": dash,
         "line_width": width,
         "tools": ["hover"],
-        "hover_tooltips": [("", label), (style.symbol(x), f"@{{{x}}}"), (style.symbol(y), f"@{{{y}}}{{0.0000}}")],
+        "hover_tooltips": [("", label), (symbols.symbol(x), f"@{{{x}}}"), (symbols.symbol(y), f"@{{{y}}}{{0.0000}}")],
     }
     return Layer("line", columns, label, look, framed=framed)
 

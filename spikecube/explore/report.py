@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -16,79 +15,52 @@ import xarray as xr
 
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import refuse_target, write_atomically
-from spikecube.explore import plotdata, predicted, style, tables
+from spikecube.explore import predicted, style, tables
 from spikecube.explore.catalogue import CATALOGUE, Entry, Scene
 from spikecube.explore.frames import Film, Slider, film
+from spikecube.means.places import further_axes
+from spikecube.text import number
+from spikecube.words import symbols
 from spikecube.words.findings import findings, said
 
 MOST_FRAMES = 120
 MOST_POSITIONS = 24
 
 
-@dataclass(frozen=True)
-class Section:
-    """A question, what to look for, and the views of the catalogue that answer it."""
-
-    question: str
-    text: str
-    views: tuple[str, ...]
-
-
-SECTIONS = (
-    Section(
-        "Does a spike leave the bulk?",
+SECTIONS = {
+    "Does a spike leave the bulk?": (
         "Singular values of the features after the step, at one exponent α of the step size: move it. What lies beyond "
-        "the edge is an outlier; whether it is a learned direction, its singular vector says (see below).",
-        ("spectrum",),
+        "the edge is an outlier; whether it is a learned direction, its singular vector says (see below)."
     ),
-    Section(
-        "What does the loss gain?",
-        "Solid lines are the theory at this very n, the dashed staircase is its limit.",
-        ("test", "train"),
-    ),
-    Section(
-        "How far do theory and measurement agree?",
+    "What does the loss gain?": "Solid lines are the theory at this very n, the dashed staircase is its limit.",
+    "How far do theory and measurement agree?": (
         "Each cell is the measured mean minus the predicted value in standard errors: errors alone leave most within "
-        "±2. Points along α share their random draw, so neighbours move together.",
-        ("agree_test", "agree_train"),
+        "±2. Points along α share their random draw, so neighbours move together."
     ),
-    Section(
-        "When do the spikes appear?",
+    "When do the spikes appear?": (
         "First, how many singular values lie beyond the edge, with the thresholds of infinite n (dashed) and where "
-        "theory counts each spike at this size. Then how far out they are, by the same theory.",
-        ("outliers", "singular"),
+        "theory counts each spike at this size. Then how far out they are, by the same theory."
     ),
-    Section(
-        "Do the spikes point where theory says?",
+    "Do the spikes point where theory says?": (
         "First, the squared cosine between the left singular vector of the spike of degree k and the k-th power of the "
         "learned direction; its limit beyond the k-th threshold is 1 (dashed). Then the spike of degree 1 in the "
-        "variable in which theory has all sizes fall on one line.",
-        ("alignment", "collapse1"),
+        "variable in which theory has all sizes fall on one line."
     ),
-    Section(
-        "Do the exponents agree?",
-        "Fitted exponents of the outliers against α, with the straight lines of theory.",
-        ("exponents",),
-    ),
-    Section(
-        "How fast does the loss converge?",
+    "Do the exponents agree?": "Fitted exponents of the outliers against α, with the straight lines of theory.",
+    "How fast does the loss converge?": (
         "On log axes a straight line is a power of n. First, the gap between F and its spiked equivalent, "
         "which keeps the first spikes alone; then the gap between that and the limit. Where a law is fitted, how far "
-        "the points lie from it stands below.",
-        ("gap_spiked", "gap_strength"),
+        "the points lie from it stands below."
     ),
-    Section(
-        "Where does the loss go?",
+    "Where does the loss go?": (
         "First, the test loss against n with its theory at each n and the predicted limit, and the fitted limit with "
-        "its interval where there is one. Then the size of the gap to the predicted limit, on log axes.",
-        ("limit_test", "gap_limit"),
+        "its interval where there is one. Then the size of the gap to the predicted limit, on log axes."
     ),
-    Section(
-        "Which penalty, and does the step help there?",
-        "The loss after the step and that of the untrained features, against the ridge penalty λ.",
-        ("penalty_test", "penalty_train"),
+    "Which penalty, and does the step help there?": (
+        "The loss after the step and that of the untrained features, against the ridge penalty λ."
     ),
-)
+}
+"""What to look for in the views that answer a question, in the order of the page."""
 
 
 def report(
@@ -126,7 +98,7 @@ def report(
     if prediction is None:
         prediction = predicted.predict_or_none(cube)
     scene = Scene(cube, prediction, fits or {})
-    films = {name: _film(scene, CATALOGUE[name]) for section in SECTIONS for name in section.views}
+    films = {entry.name: _film(scene, entry) for entry in CATALOGUE.values() if entry.question}
     page = Template(_asset("report.html")).substitute(
         title=html.escape(_title(cube)),
         css=_asset("report.css"),
@@ -162,7 +134,7 @@ def _start(name: str, values: Sequence[Any]) -> int:
 
 def _film(scene: Scene, entry: Entry) -> Film:
     """Every frame of a view over its own axes and the further ones of the cube."""
-    names = (*entry.axes, *plotdata.further_axes(scene.cube))
+    names = (*entry.axes, *further_axes(scene.cube))
     return film(lambda **labels: entry.draw(scene, None, **labels), sliders(scene.cube, names))
 
 
@@ -171,7 +143,7 @@ def _body(scene: Scene, films: Mapping[str, Film]) -> str:
     parts = [
         _header(cube),
         _found(findings(cube, scene.prediction, fits), scene.prediction),
-        *(_section_html(section, films) for section in SECTIONS),
+        *(_section_html(question, films) for question in _questions()),
         _fits_section(fits),
         _table_section("Means at the largest size", tables.mean_table(cube)),
         _study_section(cube),
@@ -185,7 +157,7 @@ def _title(cube: xr.Dataset) -> str:
 
 def _header(cube: xr.Dataset) -> str:
     sizes = ", ".join(
-        f"{style.symbol(name)}: {_axis_text(cube, name)}" for name in ("alpha", "n", "lam") if name in cube.dims
+        f"{symbols.symbol(name)}: {_axis_text(cube, name)}" for name in ("alpha", "n", "lam") if name in cube.dims
     )
     return (
         f"<header><h1>{html.escape(_title(cube))}</h1>"
@@ -197,8 +169,8 @@ def _header(cube: xr.Dataset) -> str:
 def _axis_text(cube: xr.Dataset, name: str) -> str:
     values = cube[name].values
     if len(values) <= 4:
-        return ", ".join(style.number(float(v)) for v in values)
-    return f"{style.number(float(values[0]))} to {style.number(float(values[-1]))} ({len(values)} values)"
+        return ", ".join(number(float(v)) for v in values)
+    return f"{number(float(values[0]))} to {number(float(values[-1]))} ({len(values)} values)"
 
 
 def _found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
@@ -215,14 +187,19 @@ def _found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
     return f'<section class="found"><h2>What was found</h2><ul>{items}</ul>{lack}{key}</section>'
 
 
-def _section_html(section: Section, films: Mapping[str, Film]) -> str:
-    figures = "".join(_figure_html(name, films[name]) for name in section.views)
-    pair = " pair" if len(section.views) > 1 else ""
-    drawn = any(not films[name].note for name in section.views)
-    text = f"<p>{html.escape(section.text)}</p>" if drawn else ""
-    return (
-        f'<section><h2>{html.escape(section.question)}</h2>{text}<div class="figures{pair}">{figures}</div></section>'
-    )
+def _questions() -> list[str]:
+    """The questions that views answer, those of `SECTIONS` in their order and then any others."""
+    brought = dict.fromkeys(entry.question for entry in CATALOGUE.values() if entry.question)
+    return [*(q for q in SECTIONS if q in brought), *(q for q in brought if q not in SECTIONS)]
+
+
+def _section_html(question: str, films: Mapping[str, Film]) -> str:
+    shown = {name: film for name, film in films.items() if CATALOGUE[name].question == question}
+    figures = "".join(_figure_html(name, one) for name, one in shown.items())
+    pair = " pair" if len(shown) > 1 else ""
+    drawn = question in SECTIONS and any(not one.note for one in shown.values())
+    text = f"<p>{html.escape(SECTIONS[question])}</p>" if drawn else ""
+    return f'<section><h2>{html.escape(question)}</h2>{text}<div class="figures{pair}">{figures}</div></section>'
 
 
 def _figure_html(name: str, shown: Film) -> str:
@@ -238,7 +215,7 @@ def _figure_html(name: str, shown: Film) -> str:
 
 
 def _slider_html(slider: Slider) -> str:
-    symbol, text = style.symbol(slider.name), slider.texts[slider.start]
+    symbol, text = symbols.symbol(slider.name), slider.texts[slider.start]
     return (
         f'<label>{html.escape(symbol)}<input type="range" min="0" max="{len(slider.values) - 1}" step="1" '
         f'value="{slider.start}" aria-label="{html.escape(slider.name)}"><output>{html.escape(f"{symbol} = {text}")}'
@@ -271,7 +248,7 @@ def _study_section(cube: xr.Dataset) -> str:
 
 
 def _film_json(name: str, shown: Film) -> dict[str, Any]:
-    sliders_ = [{"symbol": style.symbol(s.name), "texts": s.texts} for s in shown.sliders]
+    sliders_ = [{"symbol": symbols.symbol(s.name), "texts": s.texts} for s in shown.sliders]
     return {"name": name, "item": shown.item, "sliders": sliders_, "frames": shown.frames}
 
 

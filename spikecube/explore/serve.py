@@ -20,7 +20,7 @@ HOSTS = ("localhost", ADDRESS)
 
 
 def serve(
-    cube: xr.Dataset | str | Path,
+    cube: xr.Dataset | str | Path | Source,
     *,
     port: int = 0,
     prediction: xr.Dataset | None = None,
@@ -36,7 +36,7 @@ def serve(
     Parameters
     ----------
     cube
-        A cube, its file, or the name of a run, which may still be running.
+        A cube, its file, or a source of one that still grows.
     port
         0 takes a free one.
     show

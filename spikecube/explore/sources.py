@@ -1,19 +1,19 @@
-"""Where the app has its cube from: memory, or the folder of a run that may still be growing."""
+"""Where the app has its cube from: memory, a file, or something that still grows."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import xarray as xr
 
-from spikecube.cube.assemble import assemble
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import open_cube
-from spikecube.runs.folder import RunFolder, run_paths
 
 
+@runtime_checkable
 class Source(Protocol):
     """A cube that may change; `live` tells whether it is worth asking again."""
 
@@ -45,37 +45,38 @@ class Fixed:
         return 0
 
 
-class Run:
-    """A run folder: what its shards hold, read again when there are others."""
+class Growing:
+    """A cube that is read again when other files stand in a folder than before.
+
+    Parameters
+    ----------
+    read
+        Gives the cube as it is now.
+    folder
+        What grows; its files are never changed once written.
+    """
 
     live = True
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = RunFolder.existing(folder)
-
-    def cube(self) -> xr.Dataset:
-        """The cube of all finished cells."""
-        return assemble(self._folder.study, self._folder.results())
+    def __init__(self, read: Callable[[], xr.Dataset], folder: Path) -> None:
+        self.cube, self._folder = read, folder
 
     def version(self) -> object:
-        """The names of the shards, which are never changed once written."""
-        shards = self._folder.shards
-        return frozenset(e.name for e in os.scandir(shards) if not e.name.startswith(".")) if shards.is_dir() else 0
+        """The names of the files."""
+        known = self._folder.is_dir()
+        return frozenset(e.name for e in os.scandir(self._folder) if not e.name.startswith(".")) if known else 0
 
 
-def source_of(cube: xr.Dataset | str | Path) -> Source:
-    """The source for a cube, its file, or the name of a run, finished or not.
+def source_of(cube: xr.Dataset | str | Path | Source) -> Source:
+    """The source for a cube or its file; a source is its own.
 
     Raises
     ------
     StoreError
-        If there is no such file or run, or the cube has no alpha or n.
+        If there is no such file, or the cube has no alpha or n.
     """
     if isinstance(cube, xr.Dataset):
         return Fixed(as_cube(cube, "alpha", "n"))
-    folder, path = run_paths(cube)
-    if Path(cube).is_file():
-        return Fixed(as_cube(open_cube(cube), "alpha", "n"))
-    if path.is_file() and Path(cube).suffix != ".run":
-        return Fixed(as_cube(open_cube(path), "alpha", "n"))
-    return Run(folder)
+    if isinstance(cube, Source):
+        return cube
+    return Fixed(as_cube(open_cube(cube), "alpha", "n"))

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.explore import plotdata, style
-from spikecube.explore.predicted import study_of
-from spikecube.means.seeds import kind_of_means
-from spikecube.text import with_error
+from spikecube.explore import style
+from spikecube.means.comparisons import means_at
+from spikecube.means.places import at, fixed
+from spikecube.means.spikes import study_of
+from spikecube.text import number, with_error
+from spikecube.words import captions, symbols
 
 MOST_ROWS = 200
 _FIT_COLUMNS = {
@@ -47,7 +49,7 @@ def _cell(value: Any) -> str:
         return value
     if value is None or not np.isfinite(value):
         return "–"
-    return style.number(float(value)).replace("-", "−")
+    return number(float(value)).replace("-", "−")
 
 
 def fit_table(fit: xr.Dataset) -> str:
@@ -63,7 +65,7 @@ def fit_table(fit: xr.Dataset) -> str:
     shown = [c for c in _FIT_COLUMNS if c in fit]
     rows = [[*(column[r] for column in labels), *(spread[c][i] for c in shown)] for r, i in enumerate(found)]
     named = _FIT_COLUMNS | ({"nobs": _POINTS} if "scaled_data" in fit else {})
-    header = [*map(style.symbol, names), *(named[c] for c in shown)]
+    header = [*map(symbols.symbol, names), *(named[c] for c in shown)]
     left_out = f"<p>{len(rows) - MOST_ROWS} more rows are not shown.</p>" if len(rows) > MOST_ROWS else ""
     text = [i for i, name in enumerate(names) if fit[name].dtype.kind not in "iuf"]
     made = table(header, rows[:MOST_ROWS], text) if rows else ""
@@ -96,23 +98,19 @@ def mean_table(cube: xr.Dataset) -> str:
     They are those that `info` prints: with control variates where the cube has them, and the lead says which.
     """
     names = [v for v in ("outlier_count", "singular_value", "train_loss", "test_loss") if v in cube]
-    where = {"n": None, "lam": None, "rank": 1} | plotdata.fixed(cube, {})
+    where = {"n": None, "lam": None, "rank": 1} | fixed(cube, {})
     if not names:
         return ""
-    means = [plotdata.means(cube, name, **where) for name in names]
+    means = [means_at(cube, name, **where) for name in names]
     rows = [
         [float(alpha), *(_with_error(data.isel(alpha=i)) for data in means)]
         for i, alpha in enumerate(cube["alpha"].values)
     ]
-    spot = style.place(plotdata.at(cube, **where), ("n", "lam"))
-    kind = kind_of_means(data.attrs["controls"] for data in means)
-    seeds = sorted({int(v) for data in means for v in data["seeds"].values.ravel()} - {0})
-    over = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
+    spot = symbols.place(at(cube, **where), ("n", "lam"))
     lead = (
-        f"<p>At {html.escape(spot)}: {kind} over {over} {'seed' if over == '1' else 'seeds'}; "
-        "standard errors of the last digits in brackets.</p>"
+        f"<p>At {html.escape(spot)}: {captions.means_text(*means)}; standard errors of the last digits in brackets.</p>"
     )
-    header = ["α", *(style.symbol(name).replace("sᵢ", "s₁") for name in names)]
+    header = ["α", *(symbols.symbol(name).replace("sᵢ", "s₁") for name in names)]
     return lead + table(header, style.thin(rows, MOST_ROWS // 4))
 
 
@@ -133,11 +131,11 @@ def model_sentence(cube: xr.Dataset) -> str:
     target = m.target if isinstance(m.target, str) else f"with Hermite coefficients {_list(m.target)}"
     activation = m.activation if isinstance(m.activation, str) else f"Hermite coefficients {_list(m.activation)}"
     return (
-        f"A two-layer network ({activation}) after one gradient step of size η = {style.number(m.eta_scale)} · n^α, "
-        f"then ridge regression. Target {target}, noise {style.number(m.noise)}; d/n = {style.number(m.dim_ratio)}, "
-        f"N/n = {style.number(m.width_ratio)}."
+        f"A two-layer network ({activation}) after one gradient step of size η = {number(m.eta_scale)} · n^α, "
+        f"then ridge regression. Target {target}, noise {number(m.noise)}; d/n = {number(m.dim_ratio)}, "
+        f"N/n = {number(m.width_ratio)}."
     )
 
 
 def _list(values: Sequence[float]) -> str:
-    return "[" + ", ".join(style.number(v) for v in values) + "]"
+    return "[" + ", ".join(number(v) for v in values) + "]"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.errors import SpikecubeError
 from spikecube.model.hermite import Array, gaussian_quadrature
 from spikecube.model.targets import Target, resolve_target
 from spikecube.study.fields import Model
@@ -26,7 +27,7 @@ CONTROLS = (*DEFAULT_PRIORITY, "beta_alignment")
 """The variables of a cube that control variates are made of, where it has them."""
 
 
-class ControlError(ValueError):
+class ControlError(SpikecubeError, ValueError):
     """Control variates that cannot be made, in one sentence."""
 
 

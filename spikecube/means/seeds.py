@@ -67,7 +67,7 @@ def replicate_means(values: Array, controls: Array | None = None) -> Means:
     Parameters
     ----------
     values : (..., m); NaN replicates are left out.
-    controls : (..., m, q), the dearest first; broadcast against values. At most (m - 1)/6 of them are used, m the
+    controls : (..., m, q), the most useful first; broadcast against values. At most (m - 1)/6 of them are used, m the
         largest number of replicates, and none that does not vary.
 
     References

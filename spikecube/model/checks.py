@@ -5,17 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from spikecube.errors import SpikecubeError
 
-class StudyError(ValueError):
-    """All that is wrong with a study, one sentence a mistake, each with its key, what was given and what is allowed."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+class Mistake(NamedTuple):
+    """One mistake of a study: the dotted key that it concerns (none of the study as a whole), and what is wrong."""
+
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}" if self.key else self.text
+
+    def within(self, table: str) -> Mistake:
+        """The same, its key inside a table."""
+        return self._replace(key=f"{table}.{self.key}")
+
+
+class StudyError(SpikecubeError, ValueError):
+    """All that is wrong with a study: `problems` are sentences, `mistakes` the same as records with their keys."""
+
+    def __init__(self, mistakes: Sequence[Mistake | str]) -> None:
+        self.mistakes = tuple(m if isinstance(m, Mistake) else Mistake("", m) for m in mistakes)
+        self.problems = tuple(map(str, self.mistakes))
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.mistakes,)
 
 
 def plain(value: Any) -> Any:
@@ -35,10 +55,10 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def mistake(key: str, value: Any, allowed: str, why: str = "") -> str:
-    """The sentence on a wrong value; `why` is what is wrong with it beyond not being allowed."""
+def mistake(key: str, value: Any, allowed: str, why: str = "") -> Mistake:
+    """A wrong value; `why` is what is wrong with it beyond not being allowed."""
     reason = f" ({why})".replace("\n", "; ") if why else ""
-    return f"{key}: given {show(plain(value))}{reason}; allowed: {allowed}"
+    return Mistake(key, f"given {show(plain(value))}{reason}; allowed: {allowed}")
 
 
 def _written(value: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from spikecube.model.activations import ACTIVATIONS, Spec, resolve_activation
-from spikecube.model.checks import StudyError, mistake, plain
+from spikecube.model.checks import Mistake, StudyError, mistake, plain
 from spikecube.model.targets import TARGETS
 
 
@@ -141,8 +141,8 @@ ALLOWED: dict[str, str] = {f.name: f.metadata["allowed"] for f in fields(Model)}
 """What each field of a model may be, in words."""
 
 
-def model_mistakes(given: Mapping[str, Any]) -> list[str]:
-    """One sentence for each mistaken field, then one for each unknown key."""
+def model_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
+    """One for each mistaken field, then one for each unknown key."""
     problems = []
     for f in fields(Model):
         try:
@@ -150,4 +150,4 @@ def model_mistakes(given: Mapping[str, Any]) -> list[str]:
         except ValueError as error:
             problems.append(mistake(f.name, given[f.name], f.metadata["allowed"], str(error)))
     unknown = f"unknown key; allowed: one of {', '.join(ALLOWED)}"
-    return problems + [f"{key}: {unknown}" for key in given if key not in ALLOWED]
+    return problems + [Mistake(key, unknown) for key in given if key not in ALLOWED]

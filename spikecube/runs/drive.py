@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from spikecube.runs.cluster import Capacity, Place
-from spikecube.runs.errors import SweepError
+from spikecube.runs.capacity import Capacity
+from spikecube.runs.cluster import Place
+from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task
 from spikecube.runs.worker import Outcome
 
@@ -38,7 +39,7 @@ def outcomes(
 
     Raises
     ------
-    SweepError
+    RunError
         When the scheduler is gone, or workers cannot run a task at all.
     """
     flight = _Flight(place, submit, bytes_of)
@@ -74,7 +75,7 @@ class _Flight:
         now = time.monotonic()
         self.seen = now if capacity.workers else self.seen
         if now - self.seen > self.place.patience:
-            raise SweepError("all workers died and do not come back: run the same command again to resume")
+            raise RunError("all workers died and do not come back: run the same command again to resume")
 
     def _start(self, waiting: deque[Task], capacity: Capacity) -> None:
         """Submits as many tasks as there is capacity for, in one piece; always one to workers that are idle."""
@@ -92,7 +93,7 @@ class _Flight:
 
     def _finished(self) -> tuple[list[tuple[Task, Outcome]], list[Task]]:
         if self.place.client.status in _GONE:
-            raise SweepError(_LOST)
+            raise RunError(_LOST)
         good, dead = [], []
         for future in _wait(self.place.client, list(self.tasks)):
             if future.status == "finished":
@@ -100,7 +101,7 @@ class _Flight:
             elif future.status == "error":
                 dead.append(self._dead(future))
             elif future.status == "cancelled":
-                raise SweepError(_LOST)
+                raise RunError(_LOST)
         results = _gather(self.place.client, good)
         return [(self._forget(future), result) for future, result in zip(good, results, strict=False)], dead
 
@@ -109,7 +110,7 @@ class _Flight:
 
         error = future.exception()
         if not isinstance(error, KilledWorker):
-            raise SweepError(f"the workers cannot run a cell: {type(error).__name__}: {error}")
+            raise RunError(f"the workers cannot run a cell: {type(error).__name__}: {error}")
         return self._forget(future)
 
     def _forget(self, future: Any) -> Task:
@@ -138,7 +139,7 @@ def _wait(client: Any, futures: list[Any]) -> list[Any]:
     except distributed.TimeoutError:
         return []
     except CancelledError as error:
-        raise SweepError(_LOST) from error
+        raise RunError(_LOST) from error
 
 
 def _gather(client: Any, futures: list[Any]) -> list[Outcome]:

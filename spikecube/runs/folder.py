@@ -58,7 +58,7 @@ class Contents:
     points: dict[Cell, list[Points]] = field(default_factory=dict)
     computed_with: set[str] = field(default_factory=set)
     blas_threads: set[int] = field(default_factory=set)
-    strangers: dict[str, str] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
 
 
 class FolderInUse(StoreError):
@@ -177,7 +177,7 @@ class RunFolder:
             raise StoreError(f"{path} was not written by spikecube: choose another name with -o") from error
         if changes:
             raise StoreError(
-                f"{self.path} holds a run with other settings ({'; '.join(changes)}): "
+                f"{self.path} holds a run with other settings ({'; '.join(c.text for c in changes)}): "
                 "choose another name with -o, or remove the folder"
             )
 
@@ -207,7 +207,7 @@ class RunFolder:
         contents = Contents()
         for name, read in self._read():
             if isinstance(read, str):
-                contents.strangers[name] = read
+                contents.foreign[name] = read
                 continue
             origin, blocks = read
             contents.computed_with.add(origin.computed_with)
@@ -245,10 +245,10 @@ class RunFolder:
             return f"cannot be read ({error})"
         return (origin, blocks) if origin.key == self._key else "was made by other code or another study"
 
-    def set_aside(self, strangers: Mapping[str, str]) -> None:
+    def set_aside(self, foreign: Mapping[str, str]) -> None:
         """Moves files that do not belong among the shards into `aside`."""
         aside = self.path / "aside"
-        for name, reason in strangers.items():
+        for name, reason in foreign.items():
             with contextlib.suppress(FileNotFoundError):  # another driver was faster
                 aside.mkdir(exist_ok=True)
                 os.replace(self.shards / name, aside / name)

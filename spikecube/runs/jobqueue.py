@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from spikecube.runs.cluster import SETTINGS, quiet
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.progress import duration
 from spikecube.runs.slurm import Request, ask, queued, refusal, site_flags, try_out
 
@@ -48,7 +48,7 @@ def slurm_workers(
 
     Raises
     ------
-    SweepError
+    RunError
         When dask-jobqueue or SLURM is missing, the interface does not exist, or sbatch refuses the job; from the call,
         when jobs end before their workers connect, or none has come in time.
     """
@@ -88,7 +88,7 @@ def _cluster_class() -> Any:
     try:
         from dask_jobqueue.slurm import SLURMCluster, SLURMJob
     except ImportError as error:
-        raise SweepError("workers that come as jobs need dask-jobqueue: python -m pip install dask-jobqueue") from error
+        raise RunError("workers that come as jobs need dask-jobqueue: python -m pip install dask-jobqueue") from error
     finally:
         signal.signal(signal.SIGINT, handler)
 
@@ -113,7 +113,7 @@ def _refuse_interface(name: str) -> None:
 
     known = sorted(psutil.net_if_addrs())
     if name not in known:
-        raise SweepError(f"given --interface {name}; this machine has {', '.join(known)}")
+        raise RunError(f"given --interface {name}; this machine has {', '.join(known)}")
 
 
 def _options(request: Request, wanted: Workers) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _certificates(folder: Path) -> Iterator[Any]:
         try:
             subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60)
         except (OSError, subprocess.SubprocessError) as error:
-            raise SweepError(f"--tls needs the command openssl, which fails here: {error}") from error
+            raise RunError(f"--tls needs the command openssl, which fails here: {error}") from error
         roles = {
             f"tls_{role}_{part}": path
             for role in ("scheduler", "worker", "client")
@@ -169,7 +169,7 @@ class _Jobs:
         self.known: set[str] = set()  # names of workers that have connected
         self.deaths: list[str] = []  # jobs that ended before
         self.most = wanted.jobs
-        self.said = ""
+        self.last = ""
 
     def __call__(self, left: int) -> None:
         if time.monotonic() - self.looked < _EVERY:
@@ -191,7 +191,7 @@ class _Jobs:
             self.deaths.clear()
         self.known |= connected
         if connected:
-            self.seen, self.said = time.monotonic(), ""
+            self.seen, self.last = time.monotonic(), ""
 
     def _refused(self, jobs: dict[str, Any]) -> None:
         """Goes on with fewer jobs where sbatch gives no more of them, as at a limit of the user."""
@@ -200,7 +200,7 @@ class _Jobs:
             return
         why = next(iter(refused.values()))
         if len(refused) == len(jobs):
-            raise SweepError(f"sbatch refuses the job: {why}")
+            raise RunError(f"sbatch refuses the job: {why}")
         self.most = len(jobs) - len(refused)
         self.tell(f"sbatch gives no more than {self.most} jobs: {why}")
         self._drop(refused)
@@ -211,7 +211,7 @@ class _Jobs:
         self.deaths += [job.job_id for name, job in ended.items() if name not in self.known]
         self._drop(ended)
         if len(self.deaths) >= _DEATHS and not connected and len(ended) == len(jobs):
-            raise SweepError(
+            raise RunError(
                 f"{len(self.deaths)} jobs ended before their workers connected to {self.cluster.scheduler_address} "
                 f"(the last was job {self.deaths[-1]}; see its log slurm-{self.deaths[-1]}.out): "
                 "can the nodes reach that address? --interface names another"
@@ -223,9 +223,9 @@ class _Jobs:
         words = ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items()))
         waited = time.monotonic() - self.seen
         if waited > self.wanted.patience:
-            raise SweepError(f"no worker has come for {duration(waited)}; SLURM says of its jobs: {words}")
-        if words != self.said:
-            self.said = words
+            raise RunError(f"no worker has come for {duration(waited)}; SLURM says of its jobs: {words}")
+        if words != self.last:
+            self.last = words
             self.tell(f"no worker is connected yet; SLURM says of its jobs: {words}")
 
     def _adjust(self, count: int, connected: set[str]) -> None:
@@ -252,5 +252,5 @@ class _Jobs:
         """Cancels all jobs by one command."""
         ids = [job.job_id for job in self.cluster.workers.values() if job.job_id]
         if ids:
-            with contextlib.suppress(SweepError):
+            with contextlib.suppress(RunError):
                 ask(["scancel", *ids])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task
 
 _PART = 0.8  # of what is free now, where the user names no limit
@@ -26,13 +26,13 @@ def refuse_too_large(tasks: Sequence[Task], bytes_of: Callable[[Task], float], l
 
     Raises
     ------
-    SweepError
+    RunError
         With the cell, what it needs and what there is.
     """
     largest = max(tasks, key=bytes_of)
     need = bytes_of(largest) + WORKER_BYTES
     if need > limit:
-        raise SweepError(
+        raise RunError(
             f"the cell with {largest.cell.describe()} needs {size(need)} of memory, but {where} {size(limit)}: "
             "lower n, split alphas with chunks = { alpha = k }, or allow more with --max-memory"
         )

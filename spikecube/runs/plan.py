@@ -17,7 +17,8 @@ import numpy as np
 from spikecube.cube.assemble import FALSE_POSITIVE_RATE, measured_variables, variable_dims
 from spikecube.runs.memory import DRIVER_BYTES, WORKER_BYTES, assemble_bytes, free_memory, size
 from spikecube.runs.progress import duration
-from spikecube.runs.run import FLUSH_SECONDS, Kernel, default_kernel
+from spikecube.runs.run import default_kernel
+from spikecube.runs.sweep import FLUSH_SECONDS, Kernel
 from spikecube.runs.tasks import Task, missing_tasks, task_cost
 from spikecube.runs.worker import Job, call, make_job, one_blas_thread
 from spikecube.study.study import Study
@@ -42,7 +43,8 @@ class Plan:
     `largest_cell_bytes` are the arrays of the largest task, `memory_bytes` the same with its worker process: what a
     worker should be given. The driver takes `driver_bytes` beside the workers, and `assemble_bytes` once they have
     ended. `shard_bytes` lie on the disk beside `cube_bytes`. `seconds` pass until the cube is there, with `at_once`
-    tasks at a time; none where the largest does not fit, which `fits` tells.
+    tasks at a time; none where the largest does not fit, which `fits` tells. Where sizes have seeds of their own number
+    the cube in memory is as long as the most of them, while shards and the compressed file hold what is there.
     """
 
     cells: int
@@ -85,12 +87,13 @@ def plan(
     busy = max(1, min(at_once, cores))
     speed = calibrate(study, kernel, busy)
     costs = [flops(task) * speed(task.cell.n) for task in tasks]
-    cube_bytes, shape = _cube_bytes(study), study.shape
+    cells, cube_bytes = sum(1 for _ in study.cells()), _cube_bytes(study)
+    filled = cube_bytes * cells / math.prod(study.shape[d] for d in ("n", "seed", *study.further))
     computing = makespan(costs, busy) + _CELL_SECONDS * len(tasks) / cores
     return Plan(
-        cells=sum(1 for _ in study.cells()),
+        cells=cells,
         tasks=len(tasks),
-        points=math.prod(shape[d] for d in ("alpha", "n", "seed", *study.further)),
+        points=cells * len(study.axes.alpha),
         core_hours=sum(costs) / 3600,
         longest_task_seconds=max(costs),
         largest_task=largest.cell.describe(),
@@ -101,7 +104,7 @@ def plan(
         driver_bytes=DRIVER_BYTES,
         largest_cell_bytes=bytes_of(largest),
         assemble_bytes=assemble_bytes(cube_bytes),
-        shard_bytes=cube_bytes + _HEADER_BYTES * min(len(tasks), 1 + computing // FLUSH_SECONDS),
+        shard_bytes=filled + _HEADER_BYTES * min(len(tasks), 1 + computing // FLUSH_SECONDS),
         at_once=at_once,
         fits=at_once > 0,
         seconds=_START_SECONDS + computing + _assembling(study, len(tasks), cube_bytes) if at_once else None,
@@ -109,6 +112,7 @@ def plan(
 
 
 def _cube_bytes(study: Study) -> int:
+    """Bytes of the cube in memory: a block over all sizes and all seeds."""
     return sum(
         math.prod(study.shape[d] for d in variable_dims(v, study)) * (1 if v.dtype == "int8" else 8)
         for v in measured_variables(study)
@@ -125,7 +129,7 @@ def _assembling(study: Study, tasks: int, cube_bytes: float) -> float:
 
 
 def makespan(costs: Iterable[float], workers: int) -> float:
-    """When the last of some tasks ends that are begun dearest first, each by the worker that is free first.
+    """When the last of some tasks ends that are begun by falling cost, each by the worker that is free first.
 
     >>> makespan([3, 3, 2, 2, 2], 2)
     7

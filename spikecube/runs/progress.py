@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any, Protocol, Self, TextIO
@@ -29,11 +30,15 @@ class Silent:
 
 
 class Lines:
-    """A line at the start, then one each `every` seconds, ever fewer in long runs, with the time left by cost."""
+    """A line at the start, then one each `every` seconds, ever fewer in long runs, with the time left by cost.
 
-    def __init__(self, out: TextIO | None = None, every: float = 10.0) -> None:
+    With `dated` each begins with date and time, for logs that are read days later.
+    """
+
+    def __init__(self, out: TextIO | None = None, every: float = 10.0, *, dated: bool = False) -> None:
         self.out = out or sys.stderr
         self.every = every
+        self.dated = dated
 
     def start(self, cells: int, cost: float, note: str) -> None:
         self.cells, self.cost, self.done, self.done_cost, self.failed = cells, cost, 0, 0.0, 0
@@ -54,7 +59,8 @@ class Lines:
         return f"{self.done} of {self.cells} cells ({percent:.0f} % of the work){failed}, about {duration(left)} left"
 
     def say(self, sentence: str) -> None:
-        print(sentence, file=self.out, flush=True)
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S  ") if self.dated else ""
+        print(f"{stamp}{sentence}", file=self.out, flush=True)
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +110,8 @@ class Bar:
 
 
 def for_terminal() -> Lines | Bar:
-    """A bar if standard error is a terminal, else lines."""
-    return Bar() if sys.stderr.isatty() else Lines()
+    """A bar if standard error is a terminal, else lines; in a job of SLURM they are a log, and dated."""
+    return Bar() if sys.stderr.isatty() else Lines(dated="SLURM_JOB_ID" in os.environ)
 
 
 def duration(seconds: float) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import functools
-import hashlib
 import platform
 import subprocess
-import threading
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -15,57 +12,13 @@ from typing import Any
 
 import spikecube
 from spikecube.cube.conventions import KEYWORDS, stamp
+from spikecube.runs.code import code_sha256 as code_sha256
 
 _PACKAGE = Path(spikecube.__file__).parent
 _LIBRARIES = ("numpy", "scipy", "xarray", "dask", "distributed", "netCDF4", "pydantic")
 
 NOT_COMPARED = ("date_created", "history")
 """Attributes that differ between two runs of the same study."""
-
-
-def code_sha256() -> str:
-    """Hash of the sources that decide the numbers of a cell: `model`, `cube/cell.py` and what they import of ours."""
-    with _parsing:
-        return _code_sha256()
-
-
-_parsing = threading.Lock()  # in Python 3.11 two threads that parse at once can raise SystemError
-
-
-@functools.cache
-def _code_sha256() -> str:
-    digest = hashlib.sha256()
-    for path in code_files():
-        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0")
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
-    return digest.hexdigest()
-
-
-def code_files() -> list[Path]:
-    """The files behind `code_sha256`, sorted."""
-    found: set[Path] = set()
-    waiting = [*(_PACKAGE / "model").rglob("*.py"), _PACKAGE / "cube" / "cell.py"]
-    while waiting:
-        path = waiting.pop()
-        if path not in found and path.is_file():
-            found.add(path)
-            waiting.extend(_imports(path))
-    return sorted(found)
-
-
-def _imports(path: Path) -> Iterable[Path]:
-    """Files of this package that a file imports, wherever in it the import stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            top, *parts = name.split(".")
-            if top == "spikecube" and parts:
-                yield _PACKAGE.joinpath(*parts).with_suffix(".py")
 
 
 @functools.cache

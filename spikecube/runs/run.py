@@ -6,39 +6,27 @@ import contextlib
 import functools
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from spikecube.cube.assemble import CellResult, assemble, spectrum_edges
 from spikecube.cube.schema import STATUS
 from spikecube.cube.store import StoreError, open_cube, refuse_target, write_cube
 from spikecube.runs import provenance
-from spikecube.runs.cluster import Place, connected, elsewhere, here, refuse_client
-from spikecube.runs.drive import Submit, outcomes
-from spikecube.runs.errors import SweepError
+from spikecube.runs.cluster import connected, refuse_client
 from spikecube.runs.folder import Contents, FolderInUse, RunFolder, run_paths
-from spikecube.runs.memory import free_memory, refuse_too_large, workers_that_fit
-from spikecube.runs.progress import Progress, Silent, duration
-from spikecube.runs.tasks import CellCost, Task, dearest_first, missing_tasks, share, task_cost
-from spikecube.runs.worker import ComputeCell, Outcome, make_job, run_job
+from spikecube.runs.memory import free_memory, refuse_too_large
+from spikecube.runs.progress import Progress, duration
+from spikecube.runs.sweep import Kernel as Kernel
+from spikecube.runs.sweep import Report as Report
+from spikecube.runs.sweep import Settings as Settings
+from spikecube.runs.sweep import Sweep
+from spikecube.runs.tasks import Task, by_falling_cost, missing_tasks, share, task_cost
 from spikecube.study.study import Study
-
-FLUSH_SECONDS = 0.5  # a finished cell waits no longer than this for its shard
-FLUSH_CELLS = 500
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The cell function and its predicted costs."""
-
-    compute: ComputeCell
-    flops: CellCost
-    bytes: CellCost
 
 
 def default_kernel(study: Study) -> Kernel:
@@ -49,34 +37,6 @@ def default_kernel(study: Study) -> Kernel:
     if not study.measure.spectrum_bins:
         return Kernel(compute_cell, cell_flops, cell_bytes)
     return Kernel(functools.partial(compute_cell, edges=spectrum_edges(study)), cell_flops, cell_bytes)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run: processes on this machine, bytes of memory, a share (index from 1, count), and who is told.
-
-    Where another driver works in the folder, it is waited for `wait_lock` seconds. `watch` is called now and then
-    with the number of cells left; it may end the run by an error.
-    """
-
-    workers: int | None = None
-    max_memory: float | None = None
-    share: tuple[int, int] | None = None
-    progress: Progress = field(default_factory=Silent)
-    wait_lock: float = 0.0
-    watch: Callable[[int], None] = lambda left: None
-
-
-@dataclass
-class Report:
-    """What a run did."""
-
-    path: Path
-    kept: int = 0
-    computed: int = 0
-    failures: dict[Task, str] = field(default_factory=dict)
-    cube: xr.Dataset | None = None
-    written: bool = False
 
 
 def run(
@@ -104,7 +64,7 @@ def run(
     ------
     StoreError
         When the folder cannot be used: full disk, not writable, other settings, another driver.
-    SweepError
+    RunError
         When a cell cannot fit in memory, the client cannot be used, or the scheduler is gone.
     """
     parsed = Study.of(study)
@@ -141,7 +101,7 @@ def run_study(
         tasks = _todo(study, contents, settings, kernel)
         report = Report(folder_path if settings.share else cube_path, kept=len(contents.points))
         if tasks:
-            sweep = _Sweep(study, folder, settings, kernel, report)
+            sweep = Sweep(study, folder, settings, kernel, report)
             sweep.compute(tasks, client)
             contents.computed_with |= {computed_with for computed_with, _ in sweep.origins}
             contents.blas_threads |= {threads for _, threads in sweep.origins}
@@ -153,7 +113,7 @@ def run_study(
 @contextlib.contextmanager
 def _opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
     """The folder with its lock; where another driver holds it, that is waited for as long as the settings say."""
-    end, told = time.monotonic() + settings.wait_lock, False
+    end, announced = time.monotonic() + settings.wait_lock, False
     with contextlib.ExitStack() as stack:
         while True:
             try:
@@ -162,9 +122,9 @@ def _opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
             except FolderInUse as error:
                 if time.monotonic() >= end:
                     raise
-                if not told:
+                if not announced:
                     settings.progress.say(f"{error}; waiting up to {duration(settings.wait_lock)}")
-                    told = True
+                    announced = True
                 time.sleep(0.2)
         yield
 
@@ -181,9 +141,9 @@ def _usable(folder: RunFolder, progress: Progress) -> Contents:
     if not folder.lockable:
         progress.say(f"the file system of {folder.path} has no locks: see to it that no other run works there")
     contents = folder.contents()
-    for name, reason in contents.strangers.items():
+    for name, reason in contents.foreign.items():
         progress.say(f"{folder.shards / name} {reason}: it is set aside, and what it held is computed again")
-    folder.set_aside(contents.strangers)
+    folder.set_aside(contents.foreign)
     if len(contents.computed_with) > 1:
         progress.say(f"{folder.path} holds cells computed with {' and with '.join(sorted(contents.computed_with))}")
     return contents
@@ -191,104 +151,11 @@ def _usable(folder: RunFolder, progress: Progress) -> Contents:
 
 def _todo(study: Study, contents: Contents, settings: Settings, kernel: Kernel) -> list[Task]:
     flops = task_cost(study, kernel.flops)
-    tasks = dearest_first(list(missing_tasks(study, contents.points)), flops)
+    tasks = by_falling_cost(list(missing_tasks(study, contents.points)), flops)
     if settings.share is None:
         return tasks
     mine = share(study, *settings.share, flops)
     return [task for task in tasks if task.cell in mine]
-
-
-class _Sweep:
-    """One pass over tasks: outcomes go to shards and events, failures to the report."""
-
-    def __init__(self, study: Study, folder: RunFolder, settings: Settings, kernel: Kernel, report: Report) -> None:
-        self.study, self.folder, self.settings, self.kernel, self.report = study, folder, settings, kernel, report
-        self.flops, self.bytes = task_cost(study, kernel.flops), task_cost(study, kernel.bytes)
-        self.waiting: list[tuple[CellResult, Outcome]] = []
-        self.origins: set[tuple[str, int]] = set()
-        self.flushed = time.monotonic()
-        self.deserted = False
-
-    def compute(self, tasks: list[Task], client: Any) -> None:
-        """Computes tasks; whatever ends it, what has finished is written."""
-        left = len(tasks)
-        try:
-            with self._place(tasks, client) as where:
-                refuse_too_large(tasks, self.bytes, where.capacity().largest, "a worker has")
-                self.settings.progress.start(len(tasks), sum(map(self.flops, tasks)), self._note(tasks))
-                for batch in outcomes(where, self._submitter(where.client), tasks, self.bytes, lost=self._lost):
-                    for task, outcome in batch:
-                        self._take(task, outcome)
-                        left -= 1
-                    self._flush_when_due()
-                    self.settings.watch(left)
-                    self._tell_absence(where.capacity().workers)
-        finally:
-            self._flush()
-
-    def _place(self, tasks: list[Task], client: Any) -> AbstractContextManager[Place]:
-        from dask.system import CPU_COUNT
-
-        if client is not None:
-            return elsewhere(client, self.settings.max_memory, self.settings.progress.say)
-        memory = self.settings.max_memory or free_memory()
-        wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
-        return here(workers_that_fit(wanted, max(map(self.bytes, tasks)), memory), memory)
-
-    def _note(self, tasks: list[Task]) -> str:
-        kept = f", {self.report.kept} are there already" if self.report.kept else ""
-        return f"{self.folder.path}: {len(tasks)} cells to compute{kept}"
-
-    def _submitter(self, client: Any) -> Submit:
-        def submit(tasks: Sequence[Task], keys: list[str]) -> list[Any]:
-            jobs = [make_job(self.kernel.compute, self.study, task) for task in tasks]
-            return list(client.map(run_job, jobs, key=keys, pure=False))
-
-        return submit
-
-    def _take(self, task: Task, outcome: Outcome) -> None:
-        if outcome.code not in ("", provenance.code_sha256()):
-            raise SweepError("a worker runs other code than this driver: install the same spikecube on both")
-        self.settings.progress.advance(self.flops(task), failed=bool(outcome.error))
-        if outcome.error:
-            self.report.failures[task] = outcome.error
-            self.folder.log("failed", **_coordinates(task), error=outcome.error)
-            return
-        self.report.computed += 1
-        self.waiting.append((CellResult(task.cell, task.alphas, task.lams, outcome.values), outcome))
-
-    def _lost(self, task: Task) -> None:
-        self.folder.log("workers lost", **_coordinates(task))
-
-    def _tell_absence(self, workers: int) -> None:
-        """Says when no worker is there, as at the start on a cluster that queues them, and when one has come."""
-        if self.deserted == (workers == 0):
-            return
-        self.deserted = workers == 0
-        self.settings.progress.say(
-            "no worker is connected: waiting for one" if self.deserted else "a worker is connected"
-        )
-
-    def _flush_when_due(self) -> None:
-        if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Writes what has finished as shards, apart for workers with other libraries."""
-        origins: dict[tuple[str, int], list[CellResult]] = {}
-        for result, outcome in self.waiting:
-            origins.setdefault((outcome.computed_with, outcome.blas_threads), []).append(result)
-        for (computed_with, threads), results in origins.items():
-            self.folder.write(results, computed_with, threads)
-            self.origins.add((computed_with, threads))
-        self.waiting.clear()
-        self.flushed = time.monotonic()
-
-
-def _coordinates(task: Task) -> dict[str, Any]:
-    cell = task.cell
-    further = dict(cell.further)
-    return {"n": cell.n, "seed": cell.seed, "further": further, "alphas": task.alphas, "lams": task.lams}
 
 
 def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report) -> xr.Dataset:
@@ -297,7 +164,9 @@ def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report)
     if not report.computed and not report.failures:
         with contextlib.suppress(StoreError):
             cube = open_cube(path)
-            if (cube["status"] == STATUS["ok"]).all() and all(cube.attrs.get(k) == v for k, v in key.items()):
+            if np.isin(cube["status"], (STATUS["ok"], STATUS["absent"])).all() and all(
+                cube.attrs.get(k) == v for k, v in key.items()
+            ):
                 return cube
     cube = assembled(folder, contents, report.failures)
     write_cube(cube, path)

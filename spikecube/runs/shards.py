@@ -107,6 +107,6 @@ def decode(content: bytes) -> tuple[Origin, list[Block]]:
             Block(str(model), int(n), int(seed), alphas, lams, {name: a[i] for name, a in arrays.items()})
             for i, (model, n, seed) in enumerate(cells)
         ]
-    except Exception as error:  # the parser meets whatever bytes a stranger chose
+    except Exception as error:  # the parser meets whatever bytes there are
         raise ValueError("not a shard of spikecube") from error
     return origin, blocks

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.folder import run_paths
 from spikecube.runs.plan import Plan, plan
 from spikecube.study.study import Study
@@ -43,7 +43,7 @@ def site_flags() -> list[str]:
     try:
         return shlex.split(os.environ.get("SBATCH_FLAGS", ""))
     except ValueError as error:
-        raise SweepError(f"SBATCH_FLAGS cannot be read ({error}): {os.environ['SBATCH_FLAGS']}") from error
+        raise RunError(f"SBATCH_FLAGS cannot be read ({error}): {os.environ['SBATCH_FLAGS']}") from error
 
 
 def share_request(planned: Plan, shares: int, cores: int) -> Request:
@@ -93,7 +93,7 @@ def submit(
     ------
     StudyError
         When the study has mistakes.
-    SweepError
+    RunError
         When sbatch is missing or refuses one of the jobs; none is left in the queue then.
     """
     planned = plan(Study.from_file(study))
@@ -112,7 +112,7 @@ def submit(
     array = sbatch(share)
     try:
         made = sbatch([f"--dependency=afterany:{array}", *assembly])
-    except SweepError:
+    except RunError:
         ask(["scancel", array])
         raise
     return Submitted(array, made, one, last)
@@ -123,16 +123,15 @@ def try_out(arguments: list[str], tell: Callable[[str], None], script: str = "")
 
     Raises
     ------
-    SweepError
+    RunError
         When there is no sbatch, or it refuses.
     """
-    try:
-        sbatch(["--test-only", *arguments], script)
-    except SweepError as error:
-        if _NO_NODE not in str(error):
-            raise
+    done = ask(["sbatch", "--parsable", "--test-only", *arguments], script)
+    if done.returncode and _NO_NODE in done.stderr:
         # Nodes that are down now make sbatch say this too, and then the job may well run later.
         tell(f"SLURM says of such a job: {_NO_NODE}; it may wait for ever, or until nodes are back")
+    elif done.returncode:
+        raise _refused(done)
 
 
 def sbatch(arguments: list[str], script: str = "") -> str:
@@ -140,13 +139,17 @@ def sbatch(arguments: list[str], script: str = "") -> str:
 
     Raises
     ------
-    SweepError
+    RunError
         When there is no sbatch, or it refuses or does not answer.
     """
     done = ask(["sbatch", "--parsable", *arguments], script)
     if done.returncode:
-        raise SweepError(f"sbatch refuses the job: {refusal(done.stderr)}")
+        raise _refused(done)
     return done.stdout.strip().partition(";")[0]
+
+
+def _refused(done: subprocess.CompletedProcess[str]) -> RunError:
+    return RunError(f"sbatch refuses the job: {refusal(done.stderr)}")
 
 
 def refusal(stderr: str) -> str:
@@ -162,11 +165,9 @@ def ask(command: list[str], script: str = "") -> subprocess.CompletedProcess[str
             command, input=script, capture_output=True, text=True, timeout=_ANSWER, check=False, errors="replace"
         )
     except FileNotFoundError as error:
-        raise SweepError(
-            f"there is no command {command[0]} here: call this where jobs are submitted to SLURM"
-        ) from error
+        raise RunError(f"there is no command {command[0]} here: call this where jobs are submitted to SLURM") from error
     except subprocess.TimeoutExpired as error:
-        raise SweepError(f"{command[0]} has not answered for {_ANSWER:.0f} s: is SLURM running?") from error
+        raise RunError(f"{command[0]} has not answered for {_ANSWER:.0f} s: is SLURM running?") from error
 
 
 def queued() -> dict[str, str] | None:

@@ -25,7 +25,7 @@ class State:
     pending: int
     by_n: dict[int, dict[str, int]]
     failures: list[dict[str, Any]]
-    strangers: dict[str, str]
+    foreign: dict[str, str]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -58,7 +58,7 @@ def run_state(folder: RunFolder) -> State:
         **totals,
         by_n=by_n,
         failures=open_failures,
-        strangers=contents.strangers,
+        foreign=contents.foreign,
     )
 
 
@@ -98,8 +98,8 @@ def state_text(state: State) -> str:
     lines += [f"failed: n = {f['n']}, seed = {f['seed']}{_further(f)}: {f.get('error')}" for f in state.failures[:20]]
     if len(state.failures) > 20:
         lines.append(f"and {len(state.failures) - 20} more failures: see --json")
-    for reason in sorted(set(state.strangers.values())):
-        names = [name for name, why in state.strangers.items() if why == reason]
+    for reason in sorted(set(state.foreign.values())):
+        names = [name for name, why in state.foreign.items() if why == reason]
         lines.append(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} among the shards: {reason}")
     return "\n".join(lines)
 

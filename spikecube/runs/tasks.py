@@ -1,4 +1,4 @@
-"""What is left to compute: tasks of one cell each, dearest first, in balanced shares."""
+"""What is left to compute: tasks of one cell each, the most expensive first, in balanced shares."""
 
 from __future__ import annotations
 
@@ -69,20 +69,20 @@ def _missing_points(alphas: tuple[float, ...], lams: tuple[float, ...], present:
         yield tuple(together), missed
 
 
-def dearest_first(tasks: Sequence[Task], cost: Callable[[Task], float]) -> list[Task]:
+def by_falling_cost(tasks: Sequence[Task], cost: Callable[[Task], float]) -> list[Task]:
     """Tasks by falling cost; equal ones keep their order."""
     return sorted(tasks, key=cost, reverse=True)
 
 
 def share(study: Study, index: int, count: int, cost: Callable[[Task], float]) -> set[Cell]:
-    """The cells of share `index` (1 ... count): each cell, dearest first, goes to the share with the least work.
+    """The cells of share `index` (1 ... count): each cell, by falling cost, goes to the share with the least work.
 
     The shares depend on the study alone, so that jobs started at different times agree on them.
     """
     whole = [Task(cell, study.axes.alpha, study.axes.lam) for cell in study.cells()]
     loads = [(0.0, i) for i in range(1, count + 1)]
     mine = set()
-    for task in dearest_first(whole, cost):
+    for task in by_falling_cost(whole, cost):
         load, i = heapq.heappop(loads)
         heapq.heappush(loads, (load + cost(task), i))
         if i == index:

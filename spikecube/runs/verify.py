@@ -14,7 +14,7 @@ from spikecube.cube.assemble import CellResult
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.merge import results, study_of
 from spikecube.runs import provenance
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.memory import free_memory, refuse_too_large
 from spikecube.runs.run import Kernel, default_kernel
 from spikecube.runs.tasks import Task, task_cost
@@ -55,7 +55,7 @@ def verify(
     ------
     StoreError
         When the cube carries no readable study.
-    SweepError
+    RunError
         When it has no computed cell, or one that does not fit in memory.
     """
     cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
@@ -63,7 +63,7 @@ def verify(
     kernel = kernel or default_kernel(study)
     found = list(results(cube, study))
     if not found:
-        raise SweepError("verify: the cube has no computed cell")
+        raise RunError("verify: the cube has no computed cell")
     chosen = np.random.default_rng(rng).choice(len(found), size=min(sample, len(found)), replace=False)
     picked = [found[i] for i in sorted(chosen)]
     tasks = [Task(result.cell, result.alphas, result.lams) for result in picked]
@@ -84,7 +84,7 @@ def _criterion(cube: xr.Dataset, study: Study) -> tuple[float, str]:
 def _deviation(result: CellResult, study: Study, kernel: Kernel) -> float:
     outcome = run_job(make_job(kernel.compute, study, Task(result.cell, result.alphas, result.lams)))
     if outcome.error:
-        raise SweepError(f"verify: the cell with {result.cell.describe()} raises {outcome.error}")
+        raise RunError(f"verify: the cell with {result.cell.describe()} raises {outcome.error}")
     return max(_relative(values, result.values[name]) for name, values in outcome.values.items())
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from spikecube.runs.provenance import code_sha256
+from spikecube.runs.code import code_sha256
 from spikecube.runs.tasks import Task
 from spikecube.study.fields import Measure, Model
 from spikecube.study.study import Study

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import optimize, stats
 
-from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.types import Array
 
 LEAST_SEEDS = 5  # at a size that takes part: fewer give no error worth a lack-of-fit test
 SPARE_SIZES = 2  # sizes beyond the number of parameters, for the lack-of-fit test

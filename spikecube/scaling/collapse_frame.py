@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array
 from spikecube.scaling.master_curve import Ansatz, Points
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.shared_draws import smooth_plane
+from spikecube.scaling.types import Array
 
 _DECADES = 1e4  # ratio of the largest to the smallest value beyond which a spline through logarithms follows better
 _PRECISE = 1 / 3  # largest relative error of values whose logarithms are fitted
@@ -40,17 +40,17 @@ class Frame:
 
     def inward(self, ansatz: Ansatz, held: dict[str, float]) -> dict[str, float]:
         """Parameters that are held, in the units of the search."""
-        shift, unit = ansatz.at(self.shift(ansatz)), ansatz.at(self.unit(ansatz))
+        shift, unit = ansatz.named(self.shift(ansatz)), ansatz.named(self.unit(ansatz))
         return {name: (value - shift[name]) / unit[name] for name, value in held.items()}
 
     def scaled_unit(self, ansatz: Ansatz, theta: Array) -> float:
         """u/u' at theta."""
-        return self.span if ansatz.name == "log" else float(self.span * self.size ** (1 / ansatz.at(theta)["nu"]))
+        return self.span if ansatz.name == "log" else float(self.span * self.size ** (1 / ansatz.named(theta)["nu"]))
 
     def curve_unit(self, ansatz: Ansatz, theta: Array) -> float:
         """f/f' at theta."""
-        at = ansatz.at(theta)
-        return self.value if ansatz.name == "log" else float(self.value * self.size ** (-at["zeta"] / at["nu"]))
+        values = ansatz.named(theta)
+        return self.value if ansatz.name == "log" else float(self.value * self.size ** (-values["zeta"] / values["nu"]))
 
 
 def value_unit(values: Array) -> float:

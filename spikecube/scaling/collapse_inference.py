@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from spikecube.scaling.arrays import Array
-from spikecube.scaling.collapse_looks import pattern_test, shift_test
 from spikecube.scaling.collapse_search import LEAST_POINTS, frugal_size, spline_size
+from spikecube.scaling.collapse_tests import pattern_test, shift_test
 from spikecube.scaling.master_curve import Ansatz, Curve, Points, descend, place, slopes
 from spikecube.scaling.regression import regression_splines
 from spikecube.scaling.samples import Sample, resample
 from spikecube.scaling.shared_draws import SharedDraws, collapse_test, parameter_covariance, smoothing_matrix
+from spikecube.scaling.types import Array
 
 _RESAMPLES = 200
 _UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined
@@ -63,12 +63,12 @@ class Inference:
 def infer(problem: Problem, theta: Array) -> Inference:
     """Covariance of parameters and curve, the test of the collapse and the looks beside it, at the optimum."""
     form, points, sample, free = problem.form, problem.points, problem.sample, problem.free
-    at = place(form, points, theta)
-    curve = Curve.through(form, theta, at.u, spline_size(len(points.y)))
-    factors = [at.factor] if at.decay is None else [at.factor, at.factor * at.decay]
-    y = points.y - at.offset
-    coefficients, chi2 = regression_splines(at.u, y, points.weight, [s.knots for s in curve.splines], factors)
-    residual = np.sqrt(points.weight) * (y - at.factor * (curve.basis(at.u, at.decay) @ coefficients))
+    here = place(form, points, theta)
+    curve = Curve.through(form, theta, here.u, spline_size(len(points.y)))
+    factors = [here.factor] if here.decay is None else [here.factor, here.factor * here.decay]
+    y = points.y - here.offset
+    coefficients, chi2 = regression_splines(here.u, y, points.weight, [s.knots for s in curve.splines], factors)
+    residual = np.sqrt(points.weight) * (y - here.factor * (curve.basis(here.u, here.decay) @ coefficients))
     design, unknown = _design(problem, theta)
     response, fitted = _pseudo_inverse(design)
     n_free, n_params, dof = len(free), len(form.params), len(points.y) - fitted.shape[1]
@@ -89,7 +89,7 @@ def infer(problem: Problem, theta: Array) -> Inference:
     wide[np.ix_(free, free)], wide_dof[free] = covariance, t_dof
     wide[free[unknown], free[unknown]] = np.inf
     drift, drift_p = _drift(problem, theta, response[:n_free], scale, draws, t_dof, dof)
-    grid = np.linspace(at.u.min(), at.u.max(), _GRID)
+    grid = np.linspace(here.u.min(), here.u.max(), _GRID)
     basis, k = curve.splines[0].basis(grid), curve.splines[0].size
     own = spread[:k] @ response[n_free : n_free + k].T
     return Inference(
@@ -134,11 +134,11 @@ def _design(problem: Problem, theta: Array) -> tuple[Array, Array]:
     taken out: another f would do the same.
     """
     form, points, free = problem.form, problem.points, problem.free
-    at = place(form, points, theta)
-    curve = Curve.through(form, theta, at.u, spline_size(len(points.y)))
-    basis = (np.sqrt(points.weight) * at.factor)[:, None] * curve.basis(at.u, at.decay)
+    here = place(form, points, theta)
+    curve = Curve.through(form, theta, here.u, spline_size(len(points.y)))
+    basis = (np.sqrt(points.weight) * here.factor)[:, None] * curve.basis(here.u, here.decay)
     by_theta, by_u = slopes(form, points, theta, frugal_size(form, points, theta), free)
-    shared = np.concatenate([basis, by_u[:, None] * np.stack([np.ones_like(at.u), at.u], axis=1)], axis=1)
+    shared = np.concatenate([basis, by_u[:, None] * np.stack([np.ones_like(here.u), here.u], axis=1)], axis=1)
     own = by_theta - shared @ (np.linalg.pinv(shared) @ by_theta)
     unknown = np.zeros(len(free), dtype=bool)
     for j in range(len(free)):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array
 from spikecube.scaling.master_curve import Ansatz, Points, descend, reduce
+from spikecube.scaling.types import Array
 
 LEAST_POINTS = 24
 _STARTS = 5

@@ -11,11 +11,12 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.allocation import LEAST_SEEDS, Aim, Allocation, allocate, duality_gap, half_width_of, support
-from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.pilot import PilotCurve, pilot_curve, smoothed_variance
 from spikecube.scaling.regression import weighted_least_squares
 from spikecube.scaling.samples import smooth_variance
 from spikecube.scaling.targets import Target, parse_targets
+from spikecube.scaling.types import Array
 
 Cost = Callable[[float], float] | npt.ArrayLike
 

@@ -15,117 +15,21 @@ References: Golub and Pereyra, Inverse Problems 19 (2003) R1 (variable projectio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.correction_plane import LOG_SIZE, STEPS, Projection, along
 from spikecube.scaling.least_squares import Minimum
 from spikecube.scaling.profiles import crossings
+from spikecube.scaling.types import Array
 
 OMEGA = (0.05, 6.0)
-LOG_SIZE = (-7.0, float(np.log(101.0)))
 _COARSE_OMEGA = np.geomspace(*OMEGA, 40)
 _COARSE_T = np.linspace(*LOG_SIZE, 60)
 _STRETCHES = ((LOG_SIZE[0], 0.0), (0.0, float(np.log(2.0))), (float(np.log(2.0)), LOG_SIZE[1]))
 _DETAIL, _LOCAL = 120, 61  # points in omega and in t where the set of values is
-_STEPS = 30
 _MARGIN = 1.3
 _CHUNK = 16  # curves whose planes are in memory at once
 _CORNERS = ((np.log(OMEGA[0]), LOG_SIZE[0]), (np.log(OMEGA[1]), LOG_SIZE[1]))
-
-
-def _along(curve: Array, matrix: Array) -> Array:
-    """curve @ matrix for each of the B curves: (B, ..., K) and (B, K, q) -> (B, ..., q)."""
-    flat = curve.reshape(len(curve), -1, curve.shape[-1]) @ matrix
-    return np.asarray(flat.reshape(*curve.shape[:-1], matrix.shape[-1]))
-
-
-@dataclass(frozen=True)
-class Projection:
-    """B curves with the straight lines in log n taken out of them.
-
-    Attributes
-    ----------
-    ratio : (B, K), log(n/n_0), n_0 the smallest size used; smallest : (B,), n_0.
-    root : (B, K), square roots of the weights.
-    project : (B, K, K), curve @ project is the weighted curve less its best line; rest : (B, K), that of y.
-    line : (B, K, 2), curve @ line is log C and b of a curve; level : (B, 2), those of y.
-    scale : (B, 2), conditional deviations of log C and b.
-    """
-
-    ratio: Array
-    smallest: Array
-    project: Array
-    rest: Array
-    line: Array
-    level: Array
-    scale: Array
-
-    @classmethod
-    def of(cls, n: Array, y: Array, weights: Array) -> Projection:
-        """From sizes (K,), values and weights (B, K)."""
-        root = np.sqrt(weights)
-        design = root[..., None] * np.stack([np.ones_like(n), np.log(n)], axis=-1)
-        lines, inverse = np.linalg.qr(design)[0], np.linalg.pinv(design)
-        project = root[..., None] * (np.eye(len(n)) - lines @ lines.transpose(0, 2, 1))
-        line = (inverse * root[:, None]).transpose(0, 2, 1)
-        smallest = np.where(weights > 0, n, np.inf).min(1)
-        smallest = np.where(np.isfinite(smallest), smallest, n.min())
-        return cls(
-            np.maximum(np.log(n / smallest[:, None]), 0.0),
-            smallest,
-            project,
-            _along(y, project),
-            line,
-            _along(y, line),
-            np.sqrt((inverse**2).sum(-1)),
-        )
-
-    def decay(self, omega: Array) -> Array:
-        """rho at omega (B, ...); (B, ..., K)."""
-        ratio = self.ratio.reshape(len(self.ratio), *[1] * (omega.ndim - 1), -1)
-        return np.asarray(np.exp(-omega[..., None] * ratio))
-
-    def correction(self, omega: Array, t: Array) -> Array:
-        """g at omega, t (B, ...); (B, ..., K)."""
-        return np.asarray(np.log1p(np.expm1(t)[..., None] * self.decay(omega)))
-
-    def slope(self, omega: Array, t: Array) -> Array:
-        """dg/dt."""
-        rho = self.decay(omega)
-        return np.asarray(np.exp(t)[..., None] * rho / (1 + np.expm1(t)[..., None] * rho))
-
-    def amplitude(self, omega: Array, t: Array) -> Array:
-        """D at omega, t (B, ...)."""
-        return np.asarray(np.expm1(t) * self.smallest.reshape(-1, *[1] * (omega.ndim - 1)) ** omega)
-
-    def residual(self, g: Array) -> Array:
-        """What g (B, ..., K) and the best line leave of y, weighted."""
-        return np.asarray(self.rest.reshape(len(self.rest), *[1] * (g.ndim - 2), -1) - _along(g, self.project))
-
-    def cost(self, omega: Array, t: Array) -> Array:
-        """Weighted sum of squares at the best line; omega, t (B, ...)."""
-        return np.asarray((self.residual(self.correction(omega, t)) ** 2).sum(-1))
-
-    def linear(self, omega: Array, t: Array) -> Array:
-        """log C and b at omega, t (B, ...); (B, ..., 2)."""
-        level = self.level.reshape(len(self.level), *[1] * (omega.ndim - 1), 2)
-        return np.asarray(level - _along(self.correction(omega, t), self.line))
-
-    def settle(self, omega: Array, t: Array) -> tuple[Array, Array, Array]:
-        """The best t for each omega (B, G) near a start: t, its cost, and its conditional deviation."""
-        damping, cost = np.full(t.shape, 1e-3), self.cost(omega, t)
-        for _ in range(_STEPS):
-            slope = _along(self.slope(omega, t), self.project)
-            gradient = (slope * self.residual(self.correction(omega, t))).sum(-1)
-            trial = np.clip(t + gradient / ((slope**2).sum(-1) * (1 + damping) + 1e-300), *LOG_SIZE)
-            new = self.cost(omega, trial)
-            better = new <= cost
-            t, cost = np.where(better, trial, t), np.where(better, new, cost)
-            damping = np.where(better, damping / 10, damping * 10)
-        slope = _along(self.slope(omega, t), self.project)
-        return t, cost, 1 / np.sqrt((slope**2).sum(-1) + 1e-300)
 
 
 def _valley(plane: Projection, omega: Array) -> tuple[Array, Array, Array]:
@@ -157,7 +61,7 @@ def minimum(n: Array, y: Array, weights: Array) -> Minimum:
     best = costs.argmin(1)[:, None]
     place = np.concatenate([np.log(np.take_along_axis(omega, best, 1)), np.take_along_axis(t, best, 1)], axis=1)
     cost, damping = np.take_along_axis(costs, best, 1)[:, 0], np.full(len(y), 1e-3)
-    for _ in range(_STEPS * 2):
+    for _ in range(STEPS * 2):
         trial = np.clip(place + _plane_step(plane, place, damping), *_CORNERS)
         new = plane.cost(np.exp(trial[:, 0]), trial[:, 1])
         better = new <= cost
@@ -177,7 +81,7 @@ def _plane_step(plane: Projection, place: Array, damping: Array) -> Array:
     omega, t = np.exp(place[:, 0]), place[:, 1]
     rho = plane.decay(omega)
     by_omega = -omega[:, None] * plane.ratio * np.expm1(t)[:, None] * rho / (1 + np.expm1(t)[:, None] * rho)
-    slopes = _along(np.stack([by_omega, plane.slope(omega, t)], axis=1), plane.project)
+    slopes = along(np.stack([by_omega, plane.slope(omega, t)], axis=1), plane.project)
     gradient = np.einsum("bpk,bk->bp", slopes, plane.residual(plane.correction(omega, t)))
     normal = np.einsum("bpk,bqk->bpq", slopes, slopes)
     size = np.sqrt(np.einsum("bpp->bp", normal)) + 1e-150
@@ -186,30 +90,30 @@ def _plane_step(plane: Projection, place: Array, damping: Array) -> Array:
     return np.asarray(np.linalg.solve(normal, (gradient / size)[..., None])[..., 0] / size)
 
 
-def ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: Array) -> tuple[Array, Array]:
+def ends(n: Array, y: Array, weights: Array, best: Minimum, half_width: Array, rise: Array) -> tuple[Array, Array]:
     """Profile intervals (B, 4): all values whose cost, minimised over the others, has risen by no more than `rise`.
 
     The grid has detail where the set of values is: around the bottom of the valley for each omega, and for omega where
-    the valley is low or within the linearised half-widths `half` (B, 4). At fixed (omega, t), log C and b range over
-    +- scale sqrt(rise + cost - cost(omega, t)). For omega -> 6 the law of log C and b has a limit (the smallest size
+    the valley is low or within the linearised `half_width` (B, 4). At fixed (omega, t), log C and b range over +- scale
+    sqrt(rise + cost - cost(omega, t)). For omega -> 6 the law of log C and b has a limit (the smallest size
     left out), so that only D and omega are open there.
     """
     low, high = np.empty(rise.shape), np.empty(rise.shape)
     for first in range(0, len(y), _CHUNK):
         part = slice(first, first + _CHUNK)
         one = Minimum(best.theta[part], best.cost[part], best.converged[part])
-        low[part], high[part] = _ends(n, y[part], weights[part], one, half[part], rise[part])
+        low[part], high[part] = _ends(n, y[part], weights[part], one, half_width[part], rise[part])
     return np.minimum(low, best.theta), np.maximum(high, best.theta)
 
 
-def places(n: Array, y: Array, weights: Array, at: Array) -> tuple[Array, Array]:
-    """Where a search with parameter j held at at[:, j] should start, theta (B, 4, 4), and `at` kept in the domain.
+def places(n: Array, y: Array, weights: Array, values: Array) -> tuple[Array, Array]:
+    """Where a search with parameter j held at values[:, j] should start, theta (B, 4, 4), and the values allowed.
 
     The best place of the plane for that value: at fixed (omega, t) holding log C or b costs (distance/scale)^2 more,
     holding D fixes t for each omega, and holding omega leaves t.
     """
     plane, count = Projection.of(n, y, weights), len(y)
-    held = np.concatenate([at[:, :3], np.clip(at[:, 3:], *OMEGA)], axis=1)
+    held = np.concatenate([values[:, :3], np.clip(values[:, 3:], *OMEGA)], axis=1)
     omega, t = (np.tile(g.ravel(), (count, 1)) for g in np.meshgrid(_COARSE_OMEGA, _COARSE_T, indexing="ij"))
     cost, linear = plane.cost(omega, t), plane.linear(omega, t)
     found = []
@@ -227,15 +131,15 @@ def places(n: Array, y: Array, weights: Array, at: Array) -> tuple[Array, Array]
 
 def _best(plane: Projection, omega: Array, t: Array, cost: Array) -> Array:
     """theta (B, 4) where the cost (B, G) is least."""
-    at = cost.argmin(1)[:, None]
-    omega, t = np.take_along_axis(omega, at, 1)[:, 0], np.take_along_axis(t, at, 1)[:, 0]
+    best = cost.argmin(1)[:, None]
+    omega, t = np.take_along_axis(omega, best, 1)[:, 0], np.take_along_axis(t, best, 1)[:, 0]
     return np.concatenate([plane.linear(omega, t), plane.amplitude(omega, t)[:, None], omega[:, None]], axis=1)
 
 
-def _ends(n: Array, y: Array, weights: Array, best: Minimum, half: Array, rise: Array) -> tuple[Array, Array]:
+def _ends(n: Array, y: Array, weights: Array, best: Minimum, half_width: Array, rise: Array) -> tuple[Array, Array]:
     plane = Projection.of(n, y, weights)
     top = best.cost + rise.max(1)
-    omega = _detailed(plane, best.theta[:, 3], half[:, 3], top)
+    omega = _detailed(plane, best.theta[:, 3], half_width[:, 3], top)
     bottom, lowest, deviation = _valley(plane, omega)
     t = _reached(plane, omega, bottom, _MARGIN * np.sqrt(np.maximum(top[:, None] - lowest, 0.0)) * deviation, top)
     wide = np.broadcast_to(omega[..., None], t.shape)
@@ -264,11 +168,11 @@ def _reached(plane: Projection, omega: Array, bottom: Array, reach: Array, top: 
     last = sought.shape[-1] - 1
     first = np.maximum(inside.argmax(-1) - 1, 0)
     final = np.where(inside.any(-1), np.minimum(last - inside[..., ::-1].argmax(-1) + 1, last), first)
-    low, high = (np.take_along_axis(sought, at[..., None], -1) for at in (first, final))
+    low, high = (np.take_along_axis(sought, place[..., None], -1) for place in (first, final))
     return np.asarray(low + (high - low) * np.linspace(0, 1, _LOCAL))
 
 
-def _detailed(plane: Projection, omega: Array, half: Array, top: Array) -> Array:
+def _detailed(plane: Projection, omega: Array, half_width: Array, top: Array) -> Array:
     """Ascending values of omega for each curve over where the valley is below `top`, densest at both ends; (B, G)."""
     coarse = np.tile(_COARSE_OMEGA, (len(omega), 1))
     inside = _valley(plane, coarse)[1] <= top[:, None]
@@ -276,7 +180,7 @@ def _detailed(plane: Projection, omega: Array, half: Array, top: Array) -> Array
     found = inside.any(1)
     first_place = np.where(found, np.maximum(inside.argmax(1) - 1, 0), 0)
     last_place = np.where(found, np.minimum(last - inside[:, ::-1].argmax(1) + 1, last), 0)
-    width = np.where(np.isfinite(half), _MARGIN * half, 0.0)
+    width = np.where(np.isfinite(half_width), _MARGIN * half_width, 0.0)
     near_low, near_high = np.clip(omega - width, *OMEGA), np.clip(omega + width, *OMEGA)
     low = np.where(found, np.minimum(_COARSE_OMEGA[first_place], near_low), near_low)
     high = np.where(found, np.maximum(_COARSE_OMEGA[last_place], near_high), near_high)
@@ -293,9 +197,9 @@ def _detailed(plane: Projection, omega: Array, half: Array, top: Array) -> Array
 def _farthest(value: Array, inside: Array, border: Array) -> Array:
     """The greatest value inside over the plane; infinite where the border of the domain has it."""
     flat, edge = np.where(inside, value, -np.inf).reshape(len(value), -1), border.reshape(len(value), -1)
-    at = flat.argmax(1)
+    best = flat.argmax(1)
     row = np.arange(len(flat))
-    return np.where(edge[row, at], np.inf, flat[row, at])
+    return np.where(edge[row, best], np.inf, flat[row, best])
 
 
 def _amplitude_ends(plane: Projection, omega: Array, t: Array, slack: Array) -> tuple[Array, Array]:

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from spikecube.numbers import NumberError, real_array
-from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.results import RESERVED
+from spikecube.scaling.types import Array
 
 SEED = "seed"
 _SHOWN = 3  # labels or places that a sentence names
@@ -29,10 +30,11 @@ def labelled(data: Any, name: str = "the data") -> xr.DataArray:
     """
     if not isinstance(data, xr.DataArray):
         raise FitError(f"{name} must be an xarray.DataArray with labels, got {_what(data)}: {_remedy(data)}")
-    return data.copy(data=_real(data.to_numpy(), name))
+    return data.copy(data=real_values(data.to_numpy(), name))
 
 
-def _real(values: Any, name: str) -> Array:
+def real_values(values: Any, name: str) -> Array:
+    """The values as float64, or a sentence of ours on what they hold."""
     try:
         return real_array(values, name)
     except NumberError as error:
@@ -90,7 +92,7 @@ def sizes_of(data: xr.DataArray, dim: str) -> Array:
         raise FitError(f"the data have no coordinate {dim!r}: a law in {dim} needs the sizes")
     if not data.sizes[dim]:
         raise FitError(f"the data have no label along {dim!r}: a law in {dim} needs sizes")
-    sizes = _real(data[dim].to_numpy(), f"the coordinate {dim!r}")
+    sizes = real_values(data[dim].to_numpy(), f"the coordinate {dim!r}")
     if not ((sizes > 0) & np.isfinite(sizes)).all() or len(set(sizes)) < len(sizes):
         raise FitError(f"the coordinate {dim!r} must be positive, finite and without repeats, got {_some(sizes)}")
     return sizes
@@ -228,7 +230,7 @@ def standard_errors(stderr: Any, data: xr.DataArray, dim: str, zeros: str = "ref
     if zeros not in ("refuse", "drop"):
         raise FitError(f'zeros={zeros!r} is not "refuse" or "drop"')
     if np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray | str):
-        stderr = xr.DataArray(_real(stderr, "stderr"))
+        stderr = xr.DataArray(real_values(stderr, "stderr"))
     if isinstance(stderr, np.ndarray) and stderr.shape == data.shape:
         raise FitError("stderr is an array without labels: write data.copy(data=stderr)")
     given = labelled(stderr, "stderr")

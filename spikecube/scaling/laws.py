@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling import free_correction
-from spikecube.scaling.arrays import Array, FitError
-from spikecube.scaling.least_squares import Minimum
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.kinds import NONLINEAR, BothSigns, FreeCorrection, Linear, LinearButLast, Nonlinear
+from spikecube.scaling.types import Array
 
 EXPONENTS = np.linspace(-6.0, 6.0, 121)
 DECAYS = -np.geomspace(0.03, 6.0, 60)
@@ -28,15 +28,8 @@ class Law:
     params : names of theta_1 ... theta_p.
     value, jacobian : functions of (sizes, theta); values outside the law's domain are NaN.
     start : (sizes, y, weights) -> (S, B, p), the starting points for each of the B data sets.
+    kind : how its minimum and its intervals are found.
     log : whether the law speaks of log y.
-    linear : whether it is linear in theta, so that its intervals are exact as they are.
-    conditional : for a law that is linear but for its last parameter: a grid of it (G,), and
-        (sizes, grids (B, G)) -> the regressors (B, G, K, p - 1) that belong to them.
-    allowance : the same law with a correction, whose intervals hold after a window was chosen (see `window`).
-    minimum, ends : a search and a profile of the law's own, (sizes, y, weights) -> minimum and
-        (sizes, y, weights, minimum, half, rise) -> both ends (B, p); else starting points and general ones serve.
-    places : (sizes, y, weights, at (B, p)) -> starts (B, p, p) of searches with parameter j held at at[:, j], and these
-        values kept in the law's domain; without it searches start beside the minimum alone.
     """
 
     name: str
@@ -45,13 +38,8 @@ class Law:
     value: Callable[[Array, Array], Array]
     jacobian: Callable[[Array, Array], Array]
     start: Callable[[Array, Array, Array], Array]
+    kind: Nonlinear = NONLINEAR
     log: bool = False
-    linear: bool = False
-    conditional: tuple[Array, Callable[[Array, Array], Array]] | None = None
-    allowance: Law | None = None
-    minimum: Callable[[Array, Array, Array], Minimum] | None = None
-    ends: Callable[[Array, Array, Array, Minimum, Array, Array], tuple[Array, Array]] | None = None
-    places: Callable[[Array, Array, Array, Array], tuple[Array, Array]] | None = None
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -81,8 +69,8 @@ POWER = Law(
     _power_value,
     _power_jacobian,
     _power_start,
+    Linear(),
     log=True,
-    linear=True,
 )
 
 
@@ -137,9 +125,6 @@ def corrected_power(omega: float) -> Law:
     )
 
 
-POWER = replace(POWER, allowance=corrected_power(1.0))
-
-
 def _free_start(n: Array, y: Array, weights: Array) -> Array:
     return np.stack([_with(_corrected_start(n, y, weights, w), w) for w in (0.25, 0.5, 1.0, 2.0)])
 
@@ -151,10 +136,8 @@ FREE_CORRECTION = Law(
     _free_value,
     _free_jacobian,
     _free_start,
+    FreeCorrection(),
     log=True,
-    minimum=free_correction.minimum,
-    ends=free_correction.ends,
-    places=free_correction.places,
 )
 
 
@@ -197,11 +180,8 @@ def raw_scale(law: Law) -> Law:
         value=value,
         jacobian=lambda n, theta: value(n, theta)[..., None] * law.jacobian(n, theta),
         start=start,
+        kind=NONLINEAR,
         log=False,
-        linear=False,
-        minimum=None,
-        ends=None,
-        places=None,
     )
 
 
@@ -216,13 +196,18 @@ def _limit_jacobian(n: Array, theta: Array) -> Array:
     return np.stack([np.ones_like(power), power, theta[..., 1:2] * power * np.log(n)], axis=-1)
 
 
-def _limit_start(n: Array, y: Array, weights: Array) -> Array:
-    """The best limit and amplitude (linear) at the best of a grid of exponents."""
-    fits = np.stack([linear_fit(np.stack([np.ones_like(n), n**b], axis=-1), y, weights) for b in DECAYS])
-    theta = np.concatenate([fits, np.broadcast_to(DECAYS[:, None, None], (*fits.shape[:2], 1))], axis=-1)
-    cost = (weights * (y - _limit_value(n, theta)) ** 2).sum(-1)
+def _grid_start(n: Array, y: Array, weights: Array, exponents: Array) -> Array:
+    """The best constant and amplitude (linear) at the best of a grid of exponents; (B, 3)."""
+    fits = np.stack([linear_fit(np.stack([np.ones_like(n), n**b], axis=-1), y, weights) for b in exponents])
+    theta = np.concatenate([fits, np.broadcast_to(exponents[:, None, None], (*fits.shape[:2], 1))], axis=-1)
+    values = theta[..., :1] + theta[..., 1:2] * n ** theta[..., 2:3]
+    cost = (weights * (y - values) ** 2).sum(-1)
     best: Array = theta[cost.argmin(0), np.arange(len(y))]
-    return best[None]
+    return best
+
+
+def _limit_start(n: Array, y: Array, weights: Array) -> Array:
+    return _grid_start(n, y, weights, DECAYS)[None]
 
 
 _FINE_DECAYS = -np.geomspace(12.0, 0.004, 500)
@@ -241,7 +226,37 @@ LIMIT = Law(
     _limit_value,
     _limit_jacobian,
     _limit_start,
-    conditional=(_FINE_DECAYS, _limit_bases),
+    LinearButLast(_FINE_DECAYS, _limit_bases),
+)
+
+
+_BOTH_SIGNS = np.concatenate([_FINE_DECAYS, -_FINE_DECAYS[::-1]])
+
+
+def _offset_start(n: Array, y: Array, weights: Array) -> Array:
+    """The best growing and the best decaying term of a grid of exponents; (2, B, 3)."""
+    growing = _grid_start(n, y, weights, -DECAYS)
+    return np.stack([_grid_start(n, y, weights, DECAYS), growing])
+
+
+OFFSET = Law(
+    "offset",
+    "y = L + A n^b",
+    ("offset", "amplitude", "exponent"),
+    lambda n, theta: theta[..., :1] + theta[..., 1:2] * n ** theta[..., 2:3],
+    _limit_jacobian,
+    _offset_start,
+    BothSigns(_BOTH_SIGNS, _limit_bases),
+)
+
+LOGARITHM = Law(
+    "log",
+    "y = L + A log n",
+    ("offset", "amplitude"),
+    _power_value,
+    _power_jacobian,
+    _power_start,
+    Linear(),
 )
 
 
@@ -264,5 +279,5 @@ def known_limit(exponent: float) -> Law:
         lambda n, theta: theta[..., :1] + theta[..., 1:2] * n**exponent,
         lambda n, theta: np.broadcast_to(design(n), (*theta.shape[:-1], len(n), 2)).copy(),
         lambda n, y, weights: linear_fit(design(n), y, weights)[None],
-        linear=True,
+        Linear(),
     )

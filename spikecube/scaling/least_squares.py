@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.types import Array
 
 _TINY = np.finfo(float).tiny
 _EXACT = 1e-30  # a weighted sum of squares below this part of the data's own is a perfect fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize, special, stats
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.types import Array
 
 
 def is_separated(design: Array, outcome: Array) -> bool:

@@ -11,15 +11,15 @@ import xarray as xr
 
 from spikecube.cube.cuts import as_cube
 from spikecube.means.controls import has_controls
-from spikecube.scaling.arrays import FitError
-from spikecube.scaling.context import (
-    Context,
-    context,
+from spikecube.scaling.cube_theory import (
+    CubeTheory,
     predicted_for,
     spikes_kept,
+    theory_of,
 )
-from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import generator
+from spikecube.scaling.labelled_fits import adjust, fit_sample
 from spikecube.scaling.laws import LIMIT, POWER, known_limit
 from spikecube.scaling.results import STATUS, describe, messages
 from spikecube.scaling.samples import cube_controls, from_data
@@ -57,7 +57,7 @@ def fit_limits(
     """
     cube, rng = as_cube(cube, *LIMITS_NEED), generator(rng)
     controls = controls and has_controls(cube)
-    known = context(cube)
+    known = theory_of(cube)
     limits, note = _limits(known, cube, prediction)
     losses = _stack(cube, controls)
     kept = spikes_kept(cube)
@@ -95,7 +95,7 @@ def _number(exponent: float | str) -> float:
     return float(exponent)
 
 
-def limit_exponent(alpha: float, ell: int | None, known: Context) -> float:
+def limit_exponent(alpha: float, ell: int | None, known: CubeTheory) -> float:
     """The slowest of the three approaches; NaN where the strength of spike ell does not decide."""
     if ell is None:
         return np.nan
@@ -112,7 +112,7 @@ def _mark(fit: xr.Dataset, fine: bool) -> xr.Dataset:
     return fit
 
 
-def _limits(known: Context, cube: xr.Dataset, prediction: xr.Dataset | bool) -> tuple[xr.DataArray | None, str]:
+def _limits(known: CubeTheory, cube: xr.Dataset, prediction: xr.Dataset | bool) -> tuple[xr.DataArray | None, str]:
     """The limits of both losses, dims (loss, alpha, lam, ...)."""
     predicted, note = predicted_for(known, cube, prediction, [f"{loss}_limit" for loss in LOSSES])
     if predicted is None:
@@ -163,7 +163,7 @@ def fit_gaps(
     """
     cube, rng = as_cube(cube, *GAPS_NEED), generator(rng)
     controls = controls and has_controls(cube)
-    known = context(cube)
+    known = theory_of(cube)
     limits, note = _limits(known, cube, prediction)
     kept = spikes_kept(cube)
     alphas = cube["alpha"].values.tolist()

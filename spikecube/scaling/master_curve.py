@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.types import Array
 
 _DEGREE = 3
 _STEP = 1e-5  # of numerical slopes, in natural units of each parameter
@@ -47,33 +47,33 @@ class Ansatz:
 
     def scaled(self, theta: Array, size: Array, control: Array) -> tuple[Array, Array]:
         """u and the prefactor of f at parameters theta."""
-        at = self.at(theta)
-        away = control - at["critical"]
-        if "field" in at:
-            away = away * (1 + at["field"] * away)
+        values = self.named(theta)
+        away = control - values["critical"]
+        if "field" in values:
+            away = away * (1 + values["field"] * away)
         if self.name == "log":
             return away * np.log(size), np.ones_like(size)
-        power = np.clip(at["zeta"] / at["nu"] * np.log(size), -_LARGEST, _LARGEST)
-        return away * size ** (1 / at["nu"]), np.exp(power)
+        power = np.clip(values["zeta"] / values["nu"] * np.log(size), -_LARGEST, _LARGEST)
+        return away * size ** (1 / values["nu"]), np.exp(power)
 
     def decay(self, theta: Array, size: Array) -> Array | None:
         """n^{-omega}, the weight of the correction; None without one."""
-        omega = self.at(theta).get("correction_exponent", self.omega)
+        omega = self.named(theta).get("correction_exponent", self.omega)
         return None if omega is None else np.asarray(size**-omega)
 
-    def at(self, theta: Array) -> Mapping[str, float]:
+    def named(self, theta: Array) -> Mapping[str, float]:
         """The parameters by name."""
         return dict(zip(self.params, theta.tolist(), strict=True))
 
     def allows(self, theta: Array) -> bool:
         """Whether theta is inside the domain of the search."""
-        at = self.at(theta)
-        return bool(0.02 < at.get("nu", 1.0) < 50 and 0.05 < at.get("correction_exponent", 1.0) < 10)
+        values = self.named(theta)
+        return bool(0.02 < values.get("nu", 1.0) < 50 and 0.05 < values.get("correction_exponent", 1.0) < 10)
 
     def steps(self, theta: Array, control: Array) -> Array:
         """Steps of numerical slopes: parts of the range of the control and of the scale of an exponent."""
-        at, span = self.at(theta), max(np.ptp(control) / 2, 1e-300)
-        natural = {"critical": span, "field": 1 / span, "nu": at.get("nu", 1.0), "zeta": at.get("nu", 1.0)}
+        values, span = self.named(theta), max(np.ptp(control) / 2, 1e-300)
+        natural = {"critical": span, "field": 1 / span, "nu": values.get("nu", 1.0), "zeta": values.get("nu", 1.0)}
         return _STEP * np.array([natural.get(name, 1.0) for name in self.params])
 
 
@@ -174,21 +174,21 @@ class Reduction:
 
 def reduce(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, curve: Curve | None = None) -> Reduction:
     """Weighted least squares of the master curve; a ridge of 1e-10 holds intervals between knots without points."""
-    at = place(ansatz, points, theta)
-    curve = Curve.through(ansatz, theta, at.u, n_basis) if curve is None else curve
+    here = place(ansatz, points, theta)
+    curve = Curve.through(ansatz, theta, here.u, n_basis) if curve is None else curve
     root = np.sqrt(points.weight)
-    design = (root * at.factor)[:, None] * curve.basis(at.u, at.decay)
+    design = (root * here.factor)[:, None] * curve.basis(here.u, here.decay)
     length = np.sqrt(np.einsum("pk,pk->k", design, design))
     design = design / np.where(length > 0, length, 1.0)
     normal = design.T @ design
     normal[np.diag_indices(len(normal))] = 1 + 1e-10
-    y = root * (points.y - at.offset)
+    y = root * (points.y - here.offset)
     coefficients = np.linalg.solve(normal, design.T @ y)
     residual = y - design @ coefficients
     return Reduction(coefficients / np.where(length > 0, length, 1.0), residual, float(residual @ residual))
 
 
-def jacobian(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> Array:
+def reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> Array:
     """Slopes of the weighted residuals in the free parameters, the spline refitted on its knots; (P, len(free))."""
     u, _ = ansatz.scaled(theta, points.size, points.control)
     curve = Curve.through(ansatz, theta, u, n_basis)
@@ -213,19 +213,19 @@ def _differences(function: Callable[[Array], Array], theta: Array, free: Array, 
 
 def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> tuple[Array, Array]:
     """Weighted slopes of the model at the curve as it is: in the free parameters (P, k), and in u (P,)."""
-    at = place(ansatz, points, theta)
-    curve = Curve.through(ansatz, theta, at.u, n_basis)
+    here = place(ansatz, points, theta)
+    curve = Curve.through(ansatz, theta, here.u, n_basis)
     coefficients = reduce(ansatz, points, theta, n_basis, curve).coefficients
-    root, step = np.sqrt(points.weight), _STEP * max(np.ptp(at.u), 1e-300)
-    ends = [curve.basis(at.u + sign * step, at.decay) @ coefficients for sign in (1, -1)]
-    by_u = root * at.factor * (ends[0] - ends[1]) / (2 * step)
+    root, step = np.sqrt(points.weight), _STEP * max(np.ptp(here.u), 1e-300)
+    ends = [curve.basis(here.u + sign * step, here.decay) @ coefficients for sign in (1, -1)]
+    by_u = root * here.factor * (ends[0] - ends[1]) / (2 * step)
 
     def model(moved: Array) -> Array:
         new = place(ansatz, points, moved)
         return np.asarray(root * (new.offset + new.factor * (curve.basis(new.u, new.decay) @ coefficients)))
 
     steps = ansatz.steps(theta, points.control)
-    return (_differences(model, theta, free, steps) if len(free) else np.empty((len(at.u), 0))), by_u
+    return (_differences(model, theta, free, steps) if len(free) else np.empty((len(here.u), 0))), by_u
 
 
 def descend(
@@ -235,7 +235,7 @@ def descend(
     theta, damping = start.copy(), 1e-3
     cost = reduce(ansatz, points, theta, n_basis).cost
     for _ in range(iterations):
-        slope = jacobian(ansatz, points, theta, n_basis, free)
+        slope = reduced_slopes(ansatz, points, theta, n_basis, free)
         length = np.linalg.norm(slope, axis=0)
         length = np.where(length > 0, length, 1.0)
         normal = (slope / length).T @ (slope / length)

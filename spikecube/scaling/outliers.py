@@ -12,14 +12,14 @@ from scipy import stats
 
 from spikecube.cube.cuts import as_cube
 from spikecube.means.controls import has_controls
-from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context, measured_spikes, predicted_for
-from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, predicted_for, theory_of
 from spikecube.scaling.inputs import generator
+from spikecube.scaling.labelled_fits import adjust, fit_sample
 from spikecube.scaling.laws import POWER, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
 from spikecube.scaling.results import describe
 from spikecube.scaling.samples import Sample, cube_controls, curve_covariance, from_data
+from spikecube.scaling.types import Array
 
 DETACHED = 0.95
 ALIGNED = 0.5
@@ -71,7 +71,7 @@ def fit_outliers(
     """
     cube = as_cube(cube, *NEEDED)
     controls = controls and has_controls(cube)
-    known = context(cube)
+    known = theory_of(cube)
     degrees = measured_spikes(cube, known, aligned=True)
     chosen = select(cube, known, degrees)
     values = spike_values(cube, known, degrees).where(chosen["selected"])
@@ -95,7 +95,7 @@ def fit_outliers(
     return describe(adjust(result), quantity="outlier of F/sqrt(n)")
 
 
-def select(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.Dataset:
+def select(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.Dataset:
     """Which sizes enter for each degree, and why; dims (degree, alpha, n, ...further axes)."""
     detached, aligned = [], []
     for k in degrees:
@@ -112,7 +112,7 @@ def select(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.Dataset:
     return found.drop_vars([c for c in found.coords if c not in found.dims])
 
 
-def spike_values(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
+def spike_values(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.DataArray:
     """The singular value that belongs to each degree, dims (degree, alpha, n, seed, ...further axes)."""
     parts = [cube["singular_value"].sel(rank=known.rank(k), drop=True) for k in degrees]
     index = xr.DataArray(degrees, dims="degree", coords={"degree": degrees})["degree"]
@@ -120,7 +120,7 @@ def spike_values(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.Dat
     return joined.drop_vars([c for c in joined.coords if c not in joined.dims])
 
 
-def _predicted(prediction: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
+def _predicted(prediction: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.DataArray:
     """The predicted outlier of each degree, NaN where none has detached."""
     table = prediction["singular_value"]
     parts = [table.sel(rank=known.rank(k), drop=True) for k in degrees if known.rank(k) in table["rank"].values]
@@ -128,7 +128,7 @@ def _predicted(prediction: xr.Dataset, known: Context, degrees: list[int]) -> xr
     return joined.drop_vars([c for c in joined.coords if c not in joined.dims])
 
 
-def _expected(cube: xr.Dataset, known: Context, degrees: list[int]) -> xr.DataArray:
+def _expected(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.DataArray:
     alpha = cube["alpha"].values
     return xr.DataArray(
         [[known.exponent("outlier", float(a), k) for a in alpha] for k in degrees],

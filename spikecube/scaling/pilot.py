@@ -10,14 +10,15 @@ import xarray as xr
 from scipy import special
 
 from spikecube.cube.cuts import as_cube
-from spikecube.scaling.arrays import Array, FitError
-from spikecube.scaling.context import context, measured_spikes, spikes_kept
-from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.cube_theory import measured_spikes, spikes_kept, theory_of
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import corrected_power
 from spikecube.scaling.losses import limit_exponent
 from spikecube.scaling.outliers import correction_exponents, select, spike_values
 from spikecube.scaling.samples import Sample, cube_controls, from_data
 from spikecube.scaling.targets import Target
+from spikecube.scaling.types import Array
 
 PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one power, as a standard deviation
 
@@ -146,7 +147,7 @@ def _at(values: xr.DataArray, target: Target) -> xr.DataArray:
 
 
 def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
-    known = context(cube)
+    known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=True)
     if target.degree not in spikes:
         raise FitError(f"target {target.text!r}: the pilot has spikes of degree {', '.join(map(str, spikes))}")
@@ -161,7 +162,7 @@ def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
 
 
 def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
-    loss, known = target.variable, context(cube)
+    loss, known = target.variable, theory_of(cube)
     values, kept = cube[loss], dict(zip(cube["alpha"].values.tolist(), spikes_kept(cube), strict=True))
     if target.kind == "loss gap":
         ell = kept.get(target.labels["alpha"])
@@ -181,7 +182,7 @@ def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
 
 def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
     """The alpha at which a spike of each draw detaches, a + b/log n."""
-    known = context(cube)
+    known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=False)
     if target.degree not in spikes:
         raise FitError(f"target {target.text!r}: the pilot has spikes of degree {', '.join(map(str, spikes))}")

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.arrays import FitError
-from spikecube.scaling.fitting import adjust, fit_sample
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import generator
+from spikecube.scaling.labelled_fits import adjust, fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, POWER, Law, corrected_power
 from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
 
 
-def power_law(correction: float | str | None) -> Law:
+def corrected_by(correction: float | str | None) -> Law:
     """The law that `correction` asks for: None, "free", or the exponent of the correction.
 
-    >>> power_law(0.5).params
+    >>> corrected_by(0.5).params
     ('log_amplitude', 'exponent', 'correction_amplitude')
     """
     if correction is None:
@@ -93,7 +93,7 @@ def fit_power_law(
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
     quantity = str(data.name or "the data")
     result = fit_sample(
-        power_law(correction),
+        corrected_by(correction),
         sample,
         n_min=n_min,
         rng=generator(rng),

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special, stats
 from scipy.optimize import brentq
 
-from spikecube.scaling.arrays import Array
 from spikecube.scaling.logistic import firth, is_separated
+from spikecube.scaling.types import Array
 
 LEVEL = 0.95  # of every interval
 _ANGLES, _ANGLE_WEIGHTS = np.polynomial.legendre.leggauss(64)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube.schema import COORDINATES
 from spikecube.cube.store import without_fill_values
-from spikecube.scaling.arrays import Array
+from spikecube.scaling.types import Array, Arrays
 
 STATUS = {
     "ok": 0,
@@ -156,15 +157,62 @@ def messages(status: Array, extra: Mapping[int, str] | None = None) -> Array:
     return flat.reshape(status.shape)
 
 
-def unstack(
-    arrays: Mapping[str, tuple[Sequence[str], Array]],
-    dims: Sequence[str],
-    shape: Sequence[int],
-    coords: Mapping[str, xr.DataArray],
+PER_PARAMETER = ("estimate", "stderr", "ci_low", "ci_high", "pvalue", "expected")
+SCALARS = ("nobs", "dof", "chi2", "gof_pvalue", "aicc", "n_min")
+SHAPE = {
+    **dict.fromkeys(PER_PARAMETER, ("param",)),
+    "covariance": ("param_i", "param_j"),
+    **dict.fromkeys((*SCALARS, "converged", "status", "message"), ()),
+}
+"""Variables and inner dims that every fit has."""
+
+
+def fit_result(
+    arrays: Arrays,
+    params: Sequence[str],
+    *,
+    dims: Sequence[str] = (),
+    shape: Sequence[int] = (),
+    coords: Mapping[str, Any],
+    law: str,
+    quantity: str,
+    without: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
-    """A Dataset from arrays whose first axis runs over all labels `dims` at once."""
+    """The one constructor of fits: every variable of `SHAPE`, those that a fit does not have as NaN with a reason.
+
+    Parameters
+    ----------
+    arrays : name -> (inner dims, values), the first axis of the values running over all labels `dims` at once;
+        status and message among them.
+    params : names along `param`.
+    dims, shape : the labels of the curves.
+    coords : of the result, but those of the parameters.
+    law, quantity : the formula, and what was fitted.
+    without : why a variable of `SHAPE` is not there; the reason becomes its attribute `comment`.
+
+    Raises
+    ------
+    KeyError
+        If a variable is missing without a reason.
+
+    Examples
+    --------
+    >>> found: Arrays = {"status": ((), np.zeros(1, np.int8)), "message": ((), np.array(["fine"]))}
+    >>> reasons = dict.fromkeys(SHAPE, "nothing was fitted")
+    >>> fit = fit_result(found, ["slope"], coords={}, law="y = b x", quantity="y", without=reasons)
+    >>> float(fit.chi2), fit.chi2.attrs["comment"]
+    (nan, 'nothing was fitted')
+    """
+    lost = {name: (without or {})[name] for name in SHAPE if name not in arrays}
+    count, p = int(np.prod(shape)), len(params)
+    blank: Arrays = {name: (SHAPE[name], np.full((count, *[p] * len(SHAPE[name])), np.nan)) for name in lost}
     variables = {
-        name: xr.Variable((*dims, *tail), np.asarray(values).reshape((*shape, *values.shape[1:])))
-        for name, (tail, values) in arrays.items()
+        name: xr.Variable((*dims, *tail), np.asarray(values).reshape((*shape, *np.shape(values)[1:])))
+        for name, (tail, values) in (dict(arrays) | blank).items()
     }
-    return xr.Dataset(variables, coords=dict(coords))
+    names = {name: list(params) for name in ("param", "param_i", "param_j")}
+    result = xr.Dataset(variables, coords={**coords, **names})
+    for name, reason in lost.items():
+        result[name].attrs["comment"] = reason
+    result.attrs["law"] = law
+    return describe(result, quantity=quantity)

@@ -10,8 +10,9 @@ import xarray as xr
 
 from spikecube.means.controls import centred_controls
 from spikecube.means.seeds import controls_for, priority, replicate_means
-from spikecube.scaling.arrays import Array, FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
+from spikecube.scaling.types import Array
 
 
 @dataclass(frozen=True)
@@ -187,11 +188,11 @@ def smooth_variance(sizes: Array, variance: Array, dof: Array, count: Array | No
 
 def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resamples: int) -> Array:
     """Bootstrap errors of the means, (R, B, K): whole seeds are drawn anew at each size, jointly for all curves."""
-    own = np.isfinite(deviations).any(0)
-    counts = np.zeros((n_resamples, *own.shape))
-    for k, there in enumerate(own):
-        if there.any():
-            counts[:, k, there] = rng.multinomial(there.sum(), np.full(there.sum(), 1 / there.sum()), size=n_resamples)
+    counts = np.zeros((n_resamples, *deviations.shape[1:]))
+    for k in range(deviations.shape[1]):
+        there = np.flatnonzero(np.isfinite(deviations[:, k]).any(axis=0))
+        if len(there):
+            counts[:, k, there] = rng.multinomial(len(there), np.full(len(there), 1 / len(there)), size=n_resamples)
     filled = np.nan_to_num(deviations)
     totals = np.einsum("rkm,bkm->rbk", counts, filled, optimize=True)
     present = np.einsum("rkm,bkm->rbk", counts, np.isfinite(deviations).astype(float), optimize=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from spikecube.scaling.arrays import FitError
+from spikecube.scaling.errors import FitError
 
 FORMS = {
     "exponent": "exponent = H",

@@ -10,12 +10,13 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.cube.cuts import as_cube
-from spikecube.scaling.arrays import Array
-from spikecube.scaling.context import Context, context, measured_spikes
-from spikecube.scaling.fitting import adjust
+from spikecube.means.spikes import along_monomial
+from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, theory_of
+from spikecube.scaling.labelled_fits import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
-from spikecube.scaling.results import STATUS, describe
+from spikecube.scaling.results import STATUS, describe, fit_result
+from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import verdict
 from spikecube.theory.staircase import threshold
 
@@ -61,7 +62,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     Baik, Ben Arous, Peche, Ann. Probab. 33 (2005) 1643, for the width n^{-1/3} of the transition.
     """
     cube = as_cube(cube, *NEEDED)
-    known = context(cube)
+    known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=False)
     degrees = [k for k in _measured(cube) if k not in known.degrees or k in spikes]
     further = list(known.study.further)
@@ -70,17 +71,25 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     dims = ("degree", *further)
     first = next(iter(tables.values()))
     coords: dict[str, Any] = {"degree": degrees, "n": cube["n"].values.astype(float), **{d: cube[d] for d in further}}
-    coords |= {name: list(PARAMS) for name in ("param", "param_i", "param_j")}
-    result = xr.Dataset(coords=coords)
-    for name, (tail, value) in first.items():
-        stacked = np.array([tables[place][name][1] for place in np.ndindex(*shape)])
-        result[name] = (*dims, *tail), stacked.reshape(*shape, *np.shape(value))
-    result["status"] = result["status"].astype(np.int8)
-    result.attrs["law"] = "logit P = sharpness log n (alpha - critical - offset/log n)"
+    arrays = {name: (tail, np.array([t[name][1] for t in tables.values()])) for name, (tail, _) in first.items()}
+    result = fit_result(
+        arrays,
+        PARAMS,
+        dims=dims,
+        shape=shape,
+        coords=coords,
+        law="logit P = sharpness log n (alpha - critical - offset/log n)",
+        quantity="detachment of a spike",
+        without=_WITHOUT,
+    )
     return describe(adjust(result), quantity="detachment of a spike")
 
 
-Entry = dict[str, tuple[tuple[str, ...], Array | float | bool | str]]
+_WITHOUT = {
+    "chi2": "outcomes are yes or no: the fit maximises a likelihood, and a score test tests it",
+    "aicc": "points of one seed share their draw: their likelihood is not that of independent points",
+}
+Entry = dict[str, tuple[tuple[str, ...], Any]]
 
 
 def _measured(cube: xr.Dataset) -> list[int]:
@@ -95,18 +104,18 @@ def points_along(cube: xr.Dataset, degree: int) -> xr.DataArray:
     [True, False]
     """
     cosine = cube["alignment"].sel(degree=degree, drop=True)
-    return (cosine > cosine["n"] ** -0.5) | cosine.isnull()
+    return along_monomial(cosine) | cosine.isnull()
 
 
-def _one(cube: xr.Dataset, known: Context, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:
+def _one(cube: xr.Dataset, known: CubeTheory, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:
     k = degrees[place[0]]
     logs = np.log(cube["n"].values.astype(float))
     if k not in known.degrees:
         return _entry(np.full(3, np.nan), logs, "not_applicable", nobs=0, notes=(f"c_{k} = 0 makes no such spike.",))
-    at = dict(zip(further, place[1:], strict=True))
+    labels = dict(zip(further, place[1:], strict=True))
     order = ("alpha", "n", "seed")
-    counts = cube["outlier_count"].isel(at).transpose(*order)
-    along = points_along(cube, k).isel(at).transpose(*order).to_numpy()
+    counts = cube["outlier_count"].isel(labels).transpose(*order)
+    along = points_along(cube, k).isel(labels).transpose(*order).to_numpy()
     seen, beyond = np.isfinite(counts.to_numpy()), counts.to_numpy() >= known.rank(k)
     stray = _share(beyond & ~along, seen)
     notes = _stray_note(int((beyond & ~along).sum()), int(seen.sum()), k)
@@ -206,7 +215,7 @@ def _entry(
         "n_min": ((), float(np.exp(logs.min()))),
         "converged": ((), fit is not None),
         "stray_fraction": (("n",), np.full(len(logs), np.nan) if stray is None else stray),
-        "status": ((), STATUS[name]),
+        "status": ((), np.int8(STATUS[name])),
         "message": ((), message),
     }
 

@@ -1,13 +1,17 @@
-"""What the state of a fit and its test say, as a status and a sentence; the one place where they are put in words."""
+"""What the state of a fit and its tests say, as a status and sentences; the one place where they are put in words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
-from spikecube.scaling.arrays import Array
 from spikecube.scaling.results import SENTENCES, STATUS
+from spikecube.scaling.types import Array
 
-REJECTED = 0.01  # a law with a p-value below this is rejected
+REJECTED = 0.01  # a law with a p-value below this is rejected, and a good collapse doubted by each test
+TOO_SMALL = 0.001  # probability of so small a sum of squares of a collapse, below which the errors are doubted
 TOO_GOOD = 1e-4  # one with a p-value closer to 1 than this, on enough points, has errors that are not its own
 _MANY = 5  # degrees of freedom from which on a p-value of 1 means something
 _NAMES = {v: k for k, v in STATUS.items()}
@@ -72,3 +76,106 @@ def verdicts(
     ]
     codes = np.array([STATUS[name] for name, _ in rows], dtype=np.int8)
     return codes, np.array([sentence for _, sentence in rows], dtype=object)
+
+
+@dataclass(frozen=True)
+class CollapseFindings:
+    """What is known of a collapse beside its numbers.
+
+    Attributes
+    ----------
+    errors : "given", "seeds" or "none".
+    chi2, dof, gof_pvalue, too_good : the sum of squares, and the probabilities of a larger and of a smaller one.
+    pattern_pvalue, drift_pvalue : of `pattern_test`, and of the shift of the parameters without the smallest size.
+    agreed, closed : of the starts, of all intervals.
+    astray : points on the wrong side of a window that does not settle.
+    beyond : the critical value and the ends of the control if it lies outside of them.
+    at_rest : whether the search came to rest.
+    """
+
+    errors: str
+    chi2: float
+    dof: float
+    gof_pvalue: float
+    too_good: float
+    pattern_pvalue: float
+    drift_pvalue: float
+    agreed: bool
+    astray: int
+    closed: bool
+    at_rest: bool
+    beyond: tuple[float, float, float] | None
+
+
+def collapse_verdict(found: CollapseFindings) -> tuple[str, str]:
+    """The status of a collapse, which is the gravest doubt, and one sentence for each doubt, or contentment."""
+    doubts = list(_doubts(found))
+    words = " ".join(sentence for _, sentence in doubts)
+    if found.errors == "none":
+        untested = (
+            "No errors were given, so that nothing tests the collapse as a whole: the intervals take the scatter about "
+            "the curve for independent errors of one size."
+        )
+        status = doubts[0][0] if doubts else "untested"
+        return status, " ".join(filter(None, (words, untested, _stays(found, doubts))))
+    if doubts:
+        return doubts[0][0], words
+    collapsed = f"The curves collapse within their errors (p = {found.gof_pvalue:.2g}) and every interval is closed."
+    return "ok", f"{collapsed} {_stays(found, doubts)}"
+
+
+def _stays(found: CollapseFindings, doubts: list[tuple[str, str]]) -> str:
+    if any(name == "drifting" for name, _ in doubts):
+        return ""
+    if np.isnan(found.drift_pvalue):
+        return "Whether the smallest size fits in was not tested: a correction to scaling would go unseen."
+    return f"Without the smallest size the parameters stay (p = {found.drift_pvalue:.2g})."
+
+
+def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
+    if not found.at_rest:
+        yield "poor_minimum", "The search ended before it came to rest: a better minimum may be near."
+    if found.astray:
+        yield (
+            "unsettled",
+            f"The window does not settle: of the points used and those inside it at the parameters found "
+            f"{found.astray} are not both.",
+        )
+    ratio = found.chi2 / found.dof if found.dof > 0 else np.nan
+    if found.gof_pvalue < REJECTED:
+        yield (
+            "rejected",
+            f"The curves do not collapse onto one line within their errors (chi2/dof = {ratio:.3g}, "
+            f"p = {found.gof_pvalue:.2g}): the intervals do not hold.",
+        )
+    if not found.agreed:
+        yield "poor_minimum", "Different starts end in different minima; the best one is reported."
+    if found.drift_pvalue < REJECTED:
+        yield (
+            "drifting",
+            f"Without the smallest size the parameters move by more than their errors allow "
+            f"(p = {found.drift_pvalue:.2g}): the intervals do not allow for such a correction to scaling.",
+        )
+    if found.too_good < TOO_SMALL:
+        yield (
+            "too_good",
+            f"The points scatter less about the curve than their errors allow (chi2/dof = {ratio:.2g}, "
+            f"p = {found.too_good:.2g} for so little): the errors are too large, or points of one size share them, "
+            f"and then the intervals are too narrow.",
+        )
+    if found.pattern_pvalue < REJECTED:
+        yield (
+            "patterned",
+            f"Neighbouring residuals of one size go together (p = {found.pattern_pvalue:.2g}): the curves do not "
+            f"collapse, or their points share errors, or the curve is sharper than the spline; "
+            f"the intervals are too narrow.",
+        )
+    if found.beyond is not None:
+        critical, low, high = found.beyond
+        yield (
+            "outside",
+            f"The critical value {critical:.4g} lies outside the control, {low:.4g} to {high:.4g}: no curve was "
+            f"measured on both sides of it.",
+        )
+    if not found.closed:
+        yield "open_interval", "The data leave an interval open: they do not determine that parameter."

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array, Arrays, FitError
-from spikecube.scaling.laws import Law
+from spikecube.scaling.curve_fits import Table, fit_curves
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.laws import POWER, Law, corrected_power
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
-from spikecube.scaling.solve import Table, solve
+from spikecube.scaling.types import Array, Arrays
 
 _LEVEL = 0.1  # a window of a law without corrections enters at this level of the lack-of-fit test
 _CORRECTED_LEVEL = 0.01  # one with corrections: a choice that is made more often costs its intervals their level
+ALLOWANCES = {POWER.name: corrected_power(1.0)}  # laws whose intervals hold after a window was chosen
 ALLOWED = (
     "The data chose the smallest size, and the interval allows for a correction of order 1/n: estimate and interval "
     "are those of the law with it."
@@ -35,9 +37,9 @@ def window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, 
 def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:
     """The first window whose fit is not rejected, or the last one that can be tested."""
     starts = sample.sizes[: max(len(sample.sizes) - len(law.params), 1)]
-    tables = [solve(law, sample, _from(sample, s), intervals=False) for s in starts]
+    tables = [fit_curves(law, sample, _from(sample, s), intervals=False) for s in starts]
     pvalues = np.stack([t.gof_pvalue for t in tables], axis=1)
-    fine, tested = pvalues > (_LEVEL if law.allowance else _CORRECTED_LEVEL), np.isfinite(pvalues)
+    fine, tested = pvalues > (_LEVEL if law.name in ALLOWANCES else _CORRECTED_LEVEL), np.isfinite(pvalues)
     last = np.where(tested.any(1), tested.shape[1] - 1 - tested[:, ::-1].argmax(1), 0)
     chosen = np.where(fine.any(1), fine.argmax(1), last)
     scan: Arrays = {
@@ -61,10 +63,10 @@ def with_correction(law: Law, sample: Sample, null: Array) -> tuple[Table, Array
     window that it lets pass is one in which it just does not see it: intervals of that window cover as little as 14 per
     cent. The law with a correction of order 1/n says what the data know of the exponent when there may be one.
     """
-    assert law.allowance is not None
-    keep, _ = _scan(law.allowance, sample)
-    wide = np.pad(null, ((0, 0), (0, len(law.allowance.params) - null.shape[1])))
-    return solve(law.allowance, sample, keep, null=wide), keep
+    allowance = ALLOWANCES[law.name]
+    keep, _ = _scan(allowance, sample)
+    wide = np.pad(null, ((0, 0), (0, len(allowance.params) - null.shape[1])))
+    return fit_curves(allowance, sample, keep, null=wide), keep
 
 
 def adopt(table: Table, honest: Table) -> Array:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from spikecube.model.checks import Mistake, mistake, plain, show
 from spikecube.model.checks import StudyError as StudyError
-from spikecube.model.checks import mistake, plain
 from spikecube.model.parameters import Model as Model
 
 
@@ -24,21 +24,21 @@ _Whole = Annotated[int, BeforeValidator(plain), Field(strict=True)]
 _Positive = Annotated[_Number, Field(gt=0)]
 
 
-def sentences(section: type[BaseModel], error: ValidationError, data: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """One sentence a mistaken key, whatever number of things pydantic finds wrong with it."""
+def _mistakes(section: type[BaseModel], error: ValidationError, data: Mapping[str, Any]) -> list[Mistake]:
+    """One for each mistaken key, whatever number of things pydantic finds wrong with it."""
     fields = section.model_fields
-    found: dict[str, str] = {}
+    found: dict[str, Mistake] = {}
     for item in error.errors():
         key = str(item["loc"][0]) if item["loc"] else "?"
         allowed = fields[key].description if key in fields else f"one of {', '.join(fields)}"
         if item["type"] == "missing":
-            sentence = f"{prefix}{key}: missing; allowed: {allowed}"
+            wrong = Mistake(key, f"missing; allowed: {allowed}")
         elif item["type"] == "extra_forbidden":
-            sentence = f"{prefix}{key}: unknown key; allowed: {allowed}"
+            wrong = Mistake(key, f"unknown key; allowed: {allowed}")
         else:
             why = str(item["ctx"]["error"]) if item["type"] == "value_error" and len(item["loc"]) == 1 else ""
-            sentence = mistake(f"{prefix}{key}", data.get(key), str(allowed), why)
-        found.setdefault(key, sentence)
+            wrong = mistake(key, data.get(key), str(allowed), why)
+        found.setdefault(key, wrong)
     return list(found.values())
 
 
@@ -51,7 +51,7 @@ class Section(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise StudyError(sentences(type(self), error, data)) from None
+            raise StudyError(_mistakes(type(self), error, data)) from None
 
 
 class Grid(Section):
@@ -98,15 +98,44 @@ _SEEDS_END = 2**62
 
 
 def _seed_values(value: Any) -> Any:
-    """A count k stands for the replicates 0 ... k - 1."""
+    """A count k stands for the replicates 0 ... k - 1; of counts by size the largest decides how long the axis is."""
     value = plain(value)
+    if counts := seed_counts(value):
+        return tuple(range(max(counts.values())))
     if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("at least one seed is needed")
-        if value > MOST_SEEDS:
-            raise ValueError(f"at most {MOST_SEEDS} seeds are possible")
-        return tuple(range(value))
+        return tuple(range(_count(value)))
     return _whole_values(value)
+
+
+def seed_counts(table: Any) -> dict[int, int]:
+    """Replicates by size, sizes ascending, where seeds are given so, else empty; as keys of TOML sizes are text."""
+    found: dict[int, int] = {}
+    if not isinstance(table, Mapping) or set(table) & set(Grid.model_fields):
+        return found
+    for key, count in table.items():
+        size = _whole(plain(key))
+        if isinstance(size, str) and size.isascii() and size.isdigit() and not size.startswith("0"):
+            size = int(size)
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise ValueError(f"{key!r} is not a size")
+        if size in found:
+            raise ValueError(f"two counts for n = {size}")
+        found[size] = _count(plain(count), f" at n = {size}")
+    if not found:
+        raise ValueError("no size")
+    return dict(sorted(found.items()))
+
+
+def _count(value: Any, where: str = "") -> int:
+    """A number of replicates."""
+    value = _whole(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{show(value)} is no count{where}")
+    if value < 1:
+        raise ValueError(f"at least one seed is needed{where}")
+    if value > MOST_SEEDS:
+        raise ValueError(f"at most {MOST_SEEDS} seeds are possible{where}")
+    return value
 
 
 _ALPHA = "numbers from 0 to 0.5"
@@ -114,9 +143,15 @@ _ORDER = ", ascending, none twice; or { start, stop, num }"
 
 
 class Axes(Section):
-    """The grid of a study: alpha, n, seed, lam, and any fields of [model] as further axes."""
+    """The grid of a study: alpha, n, seed, lam, and any fields of [model] as further axes.
+
+    >>> axes = Axes(alpha=[0.0], n=[250, 500], seed={250: 3, 500: 1}, lam=[0.1])
+    >>> axes.seed, axes.seeds(500)
+    ((0, 1, 2), (0,))
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    _counts: dict[int, int] = PrivateAttr(default_factory=dict)
 
     alpha: Annotated[tuple[Annotated[_Number, Field(ge=0, le=0.5)], ...], BeforeValidator(axis_values)] = Field(
         min_length=1, description=_ALPHA + _ORDER
@@ -126,12 +161,29 @@ class Axes(Section):
     )
     seed: Annotated[tuple[Annotated[_Whole, Field(ge=0, lt=_SEEDS_END)], ...], BeforeValidator(_seed_values)] = Field(
         min_length=1,
-        description=f"a count from 1 to {MOST_SEEDS}, or whole numbers from 0 to {_SEEDS_END - 1}, "
-        "ascending, none twice",
+        description=f"a count from 1 to {MOST_SEEDS}, such counts by size, say {{ 250 = 2000, 500 = 80 }}, or whole "
+        f"numbers from 0 to {_SEEDS_END - 1}, ascending, none twice",
     )
     lam: Annotated[tuple[_Positive, ...], BeforeValidator(axis_values)] = Field(
         min_length=1, description="numbers > 0" + _ORDER
     )
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**data)
+        self._counts = seed_counts(data.get("seed"))
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Replicates by size where the study gives them so, else empty."""
+        return dict(self._counts)
+
+    def seeds(self, n: int) -> tuple[int, ...]:
+        """The replicates of a size."""
+        return tuple(range(self._counts[n])) if self._counts else self.seed
+
+    def as_given(self) -> dict[str, Any]:
+        """All axes, with the seeds as counts by size where they were given so."""
+        return self.model_dump() | ({"seed": self.counts} if self._counts else {})
 
     @field_validator("alpha", "n", "seed", "lam", mode="after")
     @classmethod
@@ -159,3 +211,14 @@ class Random(Section):
     """The table [random]."""
 
     entropy: Annotated[_Whole, Field(ge=0)] = Field(20231011, description="a whole number >= 0")
+
+
+TABLES: dict[str, type[Section] | type[Model]] = {"model": Model, "axes": Axes, "measure": Measure, "random": Random}
+"""The tables of a study file that hold more than one value."""
+
+
+def axis_label(value: Any) -> float | str:
+    """A value of a further axis as a coordinate: a number stays, a name stays, coefficients become `[0, 1, 0.3]`."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f"{v:g}" for v in value) + "]"
+    return value if isinstance(value, str) else float(value)

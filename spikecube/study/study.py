@@ -6,18 +6,16 @@ import dataclasses
 import hashlib
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
-import tomlkit
-from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, Field, PrivateAttr
 
-from spikecube.model.checks import plain, show
-from spikecube.model.parameters import ALLOWED, Model, model_mistakes
-from spikecube.study.fields import Axes, Grid, Measure, Random, Section, StudyError, axis_values
-
-MAX_CELL_BYTES = 2**44  # 16 TiB: no machine holds a cell larger than this
+from spikecube.model.parameters import Model
+from spikecube.study.checks import study_mistakes
+from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
+from spikecube.study.written import as_toml
 
 
 class Cell(NamedTuple):
@@ -61,11 +59,11 @@ class Study(Section):
     _text: str = PrivateAttr("")
 
     def __init__(self, **data: Any) -> None:
-        problems = _check(data)
-        if problems:
-            raise StudyError(problems)
+        mistakes = study_mistakes(data, list(type(self).model_fields))
+        if mistakes:
+            raise StudyError(mistakes)
         super().__init__(**data)
-        self._text = _toml(data)
+        self._text = as_toml(data)
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
@@ -129,10 +127,11 @@ class Study(Section):
         return dataclasses.replace(self.model, **values)
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell (n, seed, further) of the study, further axes outermost."""
-        places = itertools.product(*(self.labels(name) for name in self.further))
-        for place, n, seed in itertools.product(places, self.axes.n, self.axes.seed):
-            yield Cell(n, seed, tuple(zip(self.further, place, strict=True)))
+        """Every cell (n, seed, further) that the study asks for, further axes outermost."""
+        for place in itertools.product(*(self.labels(name) for name in self.further)):
+            further = tuple(zip(self.further, place, strict=True))
+            for n in self.axes.n:
+                yield from (Cell(n, seed, further) for seed in self.axes.seeds(n))
 
     @property
     def shape(self) -> dict[str, int]:
@@ -141,168 +140,3 @@ class Study(Section):
         measured = {"rank": self.measure.rank, "degree": self.measure.degree, "ell": self.measure.ell}
         bins = {"bin": self.measure.spectrum_bins} if self.measure.spectrum_bins else {}
         return axes | measured | bins | {name: len(v) for name, v in self.further.items()}
-
-
-def axis_label(value: Any) -> float | str:
-    """A value of a further axis as a coordinate: a number stays, a name stays, coefficients become `[0, 1, 0.3]`."""
-    if isinstance(value, tuple):
-        return "[" + ", ".join(f"{v:g}" for v in value) + "]"
-    return value if isinstance(value, str) else float(value)
-
-
-_PARTS: dict[str, type[Section] | type[Model]] = {"model": Model, "axes": Axes, "measure": Measure, "random": Random}
-
-
-def _part(name: str, data: Any, problems: list[str]) -> Any:
-    """One table of the study, its mistakes added to `problems`; what is right in it is kept for further checks."""
-    section = _PARTS[name]
-    if isinstance(data, section):
-        return data
-    if not isinstance(data, Mapping):
-        problems.append(f"{name}: given {show(data)}; allowed: a table [{name}]")
-        return None
-    try:
-        return section(**data)
-    except StudyError as error:
-        problems.extend(f"{name}.{problem}" for problem in error.problems)
-        bad = {problem.split(":")[0] for problem in error.problems}
-    try:
-        return section(**{k: v for k, v in data.items() if k not in bad})
-    except StudyError:
-        return None
-
-
-def _check(data: Mapping[str, Any]) -> list[str]:
-    """Every mistake of a study given as nested mappings."""
-    problems = [
-        f"{key}: unknown key; allowed: one of {', '.join(Study.model_fields)}"
-        for key in data
-        if key not in Study.model_fields
-    ]
-    if not isinstance(data.get("title", ""), str):
-        problems.append(f"title: given {show(data['title'])}; allowed: text")
-    problems += _chunk_problems(data.get("chunks", {}))
-    if "axes" not in data:
-        problems.append("axes: missing; allowed: a table with alpha, n, seed and lam")
-    parts = {name: _part(name, data[name], problems) for name in _PARTS if name in data}
-    model, axes = parts.get("model", Model()), parts.get("axes")
-    if isinstance(axes, Axes):
-        problems += _further_problems(axes)
-        models = _models(model or Model(), axes)
-        measure = parts.get("measure") or Measure()
-        problems += _size_problems(models, axes, measure)
-    return problems
-
-
-def _chunk_problems(chunks: Any) -> list[str]:
-    ok = isinstance(chunks, Mapping) and all(
-        k == "alpha" and isinstance(v, int) and not isinstance(v, bool) and v >= 1 for k, v in chunks.items()
-    )
-    return [] if ok else [f"chunks: given {show(chunks)}; allowed: {{ alpha = k }} with a whole number k >= 1"]
-
-
-def _further_problems(axes: Axes) -> list[str]:
-    problems = []
-    for name, raw in (axes.model_extra or {}).items():
-        key = f"axes.{name}"
-        if name not in ALLOWED:
-            problems.append(
-                f"{key}: unknown key; allowed: alpha, n, seed, lam, or a field of [model], one of {', '.join(ALLOWED)}"
-            )
-            continue
-        values = _further_values(raw)
-        if not isinstance(values, tuple) or not values:
-            problems.append(f"{key}: given {show(plain(raw))}; allowed: a list of values, each {ALLOWED[name]}")
-            continue
-        mistakes = [m for v in values for m in model_mistakes({name: v})]
-        if mistakes:
-            problems.append(f"axes.{mistakes[0]}")
-        elif len(set(map(axis_label, values))) < len(values):
-            problems.append(f"{key}: given {show(values)} (a value twice); allowed: no value twice")
-        elif not isinstance(axis_label(values[0]), str) and list(values) != sorted(values):
-            problems.append(f"{key}: given {show(values)} (not ascending); allowed: numbers in ascending order")
-    return problems
-
-
-def _further_values(raw: Any) -> Any:
-    try:
-        return axis_values(raw)
-    except ValueError:
-        return None
-
-
-def _models(model: Model, axes: Axes) -> list[Model]:
-    """The model at every place of the further axes that are right."""
-    axis = {}
-    for name, raw in (axes.model_extra or {}).items():
-        values = _further_values(raw)
-        if isinstance(values, tuple) and values and not any(model_mistakes({name: v}) for v in values):
-            axis[name] = values
-    places = itertools.product(*axis.values())
-    return [dataclasses.replace(model, **dict(zip(axis, place, strict=True))) for place in places]
-
-
-def _size_problems(models: Sequence[Model], axes: Axes, measure: Measure) -> list[str]:
-    """Checks that need the model, the axes and the measures together."""
-    problems = []
-    small, large = min(axes.n), max(axes.n)
-    for name, size in (("dim_ratio", "dim"), ("width_ratio", "width"), ("step_ratio", "step_samples")):
-        if any(getattr(m, size)(small) < 1 for m in models):
-            low = min(getattr(m, name) for m in models)
-            problems.append(
-                f"model.{name}: given {low} with n = {small}, so that {size} rounds to 0; "
-                f"allowed: {name} * n at least 1 for every n"
-            )
-    least = min(min(small, m.width(small)) for m in models)
-    if measure.rank > least >= 1:
-        problems.append(
-            f"measure.rank: given {measure.rank}; allowed: at most {least}, the smallest of n and width in this study"
-        )
-    if measure.degree > measure.rank:
-        problems.append(
-            f"measure.degree: given {measure.degree}; allowed: at most measure.rank = {measure.rank}, "
-            "since a spike is compared with its singular vector"
-        )
-    bytes_ = max(8.0 * (large * (m.dim(large) + m.width(large)) + m.width(large) * m.dim(large)) for m in models)
-    if bytes_ > MAX_CELL_BYTES:
-        problems.append(
-            f"axes.n: given {large}, whose matrices alone need {bytes_ / 2**40:.3g} TiB; "
-            f"allowed: sizes whose cells fit in memory, {MAX_CELL_BYTES / 2**40:.3g} TiB at the very most"
-        )
-    return problems
-
-
-def _toml(data: Mapping[str, Any]) -> str:
-    """Keywords as TOML text in the order of the study file."""
-    document = tomlkit.document()
-    for key in ("title", "chunks"):
-        if data.get(key):
-            document.add(key, tomlkit.item(dict(data[key]) if key == "chunks" else data[key]))
-    for name in _PARTS:
-        if name not in data:
-            continue
-        table = tomlkit.table()
-        for key, value in _fields(data[name]).items():
-            table.add(key, _toml_value(value))
-        document.add(name, table)
-    return tomlkit.dumps(document)
-
-
-def _fields(part: Any) -> Mapping[str, Any]:
-    if isinstance(part, Model):
-        return dataclasses.asdict(part)
-    return part.model_dump() if isinstance(part, BaseModel) else part
-
-
-def _toml_value(value: Any) -> Any:
-    if isinstance(value, Grid):
-        value = value.model_dump()
-    if isinstance(value, Mapping):
-        inline = tomlkit.inline_table()
-        inline.update({k: _toml_value(v) for k, v in value.items()})
-        return inline
-    return _lists(plain(value))
-
-
-def _lists(value: Any) -> Any:
-    return [_lists(v) for v in value] if isinstance(value, tuple) else value

@@ -6,14 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
+from spikecube.errors import SpikecubeError
 from spikecube.model.hermite import Array
 
 _ROUNDS = 200
 EXACT = 4 * float(np.finfo(float).eps)
 
 
-class ConvergenceError(ArithmeticError):
-    """An equation of the theory was not solved to its tolerance; the message names the arguments."""
+class ConvergenceError(SpikecubeError, ArithmeticError):
+    """An equation of the theory was not solved to its tolerance: `reason` without, the message with its arguments."""
+
+    def __init__(self, reason: str, arguments: str = "") -> None:
+        super().__init__(f"{reason}: {arguments}" if arguments else reason)
+        self.reason = reason
 
 
 def increasing_root(

@@ -12,19 +12,19 @@ import xarray as xr
 
 from spikecube.cube.cuts import as_cube, require
 from spikecube.cube.missing import missing_edges
+from spikecube.cube.schema import STATUS as CELL_STATUS
 from spikecube.cube.store import StoreError
 from spikecube.scaling import losses, outliers, thresholds
-from spikecube.scaling.arrays import FitError
 from spikecube.scaling.collapse import collapse
-from spikecube.scaling.context import context, measured_spikes
+from spikecube.scaling.cube_theory import measured_spikes, theory_of
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.scaling.thresholds import fit_thresholds, points_along
-from spikecube.text import rejection
 from spikecube.theory.staircase import threshold
-from spikecube.words.overview import MISFIT
+from spikecube.words.verdicts import held_text, rejection, tally
 
 HALF_WIDTH = 0.05
 ASSUMED_SPREAD = 0.1
@@ -78,10 +78,41 @@ class FitReport:
         """The rows as text, numbers with four significant digits; curves that no law speaks of are left out."""
         return [[_shown(v) for v in row.values()] for row in self.rows if row["status"] not in _SILENT]
 
+    def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
+        """The columns of the table that matter most and fit into `width`, and their rows as text.
+
+        Labels that are the same in all rows are left out; columns, then digits give way.
+        """
+        kept = [row for row in self.rows if row["status"] not in _SILENT]
+        labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
+        for digits, without in _WAYS:
+            table = [{c: _shown(row[c]) for c in labels} | _essence(row, digits) for row in kept]
+            columns = [*labels, *(c for c in _ESSENCE if c not in without and any(r[c] != "-" for r in table))]
+            if sum(2 + max([len(c), *(len(row[c]) for row in table)]) for c in columns) <= width:
+                break
+        return columns, [[row[c] for c in columns] for row in table]
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers that are not finite become null."""
         rows = [{k: _plain(v) for k, v in row.items()} for row in self.rows]
         return {"law": self.law, "sentence": self.sentence, "rows": rows}
+
+
+_ESSENCE = ("estimate", "interval", "theory", "p_fit", "sizes", "status")
+_COLUMNS = {*_ESSENCE, "low", "high", "z", "p", "p_holm", "n_min", "worth", "points"}
+
+
+_WAYS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    *((4, ()), (4, ("sizes",)), (4, ("sizes", "p_fit")), (3, ("sizes", "p_fit"))),
+    *((3, ("sizes", "p_fit", "theory")), (2, ("sizes", "p_fit", "theory"))),
+)
+
+
+def _essence(row: Row, digits: int) -> dict[str, str]:
+    """The columns of a narrow table."""
+    low, high = (_shown(row.get(end), digits) for end in ("low", "high"))
+    short = {name: _shown(row.get(name), digits) for name in _ESSENCE if name != "interval"}
+    return short | {"interval": "-" if low == high == "-" else f"[{low}, {high}]"}
 
 
 @dataclass(frozen=True)
@@ -101,10 +132,10 @@ def _plain(value: str | float | None) -> str | float | None:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _shown(value: str | float | None) -> str:
+def _shown(value: str | float | None, digits: int = 4) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "-"
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return value if isinstance(value, str) else f"{value:.{digits}g}"
 
 
 def fit_report(
@@ -131,7 +162,7 @@ def fit_report(
         If the law is not one of outliers, gaps, limits, thresholds, collapse.
     """
     if law not in LAWS:
-        raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}")
+        raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}, the laws of a cube")
     cube = as_cube(cube)
     try:
         require(cube, ("study", *_NEEDED[law]))
@@ -224,22 +255,37 @@ def _dims(fit: xr.Dataset) -> list[str]:
 def _verdict(rows: list[Row], what: str) -> str:
     """How many curves were fitted, how many agree with theory, how many laws do not hold."""
     solved = [r for r in rows if r["status"] in SOLVED]
-    tested = [r for r in solved if isinstance(r.get("theory"), float) and np.isfinite(r["theory"])]  # type: ignore[arg-type]
-    agree = [r for r in tested if r["low"] <= r["theory"] <= r["high"]]  # type: ignore[operator]
-    pvalues = [p for r in solved if isinstance(p := r.get("p_fit"), float) and np.isfinite(p)]
     text = f"{len(solved)} of {len(rows)} {what} could be fitted"
-    if tested:
-        text += f", and {len(agree)} of {len(tested)} intervals of 95 per cent hold the theory's value"
     if not solved:
         return text
-    return f"{text}. {rejection(sum(p < MISFIT for p in pvalues), len(pvalues))}"
+    counted = tally(*([_float(r.get(c)) for r in solved] for c in ("low", "high", "theory", "p_fit")))
+    held = f", and {held_text(counted)}" if counted.compared else ""
+    return f"{text}{held}. {rejection(counted)}"
 
 
-def _worth(rows: list[Row], n_seeds: int) -> str:
+def _float(value: str | float | None) -> float:
+    return float(value) if isinstance(value, float | int) else float("nan")
+
+
+def _worth(rows: list[Row], cube: xr.Dataset) -> str:
     values = [r["worth"] for r in rows if isinstance(r.get("worth"), float) and np.isfinite(r["worth"])]  # type: ignore[arg-type]
     if not values:
         return ""
-    return f" Control variates make {n_seeds} seeds worth {float(np.median(values)):.3g} (median)."  # type: ignore[arg-type]
+    n_seeds = cube.sizes["seed"]
+    if all(v == n_seeds for v in values):
+        return f" Means are plain: {_count(n_seeds, 'seed')} give no control variate its place."
+    return f" Control variates make {_seeds_by_size(cube)} worth {float(np.median(values)):.3g} (median)."  # type: ignore[arg-type]
+
+
+def _seeds_by_size(cube: xr.Dataset) -> str:
+    """`20 seeds`, or `3 to 12 seeds, by size,` where sizes have seeds of their own number."""
+    count = cube.sizes["seed"]
+    if "status" not in cube or not {"n", "seed"} <= set(cube["status"].dims):
+        return _count(count, "seed")
+    asked = (cube["status"] != CELL_STATUS["absent"]).any([d for d in cube["status"].dims if d not in ("n", "seed")])
+    counts = asked.sum("seed")
+    least, most = int(counts.min()), int(counts.max())
+    return _count(most, "seed") if least == most else f"{least} to {most} seeds, by size,"
 
 
 def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
@@ -250,7 +296,7 @@ def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
         mine = [r for r in rows if r["estimator"] == estimator]
         lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.")
     sentence = "Exponents of n of the outliers. " + " ".join(lines) + _line_sentence(fit)
-    sentence += _worth(rows, cube.sizes["seed"]) + _choice(options)
+    sentence += _worth(rows, cube) + _choice(options)
     return FitReport("outliers", fit, rows, f"{sentence} Only {SELECTED}")
 
 
@@ -298,7 +344,7 @@ def _limits(cube: xr.Dataset, options: Options) -> FitReport:
     fit = fit_limits(cube, **options.keywords())
     rows = _rows(fit, "limit", _dims(fit))
     sentence = f"Limits of the losses with the theory's leading exponent: {_verdict(rows, 'losses')}."
-    return FitReport("limits", fit, rows, sentence + _worth(rows, cube.sizes["seed"]) + _note(fit))
+    return FitReport("limits", fit, rows, sentence + _worth(rows, cube) + _note(fit))
 
 
 def _note(fit: xr.Dataset) -> str:
@@ -338,7 +384,7 @@ def _strays(fit: xr.Dataset) -> str:
 
 def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     """Singular value over the detection edge, and alignment, of each spike in (alpha - alpha_k) ln n."""
-    known = context(cube)
+    known = theory_of(cube)
     if known.study.further:
         raise FitError(f"the cube has the axis {next(iter(known.study.further))!r}: select one value, then collapse")
     parts: list[xr.Dataset] = []
@@ -351,16 +397,15 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
             continue
         spike = cube["singular_value"].sel(rank=known.rank(k)) / cube["detection_edge"]
         for quantity, values in (("singular_value/edge", spike), ("alignment", cube["alignment"].sel(degree=k))):
-            fit = collapse(values.drop_vars([c for c in values.coords if c not in values.dims]), ansatz="log")
+            plain = values.drop_vars([c for c in values.coords if c not in values.dims])
+            fit = collapse(plain, ansatz="log", expected={"critical": threshold(k)})
             parts.append(_with_its_curve(fit).assign_coords(curve=f"{quantity}, degree {k}"))
             one = fit.sel(param="critical")
             labels: Row = {"quantity": quantity, "degree": float(k)}
-            theory = threshold(k)
-            z = (float(one["estimate"]) - theory) / float(one["stderr"])
             numbers = _numbers(one)
             n_sizes = values.notnull().any([d for d in values.dims if d != "n"]).sum()
             numbers |= {"points": numbers["sizes"], "sizes": float(n_sizes)}
-            rows.append(labels | numbers | {"theory": theory, "z": z, "status": names[int(one["status"])]})
+            rows.append(labels | numbers | {"status": names[int(one["status"])]})
     result: xr.Dataset | None = xr.concat(parts, dim="curve") if parts else None
     rows = _with_all_columns(rows)
     absent = sorted({f"{r['degree']:g}" for r in rows if r["status"] == "not_aligned"})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +15,88 @@ from spikecube.cube.cuts import as_cube
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import DIMS, STATUS
 from spikecube.means.controls import CONTROLS
-from spikecube.means.seeds import kind_of_means, means
+from spikecube.means.places import chosen, further_axes
+from spikecube.means.seeds import means
+from spikecube.means.spikes import degrees
 from spikecube.text import middle, text_table, with_error
-
-MISFIT = 0.05
-"""The level of the lack-of-fit test."""
+from spikecube.words import captions
 
 _COLUMNS = {
     "outlier_count": "outliers",
-    "train_loss": "train_loss",
-    "test_loss": "test_loss",
-    "test_loss_init": "test_loss_init",
+    "alignment": "along",
+    "train_loss": "train",
+    "test_loss": "test",
+    "test_loss_init": "before",
 }
 _MOST = {"alpha": 6, "n": 4}  # labels of an axis in the table; two of any other
 _MEASURED = ("rank", "degree", "ell", "bin")
 
 
-def overview(cube: xr.Dataset | str | Path) -> str:
-    """The whole text."""
+def overview(cube: xr.Dataset | str | Path, lam: float | None = None, *, every: bool = False) -> str:
+    """The whole text.
+
+    Parameters
+    ----------
+    lam : the penalty of the means; the middle one by default.
+    every : whether the means stand at every label, however many there are.
+
+    Raises
+    ------
+    LabelError
+        If the cube does not have this penalty.
+    """
     cube = as_cube(cube)
     axes = text_table(["axis", "length", "values"], axis_rows(cube))
     parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), missing_edges(cube)]
     if {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS):
-        parts.append(mean_table(cube))
+        parts.append(mean_table(cube, lam, every=every))
     return "\n\n".join(part for part in parts if part)
 
 
-def mean_table(cube: xr.Dataset) -> str:
-    """Means at the middle penalty by n, alpha and the further axes, under a line that says what means they are."""
-    lam = middle(cube["lam"].values) if "lam" in cube.dims else None
-    tables = {name: means(_at(cube, name, lam), name) for name in _COLUMNS if name in cube}
-    header, rows, used = mean_rows(cube, tables)
-    counts = sorted({int(row[-1]) for row in rows} - {0})
-    over = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}" if counts else "0"
-    if len(counts) < 2:
+def mean_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = False) -> str:
+    """Means at one penalty by n, alpha and the further axes, under a line that says what means they are."""
+    if "lam" in cube.dims:
+        lam = middle(cube["lam"].values) if lam is None else chosen(cube, "lam", lam)
+    tables = {head: means(part, name) for head, name, part in _columns(cube, lam)}
+    shown = {d: _places(cube, d, every) for d in (*further_axes(cube), "n", "alpha")}
+    header, rows = mean_rows(cube, tables, shown)
+    over = {row[-1] for row in rows}
+    if len(over) < 2:
         header, rows = header[:-1], [row[:-1] for row in rows]
+    there = [t.isel({d: v for d, v in shown.items() if d in t.dims}) for t in tables.values()]
     place = "" if lam is None else f" at lam = {lam:g}"
-    seeds = "seed" if over == "1" else "seeds"
-    note = f"{kind_of_means(used)} over {over} {seeds}{place}, standard errors of the last digits in brackets"
-    return f"{note}\n{text_table(header, rows)}"
+    note = f"{captions.means_text(*there)}{place}, standard errors of the last digits in brackets"
+    if any(head.startswith("along") for head in header):
+        note += "; along k: squared cosine of the singular vector of spike k with its monomial"
+    note += "; train, test, before: losses of F, test loss of F_0" if "before" in header else ""
+    fewer = [f"{len(v)} of {cube.sizes[d]} labels of {d}" for d, v in shown.items() if len(v) < cube.sizes[d]]
+    note += f"; {', '.join(fewer)}: --all shows every one" if fewer else ""
+    return f"{textwrap.fill(note, 78)}\n{text_table(header, rows)}"
 
 
-def _at(cube: xr.Dataset, name: str, lam: float | None) -> xr.Dataset:
-    """What the means of one variable need, at one penalty."""
-    names = [name, *(v for v in CONTROLS if v in cube)]
-    return cube[names].sel(lam=[lam]) if "lam" in cube[name].dims else cube[names]
+def _columns(cube: xr.Dataset, lam: float | None) -> Iterator[tuple[str, str, xr.Dataset]]:
+    """Head, variable and what its means need of the cube, for each column; an alignment a spike."""
+    for name in (v for v in _COLUMNS if v in cube):
+        part = cube[[name, *(v for v in CONTROLS if v in cube)]]
+        if "lam" in cube[name].dims:
+            part = part.sel(lam=[lam])
+        if name != "alignment":
+            yield _COLUMNS[name], name, part
+            continue
+        for k in _spikes(cube):
+            yield f"along {k}", name, part.sel(degree=[k])
+
+
+def _spikes(cube: xr.Dataset) -> list[int]:
+    """The measured degrees that carry a spike; none where the model is not known."""
+    if "study" not in cube.attrs:
+        return []
+    return [k for k in degrees(cube) if k in cube["degree"].values]
+
+
+def _places(cube: xr.Dataset, name: str, every: bool) -> np.ndarray:
+    length, most = cube.sizes[name], cube.sizes[name] if every else _MOST.get(name, 2)
+    return np.unique(np.linspace(0, length - 1, min(most, length)).round().astype(int))
 
 
 def axis_rows(cube: xr.Dataset) -> list[list[str]]:
@@ -79,24 +117,20 @@ def completeness(cube: xr.Dataset) -> str:
     status = cube["status"].values
     counts = {name: int((status == value).sum()) for name, value in STATUS.items()}
     others = "".join(f", {counts[name]} {name}" for name in ("pending", "failed", "nonfinite") if counts[name])
-    return f"{counts['ok']} of {status.size} points (alpha, n, seed) ok{others}"
+    return f"{counts['ok']} of {status.size - counts['absent']} points (alpha, n, seed) ok{others}"
 
 
-def mean_rows(cube: xr.Dataset, tables: Mapping[str, xr.Dataset]) -> tuple[list[str], list[list[str]], set[int]]:
-    """Header and rows of means over seeds, thinned to a screen, and the numbers of control variates behind them.
-
-    The last column is how many seeds a row rests on.
-    """
-    further = [str(d) for d in cube.dims if d not in DIMS]
-    axes = [*further, "n", "alpha"]
-    rows, used = [], set()
-    for labels in itertools.product(*(_thinned(cube[d].values, _MOST.get(d, 2)) for d in axes)):
-        place = dict(zip(axes, labels, strict=True))
-        points = [t.sel({d: v for d, v in place.items() if d in t.dims}).squeeze() for t in tables.values()]
+def mean_rows(
+    cube: xr.Dataset, tables: Mapping[str, xr.Dataset], shown: Mapping[str, np.ndarray]
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of means at the shown places; the last column is how many seeds a row rests on."""
+    rows = []
+    for places in itertools.product(*shown.values()):
+        at = dict(zip(shown, places, strict=True))
+        points = [t.isel({d: i for d, i in at.items() if d in t.dims}).squeeze() for t in tables.values()]
         seeds = max(int(p["seeds"]) for p in points)
-        used |= {int(p["controls"]) for p in points if p["seeds"] > 0}
-        rows.append([*(_label(v) for v in labels), *map(_with_error, points), str(seeds)])
-    return [*axes, *(_COLUMNS[name] for name in tables), "seeds"], rows, used
+        rows.append([*(_label(cube[d].values[i]) for d, i in at.items()), *map(_with_error, points), str(seeds)])
+    return [*shown, *tables, "seeds"], rows
 
 
 def _label(value: Any) -> str:
@@ -105,8 +139,3 @@ def _label(value: Any) -> str:
 
 def _with_error(point: xr.Dataset) -> str:
     return with_error(float(point["mean"]), float(point["stderr"])) if np.isfinite(point["mean"]) else "-"
-
-
-def _thinned(labels: np.ndarray, most: int) -> list[Any]:
-    places = np.unique(np.linspace(0, len(labels) - 1, min(most, len(labels))).round().astype(int))
-    return list(labels[places].tolist())

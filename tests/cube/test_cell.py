@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from scripts.direct import direct_point
 from spikecube.cube import cell as cell_module
 from spikecube.cube.cell import compute_cell, make_shared
 from spikecube.cube.schema import VARIABLES
 from spikecube.model.network import features
 from tests.model.cases import make_measure, make_model
-from tests.model.direct import direct_point
 
 ALPHAS, LAMS = [0.0, 0.29, 0.45], [0.01, 0.3, 10.0]
 AT = {"n": 60, "seed": 3, "entropy": 11}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import socket
 import warnings
 from pathlib import Path
@@ -15,6 +17,8 @@ import xarray as xr
 import spikecube as sc
 from spikecube.cube.store import write_cube, write_groups
 
+if importlib.util.find_spec("compliance_checker") is None and not os.environ.get("SPIKECUBE_REQUIRE_CHECKER"):
+    pytest.skip("compliance-checker is not installed", allow_module_level=True)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from compliance_checker.runner import CheckSuite, ComplianceChecker

@@ -14,6 +14,7 @@ import spikecube as sc
 from spikecube.cube import assemble as assembly
 from spikecube.cube import predict as predictions
 from spikecube.cube.missing import missing_edges
+from spikecube.explore import predicted, report
 from spikecube.study.study import Model
 from spikecube.theory import detection_edge
 from spikecube.theory.conditional.build import resolved_profile
@@ -29,6 +30,19 @@ STUDY = """
 [axes]
 alpha = [0.0, 0.4, 0.5]
 n = [20, 30]
+seed = 1
+lam = [1.0]
+[measure]
+rank = 2
+degree = 1
+ell = 1
+"""
+LEAST = """
+[model]
+{model}
+[axes]
+alpha = [0.0, 0.5]
+n = [20]
 seed = 1
 lam = [1.0]
 [measure]
@@ -65,19 +79,33 @@ def test_the_edge_scales_with_the_activation() -> None:
     assert conditional_edge(two, 200, 0.4, 1).x == pytest.approx(4 * conditional_edge(one, 200, 0.4, 1).x, rel=1e-5)
 
 
-def test_steep_steps_go_through_the_whole_command_line(tmp_path: Path) -> None:
-    (tmp_path / "steep.toml").write_text(STUDY.format(model="activation = [0.0, 1.0, 0.0, 1.0]"))
-    assert "6 of 6 points" in spikecube(tmp_path, "run", "steep.toml", "--workers", "1").stdout
-    cube = sc.open_cube(tmp_path / "steep.nc")
+@pytest.mark.parametrize("name", STEEP)
+def test_steep_steps_go_through_the_whole_command_line(
+    name: str, tmp_path: Path, threads: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command on a tiny study. Only the first report has all figures, the others those with the edge in them."""
+    monkeypatch.setattr(predicted, "fine_study", lambda study: study)
+    if name != next(iter(STEEP)):
+        edge = {view: report.CATALOGUE[view] for view in ("spectrum", "outliers")}
+        monkeypatch.setattr(report, "CATALOGUE", edge)
+    model = "\n".join(f"{field} = {value}" for field, value in STEEP[name].items())
+    (tmp_path / "s.toml").write_text(LEAST.format(model=model))
+    sc.run(sc.Study.from_file(tmp_path / "s.toml"), tmp_path / "s", client=threads)
+    assert "2 of 2 points" in spikecube(tmp_path, "run", "s.toml").stdout
+    cube = sc.open_cube(tmp_path / "s.nc")
     assert cube.detection_edge.notnull().all()
-    assert "missing" not in spikecube(tmp_path, "info", "steep").stdout
-    assert "17 predicted variables\n" in spikecube(tmp_path, "predict", "steep.toml", "-o", "t.nc").stdout
+    assert all(cube[v].notnull().all() for v in ("train_loss", "test_loss", "singular_value", "outlier_count"))
+    assert "missing" not in spikecube(tmp_path, "info", "s").stdout
+    assert "no fit, since this cube has 1 size" in spikecube(tmp_path, "fit", "s", code=1).stdout
+    assert "17 predicted variables\n" in spikecube(tmp_path, "predict", "s.toml", "-o", "t.nc").stdout
+    assert spikecube(tmp_path, "report", "s", "-o", "s.html").stdout == "s.html\n"
+    assert "When do the spikes appear?" in (tmp_path / "s.html").read_text()
 
 
 def broken(model: Any, n: int, alpha: float, *_: Any, **__: Any) -> Any:
     """Theory that finds nothing at the largest alpha, in two ways."""
     if alpha > 0.45:
-        raise ConvergenceError(f"no x beyond the bulk is found up to 7: n = {n}, alpha = {alpha}, {model}")
+        raise ConvergenceError("no x beyond the bulk is found up to 7", f"n = {n}, alpha = {alpha}, {model}")
     if alpha > 0.35 and n == 30:
         raise ZeroDivisionError
     return detection_edge(model, n, alpha)
@@ -142,7 +170,7 @@ def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pyte
 
     def no_losses(model: Any, lam: Any, n: int, alpha: float, **keywords: Any) -> Any:
         if n == 20:
-            raise ConvergenceError(f"residual 1 after 40 steps: n = {n}")
+            raise ConvergenceError("residual 1 after 40 steps", f"n = {n}")
         return real(model, lam, n, alpha, **keywords)
 
     monkeypatch.setattr(predictions, "finite_losses", no_losses)

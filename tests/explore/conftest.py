@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import xarray as xr
 
-from tests.explore.madeup import fill, made_prediction, study_of
+from scripts.madeup import fill, made_prediction, study_of
 
 
 @pytest.fixture(scope="session")

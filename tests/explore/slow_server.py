@@ -13,6 +13,8 @@ import xarray as xr
 from spikecube.cube.predict import predict
 from spikecube.explore import predicted, serve
 from spikecube.explore.app import Explorer
+from spikecube.live import source_of
+from spikecube.means.spikes import study_of
 
 refresh = Explorer.refresh
 
@@ -30,7 +32,7 @@ def told_refresh(explorer: Explorer) -> None:
 def slow_prediction(cube: xr.Dataset) -> xr.Dataset:
     tell("computing")
     sys.stdin.readline()
-    return predict(predicted.study_of(cube))
+    return predict(study_of(cube))
 
 
 def slow_fits(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
@@ -43,4 +45,4 @@ if __name__ == "__main__":
     Explorer.refresh = told_refresh  # type: ignore[method-assign]
     predicted.predict_for = slow_prediction
     serve.REFRESH_MS = 200
-    serve.serve(sys.argv[1], fitter=slow_fits, started=lambda address: tell(f"at {address}"))
+    serve.serve(source_of(sys.argv[1]), fitter=slow_fits, started=lambda address: tell(f"at {address}"))

@@ -26,16 +26,18 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
 
+from scripts.browser import Page
+from scripts.madeup import made_prediction
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
 from spikecube.explore.app import Explorer, csv_of, netcdf_of
 from spikecube.explore.catalogue import CATALOGUE
-from spikecube.explore.sources import Fixed, source_of
+from spikecube.explore.sources import Fixed
+from spikecube.live import source_of
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study
-from tests.explore.browser import Page, browser
-from tests.explore.madeup import made_prediction
+from tests.explore.browser import browser
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
 PATIENCE = 60

@@ -8,14 +8,20 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from scripts.madeup import fill, made_prediction
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.cuts import as_cube
-from spikecube.explore import plotdata, predicted, views
+from spikecube.explore import views
 from spikecube.explore.catalogue import CATALOGUE, Scene
+from spikecube.explore.entry import picture_of
 from spikecube.explore.report import SECTIONS
+from spikecube.means import spikes
+from spikecube.means.places import Missing
+from spikecube.means.spikes import study_of
 from spikecube.study.study import Study
-from spikecube.words.findings import edge_moves, findings, loss_drop, spikes_seen
-from tests.explore.madeup import fill, made_prediction
+from spikecube.words.findings import agreement, findings, loss_drop
+from spikecube.words.spikes_found import edge_moves, spikes_seen
+from spikecube.words.when import first_size
 
 ALPHAS = [0.0, 0.2, 0.3, 0.4, 0.45]
 ACTIVATIONS = {"relu": "relu", "tanh": "tanh", "cubic": [0.0, 1.0, 0.0, 0.3]}
@@ -31,8 +37,8 @@ def of(activation: str, **axes: object) -> xr.Dataset:
 @pytest.mark.parametrize(("name", "degrees"), [("relu", (1, 2, 4)), ("tanh", (1, 3, 5)), ("cubic", (1, 3))])
 def test_degrees_without_a_coefficient_have_no_threshold(name: str, degrees: tuple[int, ...]) -> None:
     cube = of(name)
-    assert predicted.degrees(cube) == degrees
-    (lines,) = [la for la in views.picture_of(views.outlier_count)(cube).layers[1:2] if la.kind == "verticals"]
+    assert spikes.degrees(cube) == degrees
+    (lines,) = [la for la in picture_of(views.outlier_count)(cube).layers[1:2] if la.kind == "verticals"]
     np.testing.assert_allclose(lines.column(0), [(k - 1) / (2 * k) for k in degrees if k > 1])
     text = spikes_seen(cube, made_prediction(cube))
     assert "degree 1" in text
@@ -44,20 +50,20 @@ def test_the_map_and_the_panel_beside_it_draw_one_theory() -> None:
     """A line of the map is where the predicted singular value passes the edge; the second of tanh has degree 3."""
     cube = of("tanh")
     prediction = made_prediction(cube)
-    alphas = predicted.detachment(cube, prediction)
+    alphas = spikes.detachment(cube, prediction)
     assert alphas["degree"].values.tolist() == [1, 3, 5]
     curve = prediction["singular_value"].sel(n=1000, rank=2)
     alpha = float(alphas.sel(n=1000, degree=3))
     detached = curve["alpha"].values[(curve > 1.65).values]
     assert curve["alpha"].values[curve["alpha"] < detached[0]][-1] <= alpha <= detached[0]
     none = prediction.assign(singular_value=prediction["singular_value"].where(prediction["rank"] < 2))
-    assert np.isnan(predicted.detachment(cube, none).sel(degree=3)).all()
+    assert np.isnan(spikes.detachment(cube, none).sel(degree=3)).all()
 
 
 def test_a_spike_of_a_degree_that_is_not_there_does_not_collapse() -> None:
     (text,) = next(iter(views.collapse(of("tanh"), k=2)))["text"]
     assert text.replace("\n", " ") == "The activation has c₂ = 0: there is no spike of degree 2."
-    assert "singular value 2, the spike of degree 3" in views.picture_of(views.collapse)(of("tanh"), k=3).title
+    assert "singular value 2, the spike of degree 3" in picture_of(views.collapse)(of("tanh"), k=3).title
 
 
 def test_outliers_that_point_nowhere_are_named_as_such() -> None:
@@ -69,7 +75,7 @@ def test_outliers_that_point_nowhere_are_named_as_such() -> None:
     text = spikes_seen(astray, None)
     assert "the second" not in text
     assert "Not seen: degree 3 (in the limit beyond 0.333)" in text
-    assert "that point along no monomial (squared cosine with its own below 1/2): outliers, not spikes" in text
+    assert "that point along no monomial (squared cosine with its own below n^(−1/2) = 0.032): outliers" in text
     nothing = spikes_seen(cube.assign(outlier_count=0 * cube["outlier_count"]), None)
     assert "no spike stands clear" in nothing
     assert "no monomial" not in nothing
@@ -123,7 +129,7 @@ def test_what_is_not_known_is_not_said() -> None:
     partial = partial.where(partial.n < 1000).assign(status=partial["status"], detection_edge=partial["detection_edge"])
     assert "At n = 250, in at least half of 4 seeds" in " ".join(findings(partial))
     one = " ".join(findings(of("relu", seed=1)))
-    assert "in at least half of 1 seed," in one
+    assert "in the one seed," in one
     assert "standard errors" not in one
 
 
@@ -154,7 +160,7 @@ def test_a_cut_cube_is_told_of_and_drawn(name: str) -> None:
 
 
 def test_fixed_texts_claim_no_result() -> None:
-    fixed = " ".join(section.text for section in SECTIONS)
+    fixed = " ".join(SECTIONS.values())
     for claim in ("falls", "rises", "slowly", "first one", "leave the bulk", "Left", "noise"):
         assert claim not in fixed
 
@@ -162,4 +168,27 @@ def test_fixed_texts_claim_no_result() -> None:
 def test_a_share_is_of_the_seeds_that_tell() -> None:
     cube = of("relu")
     half = cube.where(cube["seed"] < 2)
-    assert float(plotdata.outlier_share(half, 1, n=1000).sel(alpha=0.45)) == 1
+    assert float(spikes.outlier_share(half, 1, n=1000).sel(alpha=0.45)) == 1
+
+
+def test_a_spike_that_is_not_seen_has_the_size_from_which_theory_has_it() -> None:
+    """The cubic spike of tanh, at alpha = 0.45: some thousands, and the answer of `spikecube when`."""
+    cube = of("tanh")
+    prediction = made_prediction(cube)
+    none = prediction.assign(singular_value=prediction["singular_value"].where(prediction["rank"] < 2))
+    astray = cube.assign(alignment=cube["alignment"].where(cube["degree"] < 3, 0.001))
+    text = spikes_seen(astray, none)
+    size = float(f"{first_size(study_of(cube).model, 0.45, 2):.2g}")
+    assert f"degree 3 (theory at this n: not up to 0.45; there from n of about {size:,.0f}, in the limit" in text
+
+
+def test_outliers_are_compared_where_they_are() -> None:
+    """Where most seeds have none, the edge of the bulk stands at its rank, which says nothing of the theory."""
+    cube = of("relu")
+    prediction = made_prediction(cube)
+    text = agreement(cube, prediction, "singular_value")
+    points = int(((cube["outlier_count"] >= cube["rank"]).mean("seed") >= 0.95).sum())
+    assert text.startswith("Outliers that stand clear in 95 per cent of the seeds against theory")
+    assert f"of {points} points" in text
+    with pytest.raises(Missing):
+        agreement(cube.assign(outlier_count=0 * cube["outlier_count"]), prediction, "singular_value")

@@ -9,6 +9,8 @@ import pytest
 import xarray as xr
 
 from spikecube.explore import predicted
+from spikecube.explore.catalogue import CATALOGUE, Scene
+from spikecube.means.spikes import detachment, study_of
 from spikecube.theory import bulk_density, conditional_density
 
 
@@ -17,7 +19,7 @@ def test_the_bulk_drawn_is_that_of_the_chosen_point(make: Callable[..., xr.Datas
     cube = make()
     alpha, n = float(cube.alpha[-1]), int(cube.n[-1])
     drawn = predicted.bulk(cube, alpha=alpha + 1e-12, n=n)
-    model = predicted.study_of(cube).model
+    model = study_of(cube).model
     np.testing.assert_allclose(drawn, conditional_density(model, n, alpha, drawn.x), rtol=1e-12)
     assert float(drawn.integrate("x")) == pytest.approx(1, abs=0.01)
     assert drawn.attrs["long_name"] == "predicted bulk of F"
@@ -28,7 +30,15 @@ def test_the_bulk_drawn_is_that_of_the_chosen_point(make: Callable[..., xr.Datas
 def test_where_theory_declines_f_the_bulk_of_f0_is_drawn_and_named(make: Callable[..., xr.Dataset]) -> None:
     cube = make(initial_output=["vanishing", "full"])
     drawn = predicted.bulk(cube, initial_output="full")
-    model = predicted.study_of(cube).model_at(initial_output="full")
+    model = study_of(cube).model_at(initial_output="full")
     np.testing.assert_allclose(drawn[:-1], bulk_density(model, drawn.x[:-1]), rtol=1e-12)
     assert drawn.attrs["long_name"] == "predicted bulk of F₀"
     assert predicted.bulk(cube, initial_output="vanishing").attrs["long_name"] == "predicted bulk of F"
+
+
+def test_theory_without_any_outlier_is_no_lack_of_values(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    """NaN in a prediction means no outlier: no spike is ever counted, and the view is drawn all the same."""
+    none = prediction.assign(singular_value=prediction["singular_value"] * np.nan)
+    assert detachment(cube, none).isnull().all()
+    assert detachment(cube, prediction).notnull().any()
+    assert CATALOGUE["outliers"].draw(Scene(cube, none), None).note == ""

@@ -10,12 +10,15 @@ import holoviews as hv
 import numpy as np
 import pytest
 import xarray as xr
+from bokeh.models import ColumnDataSource
 
-from spikecube.explore import plotdata, views
+from scripts.madeup import made_prediction
+from spikecube.explore import views
 from spikecube.explore.catalogue import CATALOGUE, Scene
+from spikecube.explore.entry import picture_of
 from spikecube.explore.picture import Canvas
+from spikecube.means import comparisons, places
 from spikecube.means.seeds import seed_means
-from tests.explore.madeup import made_prediction
 
 Make = Callable[..., xr.Dataset]
 View = Callable[..., hv.Overlay]
@@ -37,7 +40,29 @@ ALL: dict[str, View] = {
 
 
 def draw(view: hv.Overlay) -> None:
-    hv.renderer("bokeh").get_plot(view)
+    """Draws a view, and asks that the figure holds every element: its last column in one source, bars by their ends."""
+    figure = hv.renderer("bokeh").get_plot(view).state
+    columns = [np.asarray(c) for source in figure.select({"type": ColumnDataSource}) for c in source.data.values()]
+    for element in view:
+        wanted = element.dimension_values(len(element.dimensions()) - 1)
+        if isinstance(element, hv.ErrorBars):
+            wanted = element.dimension_values(1) + wanted
+        assert any(same(column, wanted) for column in columns), f"{element} is not in the figure"
+
+
+def same(column: np.ndarray, wanted: np.ndarray) -> bool:
+    if column.shape != wanted.shape:
+        return False
+    numbers = column.dtype.kind in "fi" and wanted.dtype.kind in "fi"
+    return np.array_equal(column, wanted, equal_nan=numbers)
+
+
+def test_an_element_that_is_not_drawn_would_be_seen(cube: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = views.losses(cube, kind="test", lam=0.1)
+    real = hv.renderer("bokeh").get_plot(next(iter(view)))
+    monkeypatch.setattr(type(hv.renderer("bokeh")), "get_plot", lambda self, obj: real)
+    with pytest.raises(AssertionError, match="is not in the figure"):
+        draw(view)
 
 
 def labelled(view: hv.Overlay, label: str) -> hv.Element:
@@ -89,7 +114,8 @@ def test_losses_are_means_with_control_variates(controlled: xr.Dataset) -> None:
             marks = labelled(view, "measured, n = 250")
             np.testing.assert_allclose(marks[name], wanted["mean"])
             np.testing.assert_allclose(marks["stderr"], wanted["stderr"])
-            assert ("control variates" in view.opts.get("plot").kwargs["title"]) == controls
+            said = "means with control variates over 24 seeds" if controls else "plain means over 24 seeds"
+            assert view.opts.get("plot").kwargs["title"].endswith(f"\n{said}")
 
 
 def test_losses_against_the_penalty_are_means_with_control_variates(controlled: xr.Dataset) -> None:
@@ -97,14 +123,14 @@ def test_losses_against_the_penalty_are_means_with_control_variates(controlled: 
         view = views.loss_against_penalty(controlled, alpha=0.3, n=500, kind="train", controls=controls)
         for label, name in (("measured, F", "train_loss"), ("measured, F₀", "train_loss_init")):
             means = seed_means(controlled, name, controls=controls)["mean"]
-            wanted = plotdata.at(means, alpha=0.3, n=500)
+            wanted = places.at(means, alpha=0.3, n=500)
             np.testing.assert_allclose(labelled(view, label)["loss"], wanted)
 
 
 def test_points_with_too_few_seeds_for_controls_have_plain_means(controlled: xr.Dataset) -> None:
     few = controlled.where((controlled.n == 250) | (controlled.seed < 2))
     few = few.assign(train_loss=few["train_loss"].transpose(*controlled["train_loss"].dims))
-    data = plotdata.means(few, "train_loss", lam=0.1)
+    data = comparisons.means_at(few, "train_loss", lam=0.1)
     plain = controlled["train_loss"].sel(n=500, lam=0.1, seed=[0, 1]).mean("seed")
     np.testing.assert_allclose(data["mean"].sel(n=500), plain)
     np.testing.assert_allclose(data["mean"].sel(n=250), seed_means(few, "train_loss")["mean"].sel(n=250, lam=0.1))
@@ -286,7 +312,7 @@ def test_the_residuals_of_a_fitted_gap_stand_below_it(cube: xr.Dataset, predicti
 def test_a_strip_is_patched_with_its_figure(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     fit = with_points(power_law_fit(cube), cube)
     fit["residual"] = fit["residual"] * xr.DataArray(np.arange(9.0), dims="alpha")
-    drawn = views.picture_of(views.gaps)
+    drawn = picture_of(views.gaps)
     made = [drawn(cube, prediction, fit, gap="spiked", kind="train", alpha=alpha) for alpha in (0.1, 0.29)]
     canvas = Canvas(made[0])
     assert made[0].parts == made[1].parts
@@ -299,8 +325,8 @@ def test_a_strip_is_patched_with_its_figure(cube: xr.Dataset, prediction: xr.Dat
 
 def test_the_two_fitted_gaps_add_up_to_the_gap_to_the_limit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     where = {"kind": "test", "alpha": 0.29, "lam": 0.1}
-    spiked, strength = plotdata.gap_to_spiked(cube, **where), plotdata.gap_of_spiked(cube, prediction, **where)
-    whole = plotdata.gap_to_limit(cube, prediction, **where)
+    spiked, strength = comparisons.gap_to_spiked(cube, **where), comparisons.gap_of_spiked(cube, prediction, **where)
+    whole = comparisons.gap_to_limit(cube, prediction, **where)
     np.testing.assert_allclose(spiked["mean"] + strength["mean"], whole["mean"])
     view = views.gaps(cube, prediction, gap="strength", alpha=0.29, lam=0.1)
     points = np.concatenate([labelled(view, f"measured, {sign}")["gap"] for sign in ("positive", "negative")])
@@ -383,7 +409,7 @@ def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Data
 def test_a_label_or_keyword_that_is_not_there_is_refused(
     keywords: dict[str, object], told: str, cube: xr.Dataset
 ) -> None:
-    with pytest.raises(plotdata.LabelError) as refusal:
+    with pytest.raises(places.LabelError) as refusal:
         views.losses(cube, kind="test", **keywords)  # type: ignore[arg-type]
     assert told in str(refusal.value)
 
@@ -396,7 +422,7 @@ def test_a_label_may_be_rounded_or_as_it_is_printed(lam: float, cube: xr.Dataset
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_view_refuses_what_it_does_not_know(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
-    with pytest.raises(plotdata.LabelError, match="has no keyword nothing; it has"):
+    with pytest.raises(places.LabelError, match="has no keyword nothing; it has"):
         ALL[name](cube, prediction, nothing=1)
 
 
@@ -426,3 +452,8 @@ def test_importing_the_views_loads_no_backend() -> None:
     script = "import holoviews as hv, spikecube.explore.report; print(hv.Store.loaded_backends())"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_the_module_of_views_lists_its_views_only() -> None:
+    assert dir(views) == sorted(views.__all__)
+    assert all(callable(getattr(views, name)) for name in dir(views))

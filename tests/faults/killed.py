@@ -16,6 +16,7 @@ def main() -> None:
     from distributed import Client
 
     from spikecube.runs import run as run_module
+    from spikecube.runs import sweep
     from spikecube.study.study import Study
     from tests.runs import standin
 
@@ -31,7 +32,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     os.replace = killing
-    run_module.FLUSH_SECONDS = 0.0
+    sweep.FLUSH_SECONDS = 0.0
     client = Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0")
     run_module.run_study(Study.from_file(study), name, client, kernel=standin.kernel())
 

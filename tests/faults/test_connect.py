@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from spikecube.cli import app
-from spikecube.runs import cluster
-from spikecube.runs.errors import SweepError
+from spikecube.runs import capacity, cluster
+from spikecube.runs.code import code_sha256
+from spikecube.runs.errors import RunError
 from spikecube.runs.run import Settings, run_study
 from spikecube.runs.worker import About
 from tests.faults.conftest import TIMEOUT
@@ -84,11 +85,11 @@ def test_an_address_without_a_scheduler_is_one_sentence_soon(
 ) -> None:
     """Nobody there, somebody else, or no address at all; nothing is left that would leave a traceback behind."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cluster, "_ANSWER", 1.0)
+    monkeypatch.setattr(cluster, "ANSWER", 1.0)
     (tmp_path / "study.toml").write_text(standin.make_study().to_toml())
     with place() as address:
         begun = time.monotonic()
-        with pytest.raises(SweepError, match=sentence.replace("(", r"\(")), cluster.connected(address):
+        with pytest.raises(RunError, match=sentence.replace("(", r"\(")), cluster.connected(address):
             pass
         assert time.monotonic() - begun < 10
     assert "Traceback" not in capfd.readouterr().err
@@ -110,7 +111,7 @@ def test_what_is_no_client_is_refused(tmp_path: Path, threads: Any) -> None:
     from distributed import Client
 
     def refused(client: Any, what: str) -> None:
-        with pytest.raises(SweepError, match=f"given {what}; allowed: an open distributed.Client, not asynchronous"):
+        with pytest.raises(RunError, match=f"given {what}; allowed: an open distributed.Client, not asynchronous"):
             run_study(standin.make_study(), tmp_path / "x", client, kernel=standin.kernel())
 
     async def asynchronous() -> None:
@@ -143,7 +144,7 @@ def test_workers_without_spikecube_are_told_of_and_end_the_run(tmp_path: Path) -
         with subprocess.Popen(command, cwd=tmp_path, env=environment, **streams) as process:
             try:
                 with pytest.raises(
-                    SweepError, match=r"no worker can compute cells: the worker tcp://127.0.0.1:.*spikecube"
+                    RunError, match=r"no worker can compute cells: the worker tcp://127.0.0.1:.*spikecube"
                 ):
                     run_study(standin.make_study(), tmp_path / "x", client, kernel=standin.kernel())
             finally:
@@ -165,11 +166,11 @@ class Answering:
 def newcomers(**answers: Any) -> tuple[Any, list[str], Answering]:
     said: list[str] = []
     client = Answering(answers)
-    return cluster._Newcomers(client, said.append), said, client
+    return capacity.Newcomers(client, said.append), said, client
 
 
 def own(libraries: str = "numpy 2") -> About:
-    return About(cluster.code_sha256(), libraries)
+    return About(code_sha256(), libraries)
 
 
 def test_workers_with_other_libraries_are_told_of_when_they_come() -> None:
@@ -186,13 +187,13 @@ def test_a_broken_worker_beside_a_good_one_is_told_of_and_passed_over() -> None:
     look, said, _ = newcomers(a=own(), b=ModuleNotFoundError("No module named 'spikecube'"))
     assert look(["a", "b"]) == {"a"}
     assert said == ["the worker b cannot run spikecube (ModuleNotFoundError: No module named 'spikecube')"]
-    with pytest.raises(SweepError, match="no worker can compute cells: the worker b cannot run spikecube"):
+    with pytest.raises(RunError, match="no worker can compute cells: the worker b cannot run spikecube"):
         look(["b"])
 
 
 def test_a_worker_with_other_code_is_named() -> None:
     look, _, _ = newcomers(a=own(), b=About("another", "numpy 2"))
-    with pytest.raises(SweepError, match="the worker b runs other code than this driver"):
+    with pytest.raises(RunError, match="the worker b runs other code than this driver"):
         look(["a", "b"])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -14,8 +16,10 @@ import pytest
 import xarray as xr
 
 from spikecube.cube.store import StoreError, open_cube
+from spikecube.runs import sweep
 from spikecube.runs.folder import RunFolder
 from spikecube.runs.run import run_study
+from spikecube.study.study import Study
 from tests.faults.conftest import ROOT, TIMEOUT
 from tests.faults.test_signals import check
 from tests.runs import standin
@@ -43,7 +47,7 @@ def test_a_kill_while_a_file_is_written_loses_nothing_that_was_finished(
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=TIMEOUT, check=False)
     assert killed.returncode == -9, killed.stderr
     present = RunFolder(tmp_path / "x.run", STUDY).contents()
-    assert not present.strangers
+    assert not present.foreign
     if name.with_suffix(".nc").exists():
         open_cube(name.with_suffix(".nc"))
     noting = standin.Noting(tmp_path / "calls")
@@ -81,12 +85,51 @@ def test_a_full_disk_gives_a_sentence_and_loses_nothing(
         run_study(STUDY, disk / "x", threads, kernel=standin.kernel())
     assert not (disk / "x.nc").exists()
     contents = RunFolder(disk / "x.run", STUDY).contents()
-    assert not contents.strangers
+    assert not contents.foreign
     assert (len(contents.points) == 12) is kept
     (disk / "filler").unlink()
     report = run_study(STUDY, disk / "x", threads, kernel=standin.kernel())
     assert report.kept == len(contents.points)
     check(disk / "x", expected)
+
+
+@pytest.mark.parametrize("study", [STUDY, standin.make_study(axes={"seed": {20: 3, 40: 1}})], ids=["block", "ragged"])
+def test_a_disk_that_gets_room_bit_by_bit_ends_with_the_cube(
+    tmp_path: Path, threads: Any, monkeypatch: pytest.MonkeyPatch, study: Study
+) -> None:
+    """Each run may write one file more than the last before the disk is full: settings, every shard, then the cube.
+
+    Fails when a run after a full disk cannot go on, forgets what it had, or leaves a torn file.
+    """
+    room, replace = 0, os.replace
+
+    def full(source: Any, target: Any) -> None:
+        nonlocal room
+        if room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room -= 1
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(sweep, "FLUSH_CELLS", 1)
+    kept, refused = [], []
+    for writes in itertools.count():
+        room = writes
+        try:
+            kept.append(run_study(study, tmp_path / "x", threads, kernel=standin.kernel()).kept)
+            break
+        except StoreError as error:
+            refused.append(str(error))
+            kept.append(len(RunFolder(tmp_path / "x.run", study).contents().points))
+        assert not list(tmp_path.rglob("*.tmp"))
+        assert writes < 20
+    assert kept == sorted(kept)
+    assert kept[0] == 0
+    assert kept[-1] == kept[-2] == len(list(study.cells()))
+    assert all("is full: free some space and run the same command again" in sentence for sentence in refused)
+    assert "study.toml is full" in refused[0]
+    assert "x.nc is full" in refused[-1]
+    check(tmp_path / "x", standin.make_cube(study))
 
 
 def test_an_old_cube_survives_a_full_disk(disk: Path, threads: Any) -> None:

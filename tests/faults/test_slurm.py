@@ -24,7 +24,7 @@ import xarray as xr
 from scripts.overhead import empty_cell
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.store import open_cube
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.folder import RunFolder
 from spikecube.runs.jobqueue import Workers, slurm_workers
 from spikecube.runs.provenance import NOT_COMPARED
@@ -239,7 +239,7 @@ def test_what_sbatch_refuses_is_said_and_nothing_is_left_in_the_queue(
     folder: Path, monkeypatch: pytest.MonkeyPatch, flags: str, sentence: str
 ) -> None:
     monkeypatch.setenv("SBATCH_FLAGS", flags)
-    with pytest.raises(SweepError, match=sentence):
+    with pytest.raises(RunError, match=sentence):
         submit(study(folder, SMALL), "x", shares=2, cores=1)
     assert not queue()
 
@@ -286,7 +286,7 @@ def drive(folder: Path, text: str, **wanted: Any) -> list[str]:
     with slurm_workers(Request(1, 400, 20), Workers(**wanted), folder, said.append) as (client, watch):
         try:
             run_study(parsed, folder / "x", client, Settings(watch=watch))
-        except SweepError as error:
+        except RunError as error:
             said.append(str(error))
     return said
 
@@ -299,7 +299,7 @@ def drive(folder: Path, text: str, **wanted: Any) -> list[str]:
     ],
 )
 def test_workers_that_are_refused_are_not_waited_for(folder: Path, wanted: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(SweepError, match=sentence):
+    with pytest.raises(RunError, match=sentence):
         drive(folder, SMALL, jobs=2, **wanted)
     assert not (folder / "x.run").exists()
 

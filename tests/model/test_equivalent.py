@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scripts.direct import ridge_losses
 from spikecube.linalg.matrix import feature_matrix
 from spikecube.model.equivalent import equivalence_errors, equivalent_losses, initial_terms
 from spikecube.model.risk import QuadraticRisk, sample_risk
 from spikecube.model.spikes import Spikes, make_spikes
 from spikecube.types import Array
-from tests.model.direct import ridge_losses
 
 
 def make_case(n: int, width: int) -> tuple[Array, Array, Array, Array, Spikes]:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import spikecube as sc
-from spikecube.cube import sections, study
 from spikecube.model.checks import StudyError
 from spikecube.model.parameters import ALLOWED, Model
+from spikecube.study import fields, study
 from spikecube.theory import bulk_edge
 
 
 def test_there_is_one_model() -> None:
-    assert sc.Model is sections.Model is study.Model is Model
+    assert sc.Model is fields.Model is study.Model is Model
 
 
 def test_the_theory_takes_it_without_a_study() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scripts.direct import direct_alignments
 from spikecube.linalg.lanczos import dominant, operator_norm
 from spikecube.model.spikes import alignments, gradient_products
-from tests.model.direct import direct_alignments
 
 
 def test_gradient_norms_equal_dense_ones() -> None:

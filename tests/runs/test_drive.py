@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from spikecube.runs.cluster import Capacity, Place
+from spikecube.runs.capacity import Capacity
+from spikecube.runs.cluster import Place
 from spikecube.runs.drive import outcomes
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task, missing_tasks
 from spikecube.runs.worker import make_job, run_job
 from tests.runs import standin
@@ -69,7 +70,7 @@ def test_workers_that_cannot_run_a_task_end_the_sweep(threads: Any) -> None:
     def broken(tasks: Any, keys: list[str]) -> list[Any]:
         return list(threads.map(lambda _: 1 / 0, tasks, key=keys, pure=False))
 
-    with pytest.raises(SweepError, match="workers cannot run a cell: ZeroDivisionError"):
+    with pytest.raises(RunError, match="workers cannot run a cell: ZeroDivisionError"):
         list(outcomes(Place(threads, lambda: Capacity(5, math.inf, math.inf)), broken, TASKS, size))
 
 
@@ -80,5 +81,5 @@ def test_workers_that_never_come_back_end_the_sweep(threads: Any) -> None:
         return list(threads.map(abs, [1] * len(tasks), key=keys, workers=["tcp://127.0.0.1:9"], pure=False))
 
     place = Place(threads, lambda: Capacity(5, math.inf, math.inf, workers=0), patience=0.5)
-    with pytest.raises(SweepError, match="all workers died and do not come back"):
+    with pytest.raises(RunError, match="all workers died and do not come back"):
         list(outcomes(place, never, TASKS, size))

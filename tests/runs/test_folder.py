@@ -74,11 +74,11 @@ def test_a_truncated_shard_is_found_and_set_aside(folder: RunFolder) -> None:
     victim = sorted(folder.shards.iterdir())[3]
     victim.write_bytes(victim.read_bytes()[:-8])
     contents = folder.contents()
-    assert contents.strangers == {victim.name: "is truncated, changed, or no shard"}
+    assert contents.foreign == {victim.name: "is truncated, changed, or no shard"}
     assert len(contents.points) == 11
-    folder.set_aside(contents.strangers)
+    folder.set_aside(contents.foreign)
     assert (folder.path / "aside" / victim.name).exists()
-    assert not folder.contents().strangers
+    assert not folder.contents().foreign
     assert folder.events()[-1]["event"] == "aside"
 
 
@@ -97,7 +97,7 @@ def test_foreign_files_do_not_disturb(folder: RunFolder) -> None:
     (folder.shards / "notes.txt").write_text("mine")
     (folder.shards / "link.nc").symlink_to("/nowhere")
     contents = folder.contents()
-    assert set(contents.strangers) == {"notes.txt", "link.nc"}
+    assert set(contents.foreign) == {"notes.txt", "link.nc"}
     assert len(contents.points) == 12
 
 
@@ -112,7 +112,7 @@ def test_a_shard_of_another_study_is_not_used(folder: RunFolder, tmp_path: Path,
     contents = folder.contents()
     assert len(contents.points) == 1
     if "random" in changes:
-        assert set(contents.strangers.values()) == {"was made by other code or another study"}
+        assert set(contents.foreign.values()) == {"was made by other code or another study"}
 
 
 def test_a_second_driver_is_refused_until_the_first_ends(folder: RunFolder) -> None:

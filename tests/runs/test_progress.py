@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
 
 import pytest
 
@@ -23,3 +25,21 @@ def test_a_long_run_says_ever_less(monkeypatch: pytest.MonkeyPatch) -> None:
         counts.append(out.getvalue().count("\n") if second in (100, 500, 86_400) else 0)
     assert (counts[99], counts[499]) == (11, 51)
     assert 200 < counts[-1] < 400
+
+
+@pytest.mark.parametrize(("job", "dated"), [("17", True), (None, False)])
+def test_lines_of_a_slurm_job_carry_the_time_of_day(
+    monkeypatch: pytest.MonkeyPatch, job: str | None, dated: bool
+) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", out)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    if job:
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+    with progress.for_terminal() as lines:
+        lines.start(2, 2.0, "x.run: 2 cells to compute")
+        lines.advance(1.0, failed=False)
+        lines.advance(1.0, failed=False)
+    stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  " if dated else ""
+    expected = ("x.run: 2 cells to compute", r"2 of 2 cells \(100 % of the work\), about 0 s left")
+    assert re.fullmatch("".join(f"{stamp}{line}\n" for line in expected), out.getvalue())

@@ -14,7 +14,7 @@ import xarray as xr
 from spikecube.cube.store import StoreError, open_cube
 from spikecube.runs import provenance
 from spikecube.runs import run as run_module
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.progress import Silent
 from spikecube.runs.run import Settings, run_study
 from spikecube.study.study import Study
@@ -77,7 +77,7 @@ def test_any_order_gives_the_same_cube(
     def shuffled(tasks: Any, cost: Any) -> Any:
         return random.Random(1).sample(tasks, len(tasks))
 
-    monkeypatch.setattr(run_module, "dearest_first", shuffled)
+    monkeypatch.setattr(run_module, "by_falling_cost", shuffled)
     same(run(standin.make_study(), tmp_path / "cube", threads), expected)
 
 
@@ -188,7 +188,7 @@ def test_other_code_is_refused(threads: Any, tmp_path: Path, monkeypatch: pytest
 
 def test_a_worker_with_other_code_is_refused(processes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "code_sha256", lambda: "another")
-    with pytest.raises(SweepError, match="a worker runs other code"):
+    with pytest.raises(RunError, match="a worker runs other code"):
         run(standin.make_study(), tmp_path / "cube", processes)
 
 
@@ -217,7 +217,7 @@ def test_a_cell_that_cannot_fit_is_refused_before_anything_is_written(tmp_path: 
     def huge(*_: Any, **__: Any) -> float:
         return 2.0**50
 
-    with pytest.raises(SweepError, match=r"n = 20, seed = 0, activation = tanh needs 1024 TiB"):
+    with pytest.raises(RunError, match=r"n = 20, seed = 0, activation = tanh needs 1024 TiB"):
         run_study(standin.make_study(), tmp_path / "cube", kernel=standin.kernel(bytes_=huge))
     assert not list(tmp_path.iterdir())
 

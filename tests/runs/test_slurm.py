@@ -13,7 +13,7 @@ import pytest
 
 from spikecube.cli import app
 from spikecube.runs import jobqueue, slurm
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.slurm import Request, assembly_request, share_request, submit, worker_request
 from tests.runs import standin
 
@@ -107,7 +107,7 @@ def test_flags_of_the_site_come_last(asked: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_refusal_is_one_sentence(asked: Path, monkeypatch: pytest.MonkeyPatch, answer: str, sentence: str) -> None:
     (asked.parent / "bin" / "sbatch").write_text(f"#!/bin/sh\n{answer}\n")
     monkeypatch.setattr(slurm, "_ANSWER", 0.3)
-    with pytest.raises(SweepError, match=sentence):
+    with pytest.raises(RunError, match=sentence):
         submit("it's.toml", "x", shares=8, cores=4)
 
 
@@ -120,7 +120,7 @@ def test_an_array_whose_assembling_job_is_refused_is_cancelled(asked: Path) -> N
     (tools / "sbatch").write_text(refusing)
     (tools / "scancel").write_text(f"#!/bin/sh\necho \"$@\" > '{asked}'\n")
     (tools / "scancel").chmod(0o755)
-    with pytest.raises(SweepError, match="sbatch refuses the job: too many"):
+    with pytest.raises(RunError, match="sbatch refuses the job: too many"):
         submit("it's.toml", "x", shares=8, cores=4)
     assert asked.read_text() == "4711\n"
 
@@ -156,7 +156,7 @@ def test_a_limit_on_jobs_leaves_those_that_were_let_in(monkeypatch: pytest.Monke
     said = look(monkeypatch, cluster, {"1": "RUNNING"})
     assert said[0] == "sbatch gives no more than 1 jobs: QOSMaxSubmitJobPerUserLimit"
     assert cluster.scaled == 1
-    with pytest.raises(SweepError, match="sbatch refuses the job: QOS"):
+    with pytest.raises(RunError, match="sbatch refuses the job: QOS"):
         look(monkeypatch, Cluster(a=Job(refused="QOSMaxSubmitJobPerUserLimit")), {})
 
 

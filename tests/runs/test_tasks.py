@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikecube.runs.tasks import dearest_first, missing_tasks, parse_share, share, task_cost
+from spikecube.runs.tasks import by_falling_cost, missing_tasks, parse_share, share, task_cost
 from spikecube.study.study import Study
 from tests.runs import standin
 
@@ -43,10 +43,10 @@ def test_a_new_penalty_is_one_task_a_cell() -> None:
     assert [(task.alphas, task.lams) for task in tasks] == [(ALPHAS, LAMS[2:])] * 2
 
 
-def test_dearest_first() -> None:
+def test_by_falling_cost() -> None:
     study = standin.make_study()
     cost = task_cost(study, standin.flops)
-    costs = [cost(task) for task in dearest_first(list(missing_tasks(study, {})), cost)]
+    costs = [cost(task) for task in by_falling_cost(list(missing_tasks(study, {})), cost)]
     assert costs == sorted(costs, reverse=True)
     assert len(set(costs)) == 2
 

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from spikecube.cube.store import StoreError
-from spikecube.runs.errors import SweepError
+from spikecube.runs.errors import RunError
 from spikecube.runs.verify import TOLERANCE, Verified, verified_rows, verify
 from spikecube.runs.worker import computed_with
 from tests.runs import standin
@@ -71,7 +71,7 @@ def test_only_what_was_computed_is_verified(cube: xr.Dataset) -> None:
     assert len(check(part).deviations) == 4
     assert check(part).agrees
     part["status"][:] = 0
-    with pytest.raises(SweepError, match="no computed cell"):
+    with pytest.raises(RunError, match="no computed cell"):
         check(part)
 
 
@@ -79,7 +79,7 @@ def test_a_stranger_that_asks_for_too_much_is_refused(cube: xr.Dataset) -> None:
     def huge(*_: Any, **__: Any) -> float:
         return 1e18
 
-    with pytest.raises(SweepError, match=r"needs .* of memory"):
+    with pytest.raises(RunError, match=r"needs .* of memory"):
         verify(cube, 1, 0, standin.kernel(bytes_=huge))
 
 

@@ -15,7 +15,7 @@ from spikecube.scaling.allocation import (
     support,
     variance_of,
 )
-from spikecube.scaling.arrays import FitError
+from spikecube.scaling.errors import FitError
 
 SIZES = np.array([250.0, 500.0, 1000.0, 2000.0, 4000.0])
 COST = SIZES**3

@@ -21,6 +21,7 @@ from spikecube.scaling.shared_draws import (
     smooth_plane,
     smoothing_matrix,
 )
+from tests.levels import assert_level
 
 SIZES = np.array([16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0])
 TRUTH = {"critical": 0.45, "nu": 1.3, "zeta": -0.125}
@@ -67,24 +68,25 @@ def test_without_noise_the_collapse_is_exact() -> None:
     assert fit.estimate.sel(param="zeta").item() == TRUTH["zeta"]
 
 
-def test_intervals_cover_with_known_errors_and_with_seeds() -> None:
-    """8 data sets each (scripts/coverage.py has thousands): 95 per cent within 3 standard errors, and so the test."""
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["stderr", "seed"])
+def test_intervals_cover_with_known_errors_and_with_seeds(kind: str) -> None:
+    """500 data sets: a coverage of 0.88 or 0.99 instead of 0.95 is seen, and so is a test of fit at 0.01 or 0.12."""
     rng = np.random.default_rng(2)
-    base = curves(12)
-    covered, tests = {"stderr": [], "seed": []}, {"stderr": [], "seed": []}
-    for _ in range(8):
-        known = base + 0.02 * rng.standard_normal(base.shape)
-        for kind, fit in (
-            ("stderr", collapse(known, control="x", stderr=xr.DataArray(0.02))),
-            ("seed", collapse(seeded(rng, base, 12), control="x")),
-        ):
-            one = fit.sel(param=["critical", "nu"])
-            truth = [TRUTH["critical"], TRUTH["nu"]]
-            covered[kind].append(((one.ci_low < truth) & (one.ci_high > truth)).values)
-            tests[kind].append(fit.gof_pvalue.item() < 0.05)
-    for kind in covered:
-        assert (np.mean(covered[kind], axis=0) > 0.95 - 3 * np.sqrt(0.05 * 0.95 / 8)).all(), kind
-        assert np.mean(tests[kind]) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 8), kind
+    base, truth = curves(12), [TRUTH["critical"], TRUTH["nu"]]
+    covered, rejected = [], []
+    for _ in range(500):
+        if kind == "seed":
+            fit = collapse(seeded(rng, base, 12), control="x")
+        else:
+            known = base + 0.02 * rng.standard_normal(base.shape)
+            fit = collapse(known, control="x", stderr=xr.DataArray(0.02))
+        one = fit.sel(param=["critical", "nu"])
+        covered.append(((one.ci_low < truth) & (one.ci_high > truth)).values)
+        rejected.append(fit.gof_pvalue.item() < 0.05)
+    for parameter in np.transpose(covered):
+        assert_level(parameter, 0.95, off=(0.88, 0.99))
+    assert_level(rejected, 0.05, off=(0.01, 0.12))
 
 
 def test_curves_that_do_not_collapse_say_so() -> None:
@@ -202,6 +204,7 @@ def test_smoothing_answers_to_its_variances() -> None:
         np.testing.assert_allclose(matrix[:, b], (moved[0] - moved[1]) / 2e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_shared_draws_are_corrected_for_their_own_weights() -> None:
     """A line through 6 groups of 8 points, 5 seeds each: error bar and level are right; wrong if left uncorrected.
 
@@ -247,19 +250,20 @@ def test_the_basis_is_that_of_scipy() -> None:
     np.testing.assert_allclose(spline.basis(u), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_error_bars_of_three_parameters_hold_in_strong_noise() -> None:
     """Errors from the slope of the full spline, which follows the noise, would be far too small here.
 
-    30 sets of 6 sizes x 16 points: |z| < 1.96 in 95 per cent, within 3 standard errors, for every parameter.
+    500 sets of 6 sizes x 16 points: |z| < 1.96 in 95 per cent for every parameter; 0.88 and 0.99 are seen.
     """
     rng = np.random.default_rng(12)
     base = curves(16, SIZES[:6])
     z = []
-    for _ in range(30):
+    for _ in range(500):
         fit = collapse(base + 0.02 * rng.standard_normal(base.shape), control="x", stderr=xr.DataArray(0.02))
         z.append(((fit.estimate - list(TRUTH.values())) / fit.stderr).values)
-    share = (np.abs(z) < 1.96).mean(0)
-    assert (share > 0.95 - 3 * np.sqrt(0.05 * 0.95 / 30)).all()
+    for parameter in np.transpose(z):
+        assert_level(np.abs(parameter) < 1.96, 0.95, off=(0.88, 0.99))
 
 
 def test_slopes_are_the_derivative_of_the_model() -> None:

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 import spikecube as sc
-from spikecube.scaling.arrays import FitError
 from spikecube.scaling.design import design
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.pilot import smoothed_variance
 from spikecube.scaling.targets import parse_targets
 

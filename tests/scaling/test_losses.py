@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from spikecube.scaling import fit_gaps, fit_limits
-from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import LIMIT
 from spikecube.scaling.samples import from_data
 from tests.scaling.conftest import synthetic_cube

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling import fit_outliers
-from spikecube.scaling.fitting import fit_sample
+from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import POWER
 from spikecube.scaling.outliers import exponent_line, line_test
 from spikecube.scaling.samples import from_data

@@ -1,3 +1,3 @@
 from __future__ import annotations
 
-from tests.scaling.conftest import cube  # noqa: F401  a fixture of these tests too
+from tests.scaling.conftest import cube, prediction  # noqa: F401  fixtures of these tests too

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from spikecube.cli import app
 from spikecube.cube.store import write_cube
 from spikecube.scaling import fit_power_law
-from spikecube.scaling.arrays import FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
 from spikecube.words.fits import LAWS, fit_report
 
@@ -126,3 +126,16 @@ def test_a_chosen_window_is_said_in_the_sentence(cube: xr.Dataset, law: str) -> 
     small = cube.sel(alpha=[0.1, 0.3], lam=[0.1])
     assert "order 1/n" in fit_report(small, law, prediction=False, n_min="auto").sentence
     assert "order 1/n" not in fit_report(small, law, prediction=False).sentence
+
+
+def test_what_is_printed_of_a_cube_says_first_what_was_found_and_fits_into_80_columns(cube, tmp_path) -> None:
+    write_cube(cube.isel(alpha=[1, 4, 5, 6]), tmp_path / "cube.nc")
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / "cube.nc")])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "outliers"
+    assert lines[1].startswith("Exponents of n of the outliers")
+    for law in LAWS:
+        assert lines[lines.index(law) + 1].split()[0] not in ("estimator", "degree", "loss", "gap", "quantity")
+    assert sum(line.endswith("  status") for line in lines) == len(LAWS)

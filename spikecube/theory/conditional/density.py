@@ -95,5 +95,6 @@ def _newton(profile: Profile, lam: Any, rho: Any, e: Any, tolerance: float) -> t
         rho, e = moved(rho, e, step / np.maximum(1.0, np.abs(step).max(axis=1))[:, None])
     raise ConvergenceError(
         f"residual {np.abs(residual).max():.2g} after {_ROUNDS} steps at x from {-lam.real.max():.6g} to "
-        f"{-lam.real.min():.6g}: {profile.name}"
+        f"{-lam.real.min():.6g}",
+        profile.name,
     )

@@ -122,7 +122,7 @@ def find_edge(profile: Profile, guess: float) -> Edge:
             return Edge(edge, math.sqrt(2 / rise), point)
         aim = max(edge, below) + _SHARES[len(trace) - 1] * (point.x - max(edge, below))
         point, below = _closer(profile, point, aim, below)
-    raise ConvergenceError(f"the edge near x = {point.x:.6g} is not approached within {_ROUNDS} steps: {profile.name}")
+    raise ConvergenceError(f"the edge near x = {point.x:.6g} is not approached within {_ROUNDS} steps", profile.name)
 
 
 def _extrapolated(x: float, trace: Array, slopes: Array) -> tuple[float, float]:
@@ -145,7 +145,7 @@ def _somewhere_outside(profile: Profile, guess: float) -> Point:
         if point is not None:
             return point
         x *= 1.2
-    raise ConvergenceError(f"no x beyond the bulk is found up to {x:.6g}: {profile.name}")
+    raise ConvergenceError(f"no x beyond the bulk is found up to {x:.6g}", profile.name)
 
 
 def _closer(profile: Profile, point: Point, aim: float, below: float) -> tuple[Point, float]:

@@ -145,7 +145,8 @@ def solve(profile: Profile, lam: Array) -> tuple[Array, Array, Images]:
         rho, e, at = _descend(profile, lam, rho, e, step, np.maximum(worst, TOLERANCE))
     raise ConvergenceError(
         f"residual {worst.max():.2g} exceeds {TOLERANCE:g} after {_ROUNDS} steps: "
-        f"lam in [{lam.min():.6g}, {lam.max():.6g}], {profile.name}"
+        f"lam in [{lam.min():.6g}, {lam.max():.6g}]",
+        profile.name,
     )
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spikes import nonzero_degrees
-from spikecube.scaling.arrays import FitError
+from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import at_labels
 from spikecube.study.study import Study
 from spikecube.theory.exponents import EXPONENTS
@@ -18,7 +18,7 @@ _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, wh
 
 
 @dataclass(frozen=True)
-class Context:
+class CubeTheory:
     """The study of a cube and what follows from its model.
 
     Attributes
@@ -43,7 +43,7 @@ class Context:
         return value if name == "outlier" or value < -_NEAR else np.nan
 
 
-def context(cube: xr.Dataset) -> Context:
+def theory_of(cube: xr.Dataset) -> CubeTheory:
     """Read the study that stands in the cube.
 
     Raises
@@ -58,10 +58,10 @@ def context(cube: xr.Dataset) -> Context:
         if name in study.further:
             raise FitError(f"the cube has an axis {name!r}: select one of its values, then fit")
     degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
-    return Context(study, nonzero_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+    return CubeTheory(study, nonzero_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
 
 
-def measured_spikes(cube: xr.Dataset, known: Context, *, aligned: bool) -> list[int]:
+def measured_spikes(cube: xr.Dataset, known: CubeTheory, *, aligned: bool) -> list[int]:
     """The degrees whose singular value the cube holds, and whose alignment if that is needed too.
 
     Raises
@@ -88,7 +88,7 @@ def spikes_kept(cube: xr.Dataset) -> list[int | None]:
 
 
 def predicted_for(
-    known: Context, cube: xr.Dataset, prediction: xr.Dataset | bool, names: list[str]
+    known: CubeTheory, cube: xr.Dataset, prediction: xr.Dataset | bool, names: list[str]
 ) -> tuple[xr.Dataset | None, str]:
     """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which.
 
@@ -116,5 +116,5 @@ def predicted_for(
     return at_labels(made, cube, _axes(known), "the study's prediction"), note
 
 
-def _axes(known: Context) -> list[str]:
+def _axes(known: CubeTheory) -> list[str]:
     return ["alpha", "n", "lam", *map(str, known.study.further)]

@@ -7,17 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.arrays import Array
 from spikecube.scaling.laws import Law, best_power, raw_scale
-from spikecube.scaling.least_squares import Minimum, Problem, best_of, minimise
+from spikecube.scaling.least_squares import Minimum, Problem
 from spikecube.scaling.samples import Sample, smooth_variance
+from spikecube.scaling.types import Array
 
 LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
 
 
 @dataclass(frozen=True)
 class Curves:
-    """B curves on the scale on which one law is fitted; w = 0 leaves a size out."""
+    """B curves on the scale on which one law is fitted; w = 0 leaves a size out.
+
+    `sizes` has shape (K,), or (K, d) for a law of d sizes.
+    """
 
     law: Law
     sizes: Array
@@ -31,18 +34,19 @@ class Curves:
         return replace(self, weights=np.where(keep, self.weights, 0.0))
 
     @property
+    def trend(self) -> Array:
+        """The logarithm of the size (of the product of all), along which variances are smoothed; (K,)."""
+        return np.asarray(np.log(self.sizes.reshape(len(self.sizes), -1)).sum(1))
+
+    @property
     def problem(self) -> Problem:
         """The least squares of all curves."""
         return Problem(self.value, self.jacobian, self.y, self.weights)
 
     def minimum(self, start: Array | None = None) -> Minimum:
         """The best fit over the law's starting points, or from `start` (B, p)."""
-        if self.law.minimum is not None:
-            return self.law.minimum(self.sizes, self.y, self.weights)
         starts = self.law.start(self.sizes, self.y, self.weights) if start is None else start[None]
-        if self.law.linear:
-            return Minimum(starts[0], np.zeros(len(self.y)), np.ones(len(self.y), dtype=bool))
-        return best_of(starts, self._fit)
+        return self.law.kind.minimum(self.sizes, self.problem, starts)
 
     def optimum(self, start: Array) -> Array:
         """theta (B, p) of the best fit near `start`; NaN where there is none or fewer sizes than parameters."""
@@ -50,7 +54,7 @@ class Curves:
         known = enough & np.isfinite(start).all(1)
         begin = np.where(known[:, None], start, 0.0)
         try:
-            fit = self.minimum() if self.law.linear else self.minimum(begin)
+            fit = self.minimum(None if self.law.kind.exact else begin)
         except np.linalg.LinAlgError:  # of one curve: the others go on without it
             if len(start) == 1:
                 return np.full(start.shape, np.nan)
@@ -77,9 +81,6 @@ class Curves:
     def jacobian(self, theta: Array) -> Array:
         """Its slopes in the parameters, (B, K, p)."""
         return self.law.jacobian(self.sizes, theta)
-
-    def _fit(self, start: Array) -> Minimum:
-        return minimise(self.problem, start)
 
 
 def curves(law: Law, sample: Sample, keep: Array) -> Curves:

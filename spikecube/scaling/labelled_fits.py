@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.arrays import Array, Arrays
-from spikecube.scaling.curves import groups, has_errors
+from spikecube.scaling.curve_fits import Table, fit_curves
+from spikecube.scaling.fit_scale import groups, has_errors
 from spikecube.scaling.inputs import align, labelled
 from spikecube.scaling.laws import Law
 from spikecube.scaling.regression import LEVEL, holm
-from spikecube.scaling.results import describe, unstack
+from spikecube.scaling.results import fit_result
 from spikecube.scaling.samples import Sample, resample
-from spikecube.scaling.solve import Table, solve
+from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import verdicts
-from spikecube.scaling.window import ALLOWED, adopt, window, with_correction
+from spikecube.scaling.window import ALLOWANCES, ALLOWED, adopt, window, with_correction
 
 _RESAMPLES = 999
 
@@ -45,9 +46,9 @@ def fit_sample(
         As `fit_power_law` says.
     """
     keep, scan = window(law, sample, n_min)
-    labels = _in_own_units(_expected_values(law, sample, expected or {}), law, sample.scale)
-    null = np.where(np.isfinite(labels), labels, _in_own_units(np.zeros(labels.shape), law, sample.scale))
-    table = solve(law, sample, keep, null=null)
+    labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
+    null = np.where(np.isfinite(labels), labels, in_own_units(np.zeros(labels.shape), law, sample.scale))
+    table = fit_curves(law, sample, keep, null=null)
     noise = _noise(sample, rng)
     details = _leave_one_out(law, table, sample, keep) | _bootstrap(law, table, sample, keep, noise)
     chosen: Arrays = {}
@@ -55,23 +56,23 @@ def fit_sample(
     if scan:
         chosen, details, allowed = _choice(law, sample, table, null, keep, details, noise)
     used = keep & sample.fine
-    arrays = _estimates(table, labels, null) | _scalars(law, table, sample, used) | _plot_data(table, sample, used)
-    arrays |= details | scan | chosen | _verdict(law, table, sample, used, allowed)
+    arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
+    arrays |= details | scan | chosen | judged(law, table, sample, used, allowed)
     return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
 
 
 def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:
-    result = unstack(arrays, sample.dims, sample.shape, sample.coords)
-    coords: dict[Hashable, object] = {name: list(law.params) for name in ("param", "param_i", "param_j")}
-    coords[sample.dim] = (sample.dim, sample.sizes, sample.size_attrs)
-    if "window" in result.dims:
-        coords["window"] = ("window", sample.sizes[: result.sizes["window"]], sample.size_attrs)
-    result = result.assign_coords(coords)
+    coords: dict[str, Any] = dict(sample.coords) | {sample.dim: (sample.dim, sample.sizes, sample.size_attrs)}
+    if "scan_chi2" in arrays:
+        starts = sample.sizes[: arrays["scan_chi2"][1].shape[1]]
+        coords["window"] = ("window", starts, sample.size_attrs)
+    result = fit_result(
+        arrays, law.params, dims=sample.dims, shape=sample.shape, coords=coords, law=law.formula, quantity=quantity
+    )
     if "units" in sample.attrs:
         for name in ("data", "data_stderr", "data_stderr_plain", "fitted"):
             result[name].attrs["units"] = sample.attrs["units"]
-    result.attrs["law"] = law.formula
-    return describe(result, quantity=quantity)
+    return result
 
 
 _VALUES: tuple[str, ...] = (
@@ -85,7 +86,8 @@ _VALUES: tuple[str, ...] = (
 )
 _VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
 _SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr")
-_SHIFTED, _SCALED = ("log_amplitude",), ("limit", "amplitude")
+_SHIFTED = ("log_amplitude",)
+_SCALED = ("limit", "amplitude", "offset", "amplitude_N", "amplitude_D")
 
 
 def _moves(law: Law, scale: Array) -> tuple[Array, Array]:
@@ -94,7 +96,7 @@ def _moves(law: Law, scale: Array) -> tuple[Array, Array]:
     return factor, np.where(np.isin(law.params, _SHIFTED), np.log(scale)[:, None], 0.0)
 
 
-def _in_own_units(params: Array, law: Law, scale: Array | None) -> Array:
+def in_own_units(params: Array, law: Law, scale: Array | None) -> Array:
     """Parameters (B, p) of the data as those of the data divided by `scale`."""
     if scale is None:
         return params
@@ -135,7 +137,7 @@ def adjust(result: xr.Dataset) -> xr.Dataset:
     return result.assign(pvalue_holm=adjusted.transpose(*result["pvalue"].dims))
 
 
-def _expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArray | float]) -> Array:
+def expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArray | float]) -> Array:
     """The expected parameters of every curve, NaN where nothing is expected; (B, p)."""
     values = np.full((len(sample.mean), len(law.params)), np.nan)
     frame = xr.DataArray(np.zeros(sample.shape), dims=sample.dims, coords=sample.coords)
@@ -146,7 +148,8 @@ def _expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArr
     return values
 
 
-def _estimates(table: Table, expected: Array, null: Array) -> Arrays:
+def estimates(table: Table, expected: Array, null: Array) -> Arrays:
+    """Estimates, intervals and tests along param."""
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (table.estimate - expected) / table.stderr
     param = ("param",)
@@ -177,11 +180,11 @@ def _choice(
         "window_high": (("param",), table.ci_high.copy()),
     }
     used, p = keep & sample.fine, len(law.params)
-    if law.allowance is None or len(sample.sizes) <= p + 1:
+    if law.name not in ALLOWANCES or len(sample.sizes) <= p + 1:
         return own | {"interval_n_min": ((), _smallest(sample, used))}, details, np.zeros(len(used), dtype=bool)
     honest, wide = with_correction(law, sample, null)
-    other = _leave_one_out(law.allowance, honest, sample, wide)
-    other |= _bootstrap(law.allowance, honest, sample, wide, noise)
+    other = _leave_one_out(ALLOWANCES[law.name], honest, sample, wide)
+    other |= _bootstrap(ALLOWANCES[law.name], honest, sample, wide, noise)
     solved = np.asarray(np.isfinite(table.estimate).all(1))
     known = adopt(table, honest)
     mixed: Arrays = {}
@@ -197,7 +200,8 @@ def _smallest(sample: Sample, used: Array) -> Array:
     return np.where(used.any(1), sample.sizes[used.argmax(1)], np.nan)
 
 
-def _scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
+def scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
+    """One number for each curve."""
     solved: Array = np.asarray(np.isfinite(table.estimate).all(1))
     return {
         "nobs": ((), table.nobs),
@@ -212,7 +216,7 @@ def _scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
     }
 
 
-def _verdict(law: Law, table: Table, sample: Sample, used: Array, allowed: Array) -> Arrays:
+def judged(law: Law, table: Table, sample: Sample, used: Array, allowed: Array) -> Arrays:
     """Status and message of every curve."""
     errors = np.full(len(used), "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds")
     errors = np.where(has_errors(sample, used) | (sample.n_seeds is not None), errors, "none")
@@ -231,7 +235,8 @@ def _seeds_worth(sample: Sample, used: Array) -> Array:
     return np.where(fine.any(1), np.where(fine, worth, 0.0).sum(1) / np.maximum(fine.sum(1), 1), np.nan)
 
 
-def _plot_data(table: Table, sample: Sample, used: Array) -> Arrays:
+def plot_data(table: Table, sample: Sample, used: Array) -> Arrays:
+    """Data, law and residuals along the sizes."""
     stderr = np.full(sample.mean.shape, np.nan) if sample.stderr is None else sample.stderr
     plain = stderr if sample.plain_stderr is None else sample.plain_stderr
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -8,27 +8,29 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spikecube.explore import plotdata
-from spikecube.explore.plotdata import Missing
+from spikecube.explore import curves
+from spikecube.means import comparisons, places, spikes
+from spikecube.means.comparisons import plain_means
+from spikecube.means.places import Missing
 
 
 def test_mean_and_error_over_seeds() -> None:
     data = xr.DataArray(
         [[1.0, 2.0, 6.0], [4.0, np.nan, np.nan], [np.nan] * 3], dims=("n", "seed"), coords={"n": [1, 2, 3]}
     )
-    mean = plotdata.seed_mean(data)
+    mean = plain_means(data)
     np.testing.assert_allclose(mean["mean"], [3.0, 4.0, np.nan])
     np.testing.assert_allclose(mean["stderr"], [np.std([1, 2, 6], ddof=1) / np.sqrt(3), np.nan, np.nan])
     assert mean["seeds"].values.tolist() == [3, 1, 0]
 
 
 def test_a_label_is_chosen_to_rounding_and_none_is_the_default(cube: xr.Dataset) -> None:
-    spot = plotdata.at(cube["test_loss"], alpha=0.29 + 1e-12, n=None, lam=None)
+    spot = places.at(cube["test_loss"], alpha=0.29 + 1e-12, n=None, lam=None)
     assert (float(spot.alpha), int(spot.n), float(spot.lam)) == (0.29, 1000, pytest.approx(10**-0.5))
 
 
 def test_the_histogram_integrates_to_the_share_in_its_bins(cube: xr.Dataset) -> None:
-    data = plotdata.histogram(cube, alpha=0.2, n=500)
+    data = spikes.histogram(cube, alpha=0.2, n=500)
     area = float((data["density"] * (data["upper"] - data["lower"])).sum())
     assert area == pytest.approx(1.0)
     assert float(data["share"]) == pytest.approx(1.0)
@@ -40,14 +42,14 @@ def test_the_staircase_changes_at_the_thresholds() -> None:
     alpha = alpha.assign_coords(alpha=alpha.values)
     ell = xr.DataArray([1, 1, 2, 3], dims="alpha", coords={"alpha": alpha.values})
     limit = xr.DataArray([5.0, 5.0, 3.0, 2.0], dims="alpha", coords={"alpha": alpha.values})
-    steps = plotdata.staircase(limit, ell, 0.0, 0.35)
+    steps = curves.staircase(limit, ell, 0.0, 0.35)
     np.testing.assert_allclose(steps["start"], [0.0, 0.25, 1 / 3])
     np.testing.assert_allclose(steps["end"], [0.25, 1 / 3, 0.35])
     np.testing.assert_allclose(steps["value"], [5, 3, 2])
 
 
 def test_z_scores_are_differences_in_standard_errors(cube: xr.Dataset, prediction: xr.Dataset) -> None:
-    z = plotdata.z_scores(cube, prediction, "test_loss").sel(alpha=0.29, n=500).isel(lam=2)
+    z = comparisons.z_scores(cube, prediction, "test_loss").sel(alpha=0.29, n=500).isel(lam=2)
     values = cube["test_loss"].sel(alpha=0.29, n=500).isel(lam=2)
     expected = float(prediction["test_loss"].sel(alpha=0.29, n=500).isel(lam=2))
     assert float(z["z"]) == pytest.approx((values.mean() - expected) / (values.std(ddof=1) / 2))
@@ -55,15 +57,15 @@ def test_z_scores_are_differences_in_standard_errors(cube: xr.Dataset, predictio
 
 def test_z_scores_use_the_alphas_that_both_have(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     fewer = prediction.sel(alpha=[0.2, 0.29])
-    assert plotdata.z_scores(cube, fewer, "test_loss").alpha.values.tolist() == [0.2, 0.29]
+    assert comparisons.z_scores(cube, fewer, "test_loss").alpha.values.tolist() == [0.2, 0.29]
     with pytest.raises(Missing, match="no alpha in common"):
-        plotdata.z_scores(cube, prediction.assign_coords(alpha=prediction.alpha + 0.001), "test_loss")
+        comparisons.z_scores(cube, prediction.assign_coords(alpha=prediction.alpha + 0.001), "test_loss")
 
 
 def test_a_gap_keeps_its_sign() -> None:
     noise = np.array([1.0, -1.0, 0.5, -0.5])
     cube = xr.Dataset({"test_loss": (("n", "seed"), [2.0 + noise])}, coords={"n": [100], "seed": range(4)})
-    gap = plotdata.gap_to_limit(cube, xr.Dataset({"test_loss_limit": 2.1}), kind="test")
+    gap = comparisons.gap_to_limit(cube, xr.Dataset({"test_loss_limit": 2.1}), kind="test")
     assert float(gap["mean"].squeeze()) == pytest.approx(-0.1)
 
 
@@ -74,7 +76,7 @@ def test_a_power_law_spike_collapses_to_its_slope() -> None:
         {"singular_value": (("alpha", "n", "seed", "rank"), value[..., None, None])},
         coords={"alpha": alpha, "n": n, "seed": [0], "rank": [k]},
     )
-    data = plotdata.collapse(cube, k=k, rank=k)
+    data = curves.collapse(cube, k=k, rank=k)
     slope, intercept = np.polyfit(data["x"].values.ravel(), np.log(data["mean"].values.ravel()), 1)
     assert slope == pytest.approx(k)
     assert np.exp(intercept) == pytest.approx(0.7)
@@ -85,24 +87,24 @@ def test_a_spike_lies_beyond_the_edge_and_points_along_its_monomial() -> None:
     alpha = [0.1, 0.2, 0.3]
     counts = xr.DataArray([[0, 0, 0, 1], [1, 1, 0, 0], [2, 1, 1, 1]], dims=("alpha", "seed"), coords={"alpha": alpha})
     cosine = xr.full_like(counts, 0.9, dtype=float).expand_dims(degree=[1])
-    cube = xr.Dataset({"outlier_count": counts, "alignment": cosine})
-    assert plotdata.first_alpha(plotdata.outlier_share(cube, 1)) == 0.2
-    assert np.isnan(plotdata.first_alpha(plotdata.outlier_share(cube, 2)))
-    assert plotdata.first_alpha(plotdata.spike_share(cube, 1, 1)) == 0.2
+    cube = xr.Dataset({"outlier_count": counts, "alignment": cosine}, coords={"n": 25})
+    assert spikes.first_alpha(spikes.outlier_share(cube, 1)) == 0.2
+    assert np.isnan(spikes.first_alpha(spikes.outlier_share(cube, 2)))
+    assert spikes.first_alpha(spikes.spike_share(cube, 1, 1)) == 0.2
     astray = cube.assign(alignment=cosine.where(cosine.alpha > 0.2, 0.1))
-    assert plotdata.first_alpha(plotdata.spike_share(astray, 1, 1)) == 0.3
-    unknown = plotdata.spike_share(cube.assign(alignment=cosine.where(cosine.alpha > 0.2)), 1, 1)
+    assert spikes.first_alpha(spikes.spike_share(astray, 1, 1)) == 0.3
+    unknown = spikes.spike_share(cube.assign(alignment=cosine.where(cosine.alpha > 0.2)), 1, 1)
     assert np.isnan(unknown.sel(alpha=[0.1, 0.2])).all()
     assert unknown.sel(alpha=0.3) == 1
 
 
 def test_what_is_missing_is_named(cube: xr.Dataset) -> None:
     with pytest.raises(Missing, match="spectrum_bins"):
-        plotdata.histogram(cube.drop_vars("spectrum"))
+        spikes.histogram(cube.drop_vars("spectrum"))
     with pytest.raises(Missing, match="no nothing"):
-        plotdata.variable(cube, "nothing")
-    with pytest.raises(plotdata.LabelError, match="activation has relu, tanh"):
-        plotdata.chosen(xr.Dataset(coords={"activation": ["relu", "tanh"]}), "activation", "erf")
+        places.variable(cube, "nothing")
+    with pytest.raises(places.LabelError, match="activation has relu, tanh"):
+        places.chosen(xr.Dataset(coords={"activation": ["relu", "tanh"]}), "activation", "erf")
 
 
 def test_z_scores_use_control_variates_where_they_are(make: Callable[..., xr.Dataset]) -> None:
@@ -115,10 +117,10 @@ def test_z_scores_use_control_variates_where_they_are(make: Callable[..., xr.Dat
     prediction = xr.Dataset(
         {"test_loss": (("alpha", "n", "lam"), [[[2.0]]])}, coords={"alpha": [0.3], "n": [500], "lam": [0.1]}
     )
-    scores = plotdata.z_scores(cube, prediction, "test_loss")
+    scores = comparisons.z_scores(cube, prediction, "test_loss")
     assert float(scores["stderr"].squeeze()) < 0.001
     assert abs(float(scores["z"].squeeze())) < 3
     assert scores.attrs["seeds_worth"] > 1000
-    plain = plotdata.z_scores(cube.drop_vars("readout_power"), prediction, "test_loss")
+    plain = comparisons.z_scores(cube.drop_vars("readout_power"), prediction, "test_loss")
     assert float(plain["stderr"].squeeze()) > 0.01
     assert np.isnan(plain.attrs["seeds_worth"])

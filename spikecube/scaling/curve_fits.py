@@ -8,20 +8,14 @@ import numpy as np
 from scipy import stats
 
 from spikecube.means.seeds import MIN_SEEDS
-from spikecube.scaling.arrays import Array
-from spikecube.scaling.curves import Curves, Group, groups, is_nothing
+from spikecube.scaling.fit_scale import Curves, Group, groups, is_nothing
+from spikecube.scaling.kinds import Asked
 from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum
-from spikecube.scaling.profiles import (
-    conditional_ends,
-    conditional_fits,
-    conditional_rises,
-    profile_ends,
-    profile_rises,
-)
 from spikecube.scaling.regression import LEVEL, lack_of_fit, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
+from spikecube.scaling.types import Array
 
 _PARAMS = ("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high")
 _SIZE = round(1 - LEVEL, 12)
@@ -33,7 +27,7 @@ _RESOLVED = 0.05  # means that are compatible with zero at this level have no ex
 class Table:
     """Arrays over B curves (first axis), filled curve by curve; NaN and status say where there is no answer.
 
-    `pvalue` tests the values that `solve` was given, by the statistic whose interval stands beside it.
+    `pvalue` tests the values that `fit_curves` was given, by the statistic whose interval stands beside it.
     """
 
     estimate: Array
@@ -79,7 +73,7 @@ class Table:
             getattr(self, name)[rows] = getattr(other, name)
 
 
-def solve(law: Law, sample: Sample, keep: Array, *, null: Array | None = None, intervals: bool = True) -> Table:
+def fit_curves(law: Law, sample: Sample, keep: Array, *, null: Array | None = None, intervals: bool = True) -> Table:
     """Fit every curve; one without enough sizes or seeds, or not resolved from zero, gets a status and no numbers.
 
     `null` (B, p) are the values that the p-values test, zero without it.
@@ -88,7 +82,7 @@ def solve(law: Law, sample: Sample, keep: Array, *, null: Array | None = None, i
     table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
     table.status[:] = _shortage(law, sample, keep)
     for group in groups(law, sample, keep):
-        part = _solved(group.curves, tested[group.rows], intervals)
+        part = fit_on_scale(group.curves, tested[group.rows], intervals)
         part.sign[:] = group.sign
         _to_data_scale(part, group, sample.mean[group.rows])
         if law.log and not group.curves.law.log:
@@ -113,7 +107,7 @@ def _shortage(law: Law, sample: Sample, keep: Array) -> Array:
     return status if sample.infinite is None else np.where(sample.infinite, STATUS["infinite"], status)
 
 
-def _solved(c: Curves, null: Array, intervals: bool) -> Table:
+def fit_on_scale(c: Curves, null: Array, intervals: bool) -> Table:
     """All curves at once, or each alone if the algebra of one of them fails: that one has no answer."""
     try:
         return _solve_curves(c, null, intervals)
@@ -121,7 +115,7 @@ def _solved(c: Curves, null: Array, intervals: bool) -> Table:
         table = Table.empty(len(c.y), len(c.law.params), c.y.shape[1])
         table.status[:] = STATUS["not_converged"]
         for b in range(len(c.y)) if len(c.y) > 1 else ():
-            table.put(np.array([b]), _solved(c.pick([b]), null[b : b + 1], intervals))
+            table.put(np.array([b]), fit_on_scale(c.pick([b]), null[b : b + 1], intervals))
         return table
 
 
@@ -133,7 +127,7 @@ def _is_zero(c: Curves) -> Array:
             weights = c.weights[b, used]
             nothing = np.zeros((len(weights), len(weights)))
             residual, variance = np.sqrt(weights) * c.y[b, used], weights * c.variance[b, used]
-            _, pvalue = lack_of_fit(residual, nothing, variance, c.dof[b, used], np.log(c.sizes[used]))
+            _, pvalue = lack_of_fit(residual, nothing, variance, c.dof[b, used], c.trend[used])
             zero[b] = pvalue > _RESOLVED
     return zero
 
@@ -154,13 +148,13 @@ def _solve_curves(c: Curves, null: Array, intervals: bool) -> Table:
             _infer(table, c, minimum.theta, slopes, b)
         else:
             _blank(table, b, "not_converged")
-    half = stats.t.ppf((1 + LEVEL) / 2, table.t_dof) * table.stderr
-    table.ci_low[:], table.ci_high[:] = table.estimate - half, table.estimate + half
+    half_width = stats.t.ppf((1 + LEVEL) / 2, table.t_dof) * table.stderr
+    table.ci_low[:], table.ci_high[:] = table.estimate - half_width, table.estimate + half_width
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(table.estimate - null) / table.stderr
     table.pvalue[:] = 2 * stats.t.sf(t, table.t_dof)
-    if intervals and not c.law.linear:
-        _profile(table, c, minimum, half, null)
+    if intervals and not c.law.kind.exact:
+        _profile(table, c, minimum, half_width, null)
     return table
 
 
@@ -177,7 +171,7 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
         c.weights[b, used],
         variance=None if c.variance is None else c.variance[b, used],
         variance_dof=c.dof[b, used],
-        trend=np.log(c.sizes[used]),
+        trend=c.trend[used],
     )
     table.estimate[b], table.stderr[b], table.t_dof[b] = theta[b], fit.stderr, fit.dof
     table.covariance[b], table.chi2[b], table.gof_pvalue[b] = fit.covariance, fit.chi2, fit.gof_pvalue
@@ -210,7 +204,7 @@ def _aicc(c: Curves, b: int, theta: Array) -> float:
     return float(cost + 2 * p + small_sample + 2 * int((~used).sum()))
 
 
-def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array) -> None:
+def _profile(table: Table, c: Curves, minimum: Minimum, half_width: Array, null: Array) -> None:
     """Replace linearised ends and p-values by those of the profile, whose rise is scaled to the covariance.
 
     Should the profile fall again beyond an end, or rise in a gap between its branches, the interval decides.
@@ -223,20 +217,10 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array
         inverse_weights = np.where(part.weights > 0, 1 / part.weights, 0.0)
         curvature = np.einsum("bpk,bk,bqk->bpq", table.response[rows], inverse_weights, table.response[rows])
         unit = table.stderr[rows] ** 2 / np.einsum("bpp->bp", curvature)
-        rise = half[rows] ** 2 / np.einsum("bpp->bp", curvature)
+        rise = half_width[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
-    if c.law.ends is None:
-        low, high = profile_ends(part.problem, best, curvature, rise)
-    else:
-        low, high = c.law.ends(c.sizes, part.y, part.weights, best, half[rows], rise)
-    if c.law.conditional is not None:
-        coarse, bases = c.law.conditional
-        grid = _with_detail(coarse, low[:, -1], high[:, -1])
-        slices = conditional_fits(grid, bases(c.sizes, grid), part.y, part.weights)
-        low, high = conditional_ends(slices, best.cost, rise)
-        risen = conditional_rises(slices, best, low, high, null[rows])
-    else:
-        risen = _risen(part, best, curvature, null[rows])
+    asked = Asked(curvature, half_width[rows], rise, null[rows])
+    low, high, risen = c.law.kind.profile(c.sizes, part.problem, best, asked)
     with np.errstate(divide="ignore", invalid="ignore"):
         pvalue = 2 * stats.t.sf(np.sqrt(risen / unit), table.t_dof[rows])
     inside = (low <= null[rows]) & (null[rows] <= high)
@@ -244,25 +228,9 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half: Array, null: Array
     table.ci_low[rows], table.ci_high[rows] = low, high
     open_ended = ~(np.isfinite(low) & np.isfinite(high)).all(1)
     table.status[rows[open_ended]] = STATUS["open_interval"]
-    cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half[rows]
-    for b in rows[(cut_short & (half[rows] > 0)).any(1)] if c.law.ends is None else ():
+    cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half_width[rows]
+    for b in rows[(cut_short & (half_width[rows] > 0)).any(1)] if not c.law.kind.whole else ():
         _blank(table, int(b), "not_converged")
-
-
-def _risen(c: Curves, best: Minimum, curvature: Array, null: Array) -> Array:
-    """How far the profiles have risen at `null`, sought where the law knows to start if it does."""
-    at, places = null, None
-    if c.law.places is not None:
-        places, at = c.law.places(c.sizes, c.y, c.weights, null)
-    return profile_rises(c.problem, best, curvature, at, places)
-
-
-def _with_detail(grid: Array, low: Array, high: Array) -> Array:
-    """The grid (G,) for every curve, with points of its own over the interval that a descent found; (B, G + 200)."""
-    margin = 0.1 * (high - low)
-    first, last = (np.clip(np.nan_to_num(e, nan=grid[0]), grid[0], grid[-1]) for e in (low - margin, high + margin))
-    detail = first[:, None] + (last - first)[:, None] * np.linspace(0, 1, 200)
-    return np.sort(np.concatenate([np.tile(grid, (len(low), 1)), detail], axis=1), axis=1)
 
 
 def _to_data_scale(table: Table, group: Group, mean: Array) -> None:

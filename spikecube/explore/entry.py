@@ -1,0 +1,144 @@
+"""Views by name: a function with `@view` is what notebooks call, and what report and explorer find and draw.
+
+A new view is one such function. It asks for what it draws by the names of its arguments: `cube`, `prediction`, `fit`,
+`density`, `detachment`, `scores`, `brush`, and the labels of axes.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec
+
+import holoviews as hv
+
+from spikecube.cube.cuts import as_cube
+from spikecube.cube.store import StoreError
+from spikecube.explore import picture
+from spikecube.explore.marks import Brush
+from spikecube.explore.picture import Picture
+from spikecube.explore.scene import Scene
+from spikecube.means.places import Missing, aligned, refuse_unknown
+
+P = ParamSpec("P")
+Shown = Callable[..., hv.Overlay | hv.Layout]
+_NEEDED = ("alpha", "n", "seed", "lam")
+_PICTURES: dict[Shown, Callable[..., Picture]] = {}
+_OF_SCENE: dict[str, Callable[[Scene, Entry, dict[str, Any]], Any]] = {
+    "cube": lambda scene, entry, at: scene.cube,
+    "prediction": lambda scene, entry, at: scene.prediction,
+    "fit": lambda scene, entry, at: scene.fit(entry.fit),
+    "density": lambda scene, entry, at: scene.density(**at),
+    "detachment": lambda scene, entry, at: scene.detachment(**at),
+    "scores": lambda scene, entry, at: scene.scores(entry.fixed["variable"]),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A view as report and explorer offer it.
+
+    Attributes
+    ----------
+    name, title : in addresses and in menus.
+    axes : those with a slider.
+    question : the section of the report that it stands in; none keeps it out of the report.
+    alpha_axis : whether alpha lies on its x axis, so that a brush can mark an interval.
+    fit : the law whose fit it takes.
+    fixed : keywords of the view that this entry sets.
+    """
+
+    name: str
+    title: str
+    axes: tuple[str, ...] = ()
+    question: str = ""
+    alpha_axis: bool = False
+    fit: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    shown: Shown | None = None
+
+    def draw(self, scene: Scene, brush: Brush, **at: Any) -> Picture:
+        """The picture at labels of its axes and of the further axes of the cube; a sentence for what is missing."""
+        assert self.shown is not None
+        wanted = inspect.signature(self.shown).parameters
+        try:
+            given = {name: of(scene, self, at) for name, of in _OF_SCENE.items() if name in wanted}
+        except Missing as missing:
+            return picture.note(str(missing))
+        if "cube" not in wanted:  # a view of a fit alone
+            if given["fit"] is None:
+                return picture.note("Nothing is fitted yet.")
+            at = {}
+        marked = {"brush": brush} if "brush" in wanted else {}
+        return picture_of(self.shown)(**given, **self.fixed, **marked, **at)
+
+
+CATALOGUE: dict[str, Entry] = {}
+"""Every view by its name, in the order in which they are offered."""
+
+
+def view(*entries: Entry) -> Callable[[Callable[P, Picture]], Callable[P, hv.Overlay | hv.Layout]]:
+    """Makes a function that returns a picture a view: a HoloViews object of a cube however it was cut.
+
+    What the cube lacks is a sentence in its place. Each entry is one way to offer it in report and explorer.
+    """
+
+    def register(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
+        shown = _shown(draw)
+        for entry in entries:
+            CATALOGUE[entry.name] = replace(entry, shown=shown)
+        return shown
+
+    return register
+
+
+def picture_of(shown: Shown) -> Callable[..., Picture]:
+    """The function that makes a view's picture, layers as plain columns, from the same arguments."""
+    return _PICTURES[shown]
+
+
+def _shown(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
+    takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
+
+    @functools.wraps(draw)
+    def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay | hv.Layout:
+        named: dict[str, Any] = dict(kwargs)
+        rest: list[Any] = list(args)
+        try:
+            if takes_cube and rest:
+                rest[0] = as_cube(rest[0], *_NEEDED)
+            elif takes_cube and "cube" in named:
+                named["cube"] = as_cube(named["cube"], *_NEEDED)
+            return _PICTURES[shown](*rest, **named).view()
+        except StoreError as lacking:
+            return picture.note(f"{lacking}.").view()
+
+    shown.__annotations__ = {**draw.__annotations__, "return": hv.Overlay | hv.Layout}
+    _PICTURES[shown] = functools.partial(_drawn, draw)
+    return shown
+
+
+def _drawn(draw: Callable[..., Picture], *args: Any, **kwargs: Any) -> Picture:
+    """What a view draws, or a sentence where it has nothing measured to draw."""
+    try:
+        made = draw(**_bound(draw, args, kwargs))
+    except Missing as missing:
+        return picture.note(str(missing))
+    if any(len(layer.column(0)) for layer in made.layers if layer.measured):
+        return made
+    return picture.note("Nothing is measured here yet.")
+
+
+def _bound(draw: Callable[..., Picture], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a view by name: keywords that it does not know refused, the prediction on the cube's labels."""
+    signature = inspect.signature(draw)
+    arguments = signature.bind(*args, **kwargs).arguments
+    further = arguments.pop("further", {})
+    data = arguments["cube" if "cube" in arguments else "fit"]
+    known = [name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY and name != "brush"]
+    refuse_unknown(data, draw.__name__, known, list(further))
+    if arguments.get("prediction") is not None:
+        arguments["prediction"] = aligned(arguments["prediction"], data)
+    return {**arguments, **further}

@@ -1,0 +1,55 @@
+"""What the views draw: a cube, and the prediction and fits that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import xarray as xr
+
+from spikecube.explore import predicted
+from spikecube.means import comparisons, spikes
+from spikecube.means.places import Missing, aligned
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube."""
+
+    cube: xr.Dataset
+    prediction: xr.Dataset | None = None
+    fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.prediction is not None:
+            object.__setattr__(self, "prediction", aligned(self.prediction, self.cube))
+
+    def scores(self, variable: str) -> xr.Dataset:
+        """The z-scores of a variable, computed once.
+
+        Raises
+        ------
+        Missing
+            If there is no prediction, or no error to hold it against.
+        """
+        if self.prediction is None:
+            raise Missing("The agreement map needs a prediction.")
+        if variable not in self._scores:
+            self._scores[variable] = comparisons.z_scores(self.cube, self.prediction, variable)
+        return self._scores[variable]
+
+    def density(self, **at: Any) -> xr.DataArray | None:
+        """The predicted density of the bulk at one place; None without a prediction."""
+        return None if self.prediction is None else predicted.bulk(self.cube, **at)
+
+    def detachment(self, **at: Any) -> xr.DataArray | None:
+        """From which alpha theory has each spike counted; None where it has no singular values."""
+        if self.prediction is None or "singular_value" not in self.prediction:
+            return None
+        return spikes.detachment(self.cube, self.prediction, **at)
+
+    def fit(self, law: str) -> xr.Dataset | None:
+        """The fit of a law, None where it was not made."""
+        return self.fits.get(law)

@@ -1,0 +1,30 @@
+"""Each view answers one question about a cube: a cube in, a HoloViews object out.
+
+Markers are measured (means over seeds, bars of one standard error), lines are predicted, dashes are limits. What is not
+chosen by keyword stands at its default: the largest alpha and n, the middle of every other axis. A view that lacks its
+data is a sentence in its place.
+"""
+
+from spikecube.explore.views.spikes import alignments, collapse, outlier_count, singular_values, spectrum
+
+from spikecube.explore.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
+from spikecube.explore.views.fits import exponents, gaps, limits  # isort: skip
+
+__all__ = [
+    "agreement",
+    "alignments",
+    "collapse",
+    "exponents",
+    "gaps",
+    "limits",
+    "loss",
+    "loss_against_penalty",
+    "losses",
+    "outlier_count",
+    "singular_values",
+    "spectrum",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,266 @@
+"""Views of the fits: gaps and losses against n with their laws, and the exponents of the outliers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from spikecube.explore import curves, marks, picture, style
+from spikecube.explore.entry import Entry, view
+from spikecube.explore.marks import Brush
+from spikecube.explore.picture import Layer, Picture
+from spikecube.explore.views.parts import KIND, MOST_SPIKES, SUB, Kind, which_means
+from spikecube.means import comparisons
+from spikecube.means.comparisons import means_at
+from spikecube.means.places import Missing, at, fixed, foretold
+from spikecube.text import number
+from spikecube.words import captions, symbols
+
+Gap = Literal["limit", "spiked", "strength"]
+_FITTED_GAPS = {"spiked": "missing_spike", "strength": "finite_strength"}
+_PLACE = ("alpha", "lam")
+_WHERE = "Where does the loss go?"
+_HOW_FAST = "How fast does the loss converge?"
+
+
+@view(
+    Entry("limit_test", "Test loss against n", ("alpha", "lam"), _WHERE, fit="limits", fixed={"kind": "test"}),
+)
+def limits(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    fit: xr.Dataset | None = None,
+    *,
+    alpha: float | None = None,
+    lam: float | None = None,
+    kind: Kind = "test",
+    controls: bool = True,
+    **further: Any,
+) -> Picture:
+    """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
+
+    `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted, the residuals
+    of the fitted law stand in a strip below.
+    """
+    name = f"{kind}_loss"
+    where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
+    data = means_at(cube, name, controls=controls, **where)
+    ends = [float(cube["n"].min()), float(cube["n"].max())]
+    layers: list[Layer] = []
+    label = "measured"
+    spot = symbols.place(data, ("alpha", "lam", *further))
+    told = which_means(data)
+    if prediction is not None and name in prediction:
+        curve = foretold(prediction[name], **where)
+        layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
+        level = curves.last(foretold(prediction[f"{name}_limit"], **where))
+        limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
+        layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
+    if fit is not None and "estimate" in fit:
+        one = at(fit, loss=name, **where).sel(param="limit")
+        if "data" in one:
+            data, label = curves.fitted_means(one), _SHARP
+        told = f"\n{captions.limit_text(one)}"
+        for end, called, dash in _FITTED_LIMIT:
+            level = curves.finite(one[end])
+            look = {"label": called, "colour": style.SERIES[1], "dash": dash}
+            layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
+    layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
+    made = Picture(
+        layers,
+        title=f"{KIND[kind]} loss against n at {spot}{told}",
+        xlabel=symbols.axis_label("n"),
+        ylabel=symbols.axis_label(name),
+        logx=True,
+        options={"xticks": _size_ticks(cube)},
+    )
+    return _with_residuals(made, data)
+
+
+_SHARP = "measured, as fitted"
+
+_FITTED_LIMIT = (
+    ("estimate", "limit fitted to measured", "dashed"),
+    ("ci_low", "", "dotted"),
+    ("ci_high", "", "dotted"),
+)
+
+
+def _size_ticks(cube: xr.Dataset) -> list[tuple[int, str]]:
+    return style.thin([(n, number(n)) for n in cube["n"].values.tolist()], 6)
+
+
+@view(
+    Entry(
+        "gap_limit",
+        "Gap to the limit, test loss",
+        _PLACE,
+        question=_WHERE,
+        fit="gaps",
+        fixed={"gap": "limit", "kind": "test"},
+    ),
+    Entry(
+        "gap_spiked",
+        "Gap to F_ℓ, training loss",
+        _PLACE,
+        question=_HOW_FAST,
+        fit="gaps",
+        fixed={"gap": "spiked", "kind": "train"},
+    ),
+    Entry(
+        "gap_strength",
+        "Gap of F_ℓ to the limit, training loss",
+        _PLACE,
+        question=_HOW_FAST,
+        fit="gaps",
+        fixed={"gap": "strength", "kind": "train"},
+    ),
+)
+def gaps(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    fit: xr.Dataset | None = None,
+    *,
+    gap: Gap = "limit",
+    alpha: float | None = None,
+    lam: float | None = None,
+    kind: Kind = "test",
+    controls: bool = True,
+    **further: Any,
+) -> Picture:
+    """How fast do losses converge? Size of the mean gap against n on log axes.
+
+    `gap = "limit"` is L(F) minus its limit; it is the sum of `"spiked"`, L(F) - L(F_ell) with the ell of this alpha,
+    and `"strength"`, L(F_ell) minus the limit. `fit` is the result of `fit_gaps`: its law is drawn for the last two
+    with its 95 per cent band, the residuals in a strip below.
+    """
+    where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
+    data, what = _gap(cube, prediction, gap, {"kind": kind, "controls": controls} | where)
+    spot = symbols.place(data, ("alpha", "lam", *further))
+    told, one, label = which_means(data), None, "measured"
+    if fit is not None and _FITTED_GAPS.get(gap) in fit.coords.get("gap", ()) and "covariance" in fit:
+        one = at(fit, **{"gap": _FITTED_GAPS[gap], "loss": f"{kind}_loss"} | where)
+        if "data" in one:
+            data, label = curves.fitted_means(one), _SHARP
+    layers = _signed_points(data, label)
+    if one is not None:
+        layers += _law_with_band(curves.power_law(one, cube["n"].values))
+        told = f"\n{captions.exponent_text(one)}"
+    made = Picture(
+        layers,
+        title=f"{KIND[kind]} loss: {what} at {spot}{told}",
+        xlabel=symbols.axis_label("n"),
+        ylabel="size of the mean gap",
+        logx=True,
+        logy=True,
+        options={"xticks": _size_ticks(cube)},
+    )
+    return _with_residuals(made, data)
+
+
+def _gap(cube: xr.Dataset, prediction: xr.Dataset | None, gap: Gap, where: dict[str, Any]) -> tuple[xr.Dataset, str]:
+    """The mean of a gap against n, and what it is called."""
+    labels = {name: label for name, label in where.items() if name not in ("kind", "controls")}
+    spiked = f"L(F{SUB[comparisons.kept_spikes(cube, **labels) % 10]})"
+    if gap == "spiked":
+        return comparisons.gap_to_spiked(cube, **where), f"|L(F) − {spiked}|"
+    if prediction is None:
+        raise Missing("The gap to the limit needs a prediction.")
+    if gap == "strength":
+        return comparisons.gap_of_spiked(cube, prediction, **where), f"|{spiked} − limit|"
+    return comparisons.gap_to_limit(cube, prediction, **where), "|L(F) − limit|"
+
+
+def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
+    """A picture against n with a strip of the fit's standardised residuals below it, lines at 0 and +-2."""
+    if "residual" not in data:
+        return made
+    ends, _ = made.limits()
+    known = np.isfinite(data["residual"].values)
+    n, residual = data["n"].values[known].astype(float), data["residual"].values[known]
+    tips = [(symbols.symbol("n"), "@n"), ("residual in standard errors", "@residual{0.00}")]
+    look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
+    levels = [
+        marks.steps([ends[0]], [ends[1]], [level], "n", "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
+        for level, dash in ((0, "solid"), (2, "dashed"), (-2, "dashed"))
+    ]
+    most = max(3.0, 1.2 * float(np.abs(residual).max(initial=0)))
+    strip = Picture(
+        [*levels, Layer("points", {"n": n, "residual": residual}, style=look, measured=True)],
+        xlabel=made.xlabel,
+        ylabel="residual",
+        logx=True,
+        xlim=ends,
+        ylim=(-most, most),
+        options={"xticks": made.options["xticks"], "height": 150, "toolbar": None, "hooks": [picture.level_border]},
+    )
+    options = {**made.options, "legend_position": "top", "legend_cols": 2, "hooks": [picture.level_border]}
+    return replace(made, xlabel="", options=options, strip=strip)
+
+
+def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
+    """The size of mean gaps on a log axis, those above and below zero apart."""
+    layers: list[Layer] = []
+    for i, (sign, which) in enumerate(((1, "positive"), (-1, "negative"))):
+        side = data.assign(mean=sign * data["mean"])
+        layers += marks.points(
+            side,
+            "n",
+            "gap",
+            label=f"{label}, {which}",
+            colour=style.SERIES[3 * i],
+            marker=style.MARKERS[i],
+            positive=True,
+        )
+    return layers
+
+
+def _law_with_band(law: xr.Dataset) -> list[Layer]:
+    """A fitted law and the ends of its 95 per cent band."""
+    looks = {"value": ("fitted to measured", "solid", 2.0), "low": ("", "dotted", 1.2), "high": ("", "dotted", 1.2)}
+    return [
+        marks.line(
+            law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width, framed=False
+        )
+        for name, (label, dash, width) in looks.items()
+    ]
+
+
+@view(
+    Entry(
+        "exponents",
+        "Fitted exponents of the outliers",
+        question="Do the exponents agree?",
+        fit="outliers",
+        alpha_axis=True,
+    ),
+)
+def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = None, **further: Any) -> Picture:
+    """Do the exponents agree? Fitted exponents of the outliers against alpha, with their limits 1/2 - k(1/2 - alpha).
+
+    Parameters
+    ----------
+    fit
+        From `fit_outliers`.
+    estimator
+        "plain", "corrected", or "relative" to the finite-n prediction.
+    """
+    if "estimate" not in fit or "exponent" not in fit["param"]:
+        raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))
+    one = at(fit, estimator=estimator, **fixed(fit, further) if further else {}).sel(param="exponent")
+    layers: list[Layer] = []
+    for i, k in enumerate(one["degree"].values[:MOST_SPIKES].tolist()):
+        data = xr.Dataset({"mean": one["estimate"].sel(degree=k), "stderr": one["stderr"].sel(degree=k)})
+        look: dict[str, Any] = {"colour": style.SERIES[i]}
+        limit = 0.5 - k * (0.5 - one["alpha"])
+        layers.append(
+            marks.line(one.alpha, limit, "alpha", "exponent", label=f"predicted, spike {k}", dash="dashed", **look)
+        )
+        layers += marks.points(
+            data, "alpha", "exponent", label=f"measured, spike {k}", marker=style.MARKERS[i], brush=brush, **look
+        )
+    title = f"Exponents of the outliers, estimate: {estimator}"
+    return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel="exponent of n")

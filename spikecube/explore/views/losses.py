@@ -1,0 +1,218 @@
+"""Views of the losses: against alpha and the penalty, and how far theory and measurement agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import holoviews as hv
+import numpy as np
+import xarray as xr
+
+from spikecube.explore import curves, marks, style
+from spikecube.explore.entry import Entry, view
+from spikecube.explore.marks import Brush
+from spikecube.explore.picture import Layer, Picture
+from spikecube.explore.views import maps
+from spikecube.explore.views.parts import KIND, Kind, against_alpha, which_means
+from spikecube.means import comparisons
+from spikecube.means.comparisons import means_at
+from spikecube.means.places import Missing, at, chosen, fixed, foretold
+from spikecube.words import symbols
+
+MOST_SIZES = 4
+_GAIN = "What does the loss gain?"
+_PENALTY = "Which penalty, and does the step help there?"
+_AGREE = "How far do theory and measurement agree?"
+
+
+def losses(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    *,
+    lam: float | None = None,
+    n: int | None = None,
+    kind: Kind | None = None,
+    controls: bool = True,
+    brush: Brush = None,
+    **further: Any,
+) -> hv.Overlay | hv.Layout:
+    """Does the loss follow the staircase or the finite-n curve? Losses against alpha at one penalty.
+
+    Parameters
+    ----------
+    n
+        One size; without it a few sizes, light to dark.
+    kind
+        "train" or "test"; without it both side by side.
+    controls
+        Means with control variates where the cube has them, see `means_at`; False takes plain means.
+    """
+    kinds: tuple[Kind, ...] = ("train", "test") if kind is None else (kind,)
+    shown = [loss(cube, prediction, kind=k, lam=lam, n=n, controls=controls, brush=brush, **further) for k in kinds]
+    return hv.Layout(shown).cols(2) if kind is None else shown[0]
+
+
+@view(
+    Entry(
+        "test",
+        "Test loss against α",
+        ("lam",),
+        question=_GAIN,
+        alpha_axis=True,
+        fixed={"kind": "test"},
+    ),
+    Entry(
+        "train",
+        "Training loss against α",
+        ("lam",),
+        question=_GAIN,
+        alpha_axis=True,
+        fixed={"kind": "train"},
+    ),
+)
+def loss(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    *,
+    kind: Kind = "test",
+    lam: float | None = None,
+    n: int | None = None,
+    controls: bool = True,
+    brush: Brush = None,
+    **further: Any,
+) -> Picture:
+    """One of the two `losses` against alpha."""
+    name = f"{kind}_loss"
+    where = {"lam": lam} | fixed(cube, further)
+    data = means_at(cube, name, controls=controls, **where)
+    sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [chosen(data, "n", n)]
+    layers = _baselines(cube, prediction, name, where)
+    for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
+        if prediction is not None and name in prediction and size in prediction["n"]:
+            curve = at(prediction[name], **where, n=size)
+            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, n = {size}", colour=colour))
+        layers += marks.points(
+            data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
+        )
+    title = f"{KIND[kind]} loss against step size, {symbols.place(data, ('lam', *further))}{which_means(data)}"
+    return against_alpha(layers, title, name)
+
+
+def _baselines(cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where: dict[str, Any]) -> list[Layer]:
+    """The staircase of limits and the best linear predictor, where the prediction has them."""
+    layers: list[Layer] = []
+    low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
+    if prediction is not None and f"{name}_limit" in prediction:
+        limit = at(prediction[f"{name}_limit"], **where)
+        ell = limit["ell_alpha"] if "ell_alpha" in limit.coords else cube["ell_alpha"]
+        steps = curves.staircase(limit, ell, low, max(high, low + 1e-3))
+        look = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
+        layers.append(marks.steps(steps["start"], steps["end"], steps["value"], "alpha", name, **look))
+    if prediction is not None and "best_linear_loss" in prediction and name == "test_loss":
+        level = curves.last(at(prediction["best_linear_loss"], **where))
+        look = {"label": "best linear (predicted)", "colour": style.SOFT, "dash": "dotted"}
+        layers.append(marks.steps([low], [high], [level], "alpha", name, **look))
+    return layers
+
+
+@view(
+    Entry("penalty_test", "Test loss against λ", ("alpha", "n"), _PENALTY, fixed={"kind": "test"}),
+    Entry("penalty_train", "Training loss against λ", ("alpha", "n"), _PENALTY, fixed={"kind": "train"}),
+)
+def loss_against_penalty(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    *,
+    alpha: float | None = None,
+    n: int | None = None,
+    kind: Kind = "test",
+    controls: bool = True,
+    **further: Any,
+) -> Picture:
+    """Which penalty is best, and does the step help there? Losses of F and of F_0 against lam at one (alpha, n).
+
+    `controls` as in `losses`.
+    """
+    where = {"alpha": alpha, "n": n} | fixed(cube, further)
+    layers: list[Layer] = []
+    drawn = []
+    for i, (suffix, what) in enumerate((("", "F"), ("_init", "F₀"))):
+        name = f"{kind}_loss{suffix}"
+        data = means_at(cube, name, controls=controls, **where)
+        drawn.append(data)
+        look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
+        if prediction is not None and name in prediction:
+            curve = foretold(prediction[name], **where)
+            layers.append(marks.line(curve.lam, curve, "lam", "loss", label=f"predicted, {what}", **look))
+        layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
+    spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
+    title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"
+    return Picture(
+        layers, title=title, xlabel=symbols.axis_label("lam"), ylabel=f"{KIND[kind].lower()} loss", logx=True
+    )
+
+
+@view(
+    Entry("agree_test", "Agreement, test loss", ("lam",), _AGREE, fixed={"variable": "test_loss"}),
+    Entry("agree_train", "Agreement, training loss", ("lam",), _AGREE, fixed={"variable": "train_loss"}),
+    Entry("agree_singular", "Agreement, first outlier", fixed={"variable": "singular_value"}),
+)
+def agreement(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    scores: xr.Dataset | None = None,
+    *,
+    variable: str = "test_loss",
+    lam: float | None = None,
+    rank: int = 1,
+    **further: Any,
+) -> Picture:
+    """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n).
+
+    Parameters
+    ----------
+    scores
+        From `comparisons.z_scores`, if they are known already.
+    """
+    if scores is None:
+        if prediction is None:
+            raise Missing("The agreement map needs a prediction.")
+        scores = comparisons.z_scores(cube, prediction, variable)
+    data = at(scores, lam=lam, rank=rank, ell=None, **fixed(cube, further))
+    grid = maps.grid(data, {name: data[name] for name in ("z", "mean", "stderr", "predicted", "relative")})
+    if not len(grid["z"]):
+        raise Missing(f"No point of {variable} has a prediction and an error at this place.")
+    boxes = marks.cells(
+        grid,
+        limits=(-5, 5),
+        colours=style.DIVERGING,
+        clabel="z",
+        hover_tooltips=[
+            *maps.CELL_TIPS,
+            ("z", "@z{0.00}"),
+            ("measured", "@mean{0.0000}"),
+            *maps.ERROR_TIPS,
+            ("predicted", "@predicted{0.0000}"),
+            ("relative difference", "@relative{0.0%}"),
+        ],
+    )
+    axes = [name for name in ("lam", "rank", *further) if name in cube[variable].dims]
+    spot = symbols.place(data, axes)
+    title = f"z-scores of {symbols.symbol(variable)}" + (f" at {spot}" if spot else "")
+    ends = maps.edges(data["alpha"].values)
+    return maps.map_of([boxes, *_z_texts(grid)], data, title, (float(ends[0]), float(ends[-1])))
+
+
+def _z_texts(grid: dict[str, np.ndarray]) -> list[Layer]:
+    """The z-scores as numbers in the cells while they fit, white where the cell is dark."""
+    fits = len(grid["z"]) <= 80
+    layers = []
+    for dark, colour in ((False, style.INK), (True, "white")):
+        chosen = (np.abs(grid["z"]) > 3) == dark if fits else np.zeros(len(grid["z"]), dtype=bool)
+        columns = {
+            "alpha": (grid["left_alpha"][chosen] + grid["right_alpha"][chosen]) / 2,
+            "row": grid["low_row"][chosen] + 0.5,
+            "text": np.array([f"{z:+.1f}".replace("-", "−") for z in grid["z"][chosen]], dtype=object),
+        }
+        layers.append(Layer("texts", columns, style={"text_font_size": "8pt", "text_color": colour}))
+    return layers

@@ -1,0 +1,55 @@
+"""Maps over (alpha, n): one rectangle a point, sizes as rows of equal height."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from spikecube.explore import style
+from spikecube.explore.picture import Layer, Picture
+from spikecube.text import number
+from spikecube.words import symbols
+
+CELL_TIPS = [("α", "@at_alpha"), ("n", "@at_n")]
+ERROR_TIPS = [("standard error", "@stderr{0.0000}")]
+
+
+def alpha_ends(cube: xr.Dataset) -> tuple[float, float]:
+    """The ends of the cells along alpha."""
+    borders = edges(cube["alpha"].values)
+    return float(borders[0]), float(borders[-1])
+
+
+def edges(values: np.ndarray) -> np.ndarray:
+    """Borders halfway between values."""
+    values = np.asarray(values, dtype=float)
+    if len(values) == 1:
+        return np.array([values[0] - 0.01, values[0] + 0.01])
+    middle = (values[1:] + values[:-1]) / 2
+    return np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
+
+
+def grid(data: xr.Dataset, values: dict[str, xr.DataArray]) -> dict[str, np.ndarray]:
+    """One rectangle for each (alpha, n) that has the first of the values, sizes as rows of equal height."""
+    borders = edges(data["alpha"].values)
+    table = {name: value.transpose("alpha", "n").values.astype(float) for name, value in values.items()}
+    i, j = np.nonzero(np.isfinite(next(iter(table.values()))))
+    box = {"left_alpha": borders[i], "low_row": j.astype(float), "right_alpha": borders[i + 1], "high_row": j + 1.0}
+    labels = {"at_alpha": data["alpha"].values[i], "at_n": data["n"].values[j]}
+    return box | {name: value[i, j] for name, value in table.items()} | labels
+
+
+def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: tuple[float, float]) -> Picture:
+    """A map over (alpha, n) with the sizes as labels of its rows."""
+    ticks = style.thin([(i + 0.5, number(n)) for i, n in enumerate(data["n"].values.tolist())], 12)
+    return Picture(
+        layers,
+        title=title,
+        xlabel=symbols.axis_label("alpha"),
+        ylabel=symbols.axis_label("n"),
+        xlim=ends,
+        ylim=(0, data.sizes["n"]),
+        options={"yticks": ticks, "show_grid": False},
+    )

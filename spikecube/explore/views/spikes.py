@@ -1,0 +1,288 @@
+"""Views of the spikes: the spectrum of one cell, how many leave the bulk, how far, and where they point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.explore import curves, marks, style
+from spikecube.explore.entry import Entry, view
+from spikecube.explore.marks import Brush
+from spikecube.explore.picture import Layer, Picture
+from spikecube.explore.views import maps
+from spikecube.explore.views.parts import MOST_SPIKES, SUB, against_alpha, which_means
+from spikecube.means import spikes
+from spikecube.means.comparisons import plain_means
+from spikecube.means.places import Missing, at, fixed, foretold, variable
+from spikecube.theory.staircase import threshold
+from spikecube.words import symbols
+
+_WHEN = "When do the spikes appear?"
+_POINT = "Do the spikes point where theory says?"
+
+
+@view(
+    Entry("spectrum", "Spectrum of one cell", ("alpha", "n"), "Does a spike leave the bulk?"),
+)
+def spectrum(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    density: xr.DataArray | None = None,
+    *,
+    alpha: float | None = None,
+    n: int | None = None,
+    **further: Any,
+) -> Picture:
+    """Does a spike leave the bulk? Singular values of F/sqrt(n) at one (alpha, n), all seeds.
+
+    Parameters
+    ----------
+    cube
+        With `spectrum` for the histogram, else only the leading singular values are drawn.
+    prediction
+        From `predict`: the bulk edge and the outliers are drawn.
+    density
+        Predicted density of the bulk along `x`, named by its `long_name`; see `predicted.bulk`.
+    """
+    where = {"alpha": alpha, "n": n} | further
+    top = spikes.leading(cube, **where)
+    counted = "spectrum" in cube and bool(cube["spectrum"].notnull().any())
+    layers = [_histogram(cube, where)] if counted else []
+    height = float(np.max(layers[0].column(1))) if counted else 0.0
+    if density is not None:
+        height = max(height, float(density.where(density.x > 0.1).max()))
+        layers.append(
+            marks.line(
+                density.x,
+                density,
+                "s",
+                "density",
+                label=density.attrs.get("long_name", "predicted bulk"),
+                colour=style.SERIES[0],
+                width=2.5,
+            )
+        )
+    height = height or 1.0
+    edge = float(at(cube["detection_edge"], **where).fillna(0.0)) if "detection_edge" in cube else 0.0
+    layers.append(_rug(top, edge if counted else 0.0, 0.3 * height))
+    if prediction is not None:
+        outliers, edges = (_finite(prediction, name, where) for name in ("singular_value", "bulk_edge"))
+        layers += [
+            marks.stems(outliers, 0.55 * height, "s", "density", label="predicted outliers", colour=style.SERIES[2]),
+            marks.stems(edges, 1.1 * height, "s", "density", label="predicted edge", colour=style.INK, dash="dashed"),
+        ]
+    which = "Singular values" if counted else "Leading singular values"
+    return Picture(
+        layers,
+        title=f"{which} of F/√n at {symbols.place(top, ('alpha', 'n', *further))}, {_seeds(top)}",
+        xlabel="s   singular value of F/√n",
+        ylabel="density of singular values",
+        xlim=(0, max(1.12 * float(top.max()), 1.8 * edge)),
+        ylim=(0, 1.15 * height),
+    )
+
+
+def _seeds(data: xr.DataArray) -> str:
+    count = data.sizes["seed"]
+    return f"{count} seeds" if count > 1 else "1 seed"
+
+
+def _histogram(cube: xr.Dataset, where: dict[str, Any]) -> Layer:
+    """The distribution of all singular values; without one, a bar of no height, so that the rest is drawn."""
+    try:
+        data = spikes.histogram(cube, **where)
+        left, right, heights = (data[name].values.astype(float) for name in ("lower", "upper", "density"))
+    except Missing:
+        left, right, heights = np.array([0.0]), np.array([1.0]), np.array([0.0])
+    columns = {"s": (left + right) / 2, "density": heights, "left": left, "right": right}
+    look = {"fill_color": style.FILL, "line_color": "white", "line_width": 0.5, "tools": ["hover"], "show_legend": True}
+    return Layer("histogram", columns, "measured, all", look, measured=True)
+
+
+def _rug(top: xr.DataArray, edge: float, height: float) -> Layer:
+    """The leading singular values of each seed that lie beyond the detection edge, as spikes from the axis."""
+    values = top.values.ravel()
+    beyond = values > edge
+    rank, seed = (
+        np.broadcast_to(c, top.shape).ravel()[beyond] for c in (top["rank"].values, top["seed"].values[:, None])
+    )
+    columns = {"s": values[beyond], "height": np.full(int(beyond.sum()), height), "rank": rank, "seed": seed}
+    label = "measured outliers" if edge else "measured, leading"
+    look = {
+        "color": style.SERIES[1],
+        "line_width": 2,
+        "line_alpha": 0.75,
+        "tools": ["hover"],
+        "hover_tooltips": [("", label), ("s", "@s{0.000}"), ("rank", "@rank"), ("seed", "@seed")],
+    }
+    return Layer("spikes", columns, label, look, measured=True)
+
+
+def _finite(prediction: xr.Dataset, name: str, where: dict[str, Any]) -> np.ndarray:
+    """The values of a prediction at one place that are there."""
+    if name not in prediction:
+        return np.empty(0)
+    values = np.asarray(foretold(prediction[name], **where), dtype=float).ravel()
+    finite: np.ndarray = values[np.isfinite(values)]
+    return finite
+
+
+@view(
+    Entry("outliers", "Number of outliers", question=_WHEN, alpha_axis=True),
+)
+def outlier_count(
+    cube: xr.Dataset, detachment: xr.DataArray | None = None, *, brush: Brush = None, **further: Any
+) -> Picture:
+    """When do spikes appear? Mean number of outliers over (alpha, n).
+
+    The limits of the thresholds, alpha_k = (k - 1)/(2k), are dashed for the degrees with c_k != 0; `detachment` (dims
+    n, degree) holds the alpha from which theory has each spike counted at size n, see
+    `spikecube.means.spikes.detachment`.
+    """
+    data = plain_means(at(variable(cube, "outlier_count"), **fixed(cube, further)))
+    low, high = maps.alpha_ends(cube)
+    degrees = _degrees(cube, further)
+    limits = [threshold(k) for k in degrees if low < threshold(k) < high and k > 1]
+    layers = [
+        marks.cells(
+            maps.grid(data, {"count": data["mean"], "stderr": data["stderr"], "seeds": data["seeds"]}),
+            limits=(0, max(2, cube.sizes.get("rank", 6))),
+            colours=style.COUNTS,
+            clabel="measured outliers",
+            hover_tooltips=[*maps.CELL_TIPS, ("outliers", "@count{0.00}"), *maps.ERROR_TIPS, ("seeds", "@seeds")],
+        ),
+        marks.verticals(limits, "alpha", colour=style.SERIES[1], width=2),
+    ]
+    if detachment is not None:
+        layers += _detachment_lines(at(detachment, **fixed(cube, further)), data)
+    layers.append(marks.verticals(brush or (), "alpha", colour=style.SERIES[2], dash="solid", width=2))
+    listed = ", ".join(str(k) for k in degrees if low < threshold(k) < high and k > 1)
+    limits_text = f"; dashes: limits αₖ = (k − 1)/(2k), k = {listed}" if listed else ""
+    title = f"Mean number of outliers{limits_text}{which_means(data)}"
+    return maps.map_of(layers, data, title, (low, high))
+
+
+def _degrees(cube: xr.Dataset, further: dict[str, Any]) -> tuple[int, ...]:
+    """The degrees that carry a spike; none where the model is not known."""
+    try:
+        return spikes.degrees(cube, **further)
+    except Missing:
+        return ()
+
+
+def _detachment_lines(detachment: xr.DataArray, data: xr.Dataset) -> list[Layer]:
+    """Where theory has each spike detach, from row to row of the map."""
+    rows = np.arange(data.sizes["n"]) + 0.5
+    lines = []
+    for i, k in enumerate(detachment["degree"].values[:MOST_SPIKES].tolist()):
+        alphas = detachment.sel(degree=k).reindex(n=data["n"].values).values
+        if np.isfinite(alphas).any():
+            look: dict[str, Any] = {"label": f"predicted, degree {k}", "dash": _DASHES[i]}
+            lines.append(marks.line(alphas, rows, "alpha", "row", colour=style.SERIES[2], width=3, **look))
+    return lines
+
+
+_DASHES = ("solid", "dashed", "dotdash", "dotted")
+
+
+@view(
+    Entry("singular", "Singular values against α", ("n",), _WHEN, alpha_axis=True),
+)
+def singular_values(
+    cube: xr.Dataset, prediction: xr.Dataset | None = None, *, n: int | None = None, brush: Brush = None, **further: Any
+) -> Picture:
+    """How far do the spikes go? Leading singular values of F/sqrt(n) against alpha at one n."""
+    where = {"n": n} | fixed(cube, further)
+    data = spikes.leading_means(cube, most=MOST_SPIKES, **where)
+    name = "singular_value"
+    layers: list[Layer] = []
+    for i, k in enumerate(data["rank"].values):
+        look: dict[str, Any] = {"colour": style.SERIES[i]}
+        if _predicted_anywhere(prediction, k):
+            assert prediction is not None
+            curve = at(prediction[name], **where).sel(rank=k)
+            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, spike {k}", **look))
+        layers += marks.points(
+            data.sel(rank=k), "alpha", name, label=f"measured, i = {k}", marker=style.MARKERS[i], brush=brush,
+            positive=True, **look,
+        )  # fmt: skip
+    if prediction is not None and "bulk_edge" in prediction:
+        edge = at(prediction["bulk_edge"], **where).broadcast_like(prediction["alpha"])
+        layers.append(
+            marks.line(edge.alpha, edge, "alpha", name, label="predicted edge", colour=style.INK, dash="dashed")
+        )
+    title = f"Leading singular values at {symbols.place(data, ('n', *further))}{which_means(data)}"
+    return against_alpha(layers, title, name, logy=True)
+
+
+def _predicted_anywhere(prediction: xr.Dataset | None, k: int) -> bool:
+    """Whether a spike k is predicted at any place, so that its line is there at all of them."""
+    if prediction is None or "singular_value" not in prediction or k not in prediction["rank"]:
+        return False
+    return bool(prediction["singular_value"].sel(rank=k).notnull().any())
+
+
+@view(
+    Entry("alignment", "Alignments", ("n",), _POINT, alpha_axis=True),
+)
+def alignments(
+    cube: xr.Dataset, *, n: int | None = None, subspace: bool = False, brush: Brush = None, **further: Any
+) -> Picture:
+    """Do the spikes point where theory says? Squared cosines with the monomials of x.beta against alpha at one n."""
+    name = "subspace_alignment" if subspace else "alignment"
+    data = plain_means(at(variable(cube, name), n=n, **fixed(cube, further)))
+    low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
+    layers: list[Layer] = []
+    for i, k in enumerate(data["degree"].values[:MOST_SPIKES].tolist()):
+        if not bool((cube[name].sel(degree=k) > 0).any()):
+            continue  # no spike of this degree: c_k = 0
+        colour, start = style.SERIES[i], max(threshold(k), low)
+        layers += marks.points(
+            data.sel(degree=k), "alpha", name, label=f"measured, k = {k}", colour=colour, marker=style.MARKERS[i],
+            brush=brush,
+        )  # fmt: skip
+        level = 1 + 0.012 * i
+        limit = {"label": f"limit, k = {k}", "colour": colour, "dash": "dashed"}
+        layers.append(marks.steps([start], [max(high, start)], [level], "alpha", name, **limit))
+    title = (
+        f"Alignment with the monomials, {symbols.place(data, ('n', *further))}; limit 1 beyond αₖ{which_means(data)}"
+    )
+    return against_alpha(layers, title, name, ylim=(-0.03, 1.08))
+
+
+@view(
+    Entry(
+        "collapse1",
+        "Collapse of the spike of degree 1",
+        question=_POINT,
+        fixed={"k": 1},
+    ),
+    Entry("collapse2", "Collapse of the spike of degree 2", fixed={"k": 2}),
+)
+def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: Any) -> Picture:
+    """Do the sizes fall on one curve? The singular value of degree k against (alpha - alpha_k) ln n."""
+    degrees = spikes.degrees(cube, max(k, 5), **further)
+    if k not in degrees:
+        raise Missing(f"The activation has c{SUB[k]} = 0: there is no spike of degree {k}.")
+    rank = degrees.index(k) + 1
+    if rank not in cube["rank"]:
+        raise Missing(f"The spike of degree {k} is singular value {rank}, which was not measured.")
+    data = curves.collapse(cube, k=k, rank=rank, **further)
+    sizes = style.thin(data["n"].values.tolist(), 6)
+    layers: list[Layer] = []
+    for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
+        layers += marks.points(
+            data.sel(n=size), "x", "singular_value", label=f"measured, n = {size}", colour=colour, marker=marker,
+            brush=brush, positive=True,
+        )  # fmt: skip
+    x, y = curves.slope_line(data, k)
+    layers.append(marks.line(x, y, "x", "singular_value", label=f"limit, slope {k}", colour=style.INK, dash="dashed"))
+    return Picture(
+        layers,
+        title=f"Collapse of singular value {rank}, the spike of degree {k}{which_means(data)}",
+        xlabel=f"(α − α{SUB[k]}) ln n,   α{SUB[k]} = {threshold(k):.4g}",
+        ylabel=symbols.axis_label("singular_value"),
+        logy=True,
+    )

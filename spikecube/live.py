@@ -1,0 +1,61 @@
+"""Cubes by the name of their run, finished or not: the one place that knows both runs and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spikecube.explore.sources import Source
+
+
+def cube_of(name: str | Path) -> Any:
+    """The cube in a file; that of a run, finished or not, by its name.
+
+    Raises
+    ------
+    StoreError
+        If there is no such file or run.
+    """
+    from spikecube.cube.store import open_cube
+    from spikecube.runs.folder import RunFolder, run_paths
+    from spikecube.runs.run import assembled
+
+    if (path := _finished(name)) is not None:
+        return open_cube(path)
+    folder = RunFolder.existing(run_paths(name)[0])
+    return assembled(folder, folder.contents())
+
+
+def source_of(cube: Any) -> Source:
+    """What the explorer looks at: a cube, its file, or a run by its name, read again while it grows."""
+    from spikecube.cube.assemble import assemble
+    from spikecube.explore import sources
+    from spikecube.runs.folder import RunFolder, run_paths
+
+    if not isinstance(cube, str | Path):
+        return sources.source_of(cube)
+    if (path := _finished(cube)) is not None:
+        return sources.source_of(path)
+    folder = RunFolder.existing(run_paths(cube)[0])
+    return sources.Growing(lambda: assemble(folder.study, folder.results()), folder.shards)
+
+
+def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any = None) -> Any:
+    """The explorer of a cube, its file, or a run by its name, which may still be running.
+
+    Shown where a notebook cell ends; see `spikecube.explore.app.explore`.
+    """
+    from spikecube.explore.app import explore as page
+
+    return page(source_of(cube), prediction, fits, fitter=fitter)
+
+
+def _finished(name: str | Path) -> Path | None:
+    """The file that a name stands for, if it is there."""
+    from spikecube.runs.folder import run_paths
+
+    _, path = run_paths(name)
+    if Path(name).is_file():
+        return Path(name)
+    return path if path.is_file() and Path(name).suffix != ".run" else None

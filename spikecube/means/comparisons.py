@@ -1,0 +1,116 @@
+"""Measured means against theory and against each other, at places of a cube: z-scores and signed gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.means import seeds
+from spikecube.means.controls import CONTROLS
+from spikecube.means.places import Missing, at, fixed, foretold, variable
+
+
+def plain_means(data: xr.DataArray) -> xr.Dataset:
+    """Plain mean over `seed` of any array, with its standard error and the number of seeds that have a value."""
+    return seeds.means(data.to_dataset(name="values"), "values", controls=False)
+
+
+def means_at(cube: xr.Dataset, name: str, *, controls: bool = True, **where: Any) -> xr.Dataset:
+    """Means of a variable at a place, those of `spikecube.means.seeds.means`: mean, stderr, seeds, controls.
+
+    Control variates need the draws in the cube, its study, and 7 seeds or more; `controls` says how many were used.
+    """
+    place = where | fixed(cube, where)
+    variable(cube, name)
+    box = _box(cube[[name, *(c for c in CONTROLS if c in cube)]], place)
+    data = at(seeds.means(box, name, controls=controls), **place)
+    return data[["mean", "stderr", "seeds", "controls"]].assign_attrs(cube[name].attrs)
+
+
+def _box(cube: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
+    """As `at`, but every axis stays, one label long."""
+    spot = at(cube, **labels)
+    return cube.sel({name: [spot[name].item()] for name in labels if name in cube.dims})
+
+
+def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
+    """How far measurement is from prediction: z = (mean - predicted)/stderr, on the alphas that both have.
+
+    Means are taken with control variates where the cube has them and three seeds or more: unbiased, and much sharper.
+    Returns `z`, `relative`, `mean`, `stderr`, `predicted`; the attributes `seeds` and `seeds_worth` are the median
+    number of seeds, and of those that plain means would need for the same errors (NaN without control variates).
+
+    Raises
+    ------
+    Missing
+        Without the variable in both, without an alpha in common, or with one seed (no standard error).
+    """
+    predicted = variable(prediction, name, "The prediction does not cover it.")
+    measured, worth = sharp_mean(cube, name)
+    for name in map(str, set(predicted.dims) & set(measured.dims) - {"alpha"}):
+        measured = measured.sel({name: np.isin(measured[name].values, predicted[name].values)})
+        predicted = predicted.sel({name: measured[name].values})
+    predicted = predicted.drop_vars([c for c in predicted.coords if c not in predicted.dims])
+    if "alpha" in predicted.dims:
+        predicted = predicted.sel(alpha=_common(measured["alpha"].values, predicted["alpha"].values))
+        measured = measured.sel(alpha=predicted["alpha"].values, method="nearest").assign_coords(alpha=predicted.alpha)
+    mean, stderr, seeds = measured["mean"], measured["stderr"], int(measured["seeds"].median())
+    if not bool(stderr.notnull().any()):
+        raise Missing("One seed has no standard error: z-scores need two or more.")
+    z = (mean - predicted) / stderr.where(stderr > 0)
+    found = {"z": z, "relative": mean / predicted - 1, "mean": mean, "stderr": stderr, "predicted": predicted}
+    return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=seeds)
+
+
+def sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:
+    """Mean and stderr over seeds, with control variates where they can be had, and the seeds they are worth."""
+    variable(cube, name)
+    data = seeds.means(cube, name)
+    sharp = data["controls"] > 0
+    worth = float(data["seeds_worth"].where(sharp).median()) if bool(sharp.any()) else float("nan")
+    return data, worth
+
+
+def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The predicted alphas at which something was measured."""
+    close = np.abs(predicted[:, None] - measured[None, :]).min(axis=1) < 1e-9
+    if not close.any():
+        raise Missing("The prediction has no alpha in common with the cube.")
+    common: np.ndarray = predicted[close]
+    return common
+
+
+def gap_to_limit(
+    cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, controls: bool = True, **where: Any
+) -> xr.Dataset:
+    """The mean of L(F) - limit against n, signed, with its standard error."""
+    limit = foretold(variable(prediction, f"{kind}_loss_limit"), **where)
+    data = means_at(cube, f"{kind}_loss", controls=controls, **where)
+    return data.assign(mean=data["mean"] - limit)
+
+
+def gap_to_spiked(cube: xr.Dataset, *, kind: str, controls: bool = True, **where: Any) -> xr.Dataset:
+    """The mean of L(F) - L(F_ell) against n, signed, at this alpha's ell, seeds paired, with its standard error."""
+    ell = kept_spikes(cube, **where)
+    name = f"{kind}_loss_gap"
+    gap = variable(cube, f"{kind}_loss") - variable(cube, f"{kind}_loss_spiked").sel(ell=ell, drop=True)
+    return means_at(cube.assign({name: gap}), name, controls=controls, **where)
+
+
+def gap_of_spiked(
+    cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, controls: bool = True, **where: Any
+) -> xr.Dataset:
+    """The mean of L(F_ell) - limit against n, signed, at this alpha's ell, with its standard error."""
+    name = f"{kind}_loss_spiked"
+    limit = foretold(variable(prediction, f"{kind}_loss_limit"), **where)
+    data = means_at(cube, name, controls=controls, ell=kept_spikes(cube, **where), **where)
+    return data.assign(mean=data["mean"] - limit)
+
+
+def kept_spikes(cube: xr.Dataset, **where: Any) -> int:
+    """The ell of an alpha; the most that was measured where it is unbounded."""
+    ell, most = int(at(cube["ell_alpha"], **where)), int(cube["ell"].max())
+    return min(ell, most) if ell > 0 else most

@@ -1,0 +1,149 @@
+"""Any law of the table fitted to anybody's data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.inputs import generator, labelled, sizes_of
+from spikecube.scaling.labelled_fits import adjust, fit_sample
+from spikecube.scaling.laws import LOGARITHM, OFFSET, POWER, Law
+from spikecube.scaling.results import describe
+from spikecube.scaling.samples import from_data
+from spikecube.scaling.two_sizes import TWO_SIZES, fit_two_sizes
+from spikecube.scaling.types import Array
+
+LAWS: dict[str, Law] = {"power": POWER, "offset": OFFSET, "log": LOGARITHM, "log_power": POWER, "two_size": TWO_SIZES}
+FORMULAS = {name: law.formula for name, law in LAWS.items()} | {"log_power": "log y = log C + b log log n"}
+
+
+def fit_law(
+    data: xr.DataArray,
+    law: str,
+    dim: str | tuple[str, str] = "n",
+    *,
+    stderr: xr.DataArray | float | None = None,
+    n_min: float | str | None = None,
+    rng: Any = None,
+    expected: Mapping[str, xr.DataArray | float] | None = None,
+    zeros: str = "refuse",
+) -> xr.Dataset:
+    """Fit one law of the table to the mean of any labelled data over `seed`.
+
+    ::
+
+        power      y = C n^b                     params log_amplitude, exponent
+        offset     y = L + A n^b                 params offset, amplitude, exponent; b of either sign
+        log        y = L + A log n               params offset, amplitude
+        log_power  y = C (log n)^b               params log_amplitude, exponent
+        two_size   y = E + A N^-a + B D^-b       params offset, amplitude_N, exponent_N, amplitude_D, exponent_D
+
+    Parameters that enter linearly are solved for on a grid of the others, whose best points are starts of a descent.
+    Intervals are profiles of the weighted sum of squares; see `fit_power_law` for weights, errors and tests.
+
+    Parameters
+    ----------
+    data : with the dim of the size, perhaps `seed`, and any others, one fit for each of their labels. For two sizes a
+        grid with both dims (NaN where nothing was measured), or points along one dim that has both as coordinates.
+    law : one of those above.
+    dim : name of the size; for "two_size" a pair, whose first is N.
+    stderr, rng, zeros : as in `fit_power_law`; two sizes have no bootstrap.
+    n_min : smallest size used, or "auto" (see `fit_power_law`); not for two sizes.
+    expected : values of parameters that theory predicts, by name; `pvalue` tests them.
+
+    Returns
+    -------
+    xr.Dataset
+        As in `fit_power_law`.
+
+    Raises
+    ------
+    ValueError
+        If the law is not one of these, or an argument does not fit the data.
+
+    References
+    ----------
+    Golub and Pereyra, Inverse Problems 19 (2003) R1 (variable projection); Hoffmann et al. (2022), arXiv:2203.15556,
+    for the law of two sizes.
+
+    Examples
+    --------
+    >>> n = np.array([10.0, 20.0, 40.0, 80.0, 160.0])
+    >>> data = xr.DataArray(2 + 3 * n**-0.5, dims="n", coords={"n": n})
+    >>> fit_law(data, "offset").estimate.round(6).values.tolist()
+    [2.0, 3.0, -0.5]
+    """
+    if law not in LAWS:
+        raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}")
+    wanted = expected or {}
+    unknown = [name for name in wanted if name not in LAWS[law].params]
+    if unknown:
+        raise FitError(f"expected={unknown[0]!r} is no parameter of {law!r}, which has {', '.join(LAWS[law].params)}")
+    if law == "two_size":
+        return _of_two(data, dim, stderr, n_min, wanted, zeros)
+    if not isinstance(dim, str):
+        raise FitError(f"dim={dim!r} names no single dim, which the law {law!r} needs; two sizes have law='two_size'")
+    quantity = str(getattr(data, "name", None) or "the data")
+    smallest = n_min
+    if law == "log_power":
+        sizes = sizes_of(labelled(data), dim)
+        data, stderr, smallest = _logarithms(data, dim, stderr, n_min)
+    sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
+    result = fit_sample(LAWS[law], sample, n_min=smallest, rng=generator(rng), expected=wanted, quantity=quantity)
+    if law == "log_power":
+        result = _sizes_again(result, sizes, dim)
+    result.attrs["law"] = FORMULAS[law]
+    return describe(adjust(result), quantity=quantity)
+
+
+def _of_two(
+    data: xr.DataArray,
+    dim: str | tuple[str, str],
+    stderr: xr.DataArray | float | None,
+    n_min: float | str | None,
+    expected: Mapping[str, xr.DataArray | float],
+    zeros: str,
+) -> xr.Dataset:
+    if isinstance(dim, str) or len(dim) != 2 or len(set(dim)) != 2:
+        raise FitError(f'dim={dim!r} is not a pair of names, say ("N", "D"), which the law "two_size" needs')
+    if n_min is not None:
+        raise FitError(
+            f'n_min={n_min!r}: a law of two sizes has no smallest size; mask the data, data.where(data["N"] > ...)'
+        )
+    quantity = str(getattr(data, "name", None) or "the data")
+    first, second = map(str, dim)
+    result = fit_two_sizes(data, (first, second), stderr=stderr, expected=expected, zeros=zeros, quantity=quantity)
+    return describe(adjust(result), quantity=quantity)
+
+
+def _logarithms(
+    data: xr.DataArray, dim: str, stderr: xr.DataArray | float | None, n_min: float | str | None
+) -> tuple[xr.DataArray, xr.DataArray | float | None, float | str | None]:
+    """The data against log n, in which a power of log n is a power law."""
+    sizes = sizes_of(labelled(data), dim)
+    if (sizes <= 1).any():
+        raise FitError(f"the coordinate {dim!r} holds {sizes.min():g}: a power of log n needs sizes above 1")
+    logs = {dim: (dim, np.log(sizes), dict(data[dim].attrs))}
+    if isinstance(stderr, xr.DataArray) and dim in stderr.coords:
+        stderr = stderr.assign_coords({dim: np.log(sizes_of(labelled(stderr, "stderr"), dim))})
+    smallest = float(np.log(n_min)) * (1 - 1e-12) if isinstance(n_min, int | float) and n_min > 0 else n_min
+    return data.assign_coords(logs), stderr, smallest
+
+
+def _sizes_again(result: xr.Dataset, sizes: Array, dim: str) -> xr.Dataset:
+    """A fit against log n with n as its size; `sizes` as they were given."""
+    known = np.sort(sizes)
+
+    def back(logs: Array) -> Array:
+        place = np.abs(np.nan_to_num(logs)[..., None] - np.log(known)).argmin(-1)
+        return np.where(np.isfinite(logs), known[place], np.nan)
+
+    for name in ("n_min", "interval_n_min"):
+        if name in result:
+            result[name] = result[name].copy(data=back(result[name].values))
+    coords = {name: result[name].copy(data=back(result[name].values)) for name in (dim, "window") if name in result}
+    return result.assign_coords({name: (name, c.values, c.attrs) for name, c in coords.items()})

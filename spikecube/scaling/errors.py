@@ -1,0 +1,7 @@
+"""What a fit says when it cannot be."""
+
+from spikecube.errors import SpikecubeError
+
+
+class FitError(SpikecubeError, ValueError):
+    """A fit that was asked for in a way that cannot be, in one sentence."""

@@ -1,0 +1,165 @@
+"""A law of two sizes, y = E + A N^-a + B D^-b, for points anywhere in the plane of the sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from spikecube.scaling.curve_fits import Table, fit_on_scale
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.fit_scale import curves
+from spikecube.scaling.inputs import SEED, align, check_names, labelled, real_values
+from spikecube.scaling.labelled_fits import (
+    estimates,
+    expected_values,
+    in_data_units,
+    in_own_units,
+    judged,
+    plot_data,
+    scalars,
+)
+from spikecube.scaling.laws import Law, linear_fit
+from spikecube.scaling.results import STATUS, fit_result
+from spikecube.scaling.samples import Sample, from_data
+from spikecube.scaling.types import Array
+
+POINT = "point"
+_EXPONENTS = np.geomspace(0.03, 3.0, 20)
+_STARTS = 3  # of the grid, from which descents begin
+
+
+def _value(sizes: Array, theta: Array) -> Array:
+    e, a, p, b, q = (theta[..., j, None] for j in range(5))
+    ok = (p > 0) & (q > 0)
+    return np.where(
+        ok, e + a * sizes[:, 0] ** np.where(ok, -p, -1.0) + b * sizes[:, 1] ** np.where(ok, -q, -1.0), np.nan
+    )
+
+
+def _slopes(sizes: Array, theta: Array) -> Array:
+    _, a, p, b, q = (theta[..., j, None] for j in range(5))
+    first, second = sizes[:, 0] ** -p, sizes[:, 1] ** -q
+    log_n, log_d = np.log(sizes).T
+    return np.stack([np.ones_like(first), first, -a * log_n * first, second, -b * log_d * second], axis=-1)
+
+
+def _start(sizes: Array, y: Array, weights: Array) -> Array:
+    """The best of a grid of both exponents, at which the other three are linear; (S, B, 5)."""
+    thetas, costs = [], []
+    for p in _EXPONENTS:
+        for q in _EXPONENTS:
+            design = np.stack([np.ones(len(sizes)), sizes[:, 0] ** -p, sizes[:, 1] ** -q], axis=-1)
+            scale = np.linalg.norm(design, axis=0)
+            linear = linear_fit(design / scale, y, weights) / scale
+            costs.append((weights * (y - linear @ design.T) ** 2).sum(-1))
+            here = np.broadcast_to([p, q], (len(y), 2))
+            thetas.append(np.stack([linear[:, 0], linear[:, 1], here[:, 0], linear[:, 2], here[:, 1]], axis=1))
+    order = np.argsort(np.stack(costs), axis=0)[:_STARTS]
+    return np.asarray(np.take_along_axis(np.stack(thetas), order[..., None], axis=0))
+
+
+TWO_SIZES = Law(
+    "two_size",
+    "y = E + A N^-a + B D^-b",
+    ("offset", "amplitude_N", "exponent_N", "amplitude_D", "exponent_D"),
+    _value,
+    _slopes,
+    _start,
+)
+
+
+def fit_two_sizes(
+    data: xr.DataArray,
+    dims: tuple[str, str],
+    *,
+    stderr: xr.DataArray | float | None = None,
+    expected: Mapping[str, xr.DataArray | float] | None = None,
+    zeros: str = "refuse",
+    quantity: str = "the data",
+) -> xr.Dataset:
+    """Fit the law to all points at once; see `fit_law`.
+
+    Parameters
+    ----------
+    data : a grid with both dims, NaN where nothing was measured, or points along one dim with both as coordinates.
+    """
+    data = labelled(data)
+    if stderr is not None:
+        given = xr.DataArray(stderr) if np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray) else stderr
+        stderr = align(labelled(given, "stderr"), data, "stderr")
+    sizes, sample = _points(data, dims, stderr, zeros)
+    used = sample.fine
+    if sample.stderr is not None:
+        used = used & (np.nan_to_num(sample.stderr) > 0)
+    labels = in_own_units(expected_values(TWO_SIZES, sample, expected or {}), TWO_SIZES, sample.scale)
+    null = np.where(np.isfinite(labels), labels, 0.0)
+    table = _table(sizes, sample, used, null)
+    arrays = estimates(table, labels, null) | scalars(TWO_SIZES, table, sample, used) | plot_data(table, sample, used)
+    arrays |= judged(TWO_SIZES, table, sample, used, np.zeros(len(used), dtype=bool))
+    del arrays["n_min"]
+    coords = dict(sample.coords) | {name: (POINT, sizes[:, j]) for j, name in enumerate(dims)}
+    return fit_result(
+        in_data_units(arrays, TWO_SIZES, sample.scale),
+        TWO_SIZES.params,
+        dims=sample.dims,
+        shape=sample.shape,
+        coords=coords,
+        law=f"y = E + A {dims[0]}^-a + B {dims[1]}^-b",
+        quantity=quantity,
+        without={"n_min": "a point has two sizes, and none of them orders all points"},
+    )
+
+
+def _table(sizes: Array, sample: Sample, used: Array, null: Array) -> Table:
+    """The fits of all curves, those with too few points or sizes as a status."""
+    table = Table.empty(len(used), len(TWO_SIZES.params), len(sizes))
+    apart = np.array([[len(set(sizes[row, j])) for j in range(2)] for row in used])
+    enough = (used.sum(1) > len(TWO_SIZES.params)) & (apart >= 3).all(1)
+    table.status[:] = np.where(used.any(1), STATUS["too_few_sizes"], STATUS["no_data"])
+    if sample.infinite is not None:
+        enough, table.status[sample.infinite] = enough & ~sample.infinite, STATUS["infinite"]
+    rows = np.flatnonzero(enough)
+    if len(rows):
+        chosen = replace(curves(TWO_SIZES, sample, used), sizes=sizes)
+        table.put(rows, fit_on_scale(chosen.pick(rows.tolist()), null[rows], intervals=True))
+    table.nobs[:] = used.sum(1)
+    return table
+
+
+def _points(data: xr.DataArray, dims: tuple[str, str], stderr: xr.DataArray | None, zeros: str) -> tuple[Array, Sample]:
+    """Both sizes of each point (P, 2), and the sample along the points; its own size is the product of both."""
+    check_names(data)
+    homes = {d for name in dims for d in _home(data, name)}
+    axes = [str(d) for d in data.dims if d in homes]
+    grid = xr.DataArray(np.zeros([data.sizes[d] for d in axes]), dims=axes)
+    sizes = np.stack([_sizes(data, name).broadcast_like(grid).transpose(*axes).values.ravel() for name in dims], axis=1)
+
+    def flat(values: xr.DataArray) -> xr.DataArray:
+        bare = values.drop_vars([c for c in values.coords if homes & set(values[c].dims)])
+        joined = bare.stack({POINT: axes}, create_index=False) if axes != [POINT] else bare
+        return joined.assign_coords({POINT: np.arange(1.0, len(sizes) + 1)})
+
+    sample = from_data(flat(data), POINT, None if stderr is None else flat(stderr), zeros=zeros, own_units=True)
+    return sizes, replace(sample, sizes=sizes.prod(axis=1))
+
+
+def _home(data: xr.DataArray, name: str) -> tuple[str, ...]:
+    """The dim along which a size runs."""
+    if name == SEED:
+        raise FitError(f"dim={name!r} is the dim of the replicates, not a size")
+    if name not in data.coords or data[name].ndim != 1:
+        raise FitError(
+            f"the data have no coordinate {name!r} along one dim (coordinates: "
+            f"{', '.join(map(str, data.coords)) or 'none'}): a law of two sizes needs both"
+        )
+    return tuple(map(str, data[name].dims))
+
+
+def _sizes(data: xr.DataArray, name: str) -> xr.DataArray:
+    values = real_values(data[name].to_numpy(), f"the coordinate {name!r}")
+    if not ((values > 0) & np.isfinite(values)).all():
+        raise FitError(f"the coordinate {name!r} must be positive and finite")
+    return xr.DataArray(values, dims=data[name].dims)

@@ -1,0 +1,63 @@
+"""The names of variables and places as they are printed: symbols from the schema, `n = 1000, λ = 0.1`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import xarray as xr
+
+from spikecube.cube import schema
+from spikecube.text import number
+
+LONGEST_LABEL = 50
+_GREEK = {"alpha": "α", "beta": "β", "eta": "η", "lambda": "λ", "ell": "ℓ"}
+_WORD = re.compile(r"(?<![A-Za-z])(alpha|beta|eta|lambda|ell)(?![A-Za-z])")
+_SCRIPTS = (
+    ("^2", "²"), ("sqrt(n)", "√n"), ("_tr", "ₜᵣ"), ("_te", "ₜₑ"), ("_0", "₀"), ("_1", "₁"), ("_*", "∗"),
+    ("_i", "ᵢ"), ("_k", "ₖ"), ("_+", "₊"),
+)  # fmt: skip
+
+
+def pretty(text: str) -> str:
+    """A symbol of the schema as it is printed.
+
+    >>> pretty("s_i(F)/sqrt(n)"), pretty("L_te(F_0)")
+    ('sᵢ(F)/√n', 'Lₜₑ(F₀)')
+    """
+    for plain, printed in _SCRIPTS:
+        text = text.replace(plain, printed)
+    return _WORD.sub(lambda word: _GREEK[word[0]], text)
+
+
+def axis_label(name: str) -> str:
+    """Symbol and long name of a variable or coordinate of the schema; a name that it does not know stays itself.
+
+    A long name that would run past the axis is left out.
+
+    >>> axis_label("lam")
+    'λ   ridge penalty'
+    """
+    known = schema.COORDINATES | schema.VARIABLES | schema.DERIVED
+    if name not in known:
+        return name
+    variable = known[name]
+    if len(variable.long_name) > LONGEST_LABEL:
+        return pretty(variable.symbol)
+    return f"{pretty(variable.symbol)}   {pretty(variable.long_name)}"
+
+
+def symbol(name: str) -> str:
+    """The printed symbol of a variable or coordinate; a name that the schema does not know stays itself."""
+    known = schema.COORDINATES | schema.VARIABLES | schema.DERIVED
+    return pretty(known[name].symbol) if name in known else name
+
+
+def place(data: xr.Dataset | xr.DataArray, names: Sequence[str]) -> str:
+    """Where scalar coordinates stand: `n = 1000, λ = 0.1`."""
+    parts = []
+    for name in names:
+        if name in data.coords and data[name].ndim == 0:
+            value = data[name].item()
+            parts.append(f"{symbol(name)} = {value if isinstance(value, str) else number(value)}")
+    return ", ".join(parts)

@@ -1,0 +1,85 @@
+"""What many fits say together, put in words once: how many intervals hold the theory's value, how many laws fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecube.scaling.verdict import REJECTED
+from spikecube.text import number
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Curves counted.
+
+    Attributes
+    ----------
+    compared : closed intervals beside a value of the theory.
+    held : those that hold it.
+    silent : curves of which theory has a value and the fit no closed interval.
+    half_width : median over the compared intervals.
+    tested, rejected : compared ones with a test of fit, and those whose law it rejects, as their status does.
+    """
+
+    compared: int
+    held: int
+    silent: int
+    half_width: float
+    tested: int
+    rejected: int
+
+
+def tally(low: npt.ArrayLike, high: npt.ArrayLike, theory: npt.ArrayLike, gof_pvalue: npt.ArrayLike) -> Tally:
+    """Intervals counted; all of one shape, NaN where something is missing.
+
+    >>> tally([0.0, 1.0], [1.0, np.inf], [0.5, 1.5], [0.001, 0.5])
+    Tally(compared=1, held=1, silent=1, half_width=0.5, tested=1, rejected=1)
+    """
+    a, b, t, p = (np.asarray(v, dtype=float).ravel() for v in (low, high, theory, gof_pvalue))
+    compared = np.isfinite(a) & np.isfinite(b) & np.isfinite(t)
+    held = compared & (a <= t) & (t <= b)
+    half = float(np.median((b - a)[compared]) / 2) if compared.any() else float("nan")
+    tested = compared & np.isfinite(p)
+    silent = int((np.isfinite(t) & ~compared).sum())
+    rejected = int((tested & (p < REJECTED)).sum())
+    return Tally(int(compared.sum()), int(held.sum()), silent, half, int(tested.sum()), rejected)
+
+
+def held_text(counted: Tally) -> str:
+    """How many intervals hold the theory's value, and how wide they are: a wide one holds it easily.
+
+    >>> held_text(Tally(4, 3, 1, 0.123, 4, 0))
+    "3 of 4 intervals of 95 per cent (median half-width 0.12) hold the theory's value, 1 more is not resolved"
+    """
+    if not counted.compared:
+        return "none is resolved at these sizes"
+    width = number(float(f"{counted.half_width:.2g}"))
+    silent = f", {counted.silent} more {'is' if counted.silent == 1 else 'are'} not resolved" if counted.silent else ""
+    if counted.compared == 1:
+        verb = "holds" if counted.held else "does not hold"
+        return f"the one interval of 95 per cent (half-width {width}) {verb} the theory's value{silent}"
+    return (
+        f"{counted.held} of {counted.compared} intervals of 95 per cent (median half-width {width}) hold the theory's "
+        f"value{silent}"
+    )
+
+
+def rejection(counted: Tally) -> str:
+    """What the lack-of-fit test says of the compared laws.
+
+    >>> rejection(Tally(9, 9, 0, 0.1, 9, 0)), rejection(Tally(9, 9, 0, 0.1, 9, 2))  # doctest: +NORMALIZE_WHITESPACE
+    ('The lack-of-fit test rejects none',
+     'The lack-of-fit test rejects 2 of 9 at 1 per cent: do not trust their intervals')
+    """
+    if not counted.tested:
+        return "There is no test of fit"
+    if not counted.rejected:
+        return "The lack-of-fit test rejects none"
+    level = number(100 * REJECTED)
+    return (
+        f"The lack-of-fit test rejects {counted.rejected} of {counted.tested} at {level} per cent: "
+        "do not trust their intervals"
+    )

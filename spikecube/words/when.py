@@ -1,0 +1,164 @@
+"""From which alpha, and from which n, each spike stands clear of the bulk: theory alone, no matrix is made."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from spikecube.errors import SpikecubeError
+from spikecube.model.activations import resolve_activation
+from spikecube.model.parameters import Model
+from spikecube.model.spikes import nonzero_degrees
+from spikecube.study.study import Study
+from spikecube.text import number, text_table
+from spikecube.theory import detection_edge, predicted_outliers, threshold
+
+SIZES = (100, 10_000_000)
+"""Between these sizes the first one is looked for."""
+MOST_DEGREE = 5
+MOST_ALPHAS = 6
+_GRID = np.linspace(0.0, 0.48, 13)
+_ALPHA_STEP, _SIZE_RATIO = 0.005, 1.05
+
+
+class WhenError(SpikecubeError, ValueError):
+    """A spike that is asked for and cannot be, in one sentence."""
+
+
+def spikes_of(model: Model, most: int = MOST_DEGREE) -> tuple[int, ...]:
+    """The degrees k with c_k != 0 up to `most`: the j-th of them belongs to the j-th outlier.
+
+    >>> spikes_of(Model(activation="tanh"))
+    (1, 3, 5)
+    """
+    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
+
+
+@functools.lru_cache(maxsize=4096)
+def clear_spikes(model: Model, n: int, alpha: float) -> int:
+    """How many outliers of F/sqrt(n), by the conditional equivalence, lie beyond the edge of detection.
+
+    Raises
+    ------
+    ValueError, ArithmeticError
+        If theory declines the model, or an equation is not solved.
+    """
+    outliers = predicted_outliers(model, n, alpha, conditional=True)
+    return int((outliers > detection_edge(model, n, [alpha])[0]).sum())
+
+
+def first_alpha(model: Model, n: int, rank: int) -> float:
+    """The alpha below 0.48 from which the `rank`-th spike stands clear at size n, to 0.005; NaN where none does.
+
+    >>> model = Model(activation="tanh", target=[0.0, 1.0, 0.0, 0.5])
+    >>> 0.40 < first_alpha(model, 20_000, 2) < 0.45
+    True
+    """
+    seen = [alpha for alpha in _GRID if clear_spikes(model, n, float(alpha)) >= rank]
+    if not seen:
+        return math.nan
+    high = float(seen[0])
+    low = float(_GRID[max(int(np.searchsorted(_GRID, high)) - 1, 0)])
+    return _halved(low, high, lambda a: clear_spikes(model, n, a) >= rank, lambda a, b: b - a < _ALPHA_STEP)
+
+
+def first_size(model: Model, alpha: float, rank: int) -> float:
+    """The n between the ends of `SIZES` from which the `rank`-th spike stands clear at alpha, to 5 per cent.
+
+    The lower end where it does from the start; infinite where it does not up to the upper end.
+    """
+
+    def clear(n: float) -> bool:
+        return clear_spikes(model, round(n), alpha) >= rank
+
+    sizes = np.geomspace(*SIZES, 6)
+    first = next((i for i, n in enumerate(sizes) if clear(float(n))), None)
+    if first is None:
+        return math.inf
+    if first == 0:
+        return float(sizes[0])
+    low, high = float(sizes[first - 1]), float(sizes[first])
+    return _halved(low, high, clear, lambda a, b: b / a < _SIZE_RATIO, geometric=True)
+
+
+def _halved(
+    low: float, high: float, holds: Callable[[float], bool], near: Callable[[float, float], bool],
+    *, geometric: bool = False,
+) -> float:  # fmt: skip
+    """The smallest value at which something holds that holds at `high`, halving from `low`."""
+    if holds(low):
+        return low
+    while not near(low, high):
+        middle = math.sqrt(low * high) if geometric else (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def when_text(study: Study, degree: int | None = None) -> str:
+    """When each spike of a study stands clear: a table along n and one along alpha, for each model of the study.
+
+    Raises
+    ------
+    WhenError
+        If a degree is asked for that has no spike.
+    """
+    parts = [study.title] if study.title else []
+    for labels in itertools.product(*(study.labels(name) for name in study.further)):
+        at = dict(zip(study.further, labels, strict=True))
+        parts += [", ".join(f"{k} = {v}" for k, v in at.items())] if at else []
+        parts.append(_of_model(study, study.model_at(**at), degree))
+    return "\n\n".join([*parts, textwrap.fill(_MEANING, 78)])
+
+
+_MEANING = (
+    "Clear: theory has the singular value of the spike, at this n, beyond the edge that 1 in 100 networks without a "
+    "spike would pass by chance. Limit: as n grows without end. Theory alone; nothing was measured. Values of alpha "
+    "to 0.005, of n to 5 per cent."
+)
+
+
+def _of_model(study: Study, model: Model, degree: int | None) -> str:
+    known = spikes_of(model, max(degree or 0, MOST_DEGREE))
+    if degree is not None and degree not in known:
+        there = ", ".join(map(str, known)) or "none"
+        raise WhenError(f"degree = {degree}: c_{degree} = 0, there is no such spike; degrees with a spike: {there}")
+    wanted = [k for k in known if (k == degree if degree else k <= study.measure.degree)]
+    ranks = {k: known.index(k) + 1 for k in wanted}
+    heads = [f"degree {k}" for k in wanted]
+    try:
+        rows = [[number(n), *(_alpha_cell(model, n, ranks[k]) for k in wanted)] for n in study.axes.n]
+        along = _thinned(study.axes.alpha, MOST_ALPHAS)
+        sizes = [[number(a), *(_size_cell(model, a, k, ranks[k]) for k in wanted)] for a in along]
+    except (ValueError, ArithmeticError) as error:  # declined, or not solved
+        return f"no answer: {error}"
+    limits = ["limit", *(number(threshold(k)) for k in wanted)]
+    left_out = len(study.axes.alpha) - len(along)
+    which = f" ({len(along)} of the {len(study.axes.alpha)} of the study)" if left_out else ""
+    return (
+        f"alpha from which each spike stands clear\n{text_table(['n', *heads], [*rows, limits])}\n\n"
+        f"n from which each spike stands clear, at alpha{which}\n{text_table(['alpha', *heads], sizes)}"
+    )
+
+
+def _alpha_cell(model: Model, n: int, rank: int) -> str:
+    alpha = first_alpha(model, n, rank)
+    return f"{alpha:.2f}" if math.isfinite(alpha) else f"not below {_GRID[-1]:.2f}"
+
+
+def _size_cell(model: Model, alpha: float, degree: int, rank: int) -> str:
+    if alpha < threshold(degree):
+        return "not in the limit"
+    n = first_size(model, alpha, rank)
+    if math.isinf(n):
+        return f"not up to {SIZES[1]:,}"
+    return f"{SIZES[0]} or less" if n <= SIZES[0] else f"about {float(f'{n:.2g}'):,.0f}"
+
+
+def _thinned(values: Sequence[float], most: int) -> list[float]:
+    places = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))
+    return [values[int(i)] for i in places]
