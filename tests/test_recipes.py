@@ -49,13 +49,13 @@ RECIPES = {
         Edit(
             "scaling/laws.py",
             "def known_limit(exponent: float) -> Law:\n",
-            """LOGARITHM = Law(
-    "logarithm",
-    "y = L + A log n",
+            """INVERSE_LOGARITHM = Law(
+    "inverse_logarithm",
+    "y = L + A/log n",
     ("level", "amplitude"),
-    _power_value,
-    _power_jacobian,
-    _power_start,
+    lambda n, theta: theta[..., :1] + theta[..., 1:2] / np.log(n),
+    lambda n, theta: np.ones((*theta.shape[:-1], 1, 1)) * np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1),
+    lambda n, y, weights: linear_fit(np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1), y, weights)[None],
     Linear(),
 )
 
@@ -92,7 +92,7 @@ from spikecube.explore.app import Explorer
 from spikecube.explore.catalogue import CATALOGUE, Scene
 from spikecube.explore.sources import Fixed
 from spikecube.scaling.labelled_fits import fit_sample
-from spikecube.scaling.laws import LOGARITHM
+from spikecube.scaling.laws import INVERSE_LOGARITHM
 from spikecube.scaling.samples import from_data
 
 study = sc.Study(
@@ -110,8 +110,8 @@ write_cube(assemble(study, cells), Path("x.nc"))
 cube = sc.open_cube("x.nc")
 prediction = sc.predict(study)
 n = np.array([10.0, 20.0, 40.0, 80.0])
-curve = xr.DataArray(2 + 3 * np.log(n), dims="n", coords={"n": n})
-fit = fit_sample(LOGARITHM, from_data(curve, "n", xr.DataArray(0.1)))
+curve = xr.DataArray(2 + 3 / np.log(n), dims="n", coords={"n": n})
+fit = fit_sample(INVERSE_LOGARITHM, from_data(curve, "n", xr.DataArray(0.1)))
 picture = CATALOGUE["peaks"].draw(Scene(cube), None)
 print(json.dumps({
     "place": sc.__file__,
