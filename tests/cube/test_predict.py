@@ -12,6 +12,7 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.predict import PredictionError, predict
+from spikecube.cube.predict_remainders import few_sizes, remainders
 from spikecube.cube.store import open_cube, write_cube
 from spikecube.study.study import Study
 from spikecube.theory import finite_losses, limit_losses, predicted_outliers, spiked_losses
@@ -148,6 +149,22 @@ def test_outliers_are_counted_and_remainders_given() -> None:
     for kind in ("train", "test"):
         relative = prediction[f"{kind}_loss_remainder"] / prediction[f"{kind}_loss"]
         assert np.all((relative > 0.004) & (relative < 0.1))
+
+
+def test_remainders_are_drawn_between_the_sizes_at_which_they_are_found() -> None:
+    """Straight in log n over the loss itself; where they were sought and not found there are none."""
+    given = study({"n": [100, 200, 300, 400, 500, 600, 800, 900, 1600]})
+    sizes, shape = few_sizes(given), (len(AXES["alpha"]), 9, len(AXES["lam"]))
+    assert len(sizes) == 5
+    assert {100, 1600} < set(sizes)
+    relative = {n: np.full((2, shape[0], shape[2]), np.log(n)) for n in sizes}
+    losses = [np.full(shape, loss) for loss in (2.0, 3.0)]
+    for name, loss in zip(("train_loss_remainder", "test_loss_remainder"), losses, strict=True):
+        expected = loss * np.log(given.axes.n)[:, None]
+        np.testing.assert_allclose(remainders(given, relative, losses)[name], expected, rtol=1e-12)
+    del relative[500]
+    missing = np.isnan(remainders(given, relative, losses)["train_loss_remainder"]).all(axis=(0, 2))
+    assert np.array(given.axes.n)[missing].tolist() == [500]
 
 
 def test_a_remainder_of_more_than_two_per_cent_is_said_in_words() -> None:
