@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import pickle
 from pathlib import Path
@@ -11,20 +12,24 @@ from typing import TypeGuard
 from spikecube.cli import one_line
 from spikecube.errors import SpikecubeError
 from spikecube.model.checks import StudyError
+from spikecube.runs.code import PARSING
 from spikecube.theory import ConvergenceError
 
 PACKAGE = Path(__file__).parents[1] / "spikecube"
 
 
-def error_classes() -> set[type[Exception]]:
+@functools.cache
+def error_classes() -> frozenset[type[Exception]]:
     """All classes whose name or base says that they are raised, found in the sources so that little is imported."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        names = [node.name for node in ast.walk(ast.parse(path.read_text())) if _raised(node)]
+        with PARSING:
+            tree = ast.parse(path.read_text())
+        names = [node.name for node in ast.walk(tree) if _raised(node)]
         if names:
             module = importlib.import_module(".".join(("spikecube", *path.relative_to(PACKAGE).with_suffix("").parts)))
             found |= {getattr(module, name) for name in names}
-    return found - {SpikecubeError}
+    return frozenset(found - {SpikecubeError})
 
 
 def _raised(node: ast.AST) -> TypeGuard[ast.ClassDef]:

@@ -10,6 +10,8 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
+from spikecube.pictures.picture import load_backend
+
 _SIZE = {"width": 620, "height": 380}
 
 
@@ -27,6 +29,7 @@ def write_fit_page(fit: xr.Dataset, path: str | Path, verdict: str) -> Path:
     from bokeh.embed import file_html
     from bokeh.resources import INLINE
 
+    load_backend()
     renderer = hv.renderer("bokeh")
     page = file_html(renderer.get_plot(fit_picture(fit)).state, INLINE, "fit")
     words = "".join(f"<p>{escape(line)}</p>" for line in verdict.splitlines())
@@ -42,19 +45,21 @@ def fit_picture(fit: xr.Dataset) -> Any:
     x = str(dims[0])
     curves = [fit.isel(dict(zip(fit["status"].dims, place, strict=True))) for place in np.ndindex(fit["status"].shape)]
     law = hv.Overlay([layer for one in curves for layer in _measured(one, x)]).opts(
-        hv.opts.Overlay(title=str(fit.attrs["law"]), logx=x != "point", show_legend=False, **_SIZE)
+        backend="bokeh", title=str(fit.attrs["law"]), logx=x != "point", show_legend=False, **_SIZE
     )
     residuals = [_residuals(one, x) for one in curves if one["residual"].notnull().any()]
     if not residuals:
         return law
-    below = hv.Overlay([*residuals, hv.HLine(0).opts(color="gray")]).opts(logx=x != "point", show_legend=False, **_SIZE)
+    below = hv.Overlay([*residuals, hv.HLine(0).opts(backend="bokeh", color="gray")]).opts(
+        backend="bokeh", logx=x != "point", show_legend=False, **_SIZE
+    )
     return hv.Layout([law, below]).cols(1)
 
 
 def _measured(one: xr.Dataset, x: str) -> list[Any]:
     data, sizes = one["data"].values, one[x].values
     seen = np.isfinite(data)
-    points = hv.Scatter((sizes[seen], data[seen]), x, str(one.attrs["quantity"])).opts(size=6)
+    points = hv.Scatter((sizes[seen], data[seen]), x, str(one.attrs["quantity"])).opts(backend="bokeh", size=6)
     line = hv.Curve((sizes[seen], one["fitted"].values[seen]), x, str(one.attrs["quantity"]))
     errors = one["data_stderr"].values[seen]
     bars = [hv.ErrorBars((sizes[seen], data[seen], errors), x, [str(one.attrs["quantity"]), "stderr"])]
@@ -62,7 +67,9 @@ def _measured(one: xr.Dataset, x: str) -> list[Any]:
 
 
 def _residuals(one: xr.Dataset, x: str) -> Any:
-    return hv.Scatter((one[x].values, one["residual"].values), x, "residual in standard errors").opts(size=6)
+    return hv.Scatter((one[x].values, one["residual"].values), x, "residual in standard errors").opts(
+        backend="bokeh", size=6
+    )
 
 
 def _collapsed(fit: xr.Dataset) -> Any:
@@ -73,6 +80,10 @@ def _collapsed(fit: xr.Dataset) -> Any:
     for n in fit[size].values:
         one = fit.sel({size: n})
         points = hv.Scatter((one["scaled_control"].values, one["scaled_data"].values), u, y, label=f"{size} = {n:g}")
-        layers.append(points.opts(size=5))
-    master = hv.Curve((fit["scaled_grid"].values, fit["master_curve"].values), u, y).opts(color="black")
-    return hv.Overlay([*layers, master]).opts(title=str(fit.attrs["law"]), legend_position="right", **_SIZE)
+        layers.append(points.opts(backend="bokeh", size=5))
+    master = hv.Curve((fit["scaled_grid"].values, fit["master_curve"].values), u, y).opts(
+        backend="bokeh", color="black"
+    )
+    return hv.Overlay([*layers, master]).opts(
+        backend="bokeh", title=str(fit.attrs["law"]), legend_position="right", **_SIZE
+    )

@@ -247,7 +247,7 @@ def test_failure_is_an_error_that_names_the_arguments(monkeypatch: pytest.Monkey
         finite_losses(SomeModel(), [0.0], 500, 0.2)
     profile = profile_of(SomeModel(), 500, 0.2)
     monkeypatch.setattr(equations, "_ROUNDS", 2)
-    with pytest.raises(ConvergenceError, match=r"lam in \[1e-06, 1e-06\], n = 500, alpha = 0\.2"):
+    with pytest.raises(ConvergenceError, match=r"lam in \[1e-06, 1e-06\]: n = 500, alpha = 0\.2"):
         solve(profile, np.array([1e-6]))
 
 
