@@ -27,7 +27,7 @@ _SILENT = {"ctx", "kind", "type_comment", "type_params", "annotation", "returns"
 """Fields of syntax trees that decide nothing; some exist in some versions of Python only."""
 
 _WORD = re.compile(r"[^\W\d_]{4}")
-PARSING = threading.Lock()  # in Python 3.11 two threads that parse at once can raise SystemError
+_parsing = threading.Lock()  # in Python 3.11 two threads that parse at once can raise SystemError
 
 
 def code_sha256() -> str:
@@ -35,7 +35,7 @@ def code_sha256() -> str:
 
     It is the same for every version of Python.
     """
-    with PARSING:
+    with _parsing:
         return _code_sha256()
 
 
