@@ -1,4 +1,4 @@
-"""One BLAS thread in every test and in what tests start: two cores are soon crowded. Files that take long start first."""
+"""One BLAS thread in every test and in what tests start: two cores are soon crowded. The longest files start first."""
 
 from __future__ import annotations
 
