@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 from spikecube.model.parameters import Model
 from spikecube.study.checks import study_mistakes
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
+from spikecube.study.lines import with_lines
 from spikecube.study.written import as_toml
 
 
@@ -73,7 +74,10 @@ class Study(Section):
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise StudyError([f"the study is not valid TOML: {error}"]) from None
-        study = cls(**data)
+        try:
+            study = cls(**data)
+        except StudyError as error:
+            raise StudyError(with_lines(error.mistakes, text)) from None
         study._text = text
         return study
 

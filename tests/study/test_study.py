@@ -51,6 +51,45 @@ def test_keyword_mistakes_are_sentences_too() -> None:
         Study(model={"noise": "a"}, axes={"alpha": [0.1], "seed": 1, "lam": [1.0]})
 
 
+def test_one_value_stands_for_a_list() -> None:
+    text = "[axes]\nalpha = 0.3\nn = 100\nseed = 5.0\nlam = 1\nactivation = 'tanh'\nnoise = 0.5\n"
+    study = Study.from_toml(text)
+    assert study.axes == Study(axes={"alpha": [0.3], "n": [100], "seed": 5, "lam": [1.0]}).axes.model_copy(
+        update={"activation": "tanh", "noise": 0.5}
+    )
+    assert study.further == {"activation": ("tanh",), "noise": (0.5,)}
+    assert study.shape["seed"] == 5
+    assert study.to_toml() == text
+
+
+def test_lines_are_those_of_the_file_however_it_is_laid_out() -> None:
+    text = """# a remark
+title = '''
+[axes]
+noise = 3'''
+
+[model]   # with a remark
+"noise" = -1
+
+  [axes]
+alpha = [ # a list over lines
+  0.1,
+  0.7,
+]
+n = { start = 100, stop = 200,
+"""
+    with pytest.raises(StudyError, match=r"is not valid TOML: .*line 14"):
+        Study.from_toml(text)
+    with pytest.raises(StudyError) as caught:
+        Study.from_toml(text.rpartition("n =")[0] + "n = [100]\n")
+    assert [str(m).split(": ")[0] for m in caught.value.mistakes] == [
+        "model.noise (line 7)",
+        "axes.alpha (line 10)",
+        "axes.seed (line 9)",
+        "axes.lam (line 9)",
+    ]
+
+
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"cannot be read: No such file or directory$"):
         Study.from_file(tmp_path / "none.toml")
