@@ -24,6 +24,7 @@ from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.scaling.thresholds import fit_thresholds, points_along
 from spikecube.theory.staircase import threshold
+from spikecube.words.slow_edge import missed_limits
 from spikecube.words.verdicts import held_text, rejection, tally
 
 HALF_WIDTH = 0.05
@@ -363,7 +364,10 @@ def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
     ends = ends[np.isfinite(ends)]
     largest = f" At n = {fit['n'].values[-1]:g} spikes detach at alpha = {', '.join(_shown(float(v)) for v in ends)}."
     sentence = f"Thresholds as n grows: {_verdict(kept, 'thresholds')}." + (largest if len(ends) else "")
-    return FitReport("thresholds", fit, rows, sentence + _strays(fit))
+    known = theory_of(cube).study
+    reason = "" if known.further else missed_limits(fit, known.model)
+    fit = fit.assign_attrs(reason=reason)
+    return FitReport("thresholds", fit, rows, " ".join(filter(None, (sentence + _strays(fit), reason))))
 
 
 def _strays(fit: xr.Dataset) -> str:
