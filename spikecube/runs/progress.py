@@ -9,9 +9,9 @@ from typing import Any, Protocol, Self, TextIO
 
 
 class Progress(Protocol):
-    """Told how many cells there are and what they cost, then about each that ends."""
+    """Told how many cells (or other units) there are and what they cost, then about each that ends."""
 
-    def start(self, cells: int, cost: float, note: str) -> None: ...
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None: ...
     def advance(self, cost: float, *, failed: bool) -> None: ...
     def say(self, sentence: str) -> None: ...
 
@@ -19,7 +19,7 @@ class Progress(Protocol):
 class Silent:
     """No progress."""
 
-    def start(self, cells: int, cost: float, note: str) -> None:
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None:
         pass
 
     def advance(self, cost: float, *, failed: bool) -> None:
@@ -40,8 +40,8 @@ class Lines:
         self.every = every
         self.dated = dated
 
-    def start(self, cells: int, cost: float, note: str) -> None:
-        self.cells, self.cost, self.done, self.done_cost, self.failed = cells, cost, 0, 0.0, 0
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None:
+        self.cells, self.cost, self.unit, self.done, self.done_cost, self.failed = cells, cost, unit, 0, 0.0, 0
         self.begun = self.last = time.monotonic()
         self.say(note)
 
@@ -56,7 +56,8 @@ class Lines:
         left = elapsed * (self.cost / self.done_cost - 1) if self.done_cost else 0.0
         failed = f", {self.failed} failed" if self.failed else ""
         percent = 100 * self.done_cost / self.cost if self.cost else 100.0
-        return f"{self.done} of {self.cells} cells ({percent:.0f} % of the work){failed}, about {duration(left)} left"
+        share = f"{self.done} of {self.cells} {self.unit} ({percent:.0f} % of the work)"
+        return f"{share}{failed}, about {duration(left)} left"
 
     def say(self, sentence: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S  ") if self.dated else ""
@@ -88,10 +89,10 @@ class Bar:
             console=self.console,
         )
 
-    def start(self, cells: int, cost: float, note: str) -> None:
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None:
         self.say(note)
         self.cells, self.done, self.failed = cells, 0, 0
-        self.task = self.bar.add_task("cells", total=cost, cells=f"0/{cells}")
+        self.task = self.bar.add_task(unit, total=cost, cells=f"0/{cells}")
         self.bar.start()
 
     def advance(self, cost: float, *, failed: bool) -> None:

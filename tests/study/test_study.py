@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spikecube.study.fields import Measure
+from spikecube.study.new import new_study, write_new
 from spikecube.study.study import Cell, Model, Study, StudyError
 
 HERE = Path(__file__).parent
@@ -60,6 +63,23 @@ def test_one_value_stands_for_a_list() -> None:
     assert study.further == {"activation": ("tanh",), "noise": (0.5,)}
     assert study.shape["seed"] == 5
     assert study.to_toml() == text
+
+
+def test_the_new_study_names_every_field_and_each_may_stand(tmp_path: Path) -> None:
+    text = new_study()
+    study = Study.from_toml(text)
+    spelled = tomllib.loads(text.replace("#: ", ""))
+    assert Study(**spelled).further == {"width_ratio": (0.5, 1.0)}
+    assert set(spelled["model"]) == {f.name for f in dataclasses.fields(Model)}
+    assert set(spelled["measure"]) == set(Measure.model_fields)
+    assert dataclasses.asdict(Study(**spelled).model) == dataclasses.asdict(study.model)
+    assert Study(**spelled).measure == study.measure
+    write_new(tmp_path / "mine.toml")
+    assert (tmp_path / "mine.toml").read_text() == text
+    with pytest.raises(StudyError, match=r"mine\.toml is there already: choose another name"):
+        write_new(tmp_path / "mine.toml")
+    with pytest.raises(StudyError, match=r"cannot be written: No such file"):
+        write_new(tmp_path / "none" / "mine.toml")
 
 
 def test_lines_are_those_of_the_file_however_it_is_laid_out() -> None:
