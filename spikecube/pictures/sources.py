@@ -75,8 +75,8 @@ def source_of(cube: xr.Dataset | str | Path | Source) -> Source:
     StoreError
         If there is no such file, or the cube has no alpha or n.
     """
-    if isinstance(cube, Source):
+    if not isinstance(cube, xr.Dataset | str | Path):
         return cube
-    opened = cube if isinstance(cube, xr.Dataset) else open_cube(cube)
+    opened = open_cube(cube) if isinstance(cube, str | Path) else cube
     refuse_prediction(opened)
     return Fixed(as_cube(opened, "alpha", "n"))
