@@ -165,8 +165,7 @@ def status(name: Name, as_json: Json = False) -> None:
         spikecube status staircase
         spikecube status staircase --json
     """
-    from spikecube.runs.folder import RunFolder, run_paths
-    from spikecube.runs.state import run_state, state_text
+    from spikecube.live import status as status_of
 
-    state = run_state(RunFolder.existing(run_paths(name)[0]))
-    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else state_text(state))
+    state = status_of(name)
+    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else str(state))

@@ -54,11 +54,9 @@ def plan(
     if target is not None:
         return _lay_out(study, target, pilot, max_n, max_hours, output)
     from spikecube.runs.plan import plan as make_plan
-    from spikecube.runs.plan import plan_text
-    from spikecube.study.study import Study
 
-    planned = make_plan(Study.from_file(study), max_memory, workers=workers)
-    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned))
+    planned = make_plan(study, max_memory, workers=workers)
+    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else str(planned))
     return 0 if planned.fits or as_json else ERROR
 
 

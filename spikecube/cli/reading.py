@@ -24,10 +24,9 @@ def info(
 
         spikecube info staircase --lam 0.1
     """
-    from spikecube.live import cube_of
-    from spikecube.words.overview import overview
+    from spikecube.live import info as info_of
 
-    typer.echo(overview(cube_of(cube), lam, every=every))
+    typer.echo(info_of(cube, lam, every=every))
 
 
 @command
@@ -135,12 +134,8 @@ def verify(
 
         spikecube verify staircase --sample 5
     """
-    from spikecube.live import cube_of
-    from spikecube.runs.verify import verified_rows
-    from spikecube.runs.verify import verify as verify_cube
-    from spikecube.text import text_table
+    from spikecube.live import verify as verify_cube
 
-    verified = verify_cube(cube_of(cube), sample, seed)
-    typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
-    typer.echo(f"compared {verified.reason}: {'all agree' if verified.agrees else 'they do NOT agree'}")
+    verified = verify_cube(cube, sample, seed)
+    typer.echo(str(verified))
     return 0 if verified.agrees else ERROR
