@@ -21,6 +21,7 @@ UNTESTED = {
     "none": "no errors were given, so that its interval rests on the scatter of the points about the law itself.",
     "seeds": "the seeds do not scatter.",
     "given": "no degree of freedom is left.",
+    "huber": "Huber's loss has no test of fit; intervals are its profiles in units of the sandwich covariance.",
 }
 
 
@@ -37,9 +38,7 @@ def doubts(bend_pvalue: float, z: float, place: str) -> tuple[str, ...]:
             "not allow for such a correction."
         )
     if abs(z) > FAR:
-        found.append(
-            f"The smaller sizes foretell {place} wrongly, by {abs(z):.2g} standard errors: do not extrapolate."
-        )
+        found.append(f"The smaller sizes foretell {place} wrongly, by {z:+.2g} standard errors: do not extrapolate.")
     return tuple(found)
 
 
@@ -55,7 +54,7 @@ def verdict(
     ----------
     state : what the solver says, one of `results.STATUS`.
     gof_pvalue, dof : of the lack-of-fit test; NaN where nothing was tested.
-    errors : what is known of the errors: "none", "seeds" or "given".
+    errors : what is known of the errors: "none", "seeds" or "given"; "huber" of a fit with that loss.
     notes, doubts : sentences that follow.
 
     Examples
