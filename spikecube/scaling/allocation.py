@@ -260,10 +260,13 @@ def duality_gap(allocation: Allocation, cost: Array, least: Array | float = 0.0)
 
 
 def _whole(aims: Sequence[Aim], cost: Array, floor: Array, ideal: Array) -> Array:
-    """Whole seeds near the optimum that keep every half-width: rounded up, then taken back, the dearest first."""
+    """Whole seeds near the optimum that keep every half-width: rounded up, then taken back, the dearest first.
+
+    A size that need not take part has LEAST_SEEDS or none, since fewer have no error that a fit could use.
+    """
     least = np.ceil(floor)
-    kept = ideal > np.maximum(least, 0.0) + 0.05
-    seeds = np.where(kept, np.maximum(np.ceil(ideal), 2.0), least)
+    kept = ideal > np.where(least > 0, least + 0.05, LEAST_SEEDS / 2)
+    seeds = np.where(kept, np.maximum(np.ceil(ideal), np.where(least > 0, 2.0, LEAST_SEEDS)), least)
 
     def enough(trial: Array) -> bool:
         return all(half_width_of(a, trial) <= a.half_width * (1 + 1e-9) for a in aims)
@@ -271,7 +274,7 @@ def _whole(aims: Sequence[Aim], cost: Array, floor: Array, ideal: Array) -> Arra
     while not enough(seeds):
         seeds = np.where(seeds > 0, np.ceil(seeds * 1.01), 0.0)
     for j in np.argsort(-cost):
-        low, high = int(max(least[j], min(seeds[j], 2.0))), int(seeds[j])
+        low, high = int(max(least[j], min(seeds[j], 2.0 if least[j] > 0 else LEAST_SEEDS))), int(seeds[j])
         while low < high:  # the fewest that are still enough
             middle = (low + high) // 2
             if enough(np.where(np.arange(len(seeds)) == j, middle, seeds)):

@@ -87,7 +87,7 @@ _VALUES: tuple[str, ...] = (
 _VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
 _SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr")
 _SHIFTED = ("log_amplitude",)
-_SCALED = ("limit", "amplitude", "offset", "amplitude_N", "amplitude_D")
+_SCALED = ("limit", "amplitude", "next_amplitude", "offset", "amplitude_N", "amplitude_D")
 
 
 def _moves(law: Law, scale: Array) -> tuple[Array, Array]:
