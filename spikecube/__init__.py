@@ -32,6 +32,7 @@ _HOMES = {
     "read_table": "spikecube.scaling.tables",
     "report": "spikecube.pictures.report",
     "run": "spikecube.runs.run",
+    "run_until": "spikecube.until",
     "verify": "spikecube.runs.verify",
 }
 _MODULES = {"views": "spikecube.pictures.views"}

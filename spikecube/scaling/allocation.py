@@ -123,9 +123,10 @@ def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) ->
                 "allow more sizes"
             )
     floor = support(aims, cost) * LEAST_SEEDS if least is None else np.asarray(least, dtype=float)
+    start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     quantiles = np.full(len(aims), 1.96)
     for _ in range(4):  # the quantile of t depends a little on the seeds
-        ideal, sensitivity = _optimum(aims, cost, floor, quantiles)
+        ideal, sensitivity = _optimum(aims, cost, floor, quantiles, start)
         found = np.array([half_width_of(a, ideal) / np.sqrt(max(variance_of(a, ideal)[0], 1e-300)) for a in aims])
         if np.allclose(found, quantiles, rtol=1e-4):
             break
@@ -152,6 +153,9 @@ def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
     [0.5, 0.0, 0.5]
     """
     rows = aim.rows / np.sqrt(cost)[:, None]
+    if rows.shape[1] == 1:  # the one size where a unit of cost says most
+        size = np.abs(rows[:, 0])
+        return (np.arange(len(size)) == size.argmax()).astype(float), size / size.max()
     unit = np.maximum(np.abs(rows).max(axis=0), 1e-300)
     rows, target = rows / unit, aim.direction / unit
     scale = np.abs(target).max()
@@ -182,10 +186,11 @@ def support(aims: Sequence[Aim], cost: Array) -> Array:
     return chosen.astype(float)
 
 
-def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array) -> tuple[Array, Array]:
-    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost."""
+def _optimum(
+    aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array
+) -> tuple[Array, Array]:
+    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost from any positive seeds."""
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
-    start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
     start = 2 * start * worst + 2 * floor
     unit = (start * cost).sum() / cost

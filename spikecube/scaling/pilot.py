@@ -29,16 +29,17 @@ PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one 
 
 
 class Found(NamedTuple):
-    """An estimate with its 95 per cent interval, the degrees of freedom of its error, and the state of its fit."""
+    """An estimate with its 95 per cent interval, the degrees of freedom of its error, the law, and how its fit went."""
 
     estimate: float
     low: float
     high: float
     dof: float
+    law: str
     status: str = "ok"
 
 
-NOTHING = Found(np.nan, -np.inf, np.inf, np.nan, "no_data")
+NOTHING = Found(np.nan, -np.inf, np.inf, np.nan, "", "no_data")
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _point(sample: Sample, size: float) -> PilotCurve:
             return NOTHING
         mean, stderr, dof = (float(values[0, at[0]]) for values in (sample.mean, sample.stderr, sample.dof))
         half = stderr * float(stats.t.ppf((1 + LEVEL) / 2, dof))
-        return Found(mean, mean - half, mean + half, dof)
+        return Found(mean, mean - half, mean + half, dof, f"mean at n = {size:g}")
 
     def slopes(n: Array) -> Array:
         return np.ones((len(n), 1))
@@ -174,7 +175,7 @@ def found_in(fit: xr.Dataset, param: str) -> Found:
     one = fit.sel(param=param)
     names = {number: name for name, number in STATUS.items()}
     low, high = (float(v) if np.isfinite(v := one[end]) else np.inf * sign for end, sign in _ENDS)
-    return Found(float(one["estimate"]), low, high, float(one["t_dof"]), names[int(one["status"])])
+    return Found(float(one["estimate"]), low, high, float(one["t_dof"]), str(fit.attrs["law"]), names[int(one["status"])])
 
 
 _ENDS = (("ci_low", -1), ("ci_high", 1))

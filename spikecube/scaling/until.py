@@ -40,6 +40,7 @@ class Reached:
     target : what was asked for.
     estimate, low, high : with the 95 per cent interval, widened for the stop by the factor `wider`.
     status : of the fit, a key of `SENTENCES`.
+    law : that was fitted, as a formula.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class Reached:
     high: float
     wider: float
     status: str
+    law: str
 
     @property
     def half_width(self) -> float:
@@ -74,8 +76,9 @@ def _reached(target: Target, curve: PilotCurve) -> Reached:
     found = curve.found()
     wider = widening(found.dof)
     low, high = (found.estimate + wider * (end - found.estimate) for end in (found.low, found.high))
-    known = np.isfinite(found.estimate)
-    return Reached(target, found.estimate, low if known else -np.inf, high if known else np.inf, wider, found.status)
+    if not np.isfinite(found.estimate):
+        low, high = -np.inf, np.inf
+    return Reached(target, found.estimate, low, high, wider, found.status, found.law)
 
 
 def widening(dof: float) -> float:
@@ -93,7 +96,8 @@ def next_seeds(
     sizes: Array,
     seeds: Array,
     cost: Array,
-    budget: float = np.inf,
+    price: Array,
+    budget: float,
 ) -> tuple[Array, Array]:
     """Seeds at each size after the next round, and those that are expected to reach every target; both (K,).
 
@@ -105,8 +109,8 @@ def next_seeds(
     ----------
     found, curves : of `reached` and `pilot_curve`.
     sizes, seeds, cost : (K,); at present, and of one seed.
-    budget : the most that may be added to the cost; where the targets cost more, all half-widths grow by one factor.
-        Without any seed to be had for it, the seeds stay what they are.
+    price, budget : of one seed, (K,), and the most that may be spent from now on. Where the targets take more, all
+        half-widths grow by one factor; where it buys nothing, the seeds stay what they are.
 
     Raises
     ------
@@ -116,8 +120,8 @@ def next_seeds(
     aims = [_corrected(aim_of(c, r.target, sizes), r, seeds) for c, r in zip(curves, found, strict=True)]
     wanted = _wanted(aims, seeds, cost, 1.0)
     paid = wanted
-    if cost @ (wanted - seeds) > budget:
-        paid = _within(aims, seeds, cost, budget)
+    if price @ (wanted - seeds) > budget:
+        paid = _within(aims, seeds, cost, price, budget)
     return np.minimum(paid, np.maximum(GROWTH * seeds, FIRST_SEEDS)), wanted
 
 
@@ -129,7 +133,7 @@ class Round:
     ----------
     seeds : (K,), that were there.
     found : one for each target; none where the seeds do not say anything of them yet.
-    spent, to_go : costs, of the seeds that are there and of those that are still expected to be needed.
+    spent, to_go : prices, of the seeds that are there and of those that are still expected to be needed.
     end : why no round follows: "reached", "budget", or what keeps the targets from being reached; else empty.
     """
 
@@ -147,6 +151,7 @@ def rounds(
     cost: Array,
     seeds: Array,
     *,
+    price: Array | None = None,
     budget: float = np.inf,
     omega: float = 1.0,
 ) -> Iterator[Round]:
@@ -155,8 +160,9 @@ def rounds(
     Parameters
     ----------
     grow : data with as many seeds at each size as it is given, all earlier ones among them.
-    sizes, cost, seeds : (K,); of one seed, and seeds of the first round, some sizes of which may have none.
-    budget : of all seeds together, in units of the cost.
+    sizes, cost, seeds : (K,); cost of one seed, which the seeds are chosen by, and seeds of the first round, where some
+        sizes may have none.
+    price, budget : of one seed (K,), the cost by default, and the most for all seeds together.
     omega : see `pilot_curve`.
 
     Raises
@@ -164,20 +170,23 @@ def rounds(
     ValueError
         If the data at all sizes do not hold what a target speaks of.
     """
+    price = cost if price is None else price
     while True:
-        data, spent = grow(seeds), float(cost @ seeds)
+        data, spent = grow(seeds), float(price @ seeds)
         try:
             curves = [pilot_curve(t, data, omega) for t in targets]
             found = reached(targets, curves)
-            following, wanted = next_seeds(found, curves, sizes, seeds, cost, budget - spent)
+            following = wanted = seeds
+            if not all(r.met for r in found):
+                following, wanted = next_seeds(found, curves, sizes, seeds, cost, price, budget - spent)
         except FitError:
             found, following = [], _one_more_size(seeds)
             if (following == seeds).all():
                 raise
             wanted = following
-        to_go = float(cost @ (wanted - seeds))
+        to_go = float(price @ (wanted - seeds))
         end = _end(found, seeds, following, spent, to_go, budget)
-        yield Round(seeds, found, spent, 0.0 if end == "reached" else to_go, end)
+        yield Round(seeds, found, spent, to_go, end)
         if end:
             return
         seeds = following
@@ -211,18 +220,18 @@ def _corrected(aim: Aim, found: Reached, seeds: Array) -> Aim:
 
 
 def _wanted(aims: Sequence[Aim], seeds: Array, cost: Array, factor: float) -> Array:
-    least = np.maximum(seeds, support(aims, cost) * LEAST_SEEDS)
+    least = np.maximum(seeds, np.where(seeds > 0, 1.0, support(aims, cost)) * LEAST_SEEDS)
     relaxed = [replace(a, half_width=a.half_width * factor) for a in aims]
     return np.maximum(allocate(relaxed, cost, least=least).seeds, seeds)
 
 
-def _within(aims: Sequence[Aim], seeds: Array, cost: Array, budget: float) -> Array:
+def _within(aims: Sequence[Aim], seeds: Array, cost: Array, price: Array, budget: float) -> Array:
     """The seeds whose half-widths are all larger by the least factor that can be paid for."""
     low, high, paid = 0.0, float(np.log(_MOST_RELAXED)), seeds
     for _ in range(_RELAXED):
         middle = (low + high) / 2
         trial = _wanted(aims, seeds, cost, float(np.exp(middle)))
-        if cost @ (trial - seeds) <= budget:
+        if price @ (trial - seeds) <= budget:
             high, paid = middle, trial
         else:
             low = middle
