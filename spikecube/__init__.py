@@ -34,6 +34,7 @@ _HOMES = {
     "read_table": "spikecube.scaling.tables",
     "report": "spikecube.pictures.report",
     "run": "spikecube.runs.run",
+    "run_until": "spikecube.until",
     "show": "spikecube.words.show",
     "status": "spikecube.live",
     "verify": "spikecube.live",
