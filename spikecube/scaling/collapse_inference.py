@@ -20,6 +20,7 @@ from spikecube.scaling.types import Array
 _RESAMPLES = 200
 _UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined
 _GRID = 200
+_LEAST_FREE = 1e-3  # of a residual, at points that only their own coefficient follows
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Inference:
     at : the master curves.
     covariance, t_dof : (p, p) and (p,); a parameter that nothing determines has an infinite variance.
     grid, master, master_stderr : (G,), the curves (of f alone) and their errors (M, G); NaN beyond their points.
+    uneven_pvalue : of squared residuals that go with the value, the size or u; NaN where errors are known.
     drift : (p,), shift of the estimates when the smallest size is left out; NaN where it cannot be.
     """
 
@@ -61,6 +63,7 @@ class Inference:
     covariance: Array
     t_dof: Array
     quality: Quality
+    uneven_pvalue: float
     drift: Array
     drift_pvalue: float
     grid: Array
@@ -88,34 +91,97 @@ class Linear:
 
 def infer(problem: Problem, theta: Array) -> Inference:
     """Covariance of parameters and curve, the test of the collapse and the looks beside it, at the optimum."""
-    points, sample, free = problem.points, problem.sample, problem.free
+    points, sample = problem.points, problem.sample
     linear = linearised(problem, theta)
-    at = _by_regression(points, linear.at)
-    quality = judge(problem, replace(linear, at=at))
-    draws = None if sample.deviations is None else shared_draws(points, problem.places, sample)
-    scale = 1.0 if sample.stderr is not None else quality.joint[0] / max(quality.joint[1], 1)
-    wide, wide_dof = covariance_of(problem, linear, scale, draws)
-    drift, drift_p = _drift(problem, theta, linear, scale, draws, wide_dof)
-    spread = scale * linear.curve_response if draws is None else draws.times(linear.curve_response)
+    linear = replace(linear, at=_by_regression(points, linear.at))
+    at, quality = linear.at, judge(problem, linear)
+    noise = noise_of(problem, linear)
+    wide, wide_dof = covariance_of(problem, linear, noise)
+    drift, drift_p = _drift(problem, theta, linear, noise, wide_dof)
+    spread = noise.times(linear.curve_response) @ linear.curve_response.T
     grid = np.linspace(at.here.u.min(), at.here.u.max(), _GRID)
-    curves = [_on_grid(at.curve, k, grid, at.coefficients, spread @ linear.curve_response.T) for k in parts_of(points)]
+    curves = [_on_grid(at.curve, k, grid, at.coefficients, spread) for k in parts_of(points)]
     master, master_stderr = (np.stack(rows) for rows in zip(*curves, strict=True))
-    return Inference(at, wide, wide_dof, quality, drift, drift_p, grid, master, master_stderr)
+    uneven = np.nan if sample.stderr is not None or points.blocks is not None else _uneven(points, linear)
+    return Inference(at, wide, wide_dof, quality, uneven, drift, drift_p, grid, master, master_stderr)
 
 
-def covariance_of(
-    problem: Problem, linear: Linear, scale: float, draws: SharedDraws | None
-) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class OwnNoise:
+    """Independent errors of variance (P,), in weighted units: 1 where they are known."""
+
+    variance: Array
+
+    def times(self, left: Array) -> Array:
+        """The product left @ covariance."""
+        return left * self.variance
+
+
+def noise_of(problem: Problem, linear: Linear) -> OwnNoise | SharedDraws:
+    """What is known of the errors; without any the residuals tell them, freed of what the fit takes (HC2).
+
+    References
+    ----------
+    MacKinnon and White, J. Econometrics 29 (1985) 305.
+    """
+    points, sample = problem.points, problem.sample
+    if sample.deviations is not None:
+        return shared_draws(points, problem.places, sample)
+    if sample.stderr is not None or points.blocks is not None:
+        return OwnNoise(np.ones(len(points.y)))
+    return OwnNoise(linear.at.residual**2 / np.maximum(1 - (linear.fitted**2).sum(1), _LEAST_FREE))
+
+
+def covariance_of(problem: Problem, linear: Linear, noise: OwnNoise | SharedDraws) -> tuple[Array, Array]:
     """The covariance of all parameters (p, p) and the degrees of freedom of their intervals (p,)."""
     free, p = problem.free, len(problem.form.params)
-    if draws is None:
-        covariance, t_dof = scale * linear.response @ linear.response.T, np.full(len(free), np.inf)
+    if isinstance(noise, SharedDraws):
+        covariance, t_dof = parameter_covariance(linear.response, linear.fitted, noise)
     else:
-        covariance, t_dof = parameter_covariance(linear.response, linear.fitted, draws)
+        covariance, t_dof = noise.times(linear.response) @ linear.response.T, np.full(len(free), np.inf)
+        if problem.sample.stderr is None and problem.points.blocks is None:
+            t_dof = _sandwich_dof(linear)
     wide, wide_dof = np.zeros((p, p)), np.full(p, np.inf)
     wide[np.ix_(free, free)], wide_dof[free] = covariance, t_dof
     wide[free[linear.unknown], free[linear.unknown]] = np.inf
     return wide, wide_dof
+
+
+def _sandwich_dof(linear: Linear) -> Array:
+    """Degrees of freedom of variances from residuals, by their own first two moments for equal errors; (k,).
+
+    References
+    ----------
+    Bell and McCaffrey, Survey Methodology 28 (2002) 169.
+    """
+    left = 1 - (linear.fitted**2).sum(1)
+    share = linear.response**2 / np.maximum(left, _LEAST_FREE)
+    squares = (linear.fitted @ linear.fitted.T) ** 2
+    squares[np.diag_indices(len(left))] = left**2
+    mean, spread = (linear.response**2).sum(1), np.einsum("ka,ab,kb->k", share, squares, share, optimize=True)
+    return np.asarray(np.where(spread > 0, mean**2 / np.where(spread > 0, spread, 1.0), np.inf))
+
+
+def _uneven(points: Points, linear: Linear) -> float:
+    """P(squared residuals that go so much, or more, with the value, the size and u) if all errors are equal.
+
+    References
+    ----------
+    Koenker, J. Econometrics 17 (1981) 107.
+    """
+    free = np.maximum(1 - (linear.fitted**2).sum(1), _LEAST_FREE)
+    squares = linear.at.residual**2 / free
+    model = points.white(points.y) - linear.at.residual
+    by = [np.abs(model), np.log(points.size), np.abs(linear.at.here.u)]
+    columns = np.stack([np.ones(len(free)), *by], axis=1) * np.sqrt(free)[:, None]
+    basis = orthonormal(columns)[0]
+    mean = orthonormal(columns[:, :1])[0]
+    y = squares * np.sqrt(free)
+    left, all_left = float(((y - basis @ (basis.T @ y)) ** 2).sum()), float(((y - mean @ (mean.T @ y)) ** 2).sum())
+    more, dof = basis.shape[1] - 1, len(y) - linear.fitted.shape[1] - basis.shape[1]
+    if more < 1 or dof < 1 or not left > 0:
+        return np.nan
+    return float(stats.f.sf((all_left - left) / more / (left / dof), more, dof))
 
 
 def parts_of(points: Points) -> range:
@@ -237,7 +303,7 @@ def orthonormal(design: Array) -> tuple[Array, Array]:
 
 
 def _drift(
-    problem: Problem, theta: Array, linear: Linear, scale: float, draws: SharedDraws | None, t_dof: Array
+    problem: Problem, theta: Array, linear: Linear, noise: OwnNoise | SharedDraws, t_dof: Array
 ) -> tuple[Array, float]:
     """The shift of the free parameters without the smallest size, and its p-value.
 
@@ -258,9 +324,10 @@ def _drift(
     shift[free] = (moved - theta)[free]
     change = -linear.response
     change[:, rest] += linearised(part, moved).response
-    covariance = scale * change @ change.T if draws is None else draws.times(change) @ change.T
-    known = np.inf if problem.sample.stderr is not None else float(len(rest) - linear.fitted.shape[1])
-    return shift, shift_test(shift[free], covariance, known if draws is None else float(t_dof[free].min()))
+    if problem.sample.stderr is None and problem.points.blocks is None:  # one variance for all points has more dof
+        left = float(len(rest) - linear.fitted.shape[1])
+        return shift, shift_test(shift[free], linear.at.cost / left * change @ change.T, left)
+    return shift, shift_test(shift[free], noise.times(change) @ change.T, float(t_dof[free].min()))
 
 
 def enough(points: Points, mask: Array) -> bool:

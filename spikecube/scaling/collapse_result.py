@@ -38,6 +38,7 @@ def _findings(task: Task, found: Minimum, fit: Inference, table: dict[str, Array
         float(q.too_good[part]),
         float(q.pattern_pvalue[part]),
         fit.drift_pvalue,
+        fit.uneven_pvalue,
         found.agreed,
         found.astray,
         bool(np.isfinite(np.stack([table["ci_low"], table["ci_high"]])[:, free]).all()),
@@ -132,6 +133,7 @@ def _scalars(task: Task, problem: Problem, found: Minimum, fit: Inference, k: in
         "gof_pvalue": ((), q.gof_pvalue[k]),
         "pattern_pvalue": ((), q.pattern_pvalue[k]),
         "drift_pvalue": ((), fit.drift_pvalue),
+        "uneven_pvalue": ((), fit.uneven_pvalue),
         "nobs": ((), float(rows.sum())),
         "aicc": ((), _aicc(q.chi2[k] * chi2_unit, int(rows.sum()), float(rows.sum()) - q.dof[k], known)),
         "spline_size": ((), float(fit.at.curve.splines[k][0].size)),
@@ -158,7 +160,7 @@ def _bootstrap(draws: Array) -> dict[str, Array]:
 DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 _ALSO_EMPTY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("t_dof", "drift", "z"), ("param",)),
-    **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "spline_size"), ()),
+    **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "uneven_pvalue", "spline_size"), ()),
 }
 
 
@@ -192,6 +194,7 @@ _LONG_NAMES = {
     "pattern_pvalue": "p-value of the likeness of neighbouring residuals of one size",
     "drift": "shift of the estimate when the smallest size is left out",
     "drift_pvalue": "p-value of the shift of all parameters when the smallest size is left out",
+    "uneven_pvalue": "p-value of the test that squared residuals do not go with value, size and u; without errors",
     "used": "whether the point entered the fit",
     "derived_estimate": "powers of n in the law: 1/nu and zeta/nu",
     "derived_stderr": "standard error of derived_estimate",

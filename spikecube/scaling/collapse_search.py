@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.master_curve import Points, descend, place, reduce
-from spikecube.scaling.splines import Curve
+from spikecube.scaling.master_curve import Points, descend, reduce
+from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 
 LEAST_POINTS = 24
@@ -130,40 +130,55 @@ def _starts(form: Ansatz, points: Points, held: dict[str, float]) -> list[Array]
     """The best of the grid, on a thinned set of points of every size."""
     order = np.lexsort((points.control, points.size))
     thinned = replace(points, blocks=None).keep(order[:: max(len(order) // _COARSE, 1)])
-    parts = [thinned.keep(thinned.parts == k) for k in range(len(form.zetas) or points.parts.max() + 1)]
+    parts = [_Ranked.of(thinned.keep(thinned.parts == k)) for k in range(thinned.parts.max() + 1)]
     tried = [_best_zetas(form, parts, theta, held) for theta in _grid(form, points, held)]
     return [theta for _, theta in sorted(tried, key=lambda t: t[0])[:_STARTS]]
 
 
-def _best_zetas(form: Ansatz, parts: list[Points], theta: Array, held: dict[str, float]) -> tuple[float, Array]:
-    """Minus twice the logarithm of the likelihood at theta, up to a constant, and theta with the best zeta of each part."""
+def _best_zetas(form: Ansatz, parts: list[_Ranked], theta: Array, held: dict[str, float]) -> tuple[float, Array]:
+    """Minus twice the log likelihood at theta, up to a constant, and theta with the best zeta of each part."""
     total, theta = 0.0, theta.copy()
-    for k, points in enumerate(parts):
+    for k, ranked in enumerate(parts):
         at = form.zetas[k] if form.zetas else None
         zetas = np.zeros(1) if at is None else np.array([held.get(form.params[at], np.nan)])
         zetas = _ZETAS if np.isnan(zetas[0]) else zetas
-        costs = _costs(form, points, theta, np.zeros(1) if at is None else zetas / form.named(theta)["nu"])
-        total += len(points.y) * float(np.log(max(costs.min(), np.finfo(float).tiny)))
+        costs = ranked.costs(form, theta, np.zeros(1) if at is None else zetas / form.named(theta)["nu"])
+        total += len(ranked.points.y) * float(np.log(max(costs.min(), np.finfo(float).tiny)))
         if at is not None:
             theta[at] = zetas[costs.argmin()]
     return total, theta
 
 
-def _costs(form: Ansatz, points: Points, theta: Array, powers: Array) -> Array:
-    """Sums of squares about a small curve for prefactors n^power, all at one u; (len(powers),)."""
-    here = place(form, points, theta)
-    basis = Curve.through(form, here.u, points.parts, (_COARSE_BASIS,)).basis(here.u, here.decay, points.parts)
-    prefactor = powers[:, None] * np.log(points.size)
-    log = np.asarray(points.log)
-    factor = np.where(log, 1.0, np.exp(np.clip(prefactor, -_LARGEST, _LARGEST)))
-    y = points.y - np.where(log, prefactor, 0.0)
-    squares = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
-    normal = ((points.weight * factor**2) @ squares).reshape(len(powers), basis.shape[1], -1)
-    right = (points.weight * factor * y) @ basis
-    length = np.sqrt(np.maximum(np.einsum("zkk->zk", normal), 1e-300))
-    normal = normal / (length[:, :, None] * length[:, None, :]) + 1e-10 * np.eye(basis.shape[1])
-    inner = np.linalg.solve(normal, (right / length)[..., None])[..., 0]
-    return np.asarray((points.weight * y**2).sum(1) - np.einsum("zk,zk->z", right / length, inner))
+@dataclass(frozen=True)
+class _Ranked:
+    """Points of one part, and small splines of f and g through the rank of u, which are the same for all parameters."""
+
+    points: Points
+    splines: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, points: Points) -> _Ranked:
+        rank = np.arange(len(points.y), dtype=float)
+        return cls(points, (Spline.through(rank, _COARSE_BASIS).basis(rank), Spline.through(rank, 5).basis(rank)))
+
+    def costs(self, form: Ansatz, theta: Array, powers: Array) -> Array:
+        """Sums of squares about a small curve for prefactors n^power, all at one u; (len(powers),)."""
+        points = self.points
+        at = form.places(theta, points.size, points.control, points.parts)
+        rank = np.empty(len(at.u), dtype=int)
+        rank[at.u.argsort(kind="stable")] = np.arange(len(rank))
+        basis = self.splines[0][rank]
+        if at.decay is not None:
+            basis = np.concatenate([basis, at.decay[:, None] * self.splines[1][rank]], axis=1)
+        prefactor = np.minimum(np.maximum(powers[:, None] * np.log(points.size), -_LARGEST), _LARGEST)
+        factor, y = np.exp(np.where(points.log, 0.0, prefactor)), points.y - np.where(points.log, prefactor, 0.0)
+        squares = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
+        normal = ((points.weight * factor**2) @ squares).reshape(len(powers), basis.shape[1], -1)
+        right = (points.weight * factor * y) @ basis
+        length = np.sqrt(np.maximum(np.einsum("zkk->zk", normal), 1e-300))
+        normal = normal / (length[:, :, None] * length[:, None, :]) + 1e-10 * np.eye(basis.shape[1])
+        inner = np.linalg.solve(normal, (right / length)[..., None])[..., 0]
+        return np.asarray((points.weight * y**2).sum(1) - np.einsum("zk,zk->z", right / length, inner))
 
 
 def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) -> tuple[Array, Array, bool]:

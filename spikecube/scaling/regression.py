@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -258,7 +259,9 @@ def regression_splines(
         inside = np.clip(u, own[0], own[-1])
         smoother = BSplines(inside, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}])
         columns.append(factor[:, None] * smoother.basis)
-    fit = sm.OLS(white(y), white(np.concatenate(columns, axis=1))).fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a spline with an interval that holds no point
+        fit = sm.OLS(white(y), white(np.concatenate(columns, axis=1))).fit()
     return np.asarray(fit.params), float(fit.ssr)
 
 

@@ -32,11 +32,12 @@ STATUS = {
     "drifting": 16,
     "unsettled": 17,
     "outside": 18,
+    "uneven": 19,
 }
 
 SOLVED = (
     *("ok", "open_interval", "separated", "poor_minimum", "rejected", "untested", "too_good"),
-    *("patterned", "drifting", "unsettled", "outside"),
+    *("patterned", "drifting", "unsettled", "outside", "uneven"),
 )
 """The states that have an estimate."""
 
@@ -60,6 +61,7 @@ SENTENCES = {
     "drifting": "Without the smallest size the parameters move by more than their errors allow.",
     "unsettled": "The points inside the window at the parameters found are not quite those used.",
     "outside": "The critical value lies outside of the control.",
+    "uneven": "The points scatter unevenly about the law, and no errors were given.",
 }
 
 _LONG_NAMES = {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import interpolate
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.types import Array
@@ -22,8 +22,10 @@ class Spline:
     @classmethod
     def through(cls, u: Array, n_basis: int) -> Spline:
         """Knots at equal numbers of points."""
-        inner = np.interp(np.linspace(0, len(u) - 1, n_basis - _DEGREE + 1), np.arange(len(u)), np.sort(u))
-        inner = np.maximum.accumulate(inner + 1e-12 * np.arange(len(inner)) * max(np.ptp(u), 1e-300))
+        first, part, count = _quantiles(len(u), n_basis)
+        ordered = np.sort(u)
+        inner = ordered[first] + part * (ordered[np.minimum(first + 1, len(u) - 1)] - ordered[first])
+        inner = np.maximum.accumulate(inner + count * max(ordered[-1] - ordered[0], 1e-300))
         return cls(np.concatenate([[inner[0]] * _DEGREE, inner, [inner[-1]] * _DEGREE]))
 
     @property
@@ -32,12 +34,29 @@ class Spline:
         return len(self.knots) - _DEGREE - 1
 
     def basis(self, u: Array) -> Array:
-        """B-splines at u, constant beyond the ends, by the recursion of Cox and de Boor; (P, n_basis)."""
-        n_basis, knots = self.size, self.knots
+        """B-splines at u, constant beyond the ends; (P, n_basis)."""
+        span, values = self._local(u, _DEGREE)
+        matrix = np.zeros((len(u), self.size))
+        flat, first = matrix.reshape(-1), span + (self.size * np.arange(len(u)) - _DEGREE)
+        for r, value in enumerate(values):
+            flat[first + r] = value
+        return matrix
+
+    def slope(self, u: Array, coefficients: Array) -> Array:
+        """The derivative at points between the ends, from the B-splines of one degree less; (P,)."""
+        span, values = self._local(u, _DEGREE - 1)
+        width = self.knots[_DEGREE:] - self.knots[:-_DEGREE]
+        change = np.zeros(self.size)
+        change[1:] = _DEGREE * np.diff(coefficients) / width[1 : self.size]
+        return np.asarray(sum(value * change[span + r - (_DEGREE - 1)] for r, value in enumerate(values)))
+
+    def _local(self, u: Array, degree: int) -> tuple[Array, list[Array]]:
+        """The interval of each u, and the B-splines that are not 0 in it, by the recursion of Cox and de Boor."""
+        knots = self.knots
         inside = np.minimum(np.maximum(u, knots[0]), knots[-1])
-        span = np.minimum(np.maximum(np.searchsorted(knots, inside, side="right") - 1, _DEGREE), n_basis - 1)
+        span = np.minimum(np.maximum(np.searchsorted(knots, inside, side="right") - 1, _DEGREE), self.size - 1)
         values = [np.ones(len(u))]
-        for d in range(1, _DEGREE + 1):
+        for d in range(1, degree + 1):
             saved, previous = np.zeros(len(u)), values
             values = []
             for r in range(d):
@@ -46,15 +65,15 @@ class Spline:
                 values.append(saved + right * part)
                 saved = left * part
             values.append(saved)
-        matrix = np.zeros((len(u), n_basis))
-        flat, first = matrix.reshape(-1), span + (n_basis * np.arange(len(u)) - _DEGREE)
-        for r, value in enumerate(values):
-            flat[first + r] = value
-        return matrix
+        return span, values
 
-    def slope(self, u: Array, coefficients: Array) -> Array:
-        """The derivative at points between the ends; (P,)."""
-        return np.asarray(interpolate.BSpline(self.knots, coefficients, _DEGREE)(u, nu=1))
+
+@lru_cache(maxsize=64)
+def _quantiles(n_points: int, n_basis: int) -> tuple[Array, Array, Array]:
+    """Where the knots stand among sorted points: the one before, the part of the way to the next, and a tiny rise."""
+    place = np.linspace(0, n_points - 1, n_basis - _DEGREE + 1)
+    first = place.astype(int)
+    return first, place - first, 1e-12 * np.arange(len(place))
 
 
 @dataclass(frozen=True)
