@@ -284,7 +284,13 @@ class _OfModel:
         edges = known if len(known) == len(alphas) else None
         counted = ("detection_edge", "outlier_count")
         for i, edge in enumerate(
-            self._each(counted, n, lambda some: list(detection_edge(model, n, some, degrees=degrees, edges=edges if len(some) == len(alphas) else None)))
+            self._each(
+                counted,
+                n,
+                lambda some: list(
+                    detection_edge(model, n, some, degrees=degrees, edges=edges if len(some) == len(alphas) else None)
+                ),
+            )
         ):
             if edge is not None:
                 self._put(("detection_edge",), (i, j), (edge,))
