@@ -71,7 +71,7 @@ def predict(
 
     `cube - predict(study)` broadcasts over seeds. Losses, outliers and bulk edge of F are those of the conditional
     equivalence (any alpha), `*_spiked` those of F_ell with spikes of finite strength, `*_limit` those of ell(alpha)
-    infinitely strong ones (NaN at alpha = 1/2, where their number is unbounded). See docs/theory.md.
+    infinitely strong ones (NaN at alpha = 1/2, where their number is unbounded). See docs/explanation/theory.md.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
         E beta_signal = (E z^2 s^2 + sigma_eps^2)/n_0 + (1 - 1/n_0) E_r (E_z z s)^2
 
     where beta_signal = beta_power * beta_alignment = (beta . beta_*)^2/|beta_*|^2: the squared cosine itself is a
-    ratio without a closed expectation, its numerator is not. The derivation stands in docs/scaling.md.
+    ratio without a closed expectation, its numerator is not. The derivation stands in docs/explanation/controls.md.
 
     Examples
     --------

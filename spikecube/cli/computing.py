@@ -1,0 +1,154 @@
+"""The commands that compute: run, submit, status."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spikecube.cli.common import (
+    FAILED_CELLS,
+    Json,
+    Memory,
+    Name,
+    Share,
+    StudyFile,
+    command,
+    interrupt_once,
+    parse_option,
+)
+
+if TYPE_CHECKING:
+    from spikecube.runs.jobqueue import Workers
+    from spikecube.runs.run import Report
+    from spikecube.study.study import Study
+
+
+@command
+def run(
+    study: StudyFile,
+    name: Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler, tcp://host:port.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; default: one a core.")] = None,
+    shard: Share = None,
+    max_memory: Memory = None,
+    wait_lock: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Wait so long for another run in the folder to end.")
+    ] = 0.0,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Workers come as jobs of SLURM, through dask-jobqueue.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="With --slurm: jobs at once, each a worker of one core.")] = 20,
+    queue: Annotated[str | None, typer.Option(metavar="PARTITION", help="With --slurm: the partition.")] = None,
+    hours: Annotated[float, typer.Option(min=0, help="With --slurm: walltime of a job, or what a cell needs.")] = 4.0,
+    interface: Annotated[str, typer.Option(help="With --slurm: the network that driver and workers listen on.")] = "lo",
+    tls: Annotated[bool, typer.Option("--tls", help="With --slurm: encrypt, and let nobody else in.")] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="HOURS", min=0, help="With --slurm: give up when no worker came for so long.")
+    ] = 24.0,
+) -> int:
+    """Compute what is missing of a study and write its cube."""
+    from spikecube.runs.jobqueue import Workers
+    from spikecube.runs.progress import for_terminal
+    from spikecube.runs.run import Settings, run_study
+    from spikecube.runs.tasks import parse_share
+    from spikecube.study.study import Study
+
+    if (scheduler is not None) + (workers is not None) + slurm > 1:
+        raise typer.BadParameter(
+            "--scheduler, --slurm and --workers exclude each other: each brings workers of its own"
+        )
+    if not slurm and (jobs, queue, hours, interface, tls, patience) != (20, None, 4.0, "lo", False, 24.0):
+        raise typer.BadParameter("--jobs, --queue, --hours, --interface, --tls and --patience go with --slurm")
+    share = parse_option(parse_share, shard) if shard else None
+    parsed = Study.from_file(study)
+    interrupt_once()
+    kept = name or Path(study).stem
+    with for_terminal() as progress, contextlib.ExitStack() as stack:
+        settings = Settings(workers, max_memory, share, progress, wait_lock)
+        client = None
+        if scheduler is not None:
+            client = stack.enter_context(_connected(scheduler))
+        elif slurm:
+            wanted = Workers(jobs, queue, interface, tls, 3600 * patience)
+            client, watch = stack.enter_context(_slurm_workers(parsed, kept, hours, wanted, progress.say))
+            settings = replace(settings, watch=watch)
+        report = run_study(parsed, kept, client, settings)
+    return _print_report(parsed, report, study, name)
+
+
+def _connected(address: str) -> contextlib.AbstractContextManager[Any]:
+    from spikecube.runs.cluster import connected
+
+    return connected(address)
+
+
+def _slurm_workers(
+    study: Study, name: str, hours: float, wanted: Workers, tell: Callable[[str], None]
+) -> contextlib.AbstractContextManager[Any]:
+    from spikecube.runs.folder import run_paths
+    from spikecube.runs.jobqueue import slurm_workers
+    from spikecube.runs.plan import plan
+    from spikecube.runs.slurm import worker_request
+
+    planned = plan(study)
+    wanted = replace(wanted, jobs=min(wanted.jobs, planned.tasks))
+    return slurm_workers(worker_request(planned, hours), wanted, run_paths(name)[0].absolute().parent, tell)
+
+
+@command
+def submit(
+    study: StudyFile,
+    name: Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")] = None,
+    shares: Annotated[int, typer.Option(min=1, help="Jobs of the array, each a share of the cells.")] = 16,
+    cores: Annotated[int, typer.Option(min=1, help="Cores of a job, each a worker process.")] = 4,
+) -> None:
+    """Submit a study to SLURM: an array of shares, then a job that makes the cube; SBATCH_FLAGS wins."""
+    from spikecube.runs.slurm import submit as submit_study
+
+    kept = name or Path(study).stem
+    jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(typer.echo, err=True))
+    one, last = jobs.share_request, jobs.assembly_request
+    typer.echo(
+        f"job {jobs.array}: an array of {shares}, each of {one.cores} cores, {one.megabytes} MB and {one.minutes} min"
+    )
+    typer.echo(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
+    typer.echo(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
+
+
+def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
+    from spikecube.cube.missing import missing_edges
+    from spikecube.text import text_table
+    from spikecube.words.overview import completeness
+
+    again = shlex.join(["spikecube", "run", file, *(["-o", name] if name else [])])
+    if report.failures:
+        rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
+        typer.echo(text_table(["failed cell", "error"], rows))
+        typer.echo(f"{len(rows)} failed and will be tried again by: {again}")
+    if report.cube is None:
+        typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
+    elif not report.written:
+        typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
+    else:
+        typer.echo(f"{report.path}: {completeness(report.cube)}")
+    if report.cube is not None and (lost := missing_edges(report.cube)):
+        typer.echo(f"{lost}; everything measured is there")
+    return FAILED_CELLS if report.failures else 0
+
+
+@command
+def status(name: Name, as_json: Json = False) -> None:
+    """Tell how far a run has come."""
+    from spikecube.runs.folder import RunFolder, run_paths
+    from spikecube.runs.state import run_state, state_text
+
+    state = run_state(RunFolder.existing(run_paths(name)[0]))
+    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else state_text(state))
