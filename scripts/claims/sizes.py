@@ -24,7 +24,8 @@ def mean_of(cube: xr.Dataset, values: xr.DataArray, kind: str = "train") -> xr.D
     """Mean and error over seeds of values that are no variable of the cube, with the controls of a `kind` of loss."""
     name = f"{kind}_loss_made"
     bare = values.drop_vars([c for c in values.coords if c not in values.dims])
-    return means(cube.assign({name: bare}), name)
+    found = means(cube.assign({name: bare}), name)
+    return found.squeeze([d for d in found.dims if d != "n" and found.sizes[d] == 1], drop=True)
 
 
 def interval(mean: xr.Dataset) -> Interval:
@@ -39,14 +40,10 @@ def exponent(values: xr.DataArray) -> tuple[Interval, xr.Dataset]:
     return fitted(fit), fit
 
 
-def against_n(
-    curves_by_label: Mapping[str, xr.DataArray], ylabel: str, title: str, **options: Any
-) -> Picture:
+def against_n(curves_by_label: Mapping[str, xr.DataArray], ylabel: str, title: str, **options: Any) -> Picture:
     """Means over seeds against n on log axes, each with its fitted power law where it has one."""
     layers: list[Layer] = []
-    for (label, values), colour, marker in zip(
-        curves_by_label.items(), style.SERIES, style.MARKERS, strict=False
-    ):
+    for (label, values), colour, marker in zip(curves_by_label.items(), style.SERIES, style.MARKERS, strict=False):
         bare = values.drop_vars([c for c in values.coords if c not in values.dims])
         data = means(bare.to_dataset(name="values"), "values", controls=False)
         fit = fit_power_law(bare)

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
-from scripts.claims.finding import Claim, Finding
+from scripts.claims.finding import Finding
 from scripts.claims.sizes import against_n, exponent, largest
-from scripts.claims.verdicts import Interval, fitted, of_share, of_sign, of_value, share, student
-from spikecube import fit_outliers, fit_power_law, fit_thresholds, views
-from spikecube.means.spikes import degrees, detachment, study_of
+from scripts.claims.verdicts import of_share, of_sign, of_value, share, student
+from spikecube import fit_outliers, views
+from spikecube.means.spikes import degrees, study_of
 from spikecube.pictures import predicted
 from spikecube.theory import detection_edge
 from spikecube.theory.staircase import threshold
@@ -138,7 +137,9 @@ def predicted_slopes(fit: xr.Dataset, cube: xr.Dataset, prediction: xr.Dataset) 
     for place, k in enumerate(fit["degree"].values.tolist()):
         used = fit["selected"].sel(degree=k)
         curve = prediction["singular_value"].sel(rank=degrees(cube).index(k) + 1).where(used)
-        exponents = [np.polyfit(*_logs(curve.sel(alpha=a)), 1)[0] for a in curve["alpha"].values if used.sel(alpha=a).sum() > 2]
+        exponents = [
+            np.polyfit(*_logs(curve.sel(alpha=a)), 1)[0] for a in curve["alpha"].values if used.sel(alpha=a).sum() > 2
+        ]
         alphas = [a for a in curve["alpha"].values if used.sel(alpha=a).sum() > 2]
         found[k] = float(np.polyfit(alphas, exponents, 1)[0]) if len(alphas) > 1 else np.nan
     return found
@@ -221,7 +222,12 @@ def smallest_singular_value(degree: int) -> float:
     (1.0, True)
     """
     moment = lambda k: 0.0 if k % 2 else float(np.prod(np.arange(1, k, 2)))  # noqa: E731
-    gram = np.array([[moment(i + j) / np.sqrt(moment(2 * i) * moment(2 * j)) for i in range(1, degree + 1)] for j in range(1, degree + 1)])
+    gram = np.array(
+        [
+            [moment(i + j) / np.sqrt(moment(2 * i) * moment(2 * j)) for i in range(1, degree + 1)]
+            for j in range(1, degree + 1)
+        ]
+    )
     return float(np.sqrt(np.linalg.eigvalsh(gram)[0]))
 
 
@@ -244,8 +250,13 @@ def _independent() -> Finding:
 def draw_alignment(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
     """What is missing to full alignment, and the smallest singular values of the monomials."""
     alphas = cube["alpha"].values.tolist()
-    missing = {f"measured, k = {k}, α = {a:g}": missing_alignment(cube, k, a) for k, a in ((1, alphas[0]), (1, alphas[-1]), (2, alphas[-2]), (2, alphas[-1]))}
-    blocks = {f"measured, degrees to {k}": smallest_singular_values(k, [256, 1024, 4096, MOST_SAMPLES]) for k in (2, 3, 4)}
+    missing = {
+        f"measured, k = {k}, α = {a:g}": missing_alignment(cube, k, a)
+        for k, a in ((1, alphas[0]), (1, alphas[-1]), (2, alphas[-2]), (2, alphas[-1]))
+    }
+    blocks = {
+        f"measured, degrees to {k}": smallest_singular_values(k, [256, 1024, 4096, MOST_SAMPLES]) for k in (2, 3, 4)
+    }
     return [
         against_n(missing, "1 − cos²", "What is missing to alignment with (Xβ)^k, and fitted power laws").view(),
         against_n(blocks, "smallest singular value", "The monomials of Xβ with columns of length 1").view(),

@@ -10,10 +10,10 @@ import xarray as xr
 from scripts.claims.finding import Finding
 from scripts.claims.sizes import against_n, exponent, largest
 from scripts.claims.spikes import SECTION
-from scripts.claims.verdicts import Interval, fitted, of_share, of_sign, of_value, share
-from spikecube import fit_outliers, fit_thresholds, views
+from scripts.claims.verdicts import Interval, fitted, of_share, of_value, share
+from spikecube import fit_thresholds, views
 from spikecube.means.spikes import degrees, detachment, spike_share
-from spikecube.pictures import marks, predicted, style
+from spikecube.pictures import marks, style
 from spikecube.pictures.picture import Layer, Picture
 from spikecube.theory.staircase import threshold
 
@@ -150,12 +150,28 @@ def _margins(cube: xr.Dataset, prediction: xr.Dataset, degree: int, alpha: float
     for e, colour, marker in zip(cube["eta_scale"].values, style.SERIES, style.MARKERS, strict=False):
         one = points.sel(eta_scale=e)
         rank = degrees(cube, 2, eta_scale=e).index(degree) + 1
-        curve = prediction["singular_value"].sel(rank=rank, alpha=alpha, eta_scale=e) / prediction["detection_edge"].sel(alpha=alpha, eta_scale=e)
+        curve = prediction["singular_value"].sel(rank=rank, alpha=alpha, eta_scale=e) / prediction[
+            "detection_edge"
+        ].sel(alpha=alpha, eta_scale=e)
         layers.append(marks.line(curve.n, curve, "n", "margin", label=f"predicted, η₀ = {e:g}", colour=colour))
-        top = cube["singular_value"].sel(rank=rank, alpha=alpha, eta_scale=e) / cube["detection_edge"].sel(alpha=alpha, eta_scale=e)
-        data = xr.Dataset({"mean": top.mean("seed"), "stderr": top.std("seed", ddof=1) / np.sqrt(top.notnull().sum("seed"))})
-        layers += marks.points(data.reset_coords(drop=True), "n", "margin", label=f"measured, η₀ = {e:g}", colour=colour, marker=marker, positive=True)
+        top = cube["singular_value"].sel(rank=rank, alpha=alpha, eta_scale=e) / cube["detection_edge"].sel(
+            alpha=alpha, eta_scale=e
+        )
+        data = xr.Dataset(
+            {"mean": top.mean("seed"), "stderr": top.std("seed", ddof=1) / np.sqrt(top.notnull().sum("seed"))}
+        )
+        layers += marks.points(
+            data.reset_coords(drop=True),
+            "n",
+            "margin",
+            label=f"measured, η₀ = {e:g}",
+            colour=colour,
+            marker=marker,
+            positive=True,
+        )
         del one
     title = f"Singular value of spike {degree} over the edge beyond which it is counted, α = {alpha:g}"
     ticks = [(int(n), f"{int(n)}") for n in cube["n"].values]
-    return Picture(layers, title=title, xlabel="n", ylabel="over the edge", logx=True, logy=True, options={"xticks": ticks})
+    return Picture(
+        layers, title=title, xlabel="n", ylabel="over the edge", logx=True, logy=True, options={"xticks": ticks}
+    )
