@@ -1,6 +1,6 @@
 """Times one cell against the obvious loop, a careful NumPy version, and the floor of its products.
 
-    python scripts/benchmark.py [--threads 1] [--sizes 1000 2000 4000] [--output docs/reference/benchmark.md]
+    python scripts/benchmark.py [--threads 1] [--sizes 1000 2000 4000] [--output docs/reference/timings/benchmark.md]
 
 Every number comes from this run: all four on the same draw, 8 alphas and 8 penalties, float64, with all variables.
 What would take too long is timed on a sample and scaled, and the table says so.
@@ -404,7 +404,7 @@ def main() -> None:
         alone_main(int(arguments.alone[0]), *arguments.alone[1:])
         return
     set_threads(arguments.threads)
-    output = arguments.output or ROOT / "docs" / "reference" / ("growth.md" if arguments.growth else "benchmark.md")
+    output = arguments.output or ROOT / "docs" / "reference" / "timings" / ("growth.md" if arguments.growth else "benchmark.md")
     if arguments.growth:  # a process of its own: a child's peak memory counts that of the parent that forked it
         output.write_text(growth_report(arguments.sizes))
         return

@@ -19,6 +19,7 @@ from spikecube.cube.store import write_cube
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES, CUBES = Path("data/studies/paper"), Path("data/cubes/paper")
 MADE = "made.json"
+
 SMALL = {"n": [64, 96, 128], "seed": 4}
 """Axes of the studies of a small run."""
 

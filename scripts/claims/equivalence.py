@@ -74,7 +74,8 @@ def _loss(cube: xr.Dataset, prediction: xr.Dataset, alpha: float, ell: int) -> F
         found,
         "below 0" if right else "not below 0",
         of_sign(found, -1 if right else 1, largest(cube), here=here),
-        f"The gap is {100 * last.value:.2g} per cent at n = {largest(cube)}; the theory at these sizes has the exponent {here:.2f}.",
+        f"The gap is {100 * last.value:.2g} per cent at n = {largest(cube)}; "
+        f"the theory at these sizes has the exponent {here:.2f}.",
     )
 
 
@@ -133,7 +134,8 @@ def _enough(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
         found,
         "below 0 as n grows",
         of_sign(found, -1, n, here=theory - ENOUGH),
-        f"The theory at this n has a gap of {100 * theory:.2g} per cent there: the step's fluctuations, not a missing spike.",
+        f"The theory at this n has a gap of {100 * theory:.2g} per cent there: the step's fluctuations, "
+        "not a missing spike.",
     )
 
 
@@ -145,7 +147,8 @@ def _spare(cube: xr.Dataset, prediction: xr.Dataset, alpha: float) -> Finding:
     theory = float((_predicted_gap(prediction, alpha, ell) - _predicted_gap(prediction, alpha, kept)).sel(n=n))
     found = interval(mean_of(cube, added).sel(n=n))
     return Finding(
-        f"At α = {alpha:g} the losses do not need the degrees {ell + 1} to {kept} that a published bound keeps (k from α > 1/2 − 1/k).",
+        f"At α = {alpha:g} the losses do not need {f'degree {kept}' if ell + 1 == kept else f'the degrees {ell + 1} to {kept}'} "
+        "that a published bound keeps (k from α > 1/2 − 1/k).",
         "section 4",
         f"(L(F_{ell}) − L(F_{kept}))/L(F), n = {n}, α = {alpha:g}, λ = 0.1",
         found,

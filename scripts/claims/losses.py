@@ -92,7 +92,8 @@ def _limit(cube: xr.Dataset, prediction: xr.Dataset, alpha: float, kind: str, la
         found,
         f"{limit:.4f}",
         of_value(found, limit, float(other), largest(cube)),
-        f"With {ell - 1} spike{'s' * (ell != 2)} the limit is {float(other):.4f}; at n = {largest(cube)} the theory has {float(finite.sel(n=largest(cube))):.4f}.",
+        f"With {ell - 1} spike{'s' * (ell != 2)} the limit is {float(other):.4f}; "
+        f"at n = {largest(cube)} the theory has {float(finite.sel(n=largest(cube))):.4f}.",
     )
 
 
@@ -157,8 +158,8 @@ def _finite_gain(prediction: xr.Dataset, target: str, alpha: float, ell: int, la
 def judge_degrees(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
     """Gains of both spikes for each target, and the null without a linear part."""
     *learned, null = cube["target"].values.tolist()
-    gains = [_gain(cube, prediction, t, 0.2, 1) for t in learned[:2]]
-    gains += [_gain(cube, prediction, t, 0.3, 2) for t in learned]
+    gains = [_gain(cube, prediction, t, a, 1) for t in learned[:2] for a in (0.2, 0.42)]
+    gains += [_gain(cube, prediction, t, a, 2) for t in learned for a in (0.3, 0.42)]
     return [*gains, *(_null(cube, null, a) for a in (0.2, 0.42))]
 
 
@@ -173,7 +174,7 @@ def _gain(cube: xr.Dataset, prediction: xr.Dataset, target: str, alpha: float, e
     verdict = of_nothing(found, 0.01 * power, n, here=here) if nothing else of_value(found, limit, 0.0, n, here=here)
     return Finding(
         f"For the target {target} spike {ell} takes {'nothing' if nothing else f'Δ{ell}'} off the training loss.",
-        "section 4",
+        "section 4" if spike_count(alpha) == ell else "section 4, of F_ℓ beyond its range of α",
         f"gain of spike {ell}, n = {n}, α = {alpha:g}, λ = {lam:g}",
         found,
         f"{limit:.4f}" + (", to 1 per cent of the loss" if nothing else ""),
@@ -218,7 +219,8 @@ def _gains(cube: xr.Dataset, prediction: xr.Dataset, ell: int, lam: float = 0.1)
             marks.steps([alphas[0]], [alphas[-1]], [limit], "alpha", "gain", label="", colour=colour, dash="dashed")
         )
         layers += marks.points(data, "alpha", "gain", label=f"measured, target {target}", colour=colour, marker=marker)
-    title = f"Gain of spike {ell}, L(F{'₀₁'[ell - 1]}) − L(F{'₁₂'[ell - 1]}); lines: predicted at n = {n}, dashes: limit Δ{'₁₂'[ell - 1]}"
+    before, after = ("₀₁", "₁₂")[ell - 1]
+    title = f"Gain of spike {ell}, L(F{before}) − L(F{after}); lines: predicted at n = {n}, dashes: limit Δ{after}"
     return Picture(layers, title=title, xlabel="α", ylabel="gain in training loss")
 
 

@@ -14,15 +14,15 @@ WORDS = (CONFIRMED, OPEN, REFUTED)
 FIGURES = "_static/paper"
 HEAD = """# The paper's claims, judged
 
-Statements of Moniri, Lee, Hassani, Dobriban (ICML 2024, arXiv:2310.07891) in our words, and a few that go past it, held against
-simulation at sizes that a laptop reaches. The figures of the paper are not redrawn: its statements are tested.
+Statements of Moniri, Lee, Hassani, Dobriban (ICML 2024, arXiv:2310.07891) in our words, and a few that go past it, held
+against simulation at sizes that a laptop reaches. The figures of the paper are not redrawn: its statements are tested.
 
 **{counts}**
 
-A verdict follows from an interval or a test by a rule, never by hand: *confirmed* where an interval of 95 per cent holds what is claimed and nothing
-that it is told from; *not resolved* where it holds both, or misses a limit but holds what the theory has for the very same estimate at these sizes;
-*refuted* where it holds neither. One interval in twenty misses by chance, and rows of one study share their draws.
-This page is written by `python scripts/paper.py`, from the cubes in `{cubes}`; `python scripts/paper.py {example}` makes one claim again.
+A verdict follows from an interval or a test by a rule, never by hand. *Confirmed*: an interval of 95 per cent holds what
+is claimed and nothing that it is told from. *Not resolved*: it holds both, or it misses a limit but the theory at these
+very sizes has the same. *Refuted*: neither. One interval in twenty misses by chance, and rows of one study share their
+draws. This page is written by `python scripts/paper.py` from the cubes in `{cubes}`.
 """
 
 
@@ -35,7 +35,7 @@ def page(found: Mapping[str, Sequence[Finding]], claims: Mapping[str, Claim], ma
     made : see `cubes.made`.
     """
     findings = [f for rows in found.values() for f in rows]
-    head = HEAD.format(counts=counts_text(findings), cubes=CUBES.as_posix(), example=next(iter(found)))
+    head = HEAD.format(counts=counts_text(findings), cubes=CUBES.as_posix())
     sections = [_section(claims[letter], rows, made) for letter, rows in found.items()]
     return "\n".join([head, table(found), "", *sections])
 

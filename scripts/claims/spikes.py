@@ -78,7 +78,7 @@ def _bulk(cube: xr.Dataset) -> Finding:
 
 
 def bulk_distance(cube: xr.Dataset, alpha: float) -> xr.DataArray:
-    """Largest distance between measured and predicted share of singular values below x, over x in the bulk; (n, seed)."""
+    """Largest distance between the measured and the predicted share below x, over x in the bulk; (n, seed)."""
     rows = []
     for n in cube["n"].values:
         density = predicted.bulk(cube, alpha=alpha, n=int(n))
@@ -134,13 +134,11 @@ def _line(fit: xr.Dataset, cube: xr.Dataset, k: int, estimator: str, here: float
 def predicted_slopes(fit: xr.Dataset, cube: xr.Dataset, prediction: xr.Dataset) -> dict[int, float]:
     """The slope in alpha of plain power laws through the predicted outliers, at the sizes that the fit used."""
     found = {}
-    for place, k in enumerate(fit["degree"].values.tolist()):
+    for k in fit["degree"].values.tolist():
         used = fit["selected"].sel(degree=k)
         curve = prediction["singular_value"].sel(rank=degrees(cube).index(k) + 1).where(used)
-        exponents = [
-            np.polyfit(*_logs(curve.sel(alpha=a)), 1)[0] for a in curve["alpha"].values if used.sel(alpha=a).sum() > 2
-        ]
-        alphas = [a for a in curve["alpha"].values if used.sel(alpha=a).sum() > 2]
+        alphas = [a for a in curve["alpha"].values if curve.sel(alpha=a).count() > 2]
+        exponents = [np.polyfit(*_logs(curve.sel(alpha=a)), 1)[0] for a in alphas]
         found[k] = float(np.polyfit(alphas, exponents, 1)[0]) if len(alphas) > 1 else np.nan
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from scripts.claims.sizes import against_n, exponent, largest
 from scripts.claims.spikes import SECTION
 from scripts.claims.verdicts import Interval, fitted, of_share, of_value, share
 from spikecube import fit_thresholds, views
-from spikecube.means.spikes import degrees, detachment, spike_share
+from spikecube.means.comparisons import plain_means
+from spikecube.means.spikes import degrees, detachment, spike_share, study_of
+from spikecube.model.parameters import Model
 from spikecube.pictures import marks, style
 from spikecube.pictures.picture import Layer, Picture
 from spikecube.theory.staircase import threshold
+from spikecube.words.when import first_size
 
 # h: the critical step exponents
 
@@ -40,7 +44,7 @@ def _critical(fit: xr.Dataset, cube: xr.Dataset, here: xr.DataArray, k: int) -> 
         found,
         f"{threshold(k):.4g}",
         of_value(found, threshold(k), threshold(5 - k), n, here=theory),
-        f"At n = {n} it is {last:.3f}; the theory's own thresholds at these sizes, extrapolated alike, end at {theory:.3f}.",
+        f"At n = {n} it is {last:.3f}; the theory's own thresholds, extrapolated alike, end at {theory:.3f}.",
     )
 
 
@@ -140,38 +144,37 @@ def _chart(cube: xr.Dataset, prediction: xr.Dataset, degree: int) -> Finding:
 
 
 def draw_chart(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
-    """Margins of both spikes over the edge against n, by eta_scale, filled where most draws show the spike."""
-    return [_margins(cube, prediction, k, alpha=0.36).view() for k in (1, 2)]
+    """The chart by eta_scale and by c_2, and the second spike over the edge, measured and predicted."""
+    scales = {f"η₀ = {e:g}": study_of(cube).model_at(eta_scale=float(e)) for e in cube["eta_scale"].values}
+    base = scales["η₀ = 1"]
+    shapes = {f"c₂ = {c}": dataclasses.replace(base, activation=[0.0, 1.0, c]) for c in (0.05, 0.1, 0.2, 0.4)}
+    titles = ("relu, by the scale of the step", "activation H₁ + c₂H₂, η₀ = 1")
+    charts = [_sizes(models, title) for models, title in zip((scales, shapes), titles, strict=True)]
+    return [*(c.view() for c in charts), *(_margins(cube, prediction, k, alpha=0.36).view() for k in (1, 2))]
+
+
+def _sizes(models: dict[str, Model], title: str) -> Picture:
+    """The n from which the second spike is visible against alpha, by theory."""
+    alphas = np.linspace(0.27, 0.47, 6)
+    layers: list[Layer] = []
+    for (label, model), colour in zip(models.items(), style.SERIES, strict=False):
+        sizes = np.array([first_size(model, float(a), 2) for a in alphas])
+        shown = np.where(np.isfinite(sizes), sizes, np.nan)
+        layers.append(marks.line(alphas, shown, "alpha", "n", label=f"predicted, {label}", colour=colour))
+    whole = f"n from which the second spike is visible: {title}"
+    return Picture(layers, title=whole, xlabel="α", ylabel="n", logy=True)
 
 
 def _margins(cube: xr.Dataset, prediction: xr.Dataset, degree: int, alpha: float) -> Picture:
     layers: list[Layer] = []
-    points = chart_points(cube, prediction, degree).sel(alpha=alpha)
     for e, colour, marker in zip(cube["eta_scale"].values, style.SERIES, style.MARKERS, strict=False):
-        one = points.sel(eta_scale=e)
+        where = {"alpha": alpha, "eta_scale": e}
         rank = degrees(cube, 2, eta_scale=e).index(degree) + 1
-        curve = prediction["singular_value"].sel(rank=rank, alpha=alpha, eta_scale=e) / prediction[
-            "detection_edge"
-        ].sel(alpha=alpha, eta_scale=e)
+        curve, top = (d["singular_value"].sel(where, rank=rank) / d["detection_edge"].sel(where) for d in (prediction, cube))
         layers.append(marks.line(curve.n, curve, "n", "margin", label=f"predicted, η₀ = {e:g}", colour=colour))
-        top = cube["singular_value"].sel(rank=rank, alpha=alpha, eta_scale=e) / cube["detection_edge"].sel(
-            alpha=alpha, eta_scale=e
-        )
-        data = xr.Dataset(
-            {"mean": top.mean("seed"), "stderr": top.std("seed", ddof=1) / np.sqrt(top.notnull().sum("seed"))}
-        )
-        layers += marks.points(
-            data.reset_coords(drop=True),
-            "n",
-            "margin",
-            label=f"measured, η₀ = {e:g}",
-            colour=colour,
-            marker=marker,
-            positive=True,
-        )
-        del one
+        data = plain_means(top.reset_coords(drop=True))
+        label = f"measured, η₀ = {e:g}"
+        layers += marks.points(data, "n", "margin", label=label, colour=colour, marker=marker, positive=True)
     title = f"Singular value of spike {degree} over the edge beyond which it is counted, α = {alpha:g}"
-    ticks = [(int(n), f"{int(n)}") for n in cube["n"].values]
-    return Picture(
-        layers, title=title, xlabel="n", ylabel="over the edge", logx=True, logy=True, options={"xticks": ticks}
-    )
+    options = {"xticks": [(int(n), f"{int(n)}") for n in cube["n"].values]}
+    return Picture(layers, title=title, xlabel="n", ylabel="over the edge", logx=True, logy=True, options=options)
