@@ -32,6 +32,7 @@ CLAIMS = {
             _MEASURED + "Dotted: fitted power laws. Claimed: the left side falls to 0, the right side does not.",
             spikes.judge_alignment,
             spikes.draw_alignment,
+            predicts=False,
         ),
         Claim(
             "d_equivalence",
@@ -85,6 +86,7 @@ CLAIMS = {
             _MEASURED + "Dotted: fitted power laws. Nothing is predicted for a full output.",
             networks.judge_output,
             networks.draw_output,
+            predicts=False,
         ),
         Claim(
             "k_chart",

@@ -61,9 +61,10 @@ class Place:
             cube = open_cube(path)
             if Study.from_toml(str(cube.attrs["study"])) == study:
                 return cube
+        for folder in (self.work, self.cubes):
+            folder.mkdir(parents=True, exist_ok=True)
         begun = _processor_seconds()
         cube = run(study, self.work / claim.study, **how)
-        self.cubes.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.work / f"{claim.study}.nc", path)
         self.note(claim, _processor_seconds() - begun)
         return cube
@@ -81,14 +82,16 @@ class Place:
         (self.cubes / MADE).write_text(text, encoding="utf-8")
 
     def prediction(self, claim: Claim) -> xr.Dataset:
-        """What theory says on the axes of a claim's study; kept, since it takes as long as a small run."""
+        """What theory says on the axes of a claim's study, kept; empty for a claim that does not look at it."""
+        if not claim.predicts:
+            return xr.Dataset()
         path, study = self.work / f"{claim.study}-theory.nc", self.study(claim)
         if path.is_file():
             kept = xr.load_dataset(path)
             if kept.attrs["study_sha256"] == study.sha256:
                 return kept
         made_now = predict(study)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.work.mkdir(parents=True, exist_ok=True)
         write_cube(made_now, path)
         return made_now
 

@@ -45,6 +45,7 @@ class Claim:
     shows : what its figure shows: measured, predicted, claimed.
     judge : a cube and a prediction in, findings out.
     draw : a cube and a prediction in, HoloViews objects out that stand side by side.
+    predicts : whether these two look at the prediction; an empty one is given else.
     """
 
     study: str
@@ -52,6 +53,7 @@ class Claim:
     shows: str
     judge: Callable[[xr.Dataset, xr.Dataset], list[Finding]]
     draw: Callable[[xr.Dataset, xr.Dataset], Sequence[Any]]
+    predicts: bool = True
 
     @property
     def letter(self) -> str:

@@ -11,7 +11,8 @@ from scripts.claims.finding import Claim, Finding, caption
 from scripts.claims.verdicts import CONFIRMED, OPEN, REFUTED
 
 WORDS = (CONFIRMED, OPEN, REFUTED)
-FIGURES = "_static/paper"
+FIGURES = "../_static/paper"
+UP = "../../"
 HEAD = """# The paper's claims, judged
 
 Statements of Moniri, Lee, Hassani, Dobriban (ICML 2024, arXiv:2310.07891) in our words, and a few that go past it, held
@@ -65,11 +66,12 @@ def _section(claim: Claim, findings: Sequence[Finding], made: Mapping[str, Any])
 (claim-{claim.letter})=
 ## {claim.letter}. {claim.title}
 
-![{claim.title}](../{FIGURES}/{claim.study}.png)
+![{claim.title}]({FIGURES}/{claim.study}.png)
 
 {caption(claim, findings)}
 
-Study `{STUDIES.as_posix()}/{claim.study}.toml`, cube `{CUBES.as_posix()}/{name}`{took}:
+Study {{download}}`{claim.study}.toml <{UP}{STUDIES.as_posix()}/{claim.study}.toml>`, \
+cube {{download}}`{name} <{UP}{CUBES.as_posix()}/{name}>`{took}:
 
     spikecube run {STUDIES.as_posix()}/{claim.study}.toml -o {claim.study}    # makes the cube again
     spikecube verify {CUBES.as_posix()}/{name}              # recomputes some of its cells
