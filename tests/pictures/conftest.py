@@ -13,7 +13,7 @@ from spikecube.pictures import predicted
 
 @pytest.fixture(scope="module", autouse=True)
 def bulk_points() -> Iterator[None]:
-    """Predicted densities are drawn at few points where a test is not about them: they take longer than all the rest."""
+    """Predicted densities are drawn at few points where a test is not about them: they take longer than the rest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predicted, "_POINTS", 40)
         predicted._bulk.cache_clear()
