@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from spikecube.cube import schema
 from spikecube.cube.missing import Missing
 from spikecube.cube.schema import STATUS, Variable
 from spikecube.cube.store import without_fill_values
+from spikecube.model.parameters import Model
 from spikecube.study.study import Cell, Study
 from spikecube.theory import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
@@ -268,12 +269,16 @@ def _edges(study: Study, missing: Missing) -> np.ndarray:
         labels = {k: values[i] for k, values, i in zip(study.further, further, place[2:], strict=True)}
         where = place_text({"alpha": alpha, "n": n, **labels})
         model = study.model_at(**labels)
-        edge = missing.attempt(
-            ("detection_edge", "outlier_count"), where, partial(detection_edge, model, n, alpha, FALSE_POSITIVE_RATE)
-        )
+        edge = missing.attempt(("detection_edge", "outlier_count"), where, partial(_edge, model, n, alpha))
         if edge is not None:
             edges[place] = edge
     return edges
+
+
+@lru_cache(maxsize=4096)
+def _edge(model: Model, n: int, alpha: float) -> float:
+    """The detection edge, kept: cubes that are extended, merged or cut ask for the same ones again."""
+    return float(detection_edge(model, n, alpha, FALSE_POSITIVE_RATE))
 
 
 def place_text(labels: Mapping[str, float | str]) -> str:
