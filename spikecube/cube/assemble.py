@@ -263,16 +263,14 @@ def _edges(study: Study, missing: Missing) -> np.ndarray:
     """The detection edge over (alpha, n, ...further axes), NaN where theory has none."""
     further = [study.labels(name) for name in study.further]
     edges = np.full((len(study.axes.alpha), len(study.axes.n), *map(len, further)), np.nan)
-    for place in np.ndindex(*edges.shape):
-        alpha, n = study.axes.alpha[place[0]], study.axes.n[place[1]]
-        labels = {k: values[i] for k, values, i in zip(study.further, further, place[2:], strict=True)}
-        where = place_text({"alpha": alpha, "n": n, **labels})
-        model = study.model_at(**labels)
-        edge = missing.attempt(
-            ("detection_edge", "outlier_count"), where, partial(detection_edge, model, n, alpha, FALSE_POSITIVE_RATE)
-        )
-        if edge is not None:
-            edges[place] = edge
+    names = ("detection_edge", "outlier_count")
+    for j, *place in np.ndindex(*edges.shape[1:]):
+        n, labels = study.axes.n[j], {k: v[i] for k, v, i in zip(study.further, further, place, strict=True)}
+        at = [place_text({"alpha": alpha, "n": n, **labels}) for alpha in study.axes.alpha]
+        compute = partial(detection_edge, study.model_at(**labels), n, false_positive_rate=FALSE_POSITIVE_RATE)
+        for i, edge in enumerate(missing.attempt_all(names, at, study.axes.alpha, compute)):
+            if edge is not None:
+                edges[(i, j, *place)] = edge
     return edges
 
 

@@ -151,7 +151,9 @@ def stacked(profiles: Sequence[Profile]) -> System:
         kinds = of_degree[0].kinds
         gain = np.stack([block.kinds.gain[:, a] for block, a in zip(of_degree, readout, strict=True)])
         share = np.stack([block.kinds.share for block in of_degree])
-        blocks.append(Block(of_degree[0].degree, of_degree[0].ratio, left, right, replace(kinds, gain=gain, share=share)))
+        blocks.append(
+            Block(of_degree[0].degree, of_degree[0].ratio, left, right, replace(kinds, gain=gain, share=share))
+        )
     return System(profiles[0].name, samples, neurons, noise, tuple(blocks), len(blocks))
 
 
@@ -170,7 +172,14 @@ def taken(system: System, places: Sequence[int]) -> System:
     """Those of the profiles of a stacked system."""
     rows = list(places)
     blocks = tuple(
-        replace(b, left=b.left[rows], right=b.right[rows], kinds=replace(b.kinds, gain=b.kinds.gain[rows], share=b.kinds.share[rows]))
+        replace(
+            b,
+            left=b.left[rows],
+            right=b.right[rows],
+            kinds=replace(b.kinds, gain=b.kinds.gain[rows], share=b.kinds.share[rows]),
+        )
         for b in system.blocks
     )
-    return replace(system, samples=system.samples[rows], neurons=system.neurons[rows], noise=system.noise[rows], blocks=blocks)
+    return replace(
+        system, samples=system.samples[rows], neurons=system.neurons[rows], noise=system.noise[rows], blocks=blocks
+    )
