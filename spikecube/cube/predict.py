@@ -15,7 +15,7 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
-from spikecube.cube.conventions import KEYWORDS, stamp
+from spikecube.cube.conventions import KEYWORDS, PREDICTIONS, stamp
 from spikecube.cube.missing import Missing
 from spikecube.cube.predict_draws import predict_draws
 from spikecube.cube.predict_remainders import (
@@ -71,7 +71,7 @@ def predict(
 
     `cube - predict(study)` broadcasts over seeds. Losses, outliers and bulk edge of F are those of the conditional
     equivalence (any alpha), `*_spiked` those of F_ell with spikes of finite strength, `*_limit` those of ell(alpha)
-    infinitely strong ones (NaN at alpha = 1/2, where their number is unbounded). See docs/theory.md.
+    infinitely strong ones (NaN at alpha = 1/2, where their number is unbounded). See docs/explanation/theory.md.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         "title": f"prediction: {study.title or 'spikecube study'}",
         "study": study.to_toml(),
         "study_sha256": study.sha256,
-        "comment": "predictions, not measurements",
+        "comment": PREDICTIONS,
     }
     return prediction
 
