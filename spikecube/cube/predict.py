@@ -116,7 +116,24 @@ def predict(
 
 
 _FULL_IN_PART = 'initial_output = "full": predictions after the step exist for "vanishing" only'
+_FULL = (
+    'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does not '
+    "point along beta, and what follows from that does not hold"
+)
 Labels = dict[str, float | str]
+
+
+def why_declined(study: Study) -> str:
+    """Why theory says nothing of a study, in one sentence; empty where it says something.
+
+    >>> why_declined(Study(axes={"alpha": [0.1], "n": [100], "seed": 1, "lam": [1.0]}))
+    ''
+    """
+    try:
+        _models(study)
+    except PredictionError as error:
+        return str(error)
+    return ""
 
 
 def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
@@ -126,10 +143,7 @@ def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
         labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
         found[place] = labels, study.model_at(**labels)
     if all(model.initial_output == "full" for _, model in found.values()):
-        raise PredictionError(
-            'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does '
-            "not point along beta, and what follows from that does not hold"
-        )
+        raise PredictionError(_FULL)
     return found
 
 
