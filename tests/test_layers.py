@@ -25,7 +25,7 @@ BELOW = {
     "pictures": {"pictures", "words", "means", "cube", "study", "theory", "model"},
 }
 HEAVY = {
-    "xarray": {"lay_out.py", "cube", "runs", "means", "scaling", "words", "pictures", "cli.py"},
+    "xarray": {"lay_out.py", "until.py", "cube", "runs", "means", "scaling", "words", "pictures", "cli"},
     "pandas": {"scaling", "pictures"},
     "dask": {"runs"},
     "distributed": {"runs"},
@@ -35,7 +35,7 @@ HEAVY = {
     "panel": {"pictures"},
     "bokeh": {"pictures"},
     "pydantic": {"study"},
-    "typer": {"cli.py"},
+    "typer": {"cli"},
     "threadpoolctl": {"runs"},
 }
 

@@ -150,9 +150,7 @@ def _errors(data: xr.DataArray, size: str, control: str, covariance: xr.DataArra
     return errors.broadcast_like(data).transpose(size, control).where(data.notnull())
 
 
-def _blocks(
-    covariance: xr.DataArray, data: xr.DataArray, size: str, control: str, raw: Sample, frame: Frame
-) -> Array:
+def _blocks(covariance: xr.DataArray, data: xr.DataArray, size: str, control: str, raw: Sample, frame: Frame) -> Array:
     """The covariance at each size of the values that the search sees; (K, X, X)."""
     labels = data[control].to_numpy()
     matrix = covariance.sel({f"{control}_i": labels, f"{control}_j": labels})

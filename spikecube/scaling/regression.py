@@ -174,10 +174,10 @@ def lack_of_fit(
     square = trace**2 - excess
     f1 = np.clip(square / (variance @ annihilator**2 @ variance - excess), 1.0, rank)
     if not excess > 0:
-        return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
+        return chi2, float(special.chdtrc(f1, chi2 / trace * f1))
     if trend is not None and np.isfinite(dof).all():
         trace += (_slope_pull(trend, dof) * variance) @ annihilator**2 @ (trend - (dof @ trend) / dof.sum())
-    return chi2, float(stats.f.sf(chi2 / trace, f1, 2 * square / excess))
+    return chi2, float(special.fdtrc(f1, 2 * square / excess, chi2 / trace))
 
 
 def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:
@@ -257,7 +257,9 @@ def regression_splines(
     columns = []
     for own, factor in zip(knots, factors, strict=True):
         inside = np.clip(u, own[0], own[-1])
-        smoother = BSplines(inside, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}])
+        smoother = BSplines(
+            inside, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}]
+        )
         columns.append(factor[:, None] * smoother.basis)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a spline with an interval that holds no point

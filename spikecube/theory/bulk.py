@@ -5,7 +5,7 @@ With A = r c_1^2/(1+e), B = r c_{>1}^2/(1+e) + lambda and e = c_1^2 m_2 + c_{>1}
     m_1 = 1 / (A/(1 + A m_1/phi) + B),     m_2 = m_1/(1 + A m_1/phi),
 
 which imply 1 = r e/(1+e) + lambda m_1. Everything is written with the one unknown e:
-for lambda > 0 it is the only fixed point of an increasing map T with T(e)/e decreasing (see docs/theory.md),
+for lambda > 0 it is the only fixed point of an increasing map T with T(e)/e decreasing (docs/explanation/theory.md),
 beyond the edge lambda = -x is an explicit function of e, inside the bulk e solves a quartic.
 """
 

@@ -9,7 +9,7 @@ from spikecube.linalg.costs import eigen_is_cheaper, krylov_is_cheaper, krylov_s
 
 
 def test_only_small_matrices_are_decomposed() -> None:
-    """The turn is near n = 250, as docs/speed.md says, and a rectangle counts by its smaller side."""
+    """The turn is near n = 250, as docs/explanation/speed.md says, and a rectangle counts by its smaller side."""
     assert eigen_is_cheaper((230, 230))
     assert not eigen_is_cheaper((270, 270))
     assert eigen_is_cheaper((100, 5000)) == eigen_is_cheaper((5000, 100))

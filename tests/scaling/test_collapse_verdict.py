@@ -81,7 +81,10 @@ def test_errors_that_points_share_are_doubted() -> None:
 def test_without_errors_nothing_was_tested() -> None:
     fit = collapse(data(np.tanh(scaled()) + 0.01 * noise(6)), control="x")
     assert status(fit) == "untested"
-    assert "take the scatter about the curve for independent errors, and a correction to scaling may hide" in fit.message.item()
+    assert (
+        "take the scatter about the curve for independent errors, and a correction to scaling may hide"
+        in fit.message.item()
+    )
     assert np.isnan(fit.gof_pvalue)
 
 

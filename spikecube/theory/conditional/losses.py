@@ -66,7 +66,7 @@ def conditional_losses(profile: Profile, lam: npt.ArrayLike) -> ConditionalLosse
 def finite_losses(
     model: Model, lam: npt.ArrayLike, n: int, alpha: float, *, degrees: int | None = None, draw: Draw | None = None
 ) -> tuple[Array, Array]:
-    """Losses (train, test) of F at finite n and any alpha in [0, 1/2]; each of the shape of lam. See docs/theory.md.
+    """Losses (train, test) of F at finite n and any alpha in [0, 1/2]; each of the shape of lam.
 
     Parameters
     ----------

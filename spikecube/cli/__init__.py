@@ -1,0 +1,27 @@
+"""The command line: each command parses, calls two or three functions, and prints."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from spikecube import stdio
+from spikecube.cli import computing, fitting, planning, reading
+from spikecube.cli.common import ERROR, State, app, interrupt_once, leave, one_line
+
+__all__ = ["app", "computing", "fitting", "interrupt_once", "leave", "main", "one_line", "planning", "reading"]
+
+
+def main() -> None:
+    """The command `spikecube`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a title has
+    if "--debug" in sys.argv[1:]:
+        sys.argv.remove("--debug")
+        State.debug = True
+    stdio.guard()
+    try:
+        app()
+    except stdio.OutputError as error:  # of the help and the messages of the parser
+        leave(ERROR, f"spikecube: {error}")

@@ -1,0 +1,134 @@
+"""The command fit, of cubes and of other data."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spikecube.cli.common import ERROR, Json, command, parse_option
+
+_WIDTH = 80
+_TABLES = (".csv", ".tsv", ".txt", ".dat", ".parquet")
+
+
+def _smallest(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f'{text!r} is not a size, nor "auto"') from None
+
+
+@command
+def fit(
+    cube: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A cube, the name of a run; with --size any table (CSV) or netCDF file."),
+    ],
+    law: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a cube: outliers, gaps, limits, thresholds or collapse, by default all of them. "
+            "Of other data: power, offset, log, log-power, two-size or collapse."
+        ),
+    ] = None,
+    output: Annotated[str | None, typer.Option("-o", metavar="FILE", help="Where the fits go (netCDF).")] = None,
+    theory: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
+    ] = None,
+    controls: Annotated[bool, typer.Option(help="Use control variates for the means over seeds.")] = True,
+    n_min: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help='Smallest size used; "auto": from where on the law is not rejected; intervals then allow for 1/n.',
+        ),
+    ] = None,
+    size: Annotated[str | None, typer.Option(metavar="COLUMN", help="The sizes of other data; N,D for two.")] = None,
+    value: Annotated[str | None, typer.Option(metavar="COLUMN", help="What was measured.")] = None,
+    control: Annotated[str | None, typer.Option(metavar="COLUMN", help="The control of a collapse.")] = None,
+    stderr: Annotated[str | None, typer.Option(metavar="COLUMN", help="The standard errors.")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="FILE", help="A picture of the fit to other data (HTML).")] = None,
+    latex: Annotated[bool, typer.Option("--latex", help="Print the table of other data for a paper.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Fit scaling laws to a cube or to anybody's data: what was found, then estimates, intervals and tests.
+
+    Examples::
+
+        spikecube fit staircase --law outliers
+        spikecube fit data.csv --size L --value m --stderr dm --law power
+        spikecube fit data.csv --size L --value m --control T --law collapse --plot fit.html
+    """
+    from spikecube.cube.store import refuse_target
+
+    for target in filter(None, (output, plot)):
+        refuse_target(Path(target))
+    smallest = n_min if n_min in (None, "auto") else parse_option(_smallest, n_min)
+    named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--plot": plot}
+    if size is None or value is None:
+        given = [name for name, text in named.items() if text is not None] + ["--latex"] * latex
+        if given:
+            raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
+        if Path(cube).suffix in _TABLES:
+            raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
+        return _fit_cube(cube, law, output, theory, controls, smallest, as_json)
+    columns = {"size": size, "value": value, "control": control, "stderr": stderr}
+    return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
+
+
+def _fit_cube(
+    cube: str, law: str | None, output: str | None, theory: str | None, controls: bool, n_min: Any, as_json: bool
+) -> int:
+    from spikecube.cube.store import open_cube, write_groups
+    from spikecube.live import cube_of
+    from spikecube.text import text_table
+    from spikecube.words.fits import LAWS, fit_report
+    from spikecube.words.stopping import stopped_at
+
+    data = cube_of(cube)
+    prediction = open_cube(theory) if theory else True
+    reports = [
+        fit_report(data, name, prediction=prediction, controls=controls, n_min=n_min)
+        for name in ([law] if law else LAWS)
+    ]
+    found = {report.law: report.dataset for report in reports if report.dataset is not None}
+    if output and found:
+        write_groups(found, output)
+    if as_json:
+        typer.echo(json.dumps([report.as_dict() for report in reports], indent=2))
+    else:
+        for report in reports:
+            header, rows = report.narrow(_WIDTH)
+            table = f"{text_table(header, rows)}\n" if rows else ""
+            typer.echo(f"{report.law}\n{textwrap.fill(report.sentence, _WIDTH)}\n{table}")
+        if stopped := stopped_at(data):
+            typer.echo(stopped)
+    return 0 if found else ERROR
+
+
+def _fit_data(
+    path: str, law: str, columns: dict[str, Any], output: str | None, plot: str | None, n_min: Any, form: str
+) -> int:
+    from spikecube.cube.store import write_groups
+    from spikecube.text import text_table
+    from spikecube.words.data_fits import fit_file
+
+    found = fit_file(path, law, n_min=n_min, **columns)
+    if output:
+        write_groups({law: found.dataset}, output)
+    if plot:
+        from spikecube.pictures.fit_page import write_fit_page
+
+        write_fit_page(found.dataset, plot, found.verdict())
+    if form == "json":
+        typer.echo(json.dumps(found.as_dict(), indent=2))
+    elif form == "latex":
+        typer.echo(found.latex())
+    else:
+        verdict = "\n".join(textwrap.fill(line, _WIDTH) for line in found.verdict().splitlines())
+        typer.echo(f"{verdict}\n\n{found.dataset.attrs['law']}\n{text_table(found.header(), found.text())}")
+    return 0 if found.solved else ERROR
