@@ -17,6 +17,7 @@ from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
 from spikecube.scaling.two_sizes import INTERACTION, TWO_SIZES, fit_two_sizes
 from spikecube.scaling.types import Array
+from spikecube.scaling.window import refuse_beyond
 
 SURFACES = {law.name: law for law in (TWO_SIZES, INTERACTION)}
 LAWS: dict[str, Law] = {"power": POWER, "offset": OFFSET, "log": LOGARITHM, "log_power": POWER} | SURFACES
@@ -152,6 +153,7 @@ def _logarithms(
     sizes = sizes_of(labelled(data), dim)
     if (sizes <= 1).any():
         raise FitError(f"the coordinate {dim!r} holds {sizes.min():g}: a power of log n needs sizes above 1")
+    refuse_beyond(n_min, sizes)
     logs = {dim: (dim, np.log(sizes), dict(data[dim].attrs))}
     if isinstance(stderr, xr.DataArray) and dim in stderr.coords:
         stderr = stderr.assign_coords({dim: np.log(sizes_of(labelled(stderr, "stderr"), dim))})

@@ -99,7 +99,7 @@ _VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_va
 _SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr", "draws")
 _IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "rollout", "rollout_stderr")
 _SHIFTED = ("log_amplitude",)
-_SCALED = ("limit", "amplitude", "offset", "amplitude_N", "amplitude_D", "amplitude_ND")
+_SCALED = ("limit", "amplitude", "next_amplitude", "offset", "amplitude_N", "amplitude_D", "amplitude_ND")
 
 
 def _moves(law: Law, scale: Array) -> tuple[Array, Array]:

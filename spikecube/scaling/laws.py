@@ -272,18 +272,34 @@ def known_limit(exponent: float) -> Law:
     >>> known_limit(-1.0).value(np.array([2.0]), np.array([1.0, 4.0])).tolist()
     [3.0]
     """
+    return _given_powers("known_limit", exponent, ("limit", "amplitude"))
+
+
+def corrected_limit(exponent: float) -> Law:
+    """y = L + A n^b + B n^{2b} with b < 0 given: the limit with the next power.
+
+    >>> corrected_limit(-1.0).value(np.array([2.0]), np.array([1.0, 4.0, 8.0])).tolist()
+    [5.0]
+    """
+    return _given_powers("corrected_limit", exponent, ("limit", "amplitude", "next_amplitude"))
+
+
+def _given_powers(name: str, exponent: float, params: tuple[str, ...]) -> Law:
+    """y = sum_j theta_j n^{jb}, a parameter for each j from 0 on."""
     if not exponent < 0:
         raise FitError(f"exponent={exponent} is not negative: then y has no limit")
+    powers = exponent * np.arange(len(params))
 
     def design(n: Array) -> Array:
-        return np.stack([np.ones_like(n), n**exponent], axis=-1)
+        return np.asarray(n[:, None] ** powers)
 
+    terms = [f"{letter} n^{b:g}" for letter, b in zip("AB", powers[1:], strict=False)]
     return Law(
-        "known_limit",
-        f"y = L + A n^{exponent:g}",
-        ("limit", "amplitude"),
-        lambda n, theta: theta[..., :1] + theta[..., 1:2] * n**exponent,
-        lambda n, theta: np.broadcast_to(design(n), (*theta.shape[:-1], len(n), 2)).copy(),
+        name,
+        f"y = L + {' + '.join(terms)}",
+        params,
+        lambda n, theta: (theta[..., None, :] * design(n)).sum(-1),
+        lambda n, theta: np.broadcast_to(design(n), (*theta.shape[:-1], *design(n).shape)).copy(),
         lambda n, y, weights: linear_fit(design(n), y, weights)[None],
         Linear(),
         amplitude=1,

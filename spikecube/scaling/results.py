@@ -33,11 +33,12 @@ STATUS = {
     "unsettled": 17,
     "outside": 18,
     "doubted": 19,
+    "uneven": 20,
 }
 
 SOLVED = (
     *("ok", "open_interval", "separated", "poor_minimum", "rejected", "untested", "too_good"),
-    *("patterned", "drifting", "unsettled", "outside", "doubted"),
+    *("patterned", "drifting", "unsettled", "outside", "doubted", "uneven"),
 )
 """The states that have an estimate."""
 
@@ -62,6 +63,7 @@ SENTENCES = {
     "unsettled": "The points inside the window at the parameters found are not quite those used.",
     "outside": "The critical value lies outside of the control.",
     "doubted": "The law is not rejected, and yet the points bend away from it, or it does not foretell the last size.",
+    "uneven": "The points scatter unevenly about the law, and no errors were given.",
 }
 
 _LONG_NAMES = {

@@ -114,6 +114,7 @@ class CollapseFindings:
     errors : "given", "seeds" or "none".
     chi2, dof, gof_pvalue, too_good : the sum of squares, and the probabilities of a larger and of a smaller one.
     pattern_pvalue, drift_pvalue : of `pattern_test`, and of the shift of the parameters without the smallest size.
+    uneven_pvalue : of scatter that is the same at all points.
     agreed, closed : of the starts, of all intervals.
     astray : points on the wrong side of a window that does not settle.
     beyond : the critical value and the ends of the control if it lies outside of them.
@@ -127,6 +128,7 @@ class CollapseFindings:
     too_good: float
     pattern_pvalue: float
     drift_pvalue: float
+    uneven_pvalue: float
     agreed: bool
     astray: int
     closed: bool
@@ -141,7 +143,7 @@ def collapse_verdict(found: CollapseFindings) -> tuple[str, str]:
     if found.errors == "none":
         untested = (
             "No errors were given, so that nothing tests the collapse as a whole: the intervals take the scatter about "
-            "the curve for independent errors of one size."
+            "the curve for independent errors, and a correction to scaling may hide in it."
         )
         status = doubts[0][0] if doubts else "untested"
         return status, " ".join(filter(None, (words, untested, _stays(found, doubts))))
@@ -166,7 +168,7 @@ def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
         yield (
             "unsettled",
             f"The window does not settle: of the points used and those inside it at the parameters found "
-            f"{found.astray} are not both.",
+            f"{found.astray} are not both, and the values hang on such points.",
         )
     ratio = found.chi2 / found.dof if found.dof > 0 else np.nan
     if found.gof_pvalue < REJECTED:
@@ -196,6 +198,12 @@ def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
             f"Neighbouring residuals of one size go together (p = {found.pattern_pvalue:.2g}): the curves do not "
             f"collapse, or their points share errors, or the curve is sharper than the spline; "
             f"the intervals are too narrow.",
+        )
+    if found.uneven_pvalue < REJECTED:
+        yield (
+            "uneven",
+            f"The points scatter unevenly about the curve (p = {found.uneven_pvalue:.2g}): a fit that weighs all of them "
+            f"alike follows the noisiest, and the values may not hold; give their errors.",
         )
     if found.beyond is not None:
         critical, low, high = found.beyond
