@@ -197,7 +197,7 @@ _VALUES = ("estimate", "stderr", "ci_low", "ci_high", "pvalue")
 
 def _interval(g: _Number, r: int, slope: Array, sigma: Array, spread: Array, dof: float, null: float) -> _Found:
     """Estimate, error, range and what to think of it, of one number."""
-    estimate, stderr = float(g.at(g.flat)[r]), float(np.sqrt(max(slope @ sigma @ slope, 0.0)))
+    estimate, stderr = float(g.at(g.flat)[r]), float(np.sqrt(np.maximum(slope @ sigma @ slope, 0.0)))
     if not np.isfinite(estimate):
         lost = "A parameter that the number needs was not fitted."
         return _Found(np.nan, np.nan, np.nan, np.nan, np.nan, "no_data", lost)
