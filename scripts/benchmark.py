@@ -404,7 +404,9 @@ def main() -> None:
         alone_main(int(arguments.alone[0]), *arguments.alone[1:])
         return
     set_threads(arguments.threads)
-    output = arguments.output or ROOT / "docs" / "reference" / "timings" / ("growth.md" if arguments.growth else "benchmark.md")
+    output = arguments.output or ROOT / "docs" / "reference" / "timings" / (
+        "growth.md" if arguments.growth else "benchmark.md"
+    )
     if arguments.growth:  # a process of its own: a child's peak memory counts that of the parent that forked it
         output.write_text(growth_report(arguments.sizes))
         return

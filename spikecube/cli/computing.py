@@ -50,7 +50,9 @@ def run(
     queue: Annotated[str | None, typer.Option(metavar="PARTITION", help="With --slurm: the partition.")] = None,
     hours: Annotated[
         float | None,
-        typer.Option(min=0, help="With --slurm: walltime of a job, or what a cell needs (4). With --until: core-hours."),
+        typer.Option(
+            min=0, help="With --slurm: walltime of a job, or what a cell needs (4). With --until: core-hours."
+        ),
     ] = None,
     interface: Annotated[str, typer.Option(help="With --slurm: the network that driver and workers listen on.")] = "lo",
     tls: Annotated[bool, typer.Option("--tls", help="With --slurm: encrypt, and let nobody else in.")] = False,

@@ -175,7 +175,9 @@ def found_in(fit: xr.Dataset, param: str) -> Found:
     one = fit.sel(param=param)
     names = {number: name for name, number in STATUS.items()}
     low, high = (float(v) if np.isfinite(v := one[end]) else np.inf * sign for end, sign in _ENDS)
-    return Found(float(one["estimate"]), low, high, float(one["t_dof"]), str(fit.attrs["law"]), names[int(one["status"])])
+    return Found(
+        float(one["estimate"]), low, high, float(one["t_dof"]), str(fit.attrs["law"]), names[int(one["status"])]
+    )
 
 
 _ENDS = (("ci_low", -1), ("ci_high", 1))
