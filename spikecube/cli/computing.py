@@ -63,7 +63,14 @@ def run(
         str | None, typer.Option(metavar="TARGET", help="Add seeds in rounds: 'outlier 2 exponent alpha=0.39 = 0.01'.")
     ] = None,
 ) -> int:
-    """Compute what is missing of a study and write its cube; --until adds seeds in rounds up to a target."""
+    """Compute what is missing of a study and write its cube; --until adds seeds in rounds up to a target.
+
+    Examples::
+
+        spikecube run study.toml -o staircase
+        spikecube run study.toml --scheduler tcp://node17:8786
+        spikecube run study.toml --shard 3/16
+    """
     from spikecube.runs.jobqueue import Workers
     from spikecube.runs.progress import for_terminal
     from spikecube.runs.run import Settings, run_study
@@ -137,7 +144,12 @@ def submit(
     shares: Annotated[int, typer.Option(min=1, help="Jobs of the array, each a share of the cells.")] = 16,
     cores: Annotated[int, typer.Option(min=1, help="Cores of a job, each a worker process.")] = 4,
 ) -> None:
-    """Submit a study to SLURM: an array of shares, then a job that makes the cube; SBATCH_FLAGS wins."""
+    """Submit a study to SLURM: an array of shares, then a job that makes the cube; SBATCH_FLAGS wins.
+
+    Examples::
+
+        spikecube submit study.toml --shares 16 --cores 4
+    """
     from spikecube.runs.slurm import submit as submit_study
 
     kept = name or Path(study).stem
@@ -172,9 +184,14 @@ def _print_report(report: Report, again: str) -> int:
 
 @command
 def status(name: Name, as_json: Json = False) -> None:
-    """Tell how far a run has come."""
-    from spikecube.runs.folder import RunFolder, run_paths
-    from spikecube.runs.state import run_state, state_text
+    """Tell how far a run has come.
 
-    state = run_state(RunFolder.existing(run_paths(name)[0]))
-    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else state_text(state))
+    Examples::
+
+        spikecube status staircase
+        spikecube status staircase --json
+    """
+    from spikecube.live import status as status_of
+
+    state = status_of(name)
+    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else str(state))

@@ -55,7 +55,14 @@ def fit(
     latex: Annotated[bool, typer.Option("--latex", help="Print the table of other data for a paper.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Fit scaling laws to a cube or to anybody's data: what was found, then estimates, intervals and tests."""
+    """Fit scaling laws to a cube or to anybody's data: what was found, then estimates, intervals and tests.
+
+    Examples::
+
+        spikecube fit staircase --law outliers
+        spikecube fit data.csv --size L --value m --stderr dm --law power
+        spikecube fit data.csv --size L --value m --control T --law collapse --plot fit.html
+    """
     from spikecube.cube.store import refuse_target
 
     for target in filter(None, (output, plot)):

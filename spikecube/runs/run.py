@@ -20,7 +20,7 @@ from spikecube.runs import provenance
 from spikecube.runs.cluster import connected, refuse_client
 from spikecube.runs.folder import Contents, FolderInUse, RunFolder, run_paths
 from spikecube.runs.memory import free_memory, refuse_too_large
-from spikecube.runs.progress import Progress, duration
+from spikecube.runs.progress import Progress, duration, for_library
 from spikecube.runs.sweep import Kernel as Kernel
 from spikecube.runs.sweep import Report as Report
 from spikecube.runs.sweep import Settings as Settings
@@ -50,7 +50,7 @@ def run(
     """The cube of a study, computed where it is missing, kept in NAME.run and written to NAME.nc.
 
     Points whose cell failed have `status` failed; the next run tries them again. Running again after a change of
-    the axes computes only what is new.
+    the axes computes only what is new. A notebook shows how far it is.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def run(
     where = connected(client) if isinstance(client, str) else contextlib.nullcontext(client)
     with where as connection:
         chosen = Path(str(study)).stem if name is None else name
-        report = run_study(parsed, chosen, connection, Settings(workers, max_memory))
+        report = run_study(parsed, chosen, connection, Settings(workers, max_memory, progress=for_library()))
     assert report.cube is not None
     return report.cube
 

@@ -30,6 +30,7 @@ class Law:
     start : (sizes, y, weights) -> (S, B, p), the starting points for each of the B data sets.
     kind : how its minimum and its intervals are found.
     log : whether the law speaks of log y.
+    amplitude : place of the parameter whose term a correction of order 1/n multiplies; None if such a term is no news.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Law:
     start: Callable[[Array, Array, Array], Array]
     kind: Nonlinear = NONLINEAR
     log: bool = False
+    amplitude: int | None = None
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -71,6 +73,7 @@ POWER = Law(
     _power_start,
     Linear(),
     log=True,
+    amplitude=0,
 )
 
 
@@ -227,6 +230,7 @@ LIMIT = Law(
     _limit_jacobian,
     _limit_start,
     LinearButLast(_FINE_DECAYS, _limit_bases),
+    amplitude=1,
 )
 
 
@@ -247,6 +251,7 @@ OFFSET = Law(
     _limit_jacobian,
     _offset_start,
     BothSigns(_BOTH_SIGNS, _limit_bases),
+    amplitude=1,
 )
 
 LOGARITHM = Law(
@@ -257,6 +262,7 @@ LOGARITHM = Law(
     _power_jacobian,
     _power_start,
     Linear(),
+    amplitude=1,
 )
 
 
@@ -296,4 +302,5 @@ def _given_powers(name: str, exponent: float, params: tuple[str, ...]) -> Law:
         lambda n, theta: np.broadcast_to(design(n), (*theta.shape[:-1], *design(n).shape)).copy(),
         lambda n, y, weights: linear_fit(design(n), y, weights)[None],
         Linear(),
+        amplitude=1,
     )
