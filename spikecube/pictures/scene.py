@@ -15,11 +15,15 @@ from spikecube.pictures import predicted
 
 @dataclass(frozen=True)
 class Scene:
-    """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube."""
+    """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube.
+
+    `fine` is the prediction of the losses at more sizes and penalties, for smooth lines.
+    """
 
     cube: xr.Dataset
     prediction: xr.Dataset | None = None
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    fine: xr.Dataset | None = None
     _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, which_means
+from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, residual_strip, which_means
 from spikecube.text import number
 from spikecube.words import captions, symbols
 
@@ -35,6 +35,7 @@ def limits(
     prediction: xr.Dataset | None = None,
     fit: xr.Dataset | None = None,
     *,
+    fine: xr.Dataset | None = None,
     alpha: float | None = None,
     lam: float | None = None,
     kind: Kind = "test",
@@ -44,7 +45,7 @@ def limits(
     """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
 
     `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted, the residuals
-    of the fitted law stand in a strip below.
+    of the fitted law stand in a strip below. `fine` is the prediction at more sizes, for a smooth line.
     """
     name = f"{kind}_loss"
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
@@ -55,7 +56,7 @@ def limits(
     spot = symbols.place(data, ("alpha", "lam", *further))
     told = which_means(data)
     if prediction is not None and name in prediction:
-        curve = foretold(prediction[name], **where)
+        curve = foretold((prediction if fine is None else fine)[name], **where)
         layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
         level = curves.last(foretold(prediction[f"{name}_limit"], **where))
         limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
@@ -179,26 +180,9 @@ def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
     """A picture against n with a strip of the fit's standardised residuals below it, lines at 0 and +-2."""
     if "residual" not in data:
         return made
-    ends, _ = made.limits()
     known = np.isfinite(data["residual"].values)
     n, residual = data["n"].values[known].astype(float), data["residual"].values[known]
-    tips = [(symbols.symbol("n"), "@n"), ("residual in standard errors", "@residual{0.00}")]
-    look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
-    levels = [
-        marks.steps([ends[0]], [ends[1]], [level], "n", "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
-        for level, dash in ((0, "solid"), (2, "dashed"), (-2, "dashed"))
-    ]
-    most = max(3.0, 1.2 * float(np.abs(residual).max(initial=0)))
-    strip = Picture(
-        [*levels, Layer("points", {"n": n, "residual": residual}, style=look, measured=True)],
-        xlabel=made.xlabel,
-        ylabel="residual",
-        logx=True,
-        xlim=ends,
-        ylim=(-most, most),
-        options={"xticks": made.options["xticks"], "height": 150, "toolbar": None},
-    )
-    return replace(made, xlabel="", strip=strip)
+    return replace(made, xlabel="", strip=residual_strip(made, "n", n, residual, "residual"))
 
 
 def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
@@ -227,6 +211,13 @@ def _law_with_band(law: xr.Dataset) -> list[Layer]:
         )
         for name, (label, dash, width) in looks.items()
     ]
+
+
+_ESTIMATORS = {
+    "plain": "fitted as they are",
+    "corrected": "with a correction",
+    "relative": "relative to theory at finite n",
+}
 
 
 @view(
@@ -262,5 +253,5 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
         layers += marks.points(
             data, "alpha", "exponent", label=f"measured, spike {k}", marker=style.MARKERS[i], brush=brush, **look
         )
-    title = f"Exponents of the outliers, estimate: {estimator}"
+    title = f"Exponents of the outliers, {_ESTIMATORS.get(estimator, estimator)}"
     return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel="exponent of n")
