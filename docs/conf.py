@@ -1,6 +1,12 @@
 """Sphinx: python -m sphinx -W docs docs/_build (in an environment with the docs extra)."""
 
 import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import made
 
 from spikecube import __version__
 
@@ -16,7 +22,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "jupyter_execute"]
+exclude_patterns = ["_build", "jupyter_execute", "reference/made", "reference/timings"]
 html_theme = "furo"
 html_title = "spikecube"
 html_static_path = ["_static"]
@@ -28,6 +34,9 @@ nb_execution_timeout = 120
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"
+
+
+made.write_all()
 
 
 def plain_equations(app, what, name, obj, options, lines):

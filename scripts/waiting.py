@@ -1,6 +1,6 @@
-"""Times the answers that people wait for, each beside what it may take at most, and writes docs/reference/waiting.md.
+"""Times the answers that people wait for, each beside what it may take at most, and writes a page of the documentation.
 
-    python scripts/waiting.py [--output docs/reference/waiting.md]
+    python scripts/waiting.py [--output docs/reference/timings/waiting.md]
 
 One run, one process, one BLAS thread, processor time, the median of five. A ratio is taken / allowed.
 """
@@ -130,7 +130,7 @@ def explorer_answers() -> list[Answer]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "reference" / "waiting.md")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "reference" / "timings" / "waiting.md")
     arguments = parser.parse_args()
     lines = [
         "# Waiting",

@@ -200,7 +200,7 @@ def fitted(law: str, fit: xr.Dataset) -> str:
         name += ESTIMATORS[fit["estimator"].item()]
     counted = tally(*_columns(fit))
     text = f"{name}: {held_text(counted)}."
-    return text + (f" {rejection(counted)}." if counted.tested else "")
+    return " ".join(filter(None, (text, f"{rejection(counted)}." if counted.tested else "", fit.attrs.get("reason"))))
 
 
 def most_resolved(fit: xr.Dataset) -> xr.Dataset:
