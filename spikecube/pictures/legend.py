@@ -75,7 +75,7 @@ def corner(legend: Any, layers: Sequence[Layer], frame: tuple[Limits, Limits], l
 def _spots(
     layers: Sequence[Layer], frame: tuple[Limits, Limits], log: tuple[bool, bool]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Where ink lies, as fractions of the frame; lines by points close together, bars of a histogram by their tops."""
+    """Where ink lies, as fractions of the frame; lines by points close together, a marker ten times as heavy."""
     spots = [(np.empty(0), np.empty(0))]
     for layer in layers:
         if layer.kind not in ("points", "line", "histogram", "spikes"):
@@ -83,6 +83,8 @@ def _spots(
         x, y = (_fractions(layer.column(i), frame[i], log[i]) for i in (0, 1))
         if layer.kind == "line" and len(x) > 1:
             x, y = (np.linspace(part[:-1], part[1:], 8).T.ravel() for part in (x, y))
+        elif layer.kind == "points":
+            x, y = np.repeat(x, 10), np.repeat(y, 10)
         inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
         spots.append((x[inside], y[inside]))
     return spots

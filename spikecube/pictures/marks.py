@@ -135,6 +135,7 @@ def cells(columns: dict[str, np.ndarray], *, limits: tuple[float, float], colour
         "clim": limits,
         "colorbar": True,
         "colorbar_opts": {"width": 12},
+        "clabel": "",
         "line_color": style.PAPER,
         "line_width": 0.5,
         "tools": ["hover"],

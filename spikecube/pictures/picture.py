@@ -32,7 +32,7 @@ VIEW = "view"
 
 _FIGURE = {
     "width": 720,
-    "height": 420,
+    "height": 380,
     "fontsize": {"title": "11pt", "labels": "10pt", "ticks": "9pt", "legend": "9pt"},
     "gridstyle": {"grid_line_color": style.GRID},
     "active_tools": [],
@@ -214,6 +214,7 @@ def _tidy(plot: Any, _element: Any) -> None:
     for box in figure.legend:
         box.click_policy = "hide"
         legend.gather(box)
+        box.spacing = 14 if box.orientation == "horizontal" else 0
     for part in plot.subplots.values():
         if "weight" in getattr(part.handles.get("source"), "data", {}):
             part.handles["glyph"].update(fill_alpha="weight", line_alpha="weight")

@@ -86,9 +86,9 @@ def appearance_table(cube: xr.Dataset) -> str:
     rows = [[f"degree {s.degree}", s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"] for s in found]
     at_n = f"at n = {number(n)}"
     header = ["spike", f"measured {at_n}", f"expected {at_n}", f"expected at α = {number(last)}", "in the limit"]
-    lead = '<h2 id="when-does-each-spike-appear">When does each spike appear?</h2>'
-    note = "Expected: theory alone, to 0.005 in α and 5 per cent in n, as spikecube when says it."
-    return f'<div class="answer">{lead}<div class="scroll">{table(header, rows, range(5))}</div><p>{note}</p></div>'
+    note = "expected: theory alone, to 0.005 in α and 5 per cent in n, as spikecube when says it"
+    lead = f'<h2 id="when-does-each-spike-appear">When does each spike appear? <small>{note}</small></h2>'
+    return f'<div class="answer">{lead}<div class="scroll">{table(header, rows, range(5))}</div></div>'
 
 
 def deviation_table(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:

@@ -18,7 +18,6 @@
 
   // Colours of the page: every colour of the table is exchanged for its other one, in every model.
 
-  const PAPER = 0.75;
   const night = matchMedia("(prefers-color-scheme: dark)");
   function exchange(value, table) {
     if (typeof value === "string") return table[value.toLowerCase()] ?? value;
@@ -136,7 +135,7 @@
   shade(night.matches);
   night.addEventListener("change", () => shade(night.matches));
 
-  // Paper: light, lower figures, everything unfolded.
+  // Paper: light, everything unfolded; what has changed is drawn at once, since paper does not wait.
 
   const folded = [...document.querySelectorAll("details")];
   let open = [];
@@ -148,12 +147,11 @@
     shade(false);
     open = folded.filter((details) => details.open);
     folded.forEach((details) => { details.open = true; });
-    eachFigure((figure) => { figure.height *= PAPER; });
+    eachFigure((figure) => Bokeh.index.find_one_by_id(figure.id).paint());
   });
   addEventListener("afterprint", () => {
     shade(night.matches);
     folded.forEach((details) => { details.open = open.includes(details); });
-    eachFigure((figure) => { figure.height /= PAPER; });
   });
   document.body.dataset.ready = "yes";
 })();

@@ -243,10 +243,12 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
         raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))
     one = at(fit, estimator=estimator, **fixed(fit, further) if further else {}).sel(param="exponent")
     layers: list[Layer] = []
+    known = one["alpha"].where(one["estimate"].notnull().any("degree"))
+    fitted = (one["alpha"] >= known.min()) & (one["alpha"] <= known.max())
     for i, k in enumerate(one["degree"].values[:MOST_SPIKES].tolist()):
         data = xr.Dataset({"mean": one["estimate"].sel(degree=k), "stderr": one["stderr"].sel(degree=k)})
         look: dict[str, Any] = {"colour": style.SERIES[i]}
-        limit = 0.5 - k * (0.5 - one["alpha"])
+        limit = 0.5 - k * (0.5 - one["alpha"].where(fitted))
         layers.append(
             marks.line(one.alpha, limit, "alpha", "exponent", label=f"predicted, spike {k}", dash="dashed", **look)
         )

@@ -14,6 +14,7 @@ from spikecube.pictures.picture import Picture
 from spikecube.text import number
 from spikecube.words import symbols
 
+Ends = tuple[float, float]
 CELL_TIPS = [("α", "@at_alpha"), ("n", "@at_n")]
 ERROR_TIPS = [("standard error", "@stderr{0.0000}")]
 
@@ -46,7 +47,7 @@ def grid(data: xr.Dataset, values: dict[str, xr.DataArray], *, even: bool = Fals
     return box | {name: value[i, j] for name, value in table.items()} | labels
 
 
-def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: tuple[float, float] | None = None) -> Picture:
+def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: Ends | None = None) -> Picture:
     """A map over (alpha, n) with the sizes as labels of its rows; without ends its columns are even and labelled too."""
     options: dict[str, Any] = {"yticks": _labels(data["n"]), "show_grid": False, "legend_position": "top"}
     options |= {} if ends else {"xticks": _labels(data["alpha"])}

@@ -35,7 +35,11 @@ def outlier_agreement(cube: xr.Dataset, prediction: xr.Dataset | None = None, **
         one = data.sel(rank=k).stack(place=("alpha", "n")).reset_index("place").dropna("place", subset=["z"])
         if one.sizes["place"]:
             shown = one[["mean", "stderr"]].assign_coords(predicted=one["predicted"])
-            look = {"colour": style.SERIES[i], "marker": style.MARKERS[i], "label": f"measured, s{SUB[k]}"}
+            look: dict[str, Any] = {
+                "colour": style.SERIES[i],
+                "marker": style.MARKERS[i],
+                "label": f"measured, s{SUB[k]}",
+            }
             layers += marks.points(shown, "predicted", "singular_value", positive=True, **look)
     if not layers:
         raise Missing("No outlier stands clear in 95 per cent of the seeds where theory has one too.")

@@ -84,7 +84,7 @@ def spectrum(
         xlim=ends,
         ylim=(0, 1.15 * height),
         logx=ends[0] > 0,
-        options={"height": 330},
+        options={"height": 290},
     )
 
 
