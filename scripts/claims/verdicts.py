@@ -32,6 +32,8 @@ class Interval(NamedTuple):
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
+        if not math.isfinite(self.low):  # what a test is made of has no interval
+            return f"{self.value:.2f}"
         digits = max(2, 1 - math.floor(math.log10(self.half_width))) if 0 < self.half_width < math.inf else 3
         return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*self, d=min(digits, 6))
 
