@@ -146,9 +146,9 @@ def _spare(cube: xr.Dataset, prediction: xr.Dataset, alpha: float) -> Finding:
     added = relative_gap(cube, alpha, ell) - relative_gap(cube, alpha, kept)
     theory = float((_predicted_gap(prediction, alpha, ell) - _predicted_gap(prediction, alpha, kept)).sel(n=n))
     found = interval(mean_of(cube, added).sel(n=n))
+    spared = f"degree {kept}" if ell + 1 == kept else f"the degrees {ell + 1} to {kept}"
     return Finding(
-        f"At α = {alpha:g} the losses do not need {f'degree {kept}' if ell + 1 == kept else f'the degrees {ell + 1} to {kept}'} "
-        "that a published bound keeps (k from α > 1/2 − 1/k).",
+        f"At α = {alpha:g} the losses do not need {spared}, which a published bound keeps (k from α > 1/2 − 1/k).",
         "section 4",
         f"(L(F_{ell}) − L(F_{kept}))/L(F), n = {n}, α = {alpha:g}, λ = 0.1",
         found,
