@@ -26,13 +26,18 @@ _HOMES = {
     "fit_outliers": "spikecube.scaling",
     "fit_power_law": "spikecube.scaling",
     "fit_thresholds": "spikecube.scaling",
+    "info": "spikecube.live",
     "merge": "spikecube.cube.merge",
     "open_cube": "spikecube.cube.store",
+    "plan": "spikecube.runs.plan",
     "predict": "spikecube.cube.predict",
     "read_table": "spikecube.scaling.tables",
     "report": "spikecube.pictures.report",
     "run": "spikecube.runs.run",
-    "verify": "spikecube.runs.verify",
+    "run_until": "spikecube.until",
+    "show": "spikecube.words.show",
+    "status": "spikecube.live",
+    "verify": "spikecube.live",
 }
 _MODULES = {"views": "spikecube.pictures.views"}
 

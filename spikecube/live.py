@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spikecube.notebook import Words
+
 if TYPE_CHECKING:
     from spikecube.pictures.sources import Source
+    from spikecube.runs.state import State
+    from spikecube.runs.verify import Verified
 
 
 def cube_of(name: str | Path) -> Any:
@@ -25,6 +29,53 @@ def cube_of(name: str | Path) -> Any:
         return open_cube(path)
     folder = RunFolder.existing(run_paths(name)[0])
     return assembled(folder, folder.contents())
+
+
+def status(name: str | Path) -> State:
+    """How far a run has come: cells by state, in all and by n, and failures with their errors.
+
+    Raises
+    ------
+    StoreError
+        If there is no such run.
+    """
+    from spikecube.runs.folder import RunFolder, run_paths
+    from spikecube.runs.state import run_state
+
+    return run_state(RunFolder.existing(run_paths(name)[0]))
+
+
+def info(cube: Any, lam: float | None = None, *, every: bool = False) -> Words:
+    """Axes, completeness and means of a cube, its file, or a run by its name, as text.
+
+    Parameters
+    ----------
+    lam : the penalty of the means; the middle one by default.
+    every : whether the means stand at every label, however many there are.
+    """
+    from spikecube.words.overview import overview
+
+    return Words(overview(_named(cube), lam, every=every))
+
+
+def verify(cube: Any, sample: int = 5, rng: Any = None) -> Verified:
+    """Recompute `sample` cells of a cube, its file, or a run by its name, chosen by `rng`, and compare every value.
+
+    Raises
+    ------
+    StoreError
+        When there is no such cube, or it carries no readable study.
+    RunError
+        When it has no computed cell, or one that does not fit in memory.
+    """
+    from spikecube.runs.verify import verify as verify_cube
+
+    return verify_cube(_named(cube), sample, rng)
+
+
+def _named(cube: Any) -> Any:
+    """The cube that a name stands for; anything else stays."""
+    return cube_of(cube) if isinstance(cube, str | Path) else cube
 
 
 def source_of(cube: Any) -> Source:

@@ -25,7 +25,7 @@ BELOW = {
     "pictures": {"pictures", "words", "means", "cube", "study", "theory", "model"},
 }
 HEAVY = {
-    "xarray": {"lay_out.py", "cube", "runs", "means", "scaling", "words", "pictures", "cli"},
+    "xarray": {"lay_out.py", "until.py", "cube", "runs", "means", "scaling", "words", "pictures", "cli"},
     "pandas": {"scaling", "pictures"},
     "dask": {"runs"},
     "distributed": {"runs"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from spikecube._version import __version__
 from spikecube.errors import SpikecubeError
 
 app = typer.Typer(
@@ -52,8 +54,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ERROR, USAGE, FAILED_CELLS, INTERRUPTED = 1, 2, 3, 130
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spikecube {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     State.debug = State.debug or debug
 
 
@@ -62,7 +75,7 @@ class State:
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., None]:
-    """Registers a command; its errors become one line and an exit code."""
+    """Registers a command; its errors become one line and an exit code, the examples of its docstring end its help."""
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> None:
@@ -70,7 +83,8 @@ def command(function: Callable[..., int | None]) -> Callable[..., None]:
             code = function(*args, **kwargs)
         raise typer.Exit(code or 0)
 
-    app.command()(guarded)
+    text, _, examples = inspect.cleandoc(function.__doc__ or "").partition("\n\nExamples::\n")
+    app.command(help=text, epilog=f"\b\nExamples:\n{examples.strip(chr(10))}" if examples else None)(guarded)
     return guarded
 
 

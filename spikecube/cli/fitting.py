@@ -55,7 +55,14 @@ def fit(
     latex: Annotated[bool, typer.Option("--latex", help="Print the table of other data for a paper.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Fit scaling laws to a cube or to anybody's data: what was found, then estimates, intervals and tests."""
+    """Fit scaling laws to a cube or to anybody's data: what was found, then estimates, intervals and tests.
+
+    Examples::
+
+        spikecube fit staircase --law outliers
+        spikecube fit data.csv --size L --value m --stderr dm --law power
+        spikecube fit data.csv --size L --value m --control T --law collapse --plot fit.html
+    """
     from spikecube.cube.store import refuse_target
 
     for target in filter(None, (output, plot)):
@@ -80,6 +87,7 @@ def _fit_cube(
     from spikecube.live import cube_of
     from spikecube.text import text_table
     from spikecube.words.fits import LAWS, fit_report
+    from spikecube.words.stopping import stopped_at
 
     data = cube_of(cube)
     prediction = open_cube(theory) if theory else True
@@ -97,6 +105,8 @@ def _fit_cube(
             header, rows = report.narrow(_WIDTH)
             table = f"{text_table(header, rows)}\n" if rows else ""
             typer.echo(f"{report.law}\n{textwrap.fill(report.sentence, _WIDTH)}\n{table}")
+        if stopped := stopped_at(data):
+            typer.echo(stopped)
     return 0 if found else ERROR
 
 

@@ -1,15 +1,35 @@
-"""The commands that compute nothing: plan, when, predict."""
+"""The commands that compute no cell: new, plan, when, predict."""
 
 from __future__ import annotations
 
 import functools
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spikecube.cli.common import ERROR, Json, Memory, StudyFile, command
+
+
+@command
+def new(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The study to write; one that is there stays.")
+    ] = "study.toml",
+) -> None:
+    """Write a commented study to begin with; it runs in seconds as it stands.
+
+    Examples::
+
+        spikecube new
+        spikecube new tanh.toml
+    """
+    from spikecube.study.new import write_new
+
+    write_new(Path(file))
+    typer.echo(f"written: {file}; next: spikecube plan {shlex.quote(file)}, then spikecube run {shlex.quote(file)}")
 
 
 @command
@@ -24,15 +44,19 @@ def plan(
     max_hours: Annotated[float | None, typer.Option(help="With --target: most core-hours.")] = None,
     output: Annotated[str | None, typer.Option("-o", metavar="NEW", help="With --target: the study to write.")] = None,
 ) -> int:
-    """Predict cells, time, memory and disk space of a study before anything runs, or lay out seeds for a target."""
+    """Predict cells, time, memory and disk space of a study before anything runs, or lay out seeds for a target.
+
+    Examples::
+
+        spikecube plan study.toml
+        spikecube plan study.toml --target 'threshold 2 = 0.02' -o larger.toml
+    """
     if target is not None:
         return _lay_out(study, target, pilot, max_n, max_hours, output)
     from spikecube.runs.plan import plan as make_plan
-    from spikecube.runs.plan import plan_text
-    from spikecube.study.study import Study
 
-    planned = make_plan(Study.from_file(study), max_memory, workers=workers)
-    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else plan_text(planned))
+    planned = make_plan(study, max_memory, workers=workers)
+    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else str(planned))
     return 0 if planned.fits or as_json else ERROR
 
 
@@ -64,7 +88,12 @@ def when(
     study: StudyFile,
     degree: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the spike of this degree.")] = None,
 ) -> None:
-    """Tell from which alpha at each n, and from which n at each alpha, each spike stands clear: theory alone."""
+    """Tell from which alpha at each n, and from which n at each alpha, each spike stands clear: theory alone.
+
+    Examples::
+
+        spikecube when study.toml --degree 3
+    """
     from spikecube.study.study import Study
     from spikecube.words.when import when_text
 
@@ -76,7 +105,12 @@ def predict(
     study: StudyFile,
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="Where the prediction goes (netCDF).")],
 ) -> None:
-    """Write what the theory predicts for a study, with the names of its cube."""
+    """Write what the theory predicts for a study, with the names of its cube.
+
+    Examples::
+
+        spikecube predict study.toml -o theory.nc
+    """
     from spikecube.cube.predict import predict as predict_study
     from spikecube.cube.store import refuse_target, write_cube
     from spikecube.runs.progress import for_terminal
@@ -88,7 +122,7 @@ def predict(
 
         def tick(done: int, total: int) -> None:
             if done == 1:
-                progress.start(total, total, f"predicting {total} points (alpha, n)")
+                progress.start(total, total, f"predicting {total} points (alpha, n)", unit="points")
             progress.advance(1.0, failed=False)
 
         prediction = predict_study(parsed, tick)

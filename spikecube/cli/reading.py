@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +18,15 @@ def info(
     lam: Annotated[float | None, typer.Option(help="The penalty of the means; the middle one by default.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Means at every n and alpha, however many.")] = False,
 ) -> None:
-    """Print axes, completeness, and mean losses, outlier counts and alignments of a cube."""
-    from spikecube.live import cube_of
-    from spikecube.words.overview import overview
+    """Print axes, completeness, and mean losses, outlier counts and alignments of a cube.
 
-    typer.echo(overview(cube_of(cube), lam, every=every))
+    Examples::
+
+        spikecube info staircase --lam 0.1
+    """
+    from spikecube.live import info as info_of
+
+    typer.echo(info_of(cube, lam, every=every))
 
 
 @command
@@ -29,14 +35,31 @@ def report(
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
     fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
 ) -> None:
-    """Write the report of a cube: one HTML file that needs no network."""
+    """Write the report of a cube: one HTML file that needs no network.
+
+    Examples::
+
+        spikecube report staircase -o report.html
+    """
+    from spikecube.cube.cuts import as_cube
     from spikecube.cube.store import refuse_target
     from spikecube.live import cube_of
+    from spikecube.pictures.predicted import predict_or_none
     from spikecube.pictures.report import report as write_report
+    from spikecube.runs.progress import for_terminal
+    from spikecube.words.fits import LAWS
 
     refuse_target(Path(output))
-    opened = cube_of(cube)
-    typer.echo(str(write_report(opened, output, fits=_all_fits(opened) if fits else None)))
+    opened = as_cube(cube_of(cube), "study", "alpha", "n", "seed", "lam")
+    steps = len(LAWS) * fits + 2
+    with for_terminal() as progress:
+        progress.start(steps, steps, f"report of {cube}: theory, fits, then its pictures", unit="steps")
+        done = functools.partial(progress.advance, 1.0, failed=False)
+        prediction = predict_or_none(opened)
+        done()
+        written = write_report(opened, output, prediction, _all_fits(opened, done) if fits else None)
+        done()
+    typer.echo(str(written))
 
 
 @command
@@ -45,7 +68,12 @@ def explore(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
-    """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it."""
+    """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it.
+
+    Examples::
+
+        spikecube explore staircase --port 5006
+    """
     from spikecube.live import source_of
     from spikecube.pictures.serve import serve
 
@@ -55,16 +83,21 @@ def explore(
     serve(source_of(cube), port=port, fitter=_all_fits, show=browser, started=started)
 
 
-def _all_fits(cube: Any) -> dict[str, Any]:
-    """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it."""
+def _all_fits(cube: Any, done: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it.
+
+    `done` is called after each.
+    """
     import xarray as xr
 
     from spikecube.words.fits import LAWS, fit_report
 
-    reports = [fit_report(cube, law) for law in LAWS]
-    return {
-        r.law: (xr.Dataset() if r.dataset is None else r.dataset).assign_attrs(sentence=r.sentence) for r in reports
-    }
+    fits = {}
+    for law in LAWS:
+        report = fit_report(cube, law)
+        fits[law] = (xr.Dataset() if report.dataset is None else report.dataset).assign_attrs(sentence=report.sentence)
+        done()
+    return fits
 
 
 @command
@@ -73,7 +106,12 @@ def merge(
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The joined cube.")],
     force: Annotated[bool, typer.Option(help="Join cubes of other code or entropy, and record it.")] = False,
 ) -> None:
-    """Join cubes that differ in seeds, sizes, alphas, penalties or further axes."""
+    """Join cubes that differ in seeds, sizes, alphas, penalties or further axes.
+
+    Examples::
+
+        spikecube merge monday.nc tuesday.nc -o both.nc
+    """
     from spikecube.cube.merge import merge as merge_cubes
     from spikecube.cube.store import open_cube, refuse_target, write_cube
     from spikecube.words.overview import completeness
@@ -90,13 +128,14 @@ def verify(
     sample: Annotated[int, typer.Option(min=1, help="How many cells.")] = 5,
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the same cells again.")] = None,
 ) -> int:
-    """Recompute some cells of a cube, chosen at random, and compare."""
-    from spikecube.live import cube_of
-    from spikecube.runs.verify import verified_rows
-    from spikecube.runs.verify import verify as verify_cube
-    from spikecube.text import text_table
+    """Recompute some cells of a cube, chosen at random, and compare.
 
-    verified = verify_cube(cube_of(cube), sample, seed)
-    typer.echo(text_table(["cell", "recomputed", "verdict"], verified_rows(verified)))
-    typer.echo(f"compared {verified.reason}: {'all agree' if verified.agrees else 'they do NOT agree'}")
+    Examples::
+
+        spikecube verify staircase --sample 5
+    """
+    from spikecube.live import verify as verify_cube
+
+    verified = verify_cube(cube, sample, seed)
+    typer.echo(str(verified))
     return 0 if verified.agrees else ERROR

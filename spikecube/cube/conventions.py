@@ -10,6 +10,10 @@ from spikecube._version import __version__
 KEYWORDS = "random matrix theory, feature learning, two-layer network, gradient step, finite-size scaling"
 
 
+PREDICTIONS = "predictions, not measurements"
+"""The comment of a file of predictions."""
+
+
 def stamp(done: str) -> dict[str, Any]:
     """The attributes that every file has: conventions, what was done when, and by which version."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

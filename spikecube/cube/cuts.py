@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
+from spikecube.cube.conventions import PREDICTIONS
 from spikecube.cube.store import StoreError, open_cube
 from spikecube.study.fields import StudyError
 from spikecube.study.study import Study
@@ -73,12 +74,31 @@ def require(cube: xr.Dataset, needed: Iterable[str]) -> None:
     names = [name for name in needed if name not in (*schema.DIMS, "study") and name not in cube]
     if "study" in needed and not isinstance(cube.attrs.get("study"), str):
         raise StoreError("the cube has no attribute 'study': arithmetic with keep_attrs=False drops it")
+    if "seed" in axes:
+        refuse_prediction(cube)
     if axes:
         raise StoreError(f"the cube has no axis {', '.join(axes)}: it was averaged over or cut without its label")
     if empty:
         raise StoreError(f"the cube is empty: its axis {empty[0]} has no label")
     if names:
         raise StoreError(f"the cube has no {', '.join(names)}, which this needs")
+
+
+def is_prediction(cube: xr.Dataset) -> bool:
+    """Whether a dataset is one of `predict`, which has the names of a cube."""
+    return "seed" not in cube.dims and cube.attrs.get("comment") == PREDICTIONS
+
+
+def refuse_prediction(cube: xr.Dataset) -> None:
+    """Refuses a prediction where a cube is needed.
+
+    Raises
+    ------
+    StoreError
+        Saying what was given and what is allowed.
+    """
+    if is_prediction(cube):
+        raise StoreError("given a prediction, which has no seeds; allowed: a cube of measurements, as run writes it")
 
 
 def _opened(cube: Any) -> xr.Dataset:

@@ -15,7 +15,7 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
-from spikecube.cube.conventions import KEYWORDS, stamp
+from spikecube.cube.conventions import KEYWORDS, PREDICTIONS, stamp
 from spikecube.cube.missing import Missing
 from spikecube.cube.predict_draws import predict_draws
 from spikecube.cube.predict_remainders import (
@@ -44,7 +44,7 @@ from spikecube.theory import (
 )
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.edge import conditional_edge
-from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
+from spikecube.theory.conditional.spikes import ConditionalSpectrum, conditional_spectra, spike_alignments
 from spikecube.theory.moments import Moments
 from spikecube.theory.staircase import UNBOUNDED
 
@@ -156,7 +156,7 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         "title": f"prediction: {study.title or 'spikecube study'}",
         "study": study.to_toml(),
         "study_sha256": study.sha256,
-        "comment": "predictions, not measurements",
+        "comment": PREDICTIONS,
     }
     return prediction
 
@@ -208,6 +208,8 @@ class _OfModel:
         n = self.study.axes.n[j]
         moments = self._moments(n, degrees)
         self._initial(j, moments, stepped, degrees)
+        if stepped:
+            self._spectra(j, degrees)
         for i in range(len(self.study.axes.alpha)):
             if stepped:
                 self._point((i, j), moments, degrees)
@@ -271,29 +273,58 @@ class _OfModel:
             names = ("train_loss_spiked", "test_loss_spiked")
             found = self._attempt(names, at, partial(spiked_losses, model, lam, n, alpha, k + 1, moments=moments))
             self._put(names, (*place, slice(None), k), found)
-        self._spectrum(place, at, degrees)
 
-    def _spectrum(self, place: tuple[int, int], at: dict[str, float], degrees: int) -> None:
-        model, alpha, n = self.model, at["alpha"], int(at["n"])
-        names = ("singular_value", "alignment", "outlier_count")
-        found = self._attempt(names, at, lambda: conditional_spectrum(model, n, alpha, degrees))
-        if found is None:
-            self._value("bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, n, alpha, degrees).x))
-        else:
-            kept = found.outliers[: self.study.measure.rank]
-            self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
-            self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
-            pointing = self._attempt(
-                ("alignment",), at, partial(spike_alignments, model, found, self.study.measure.degree)
-            )
-            self._put(("alignment",), place, None if pointing is None else (pointing,))
-        known = None if found is None else [found.edge]
+    def _spectra(self, j: int, degrees: int) -> None:
+        model, alphas, n = self.model, self.study.axes.alpha, self.study.axes.n[j]
+        wanted = ("singular_value", "alignment", "outlier_count")
+        found = self._each(wanted, n, lambda some: conditional_spectra(model, n, some, degrees))
+        for i, (alpha, spectrum) in enumerate(zip(alphas, found, strict=True)):
+            self._spectrum((i, j), {"alpha": alpha, "n": n}, spectrum, degrees)
+        known = [spectrum.edge for spectrum in found if spectrum is not None]
+        edges = known if len(known) == len(alphas) else None
         counted = ("detection_edge", "outlier_count")
-        edge = self._attempt(counted, at, lambda: detection_edge(model, n, [alpha], degrees=degrees, edges=known)[0])
-        if edge is not None:
-            self._put(("detection_edge",), place, (edge,))
-            if found is not None:
-                self._put(("outlier_count",), place, (np.sum(found.outliers > edge),))
+        for i, edge in enumerate(
+            self._each(
+                counted,
+                n,
+                lambda some: list(
+                    detection_edge(model, n, some, degrees=degrees, edges=edges if len(some) == len(alphas) else None)
+                ),
+            )
+        ):
+            if edge is not None:
+                self._put(("detection_edge",), (i, j), (edge,))
+                if (spectrum := found[i]) is not None:
+                    self._put(("outlier_count",), (i, j), (np.sum(spectrum.outliers > edge),))
+
+    def _each(
+        self, names: Sequence[str], n: int, compute: Callable[[Sequence[float]], Sequence[T]]
+    ) -> Sequence[T | None]:
+        """What is computed for every alpha at this n, at once, or one by one where that fails."""
+        alphas = self.study.axes.alpha
+        if not set(names) & self.arrays.keys():
+            return [None] * len(alphas)
+        try:
+            with np.errstate(all="ignore"):
+                return compute(alphas)
+        except Exception:  # the reason is that of each alpha
+            found = [self._attempt(names, {"alpha": alpha, "n": n}, partial(compute, [alpha])) for alpha in alphas]
+            return [None if values is None else values[0] for values in found]
+
+    def _spectrum(
+        self, place: tuple[int, int], at: dict[str, float], found: ConditionalSpectrum | None, degrees: int
+    ) -> None:
+        model, study = self.model, self.study
+        if found is None:
+            self._value(
+                "bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, int(at["n"]), at["alpha"], degrees).x)
+            )
+            return
+        kept = found.outliers[: study.measure.rank]
+        self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
+        self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
+        pointing = self._attempt(("alignment",), at, partial(spike_alignments, model, found, study.measure.degree))
+        self._put(("alignment",), place, None if pointing is None else (pointing,))
 
     def _attempt(self, names: Sequence[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
         wanted = [name for name in names if name in self.arrays]

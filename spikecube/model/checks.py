@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -13,13 +14,18 @@ from spikecube.errors import SpikecubeError
 
 
 class Mistake(NamedTuple):
-    """One mistake of a study: the dotted key that it concerns (none of the study as a whole), and what is wrong."""
+    """One mistake of a study: the dotted key that it concerns (none of the study as a whole), and what is wrong.
+
+    `line` is that of the file, where there is one.
+    """
 
     key: str
     text: str
+    line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.text}" if self.key else self.text
+        where = f" (line {self.line})" if self.line else ""
+        return f"{self.key}{where}: {self.text}" if self.key else self.text
 
     def within(self, table: str) -> Mistake:
         """The same, its key inside a table."""
@@ -59,6 +65,28 @@ def mistake(key: str, value: Any, allowed: str, why: str = "") -> Mistake:
     """A wrong value; `why` is what is wrong with it beyond not being allowed."""
     reason = f" ({why})".replace("\n", "; ") if why else ""
     return Mistake(key, f"given {show(plain(value))}{reason}; allowed: {allowed}")
+
+
+def unknown_key(key: str, names: Iterable[str], allowed: str = "one of") -> Mistake:
+    """A key that there is not, with the likely one of `names`; `allowed` stands before them."""
+    names = list(names)
+    likely = f" ({guess})" if (guess := meant(key, names)) else ""
+    return Mistake(key, f"unknown key{likely}; allowed: {allowed} {', '.join(names)}")
+
+
+def unknown_name(word: str, names: Iterable[str]) -> str:
+    """What is wrong with a word that is none of some names."""
+    return "; ".join(filter(None, ("unknown name", meant(word, names))))
+
+
+def meant(word: str, names: Iterable[str]) -> str:
+    """The name that a word is likely to stand for, as a question; empty where none is near.
+
+    >>> meant("ReLu", ["relu", "tanh"]), meant("sine", ["relu", "tanh"])
+    ('did you mean relu?', '')
+    """
+    near = difflib.get_close_matches(str(word).lower(), list(names), n=1)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _written(value: Any) -> str:

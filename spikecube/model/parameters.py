@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from spikecube.model.activations import ACTIVATIONS, Spec, resolve_activation
-from spikecube.model.checks import Mistake, StudyError, mistake, plain
+from spikecube.model.checks import Mistake, StudyError, mistake, plain, unknown_key, unknown_name
 from spikecube.model.targets import TARGETS
 
 
@@ -41,7 +41,7 @@ def _spec(names: Collection[str]) -> dict[str, Any]:
 
     def read(value: Any) -> Spec:
         if isinstance(value, str) and value not in names:
-            raise ValueError("unknown name")
+            raise ValueError(unknown_name(value, names))
         if isinstance(value, str):
             return value
         if not isinstance(value, tuple) or not value:
@@ -62,8 +62,10 @@ def _choice(*names: str) -> dict[str, Any]:
     """A field that takes one of a few names."""
 
     def read(value: Any) -> str:
-        if not isinstance(value, str) or value not in names:
+        if not isinstance(value, str):
             raise ValueError
+        if value not in names:
+            raise ValueError(unknown_name(value, names))
         return value
 
     return _rule(f"{', '.join(names[:-1])} or {names[-1]}", read)
@@ -149,5 +151,4 @@ def model_mistakes(given: Mapping[str, Any]) -> list[Mistake]:
             f.metadata["read"](plain(given.get(f.name, f.default)))
         except ValueError as error:
             problems.append(mistake(f.name, given[f.name], f.metadata["allowed"], str(error)))
-    unknown = f"unknown key; allowed: one of {', '.join(ALLOWED)}"
-    return problems + [Mistake(key, unknown) for key in given if key not in ALLOWED]
+    return problems + [unknown_key(key, ALLOWED) for key in given if key not in ALLOWED]

@@ -313,5 +313,5 @@ def explore(
     fitter
         Computes fits of a cube when asked.
     """
-    pn.extension()
+    pn.extension(inline=True)
     return page(Explorer(source_of(cube), prediction, fits, fitter))

@@ -10,7 +10,7 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
-from spikecube.pictures.picture import load_backend
+from spikecube.pictures.backend import load_backend
 
 _SIZE = {"width": 620, "height": 380}
 

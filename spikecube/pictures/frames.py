@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource
 
 from spikecube.pictures.picture import Canvas, Picture
+from spikecube.pictures.spoken import spoken
 from spikecube.text import number
 
 SIGNIFICANT = 5
@@ -36,12 +36,14 @@ class Slider:
 class Film:
     """A figure as BokehJS reads it, its sliders, and for each combination of their positions what changes.
 
-    A frame is None where the view has nothing to draw there; `note` says what it lacks where it has nothing at all.
+    A frame is None where the view has nothing to draw there, and its caption says so: a title, a second line, and what
+    is seen in words. `note` says what a view lacks that has nothing at all.
     """
 
     item: dict[str, Any]
     sliders: tuple[Slider, ...]
     frames: tuple[dict[str, Any] | None, ...]
+    captions: tuple[tuple[str, str, str], ...]
     note: str = ""
 
 
@@ -56,14 +58,22 @@ def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
         start = min(same, key=lambda i: abs(i - start))
     canvas = Canvas(shots[start])
     drawn = [i for i in same if shots[i].parts == canvas.parts]
-    if len(drawn) < 2:
-        return Film(_item(canvas.root), (), (), shots[start].note)
+    captions = tuple(_caption(shot, i in drawn) for i, shot in enumerate(shots))
+    if not same or len(shots) == 1:
+        return Film(_item(canvas), (), (), (captions[start],), shots[start].note)
     states = {}
     for i in drawn:
         canvas.show(shots[i])
-        states[i] = {k: v for figure in canvas.figures for k, v in snapshot(figure).items()}
+        states[i] = snapshot(canvas)
     canvas.show(shots[start])
-    return Film(_item(canvas.root), _started(sliders, start), _differences(states, len(places)))
+    return Film(_item(canvas), _started(sliders, start), _differences(states, len(places)), captions)
+
+
+def _caption(shot: Picture, drawn: bool) -> tuple[str, str, str]:
+    if not drawn:
+        return (shot.note or "There is no such picture at this place.", "", "")
+    title, _, below = shot.title.partition("\n")
+    return (title, below, spoken(shot))
 
 
 def _start(sliders: Sequence[Slider]) -> int:
@@ -76,24 +86,28 @@ def _started(sliders: Sequence[Slider], start: int) -> tuple[Slider, ...]:
     return tuple(Slider(s.name, s.values, int(i)) for s, i in zip(sliders, positions, strict=True))
 
 
-def _item(root: Any) -> dict[str, Any]:
-    """The figure as a JSON document that fills the width it is given."""
-    item: dict[str, Any] = dict(json_item(root))
+def _item(canvas: Canvas) -> dict[str, Any]:
+    """The figure without its title, as a JSON document that fills the width it is given."""
+    for figure in canvas.figures:
+        figure.title.text = ""
+    item: dict[str, Any] = dict(json_item(canvas.root))
     item["doc"] = {k: v for k, v in item["doc"].items() if k != "defs"}  # definitions of widgets that are not here
     return item
 
 
-def snapshot(figure: Any) -> dict[str, Any]:
-    """All that a slider may change in a figure, by the id of its model: columns, ranges, title and labels."""
-    state: dict[str, Any] = {}
-    for source in figure.select({"type": ColumnDataSource}):
+def snapshot(canvas: Canvas) -> dict[str, Any]:
+    """What a slider may change in a figure but its title, by the id of the model: columns, ranges, labels, legend."""
+    figure, state = canvas.figure, {}
+    for source in filter(None, canvas.sources):
         state[source.id] = {"data": {name: _plain(column) for name, column in source.data.items()}}
     for span in (figure.x_range, figure.y_range):
         state[span.id] = {"start": _round(span.start), "end": _round(span.end)}
-    state[figure.title.id] = {"text": figure.title.text}
     for axis in figure.axis:
         state[axis.id] = {"axis_label": axis.axis_label}
-    return state
+    for legend in figure.legend:
+        state[legend.id] = {"location": legend.location}
+        state |= {item.id: {"visible": item.visible} for item in legend.items}
+    return state if canvas.strip is None else state | snapshot(canvas.strip)
 
 
 def _differences(states: Mapping[int, dict[str, Any]], count: int) -> tuple[dict[str, Any] | None, ...]:

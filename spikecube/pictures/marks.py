@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from spikecube.pictures import style
-from spikecube.pictures.picture import Layer
+from spikecube.pictures.layers import Layer
 from spikecube.words import symbols
 
 Brush = tuple[float, float] | None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +19,14 @@ from bokeh.events import SelectionGeometry
 from bokeh.layouts import column
 from bokeh.models import BoxSelectTool
 
-from spikecube.pictures import style
+from spikecube.pictures import legend, style
+from spikecube.pictures.backend import load_backend
+from spikecube.pictures.layers import KINDS, Layer
+from spikecube.pictures.legend import Limits
 
-Columns = Mapping[str, np.ndarray]
-Limits = tuple[float, float]
 PADDING = 0.04
-BORDER = 75
+BORDERS = {"min_border_left": 66, "min_border_bottom": 50, "min_border_right": 16, "min_border_top": 8}
+"""Around the frame, so that figures beside and above each other have frames of one size."""
 VIEW = "view"
 """The tag of the Bokeh model that holds a whole view."""
 
@@ -35,60 +36,20 @@ _FIGURE = {
     "fontsize": {"title": "11pt", "labels": "10pt", "ticks": "9pt", "legend": "9pt"},
     "gridstyle": {"grid_line_color": "#e6e6e6"},
     "active_tools": [],
-    "legend_position": "right",
+    "legend_position": "top_left",
     "legend_opts": {
-        "background_fill_alpha": 0.85,
+        "background_fill_alpha": 0.75,
         "border_line_color": None,
         "padding": 4,
-        "spacing": 1,
+        "spacing": 0,
+        "margin": 6,
         "glyph_height": 16,
+        "title_text_font_size": "9pt",
+        "title_text_font_style": "normal",
+        "title_text_color": style.SOFT,
     },
 }
 _TOOLS = ["save", "pan", "wheel_zoom", "box_zoom", "reset"]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What a layer is to HoloViews, and which columns its Bokeh source has."""
-
-    element: Callable[[Layer], hv.Element]
-    source: Callable[[Layer], Columns]
-    extent: Callable[[Layer], tuple[np.ndarray, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One set of marks: its columns, those of the axes first, and how it looks.
-
-    `measured` tells layers of measured values from predictions and guides; one that is not `framed` may run out of the
-    view.
-    """
-
-    kind: str
-    columns: Columns
-    label: str = ""
-    style: Mapping[str, Any] = field(default_factory=dict)
-    measured: bool = False
-    framed: bool = True
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the columns."""
-        return list(self.columns)
-
-    def column(self, place: int) -> np.ndarray:
-        """A column by its place: 0 is the x axis, 1 the y axis."""
-        return np.asarray(self.columns[self.names[place]])
-
-    def source(self) -> Columns:
-        """The columns that the Bokeh figure holds."""
-        return KINDS[self.kind].source(self)
-
-    def element(self) -> hv.Element:
-        """The layer as HoloViews draws it."""
-        load_backend()
-        element = KINDS[self.kind].element(self)
-        return element.opts(backend="bokeh", **copy.deepcopy(dict(self.style)))  # HoloViews writes into it
 
 
 @dataclass(frozen=True)
@@ -144,10 +105,10 @@ class Picture:
             "show_grid": True,
             "default_tools": _TOOLS,
         }
-        options = {**options, **self.options, "hooks": [_tidy, *self.options.get("hooks", ())]}
+        options = copy.deepcopy({**options, **self.options})  # HoloViews writes into it
         load_backend()
         overlay = hv.Overlay([layer.element() for layer in self.layers])
-        return overlay.opts(backend="bokeh", **copy.deepcopy(options))
+        return overlay.opts(backend="bokeh", **options, hooks=[_tidy, lambda plot, _: _arrange(plot.state, self)])
 
 
 class Canvas:
@@ -166,6 +127,7 @@ class Canvas:
             self.strip.figure.x_range = self.figure.x_range
             self.root = column(*self.figures, sizing_mode="stretch_width")
         self.root.tags = [VIEW]
+        _arrange(self.figure, picture)
 
     @property
     def figures(self) -> list[Any]:
@@ -197,6 +159,7 @@ class Canvas:
         self.figure.title.text = picture.title
         self.figure.xaxis[0].axis_label = picture.xlabel
         self.figure.yaxis[0].axis_label = picture.ylabel
+        _arrange(self.figure, picture)
         if self.strip is not None and picture.strip is not None:
             self.strip.show(picture.strip)
 
@@ -228,7 +191,7 @@ def _tidy(plot: Any, _element: Any) -> None:
     figure.toolbar.logo = None
     figure.toolbar.autohide = True
     figure.outline_line_color = None
-    figure.min_border_right = 16
+    figure.update(**BORDERS)
     for axis in figure.axis:
         axis.axis_line_color = style.SOFT
         axis.major_tick_line_color = style.SOFT
@@ -236,110 +199,18 @@ def _tidy(plot: Any, _element: Any) -> None:
         axis.axis_label_text_font_style = "normal"
     figure.title.text_font_style = "normal"
     figure.title.text_color = style.INK
-    for legend in figure.legend:
-        legend.click_policy = "hide"
-        legend.location = "top_left"
+    for box in figure.legend:
+        box.click_policy = "hide"
+        legend.gather(box)
     for part in plot.subplots.values():
         if "weight" in getattr(part.handles.get("source"), "data", {}):
             part.handles["glyph"].update(fill_alpha="weight", line_alpha="weight")
             part.handles["glyph_renderer"].nonselection_glyph = None  # the brush fades, over both views
 
 
-def level_border(plot: Any, _element: Any) -> None:
-    """Gives figures that stand above each other one left border."""
-    plot.state.min_border_left = BORDER
-
-
-# The kinds of layers
-
-
-def _scatter(layer: Layer) -> hv.Element:
-    x, *rest = layer.names
-    return hv.Scatter(dict(layer.columns), x, rest, label=layer.label)
-
-
-def _bars(layer: Layer) -> hv.Element:
-    base, lower, upper = (layer.column(i) for i in range(3))
-    middle = (lower + upper) / 2
-    return hv.ErrorBars((base, middle, middle - lower, upper - middle), "base", ["middle", "below", "above"])
-
-
-def _curve(layer: Layer) -> hv.Element:
-    x, y = layer.names
-    return hv.Curve(dict(layer.columns), x, y, label=layer.label)
-
-
-def _spikes(layer: Layer) -> hv.Element:
-    x, *rest = layer.names
-    return hv.Spikes(dict(layer.columns), x, rest, label=layer.label)
-
-
-def _cells(layer: Layer) -> hv.Element:
-    return hv.Rectangles(dict(layer.columns), layer.names[:4], layer.names[4:])
-
-
-def _cells_source(layer: Layer) -> Columns:
-    left, bottom, right, top, value = (layer.column(i) for i in range(5))
-    return {"left": left, "bottom": bottom, "right": right, "top": top, "color": value} | dict(layer.columns)
-
-
-def _histogram(layer: Layer) -> hv.Element:
-    middle, height = layer.names[:2]
-    edges = np.append(layer.columns["left"], layer.columns["right"][-1:])
-    return hv.Histogram((edges, layer.columns[height]), kdims=middle, vdims=height, label=layer.label)
-
-
-def _with_top(layer: Layer) -> Columns:
-    return {"top": layer.column(1)} | dict(layer.columns)
-
-
-def _spike_source(layer: Layer) -> Columns:
-    return {"x": layer.column(0), "y0": np.zeros(len(layer.column(0))), "y1": layer.column(1)} | dict(layer.columns)
-
-
-def _same(layer: Layer) -> Columns:
-    return layer.columns
-
-
-def _xy(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    return layer.column(0), layer.column(1)
-
-
-def _whole_bars(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    return layer.column(0), np.concatenate([layer.column(1), layer.column(2)])
-
-
-def _nothing(_layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    return np.empty(0), np.empty(0)
-
-
-KINDS = {
-    "points": Kind(_scatter, _same, _xy),
-    "bars": Kind(_bars, _same, _whole_bars),
-    "line": Kind(_curve, _same, _xy),
-    "spikes": Kind(_spikes, _spike_source, _xy),
-    "cells": Kind(_cells, _cells_source, _nothing),
-    "histogram": Kind(_histogram, _with_top, _xy),
-    "verticals": Kind(lambda layer: hv.VLines(layer.column(0), layer.names[0]), _same, _nothing),
-    "texts": Kind(lambda layer: hv.Labels(dict(layer.columns), layer.names[:2], layer.names[2:]), _same, _nothing),
-}
-
-
-def load_backend() -> None:
-    """Makes HoloViews able to draw with Bokeh; a backend that the user has loaded stays the current one."""
-    loaded, current = hv.Store.loaded_backends(), hv.Store.current_backend
-    if "bokeh" in loaded:
-        return
-    if in_notebook() and not loaded:
-        hv.extension("bokeh", logo=False)
-        return
-    import holoviews.plotting.bokeh  # noqa: F401
-
-    if loaded:
-        hv.Store.set_current_backend(current)
-
-
-def in_notebook() -> bool:
-    """Whether a Jupyter kernel runs us."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return hasattr(shell, "kernel")
+def _arrange(figure: Any, picture: Picture) -> None:
+    """The legend without entries that stand for nothing, where it covers the least."""
+    for box in figure.legend:
+        legend.hide_the_dead(box)
+        if "legend_position" not in picture.options:
+            box.location = legend.corner(picture.layers, *picture.limits(), (picture.logx, picture.logy))

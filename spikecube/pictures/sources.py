@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import xarray as xr
 
-from spikecube.cube.cuts import as_cube
+from spikecube.cube.cuts import as_cube, refuse_prediction
 from spikecube.cube.store import open_cube
 
 
@@ -75,8 +75,8 @@ def source_of(cube: xr.Dataset | str | Path | Source) -> Source:
     StoreError
         If there is no such file, or the cube has no alpha or n.
     """
-    if isinstance(cube, xr.Dataset):
-        return Fixed(as_cube(cube, "alpha", "n"))
-    if isinstance(cube, Source):
+    if not isinstance(cube, xr.Dataset | str | Path):
         return cube
-    return Fixed(as_cube(open_cube(cube), "alpha", "n"))
+    opened = open_cube(cube) if isinstance(cube, str | Path) else cube
+    refuse_prediction(opened)
+    return Fixed(as_cube(opened, "alpha", "n"))

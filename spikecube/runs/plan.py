@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spikecube.cube.assemble import FALSE_POSITIVE_RATE, measured_variables, variable_dims
+from spikecube.notebook import Shown
 from spikecube.runs.memory import DRIVER_BYTES, WORKER_BYTES, assemble_bytes, free_memory, size
 from spikecube.runs.progress import duration
 from spikecube.runs.run import default_kernel
@@ -37,7 +39,7 @@ _HEADER_BYTES = 4096  # of a shard
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """Predictions for a study on this machine; bytes, seconds, core-hours.
 
     `largest_cell_bytes` are the arrays of the largest task, `memory_bytes` the same with its worker process: what a
@@ -69,15 +71,22 @@ class Plan:
         """For JSON."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        return plan_text(self)
+
 
 def plan(
-    study: Study, max_memory: float | None = None, kernel: Kernel | None = None, workers: int | None = None
+    study: Study | str | Path,
+    max_memory: float | None = None,
+    kernel: Kernel | None = None,
+    workers: int | None = None,
 ) -> Plan:
-    """The plan of a study: operations by the cost model, seconds by a measurement of a few seconds.
+    """The plan of a study or its file: operations by the cost model, seconds by a measurement of a few seconds.
 
     Cells of some sizes are computed on as many threads as tasks will run at once, since processors that share caches
     and memory are slower together.
     """
+    study = Study.of(study)
     kernel, cores = kernel or default_kernel(study), os.cpu_count() or 1
     tasks = list(missing_tasks(study, {}))
     flops, bytes_of = task_cost(study, kernel.flops), task_cost(study, kernel.bytes)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import os
 import sys
 import time
 from typing import Any, Protocol, Self, TextIO
 
+from spikecube.notebook import in_notebook
+
 
 class Progress(Protocol):
-    """Told how many cells there are and what they cost, then about each that ends."""
+    """Told how many cells (or other units) there are and what they cost, then about each that ends."""
 
-    def start(self, cells: int, cost: float, note: str) -> None: ...
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None: ...
     def advance(self, cost: float, *, failed: bool) -> None: ...
     def say(self, sentence: str) -> None: ...
 
@@ -19,7 +22,7 @@ class Progress(Protocol):
 class Silent:
     """No progress."""
 
-    def start(self, cells: int, cost: float, note: str) -> None:
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None:
         pass
 
     def advance(self, cost: float, *, failed: bool) -> None:
@@ -40,8 +43,8 @@ class Lines:
         self.every = every
         self.dated = dated
 
-    def start(self, cells: int, cost: float, note: str) -> None:
-        self.cells, self.cost, self.done, self.done_cost, self.failed = cells, cost, 0, 0.0, 0
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None:
+        self.cells, self.cost, self.unit, self.done, self.done_cost, self.failed = cells, cost, unit, 0, 0.0, 0
         self.begun = self.last = time.monotonic()
         self.say(note)
 
@@ -50,13 +53,18 @@ class Lines:
         now = time.monotonic()
         if now - self.last >= max(self.every, (now - self.begun) / 50) or self.done == self.cells:
             self.last = now
-            self.say(self._line(now - self.begun))
+            self.tell(self._line(now - self.begun))
+
+    def tell(self, line: str) -> None:
+        """Shows how far it is."""
+        self.say(line)
 
     def _line(self, elapsed: float) -> str:
         left = elapsed * (self.cost / self.done_cost - 1) if self.done_cost else 0.0
         failed = f", {self.failed} failed" if self.failed else ""
         percent = 100 * self.done_cost / self.cost if self.cost else 100.0
-        return f"{self.done} of {self.cells} cells ({percent:.0f} % of the work){failed}, about {duration(left)} left"
+        share = f"{self.done} of {self.cells} {self.unit} ({percent:.0f} % of the work)"
+        return f"{share}{failed}, about {duration(left)} left"
 
     def say(self, sentence: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S  ") if self.dated else ""
@@ -67,6 +75,42 @@ class Lines:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class InNotebook(Lines):
+    """A bar under the cell of a notebook, with the last line below it and what was said above it."""
+
+    def __init__(self) -> None:
+        super().__init__(every=0.5)
+        self.said: list[str] = []
+        self.line, self.shown = "", None
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+        self._show()
+
+    def tell(self, line: str) -> None:
+        self.line = line
+        self._show()
+
+    def _show(self) -> None:
+        """Puts what there is to say in the place of what was said before."""
+        from IPython.display import HTML, display
+
+        part = HTML(self.html())
+        if self.shown is None:
+            self.shown = display(part, display_id=True)
+        else:
+            self.shown.update(part)
+
+    def html(self) -> str:
+        """The whole display."""
+        lines = "".join(f"<div>{html.escape(sentence)}</div>" for sentence in self.said)
+        if not self.line:
+            return lines
+        share = self.done_cost / self.cost if self.cost else 1.0
+        bar = f'<progress value="{share:.3f}" max="1" style="width: 100%"></progress>'
+        return f"{lines}{bar}<div>{html.escape(self.line)}</div>"
 
 
 class Bar:
@@ -88,10 +132,10 @@ class Bar:
             console=self.console,
         )
 
-    def start(self, cells: int, cost: float, note: str) -> None:
+    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None:
         self.say(note)
         self.cells, self.done, self.failed = cells, 0, 0
-        self.task = self.bar.add_task("cells", total=cost, cells=f"0/{cells}")
+        self.task = self.bar.add_task(unit, total=cost, cells=f"0/{cells}")
         self.bar.start()
 
     def advance(self, cost: float, *, failed: bool) -> None:
@@ -112,6 +156,11 @@ class Bar:
 def for_terminal() -> Lines | Bar:
     """A bar if standard error is a terminal, else lines; in a job of SLURM they are a log, and dated."""
     return Bar() if sys.stderr.isatty() else Lines(dated="SLURM_JOB_ID" in os.environ)
+
+
+def for_library() -> Progress:
+    """A bar in a notebook; elsewhere a library is silent."""
+    return InNotebook() if in_notebook() else Silent()
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ from spikecube.runs import provenance
 from spikecube.runs.cluster import connected, refuse_client
 from spikecube.runs.folder import Contents, FolderInUse, RunFolder, run_paths
 from spikecube.runs.memory import free_memory, refuse_too_large
-from spikecube.runs.progress import Progress, duration
+from spikecube.runs.progress import Progress, duration, for_library
 from spikecube.runs.sweep import Kernel as Kernel
 from spikecube.runs.sweep import Report as Report
 from spikecube.runs.sweep import Settings as Settings
@@ -50,7 +50,7 @@ def run(
     """The cube of a study, computed where it is missing, kept in NAME.run and written to NAME.nc.
 
     Points whose cell failed have `status` failed; the next run tries them again. Running again after a change of
-    the axes computes only what is new.
+    the axes computes only what is new. A notebook shows how far it is.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def run(
     where = connected(client) if isinstance(client, str) else contextlib.nullcontext(client)
     with where as connection:
         chosen = Path(str(study)).stem if name is None else name
-        report = run_study(parsed, chosen, connection, Settings(workers, max_memory))
+        report = run_study(parsed, chosen, connection, Settings(workers, max_memory, progress=for_library()))
     assert report.cube is not None
     return report.cube
 
@@ -96,7 +96,7 @@ def run_study(
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)
     _refuse_any_too_large(study, settings, kernel, client)
-    with _opened(folder, settings):
+    with opened(folder, settings):
         contents = _usable(folder, settings.progress)
         tasks = _todo(study, contents, settings, kernel)
         report = Report(folder_path if settings.share else cube_path, kept=len(contents.points))
@@ -111,7 +111,7 @@ def run_study(
 
 
 @contextlib.contextmanager
-def _opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
+def opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
     """The folder with its lock; where another driver holds it, that is waited for as long as the settings say."""
     end, announced = time.monotonic() + settings.wait_lock, False
     with contextlib.ExitStack() as stack:
@@ -161,6 +161,7 @@ def _todo(study: Study, contents: Contents, settings: Settings, kernel: Kernel) 
 def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report) -> xr.Dataset:
     """The cube, assembled and written unless the file there is that of this study already."""
     key = {**_identity(folder.study), "computed_with": "; ".join(sorted(contents.computed_with))}
+    key |= {"until": folder.goal().get("target")}
     if not report.computed and not report.failures:
         with contextlib.suppress(StoreError):
             cube = open_cube(path)
@@ -184,4 +185,5 @@ def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = 
     failed = (CellResult(task.cell, task.alphas, task.lams, failed=True) for task in failures)
     cube = assemble(study, itertools.chain(folder.results(), failed))
     attrs = provenance.attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
-    return cube.assign_attrs(attrs)
+    goal = folder.goal()
+    return cube.assign_attrs(attrs | ({"until": str(goal["target"])} if "target" in goal else {}))

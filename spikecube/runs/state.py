@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from spikecube.notebook import Shown
 from spikecube.runs.folder import Contents, RunFolder
 from spikecube.study.study import Cell, Study
 from spikecube.text import text_table
 
 
 @dataclass(frozen=True)
-class State:
+class State(Shown):
     """Cells by state, in all and by n; failures with their errors; files that do not belong among the shards."""
 
     run: str
@@ -30,6 +31,9 @@ class State:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    def __str__(self) -> str:
+        return state_text(self)
 
 
 def run_state(folder: RunFolder) -> State:

@@ -13,6 +13,7 @@ import xarray as xr
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.merge import results, study_of
+from spikecube.notebook import Shown
 from spikecube.runs import provenance
 from spikecube.runs.errors import RunError
 from spikecube.runs.memory import free_memory, refuse_too_large
@@ -20,13 +21,14 @@ from spikecube.runs.run import Kernel, default_kernel
 from spikecube.runs.tasks import Task, task_cost
 from spikecube.runs.worker import computed_with, make_job, run_job
 from spikecube.study.study import Study
+from spikecube.text import text_table
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-2}
 """Largest relative deviation that another BLAS may cause, over the largest value of the variable in the cell."""
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verified(Shown):
     """How a sample of cells compares.
 
     `tolerance` is 0 where the libraries are those that made the cube, and bits must agree; `reason` says which.
@@ -41,6 +43,10 @@ class Verified:
     def agrees(self) -> bool:
         """Whether every cell is within the tolerance."""
         return all(deviation <= self.tolerance for deviation in self.deviations.values())
+
+    def __str__(self) -> str:
+        table = text_table(["cell", "recomputed", "verdict"], verified_rows(self))
+        return f"{table}\ncompared {self.reason}: {'all agree' if self.agrees else 'they do NOT agree'}"
 
 
 def verify(

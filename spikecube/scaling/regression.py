@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,10 +174,10 @@ def lack_of_fit(
     square = trace**2 - excess
     f1 = np.clip(square / (variance @ annihilator**2 @ variance - excess), 1.0, rank)
     if not excess > 0:
-        return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
+        return chi2, float(special.chdtrc(f1, chi2 / trace * f1))
     if trend is not None and np.isfinite(dof).all():
         trace += (_slope_pull(trend, dof) * variance) @ annihilator**2 @ (trend - (dof @ trend) / dof.sum())
-    return chi2, float(stats.f.sf(chi2 / trace, f1, 2 * square / excess))
+    return chi2, float(special.fdtrc(f1, 2 * square / excess, chi2 / trace))
 
 
 def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:
@@ -236,16 +237,17 @@ def holm(pvalues: Array) -> Array:
 
 
 def regression_splines(
-    u: Array, y: Array, weights: Array, knots: Sequence[Array], factors: Sequence[Array]
+    u: Array, y: Array, white: Callable[[Array], Array], knots: Sequence[Array], factors: Sequence[Array]
 ) -> tuple[Array, float]:
     """Cubic splines with y = sum_j factor_j s_j(u), on given knots: all coefficients and the weighted sum of squares.
 
-    statsmodels' WLS on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth terms
+    statsmodels' least squares on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth terms
     with varying coefficients and no penalty. (Its GLMGam takes no account of weights and refuses data without noise.)
 
     Parameters
     ----------
-    u, y, weights : (P,).
+    u, y : (P,).
+    white : brings values (P,) and columns (P, k) to independent errors of 1.
     knots : one (n_j + 4,) for each spline, all of them, the ends four times.
     factors : one (P,) for each spline.
     """
@@ -254,9 +256,14 @@ def regression_splines(
 
     columns = []
     for own, factor in zip(knots, factors, strict=True):
-        smoother = BSplines(u, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}])
+        inside = np.clip(u, own[0], own[-1])
+        smoother = BSplines(
+            inside, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}]
+        )
         columns.append(factor[:, None] * smoother.basis)
-    fit = sm.WLS(y, np.concatenate(columns, axis=1), weights=weights).fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a spline with an interval that holds no point
+        fit = sm.OLS(white(y), white(np.concatenate(columns, axis=1))).fit()
     return np.asarray(fit.params), float(fit.ssr)
 
 

@@ -28,10 +28,23 @@ def window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, 
     if n_min != "auto":
         if isinstance(n_min, bool) or not isinstance(n_min, int | float | np.number) or np.isnan(n_min):
             raise FitError(f'n_min={n_min!r} is not None, "auto" or a number')
+        refuse_beyond(n_min, sample.sizes)
         return everything & (sample.sizes >= n_min), {}
     if sample.stderr is None:
         raise FitError('n_min="auto" needs errors to test the fit against: give seeds, or stderr')
     return _scan(law, sample)
+
+
+def refuse_beyond(n_min: float | str | None, sizes: Array) -> None:
+    """Refuses a smallest size beyond all sizes.
+
+    Raises
+    ------
+    FitError
+        With the largest size there is.
+    """
+    if isinstance(n_min, int | float | np.number) and len(sizes) and n_min > np.max(sizes):
+        raise FitError(f"n_min={n_min:g} is beyond all sizes: the largest is {np.max(sizes):g}")
 
 
 def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikecube.model.checks import Mistake, StudyError, mistake
+from spikecube.model.checks import Mistake, StudyError, mistake, unknown_key
 from spikecube.model.parameters import ALLOWED, Model, model_mistakes
 from spikecube.study.fields import TABLES, Axes, Measure, axis_label, axis_values
 
@@ -16,18 +16,19 @@ MAX_CELL_BYTES = 2**44  # 16 TiB: no machine holds a cell larger than this
 
 def study_mistakes(data: Mapping[str, Any], keys: Sequence[str]) -> list[Mistake]:
     """Every mistake of a study given as nested mappings; `keys` are those that a study has."""
-    allowed = f"unknown key; allowed: one of {', '.join(keys)}"
-    found = [Mistake(key, allowed) for key in data if key not in keys]
+    found = [unknown_key(key, keys) for key in data if key not in keys]
     if not isinstance(data.get("title", ""), str):
         found.append(mistake("title", data["title"], "text"))
     found += _chunk_mistakes(data.get("chunks", {}))
     if "axes" not in data:
         found.append(Mistake("axes", "missing; allowed: a table with alpha, n, seed and lam"))
     parts = {name: _part(name, data[name], found) for name in TABLES if name in data}
+    further = _further(data.get("axes"))
+    found += [m.within("axes") for name, raw in further.items() if (m := _further_mistake(name, raw))]
     model, axes = parts.get("model", Model()), parts.get("axes")
     if isinstance(axes, Axes):
-        found += _further_mistakes(axes) + _seed_mistakes(axes)
-        models = _models(model or Model(), axes)
+        found += _seed_mistakes(axes)
+        models = _models(model or Model(), further)
         measure = parts.get("measure") or Measure()
         found += (
             _ratio_mistakes(models, axes) + _measure_mistakes(models, axes, measure) + _bytes_mistakes(models, axes)
@@ -61,19 +62,20 @@ def _chunk_mistakes(chunks: Any) -> list[Mistake]:
     return [] if ok else [mistake("chunks", chunks, "{ alpha = k } with a whole number k >= 1")]
 
 
-def _further_mistakes(axes: Axes) -> list[Mistake]:
-    found = (_further_mistake(name, raw) for name, raw in (axes.model_extra or {}).items())
-    return [m.within("axes") for m in found if m]
+def _further(axes: Any) -> dict[str, Any]:
+    """What a table of axes holds beside the four that each has, whatever is wrong with those."""
+    if isinstance(axes, Axes):
+        return axes.model_extra or {}
+    return {k: v for k, v in axes.items() if k not in Axes.model_fields} if isinstance(axes, Mapping) else {}
 
 
 def _further_mistake(name: str, raw: Any) -> Mistake | None:
     """The first mistake of a further axis."""
     if name not in ALLOWED:
-        fields = ", ".join(ALLOWED)
-        return Mistake(name, f"unknown key; allowed: alpha, n, seed, lam, or a field of [model], one of {fields}")
+        return unknown_key(name, [*Axes.model_fields, *ALLOWED], "an axis or a field of [model], one of")
     values = _further_values(raw)
-    if not isinstance(values, tuple) or not values:
-        return mistake(name, raw, f"a list of values, each {ALLOWED[name]}")
+    if not values:
+        return mistake(name, raw, f"a value or a list of values, each {ALLOWED[name]}")
     for value in values:
         if wrong := model_mistakes({name: value}):
             return wrong[0]
@@ -94,19 +96,20 @@ def _seed_mistakes(axes: Axes) -> list[Mistake]:
     return [mistake("axes.seed", axes.counts, allowed, " and ".join(why))] if why else []
 
 
-def _further_values(raw: Any) -> Any:
+def _further_values(raw: Any) -> tuple[Any, ...]:
+    """The values of a further axis, none where they cannot be read."""
     try:
         return axis_values(raw)
     except ValueError:
-        return None
+        return ()
 
 
-def _models(model: Model, axes: Axes) -> list[Model]:
+def _models(model: Model, further: Mapping[str, Any]) -> list[Model]:
     """The model at every place of the further axes that are right."""
     axis = {}
-    for name, raw in (axes.model_extra or {}).items():
+    for name, raw in further.items():
         values = _further_values(raw)
-        if isinstance(values, tuple) and values and not any(model_mistakes({name: v}) for v in values):
+        if values and not any(model_mistakes({name: v}) for v in values):
             axis[name] = values
     places = itertools.product(*axis.values())
     return [dataclasses.replace(model, **dict(zip(axis, place, strict=True))) for place in places]
@@ -121,7 +124,8 @@ def _ratio_mistakes(models: Sequence[Model], axes: Axes) -> list[Mistake]:
             text = (
                 f"given {low} with n = {small}, so that {size} rounds to 0; allowed: {name} * n at least 1 for every n"
             )
-            found.append(Mistake(f"model.{name}", text))
+            table = "axes" if name in (axes.model_extra or {}) else "model"
+            found.append(Mistake(f"{table}.{name}", text))
     return found
 
 

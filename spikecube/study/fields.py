@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from spikecube.model.checks import Mistake, mistake, plain, show
+from spikecube.model.checks import Mistake, mistake, plain, show, unknown_key, unknown_name
 from spikecube.model.checks import StudyError as StudyError
 from spikecube.model.parameters import Model as Model
 
@@ -30,14 +30,15 @@ def _mistakes(section: type[BaseModel], error: ValidationError, data: Mapping[st
     found: dict[str, Mistake] = {}
     for item in error.errors():
         key = str(item["loc"][0]) if item["loc"] else "?"
-        allowed = fields[key].description if key in fields else f"one of {', '.join(fields)}"
-        if item["type"] == "missing":
-            wrong = Mistake(key, f"missing; allowed: {allowed}")
-        elif item["type"] == "extra_forbidden":
-            wrong = Mistake(key, f"unknown key; allowed: {allowed}")
+        if item["type"] == "extra_forbidden":
+            wrong = unknown_key(key, fields)
+        elif item["type"] == "missing":
+            wrong = Mistake(key, f"missing; allowed: {fields[key].description}")
         else:
             why = str(item["ctx"]["error"]) if item["type"] == "value_error" and len(item["loc"]) == 1 else ""
-            wrong = mistake(key, data.get(key), str(allowed), why)
+            if item["type"] == "literal_error" and isinstance(data[key], str):
+                why = unknown_name(data[key], get_args(fields[key].annotation))
+            wrong = mistake(key, data.get(key), str(fields[key].description), why)
         found.setdefault(key, wrong)
     return list(found.values())
 
@@ -73,17 +74,16 @@ class Grid(Section):
         return tuple(float(f"{v:.12g}") for v in raw)
 
 
-def axis_values(value: Any) -> Any:
-    """A list stays a list, a table {start, stop, num} becomes its values."""
+def axis_values(value: Any) -> tuple[Any, ...]:
+    """A list stays a list, a table {start, stop, num} becomes its values, one value stands for a list of it."""
     value = plain(value)
     if isinstance(value, Mapping):
         return Grid(**value).values()
-    return value
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _whole_values(value: Any) -> Any:
-    value = axis_values(value)
-    return tuple(_whole(v) for v in value) if isinstance(value, tuple) else value
+    return tuple(_whole(v) for v in axis_values(value))
 
 
 def _size_values(value: Any) -> Any:
@@ -99,7 +99,7 @@ _SEEDS_END = 2**62
 
 def _seed_values(value: Any) -> Any:
     """A count k stands for the replicates 0 ... k - 1; of counts by size the largest decides how long the axis is."""
-    value = plain(value)
+    value = _whole(plain(value))
     if counts := seed_counts(value):
         return tuple(range(max(counts.values())))
     if isinstance(value, int) and not isinstance(value, bool):
@@ -138,8 +138,7 @@ def _count(value: Any, where: str = "") -> int:
     return value
 
 
-_ALPHA = "numbers from 0 to 0.5"
-_ORDER = ", ascending, none twice; or { start, stop, num }"
+_ORDER = "or a list of them, ascending, none twice; or { start, stop, num }"
 
 
 class Axes(Section):
@@ -154,10 +153,10 @@ class Axes(Section):
     _counts: dict[int, int] = PrivateAttr(default_factory=dict)
 
     alpha: Annotated[tuple[Annotated[_Number, Field(ge=0, le=0.5)], ...], BeforeValidator(axis_values)] = Field(
-        min_length=1, description=_ALPHA + _ORDER
+        min_length=1, description=f"a number from 0 to 0.5, {_ORDER}"
     )
     n: Annotated[tuple[Annotated[_Whole, Field(ge=2)], ...], BeforeValidator(_size_values)] = Field(
-        min_length=1, description="whole numbers >= 2" + _ORDER
+        min_length=1, description=f"a whole number >= 2, {_ORDER}"
     )
     seed: Annotated[tuple[Annotated[_Whole, Field(ge=0, lt=_SEEDS_END)], ...], BeforeValidator(_seed_values)] = Field(
         min_length=1,
@@ -165,7 +164,7 @@ class Axes(Section):
         f"numbers from 0 to {_SEEDS_END - 1}, ascending, none twice",
     )
     lam: Annotated[tuple[_Positive, ...], BeforeValidator(axis_values)] = Field(
-        min_length=1, description="numbers > 0" + _ORDER
+        min_length=1, description=f"a number > 0, {_ORDER}"
     )
 
     def __init__(self, **data: Any) -> None:

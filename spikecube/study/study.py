@@ -13,8 +13,10 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from spikecube.model.parameters import Model
+from spikecube.notebook import Shown
 from spikecube.study.checks import study_mistakes
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
+from spikecube.study.lines import with_lines
 from spikecube.study.written import as_toml
 
 
@@ -33,7 +35,7 @@ class Cell(NamedTuple):
 _Model = Annotated[Model, BeforeValidator(lambda data: Model(**data) if isinstance(data, Mapping) else data)]
 
 
-class Study(Section):
+class Study(Section, Shown):
     """A title, a model, axes, measures and entropy, checked as a whole; every mistake is reported at once.
 
     Raises
@@ -73,7 +75,10 @@ class Study(Section):
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise StudyError([f"the study is not valid TOML: {error}"]) from None
-        study = cls(**data)
+        try:
+            study = cls(**data)
+        except StudyError as error:
+            raise StudyError(with_lines(error.mistakes, text)) from None
         study._text = text
         return study
 
@@ -105,6 +110,9 @@ class Study(Section):
 
     def to_toml(self) -> str:
         """The study as TOML text: the text it was read from, or that of the keywords it was made from."""
+        return self._text
+
+    def __str__(self) -> str:
         return self._text
 
     @property

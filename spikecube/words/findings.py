@@ -211,7 +211,7 @@ def fitted(law: str, fit: xr.Dataset) -> str:
         fit, name = fit.sel(estimator=best), f"{name}{_ESTIMATORS[best]}"
     counted = tally(*_columns(fit))
     text = f"{name}: {held_text(counted)}."
-    return text + (f" {rejection(counted)}." if counted.tested else "")
+    return " ".join(filter(None, (text, f"{rejection(counted)}." if counted.tested else "", fit.attrs.get("reason"))))
 
 
 _LAWS = {

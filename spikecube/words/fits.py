@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.cuts import as_cube, require
+from spikecube.cube.cuts import as_cube, refuse_prediction, require
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import STATUS as CELL_STATUS
 from spikecube.cube.store import StoreError
@@ -23,7 +23,9 @@ from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power import seeds_for_half_width, seeds_for_power
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.scaling.thresholds import fit_thresholds, points_along
+from spikecube.scaling.window import refuse_beyond
 from spikecube.theory.staircase import threshold
+from spikecube.words.slow_edge import missed_limits
 from spikecube.words.verdicts import held_text, rejection, tally
 
 HALF_WIDTH = 0.05
@@ -159,11 +161,15 @@ def fit_report(
     Raises
     ------
     FitError
-        If the law is not one of outliers, gaps, limits, thresholds, collapse.
+        If the law is not one of outliers, gaps, limits, thresholds, collapse, or n_min is beyond all sizes.
+    StoreError
+        If the cube is a prediction.
     """
     if law not in LAWS:
         raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}, the laws of a cube")
     cube = as_cube(cube)
+    refuse_prediction(cube)
+    refuse_beyond(n_min, cube["n"].values if "n" in cube else np.empty(0))
     try:
         require(cube, ("study", *_NEEDED[law]))
     except StoreError as error:
@@ -363,7 +369,10 @@ def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
     ends = ends[np.isfinite(ends)]
     largest = f" At n = {fit['n'].values[-1]:g} spikes detach at alpha = {', '.join(_shown(float(v)) for v in ends)}."
     sentence = f"Thresholds as n grows: {_verdict(kept, 'thresholds')}." + (largest if len(ends) else "")
-    return FitReport("thresholds", fit, rows, sentence + _strays(fit))
+    known = theory_of(cube).study
+    reason = "" if known.further else missed_limits(fit, known.model)
+    fit = fit.assign_attrs(reason=reason)
+    return FitReport("thresholds", fit, rows, " ".join(filter(None, (sentence + _strays(fit), reason))))
 
 
 def _strays(fit: xr.Dataset) -> str:

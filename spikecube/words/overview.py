@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.cuts import as_cube
+from spikecube.cube.cuts import as_cube, is_prediction
 from spikecube.cube.missing import missing_edges
 from spikecube.cube.schema import DIMS, STATUS
 from spikecube.means.controls import CONTROLS
@@ -66,6 +66,8 @@ def mean_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = Fals
     there = [t.isel({d: v for d, v in shown.items() if d in t.dims}) for t in tables.values()]
     place = "" if lam is None else f" at lam = {lam:g}"
     note = f"{captions.means_text(*there)}{place}, standard errors of the last digits in brackets"
+    if is_prediction(cube):
+        note = f"values of theory{place}"
     if any(head.startswith("along") for head in header):
         note += "; along k: squared cosine of the singular vector of spike k with its monomial"
     note += "; train, test, before: losses of F, test loss of F_0" if "before" in header else ""

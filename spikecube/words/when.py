@@ -52,8 +52,8 @@ def clear_spikes(model: Model, n: int, alpha: float) -> int:
     return int((outliers > detection_edge(model, n, [alpha])[0]).sum())
 
 
-def first_alpha(model: Model, n: int, rank: int) -> float:
-    """The alpha below 0.48 from which the `rank`-th spike stands clear at size n, to 0.005; NaN where none does.
+def first_alpha(model: Model, n: int, rank: int, step: float = _ALPHA_STEP) -> float:
+    """The alpha below 0.48 from which the `rank`-th spike stands clear at size n, to `step`; NaN where none does.
 
     >>> model = Model(activation="tanh", target=[0.0, 1.0, 0.0, 0.5])
     >>> 0.40 < first_alpha(model, 20_000, 2) < 0.45
@@ -64,7 +64,7 @@ def first_alpha(model: Model, n: int, rank: int) -> float:
         return math.nan
     high = float(seen[0])
     low = float(_GRID[max(int(np.searchsorted(_GRID, high)) - 1, 0)])
-    return _halved(low, high, lambda a: clear_spikes(model, n, a) >= rank, lambda a, b: b - a < _ALPHA_STEP)
+    return _halved(low, high, lambda a: clear_spikes(model, n, a) >= rank, lambda a, b: b - a < step)
 
 
 def first_size(model: Model, alpha: float, rank: int) -> float:

@@ -50,7 +50,9 @@ def test_all_mistakes_come_at_once_and_unknown_keys_last() -> None:
     with pytest.raises(StudyError) as caught:
         Model(widht_ratio=2, readout="x", noise=-1)  # type: ignore[call-arg]
     assert [p.split(":")[0] for p in caught.value.problems] == ["noise", "readout", "widht_ratio"]
-    assert caught.value.problems[2] == f"widht_ratio: unknown key; allowed: one of {', '.join(ALLOWED)}"
+    assert caught.value.problems[2] == (
+        f"widht_ratio: unknown key (did you mean width_ratio?); allowed: one of {', '.join(ALLOWED)}"
+    )
 
 
 @pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.int64(2), np.array(2.0), Decimal(2), Fraction(2)])

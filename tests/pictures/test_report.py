@@ -17,7 +17,8 @@ from scripts.madeup import made_prediction
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.entry import Entry, picture_of, view
 from spikecube.pictures.frames import Slider, film
-from spikecube.pictures.picture import Layer, Picture, note
+from spikecube.pictures.layers import Layer
+from spikecube.pictures.picture import Picture, note
 from spikecube.pictures.report import SECTIONS, report, sliders
 from spikecube.pictures.tables import fit_table
 from spikecube.pictures.views import loss

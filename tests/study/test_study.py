@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spikecube.study.fields import Measure
+from spikecube.study.new import new_study, write_new
 from spikecube.study.study import Cell, Model, Study, StudyError
 
 HERE = Path(__file__).parent
@@ -49,6 +52,62 @@ def test_keyword_mistakes_are_sentences_too() -> None:
         Model(noise=-1, dim_ratio="x")
     with pytest.raises(StudyError, match=r"model.noise: given \"a\"; allowed: a number >= 0\naxes.n: missing"):
         Study(model={"noise": "a"}, axes={"alpha": [0.1], "seed": 1, "lam": [1.0]})
+
+
+def test_one_value_stands_for_a_list() -> None:
+    text = "[axes]\nalpha = 0.3\nn = 100\nseed = 5.0\nlam = 1\nactivation = 'tanh'\nnoise = 0.5\n"
+    study = Study.from_toml(text)
+    assert study.axes == Study(axes={"alpha": [0.3], "n": [100], "seed": 5, "lam": [1.0]}).axes.model_copy(
+        update={"activation": "tanh", "noise": 0.5}
+    )
+    assert study.further == {"activation": ("tanh",), "noise": (0.5,)}
+    assert study.shape["seed"] == 5
+    assert study.to_toml() == text
+
+
+def test_the_new_study_names_every_field_and_each_may_stand(tmp_path: Path) -> None:
+    text = new_study()
+    study = Study.from_toml(text)
+    spelled = tomllib.loads(text.replace("#: ", ""))
+    assert Study(**spelled).further == {"width_ratio": (0.5, 1.0)}
+    assert set(spelled["model"]) == {f.name for f in dataclasses.fields(Model)}
+    assert set(spelled["measure"]) == set(Measure.model_fields)
+    assert dataclasses.asdict(Study(**spelled).model) == dataclasses.asdict(study.model)
+    assert Study(**spelled).measure == study.measure
+    write_new(tmp_path / "mine.toml")
+    assert (tmp_path / "mine.toml").read_text() == text
+    with pytest.raises(StudyError, match=r"mine\.toml is there already: choose another name"):
+        write_new(tmp_path / "mine.toml")
+    with pytest.raises(StudyError, match=r"cannot be written: No such file"):
+        write_new(tmp_path / "none" / "mine.toml")
+
+
+def test_lines_are_those_of_the_file_however_it_is_laid_out() -> None:
+    text = """# a remark
+title = '''
+[axes]
+noise = 3'''
+
+[model]   # with a remark
+"noise" = -1
+
+  [axes]
+alpha = [ # a list over lines
+  0.1,
+  0.7,
+]
+n = { start = 100, stop = 200,
+"""
+    with pytest.raises(StudyError, match=r"is not valid TOML: .*line 14"):
+        Study.from_toml(text)
+    with pytest.raises(StudyError) as caught:
+        Study.from_toml(text.rpartition("n =")[0] + "n = [100]\n")
+    assert [str(m).split(": ")[0] for m in caught.value.mistakes] == [
+        "model.noise (line 7)",
+        "axes.alpha (line 10)",
+        "axes.seed (line 9)",
+        "axes.lam (line 9)",
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:

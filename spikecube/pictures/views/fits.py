@@ -11,10 +11,11 @@ import xarray as xr
 from spikecube.means import comparisons
 from spikecube.means.comparisons import means_at
 from spikecube.means.places import Missing, at, fixed, foretold
-from spikecube.pictures import curves, marks, picture, style
+from spikecube.pictures import curves, marks, style
 from spikecube.pictures.entry import Entry, view
+from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
-from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.picture import Picture
 from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, which_means
 from spikecube.text import number
 from spikecube.words import captions, symbols
@@ -195,10 +196,9 @@ def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
         logx=True,
         xlim=ends,
         ylim=(-most, most),
-        options={"xticks": made.options["xticks"], "height": 150, "toolbar": None, "hooks": [picture.level_border]},
+        options={"xticks": made.options["xticks"], "height": 150, "toolbar": None},
     )
-    options = {**made.options, "legend_position": "top", "legend_cols": 2, "hooks": [picture.level_border]}
-    return replace(made, xlabel="", options=options, strip=strip)
+    return replace(made, xlabel="", strip=strip)
 
 
 def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:

@@ -13,8 +13,9 @@ from spikecube.means.comparisons import means_at
 from spikecube.means.places import Missing, at, chosen, fixed, foretold
 from spikecube.pictures import curves, marks, style
 from spikecube.pictures.entry import Entry, view
+from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
-from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
 from spikecube.pictures.views.parts import KIND, Kind, against_alpha, which_means
 from spikecube.words import symbols

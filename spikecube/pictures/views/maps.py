@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from spikecube.pictures import style
-from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.layers import Layer
+from spikecube.pictures.picture import Picture
 from spikecube.text import number
 from spikecube.words import symbols
 

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.layers import Layer
+from spikecube.pictures.picture import Picture
 from spikecube.words import captions, symbols
 
 Kind = Literal["train", "test"]

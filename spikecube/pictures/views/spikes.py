@@ -12,8 +12,9 @@ from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, foretold, variable
 from spikecube.pictures import curves, marks, style
 from spikecube.pictures.entry import Entry, view
+from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
-from spikecube.pictures.picture import Layer, Picture
+from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
 from spikecube.pictures.views.parts import MOST_SPIKES, SUB, against_alpha, which_means
 from spikecube.theory.staircase import threshold

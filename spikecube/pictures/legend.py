@@ -1,0 +1,103 @@
+"""Legends inside their figure: one entry a series, none for what is not drawn, in the corner with the fewest marks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spikecube.pictures.layers import Layer
+
+Limits = tuple[float, float]
+CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
+_MARKS = {"measured": "markers measured", "predicted": "lines predicted", "limit": "dashes limit"}
+_LETTER, _LINE, _WIDTH, _HEIGHT = 6.5, 18.0, 480.0, 330.0  # of a legend and of the frame that it stands in, pixels
+
+
+def gather(legend: Any) -> None:
+    """Joins the entries of one series: `measured, n = 250` and `predicted, n = 250` become `n = 250`.
+
+    The title says which marks are which.
+    """
+    series: dict[str, list[tuple[str, Any]]] = {}
+    for item in legend.items:
+        what, _, name = _text(item).partition(", ")
+        if name and what in _MARKS:
+            series.setdefault(name, []).append((what, item))
+    joined = {name: parts for name, parts in series.items() if len(parts) > 1}
+    if not joined:
+        return
+    gone = []
+    for name, parts in joined.items():
+        first, *rest = (item for _, item in parts)
+        first.update(label={"value": name}, renderers=[r for _, item in parts for r in item.renderers])
+        gone += rest
+    kinds = {what for parts in joined.values() for what, _ in parts}
+    legend.items = [item for item in legend.items if item not in gone]
+    legend.title = ", ".join(text for what, text in _MARKS.items() if what in kinds)
+
+
+def _text(item: Any) -> str:
+    label = item.label
+    return str(label.get("value", "") if isinstance(label, dict) else getattr(label, "value", label))
+
+
+def hide_the_dead(legend: Any) -> None:
+    """Shows the entries alone that have something drawn."""
+    for item in legend.items:
+        item.visible = any(_drawn(renderer.data_source.data) for renderer in item.renderers)
+
+
+def _drawn(columns: Any) -> bool:
+    """Whether any row has numbers in all of its columns of numbers but the error."""
+    numbers = [np.asarray(c) for name, c in columns.items() if name not in ("stderr", "residual", "seeds")]
+    known = [np.isfinite(c) for c in numbers if c.dtype.kind in "fiu"]
+    return bool(known) and bool(np.logical_and.reduce(known).any())
+
+
+def corner(layers: Sequence[Layer], xlim: Limits, ylim: Limits, log: tuple[bool, bool]) -> str:
+    """The corner in which a legend of these layers covers the fewest marks."""
+    labels = {layer.label for layer in layers if layer.label}
+    width = min(0.6, (_LETTER * max(map(len, labels), default=0) + 40) / _WIDTH)
+    height = min(0.8, (_LINE * (len(labels) + 1)) / _HEIGHT)
+    x, y = (
+        np.concatenate(part) if part else np.empty(0) for part in zip(*_spots(layers, xlim, ylim, log), strict=True)
+    )
+    covered = (
+        {
+            name: int(
+                ((y > 1 - height) if "top" in name else (y < height))
+                @ ((x > 1 - width) if "right" in name else (x < width))
+            )
+            for name in CORNERS
+        }
+        if len(x)
+        else dict.fromkeys(CORNERS, 0)
+    )
+    return min(CORNERS, key=lambda name: covered[name])
+
+
+def _spots(
+    layers: Sequence[Layer], xlim: Limits, ylim: Limits, log: tuple[bool, bool]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Where ink lies, as fractions of the frame; lines by points close together, bars of a histogram by their tops."""
+    spots = [(np.empty(0), np.empty(0))]
+    for layer in layers:
+        if layer.kind not in ("points", "line", "histogram", "spikes"):
+            continue
+        x, y = _fractions(layer.column(0), xlim, log[0]), _fractions(layer.column(1), ylim, log[1])
+        if layer.kind == "line" and len(x) > 1:
+            x, y = (np.linspace(part[:-1], part[1:], 8).T.ravel() for part in (x, y))
+        inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
+        spots.append((x[inside], y[inside]))
+    return spots
+
+
+def _fractions(values: np.ndarray, limits: Limits, log: bool) -> np.ndarray:
+    values, (low, high) = np.asarray(values, dtype=float), limits
+    if log:
+        values = np.log(np.where(values > 0, values, np.nan))
+        low, high = math.log(low), math.log(high)
+    return (values - low) / (high - low)

@@ -1,0 +1,118 @@
+"""README and documentation say what exists: commands parse, links lead somewhere, snippets for other languages run."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from spikecube import cli
+from spikecube.model.activations import ACTIVATIONS
+from spikecube.model.targets import TARGETS
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*/*.md")]
+)
+PAGES = [page for page in PAGES if "made" not in page.parts]
+COMMAND = re.compile(r"^(?:    |)(?:[A-Z_]+=(?:\"[^\"]*\"|\S+) )?(spikecube [^\n]*)$", re.M)
+
+
+def commands(text: str) -> list[str]:
+    """The lines of a page that start with `spikecube`, indented or within fences, without comments."""
+    return [re.split(r"\s+#|\s+\d?>", line)[0] for line in COMMAND.findall(text) if not line.startswith("spikecube: ")]
+
+
+def check_command(line: str) -> None:
+    """Parses a line as the command line does, without running it."""
+    group: Any = typer.main.get_command(cli.app)
+    words = [word for word in shlex.split(line)[1:] if word != "--debug"]
+    if words[0] in ("--help", "--version", "COMMAND"):
+        return
+    with contextlib.suppress(SystemExit):
+        group.commands[words[0]].make_context(words[0], words[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_parses(page: Path) -> None:
+    for line in commands(page.read_text()):
+        check_command(line)
+
+
+def test_a_command_that_does_not_exist_fails() -> None:
+    assert commands("text\n\n    spikecube fit a.nc --lawn x    # why\n") == ["spikecube fit a.nc --lawn x"]
+    with pytest.raises(Exception, match="lawn"):
+        check_command("spikecube fit a.nc --lawn x")
+    with pytest.raises(Exception, match="fitt"):
+        check_command("spikecube fitt a.nc")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            base = ROOT / "docs" if target.startswith("/") else page.parent
+            assert (base / target.lstrip("/")).exists(), target
+
+
+def test_no_page_is_longer_than_a_reader_has_patience() -> None:
+    """2,500 words, but for the log of changes and tables."""
+    for page in PAGES:
+        words = sum(len(line.split()) for line in page.read_text().splitlines() if not line.startswith("|"))
+        assert words <= 2500, f"{page.relative_to(ROOT)} has {words} words"
+
+
+def test_every_activation_and_target_has_its_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import made
+
+    text = made.coefficients(ACTIVATIONS) + made.coefficients(TARGETS)
+    assert "| `relu` | $\\max(z, 0)$ | 0 | 0 | 0.500000 | 0.199471 | 0 | -0.016623 | 0 |" in text
+    assert all(f"| `{name}` |" in text for name in (*ACTIVATIONS, *TARGETS))
+    assert "| `spectrum_bins` | `0` |" in made.study_keys()
+
+
+def snippet(language: str) -> str:
+    """The first fenced block of a language on the page about other readers."""
+    text = (ROOT / "docs" / "how-to" / "read-elsewhere.md").read_text()
+    found = re.search(rf"```{language}\n(.*?)```", text, re.S)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("language", "program", "seen"),
+    [("sh", "ncdump", "double test_loss(alpha, n, seed, lam)"), ("r", "Rscript", "0.3 0.667 0.916")],
+)
+def test_other_languages_read_a_cube(language: str, program: str, seen: str, tmp_path: Path) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    shutil.copy(ROOT / "data" / "cubes" / "tiny.nc", tmp_path)
+    arguments = ["sh", "-e", "-c", snippet(language)] if language == "sh" else [program, "-e", snippet(language)]
+    ended = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert seen in ended.stdout
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    """Every python block of README in one process, on its own study made small."""
+    text = (ROOT / "README.md").read_text()
+    study = re.search(r"```toml\n(.*?)```", text, re.S)
+    assert study
+    small = re.sub(r"(?m)^n = .*$", "n = [40, 60, 80, 120]", study[1])
+    small = re.sub(r"(?m)^alpha = .*$", "alpha = [0.2, 0.45]", re.sub(r"(?m)^seed = .*$", "seed = 3", small))
+    (tmp_path / "study.toml").write_text(small)
+    blocks = "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
+    ended = subprocess.run(
+        [sys.executable, "-c", blocks], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "staircase.nc").exists()
