@@ -17,7 +17,7 @@ from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, place_text, variable_dims
 from spikecube.cube.conventions import KEYWORDS, PREDICTIONS, stamp
 from spikecube.cube.missing import Missing
-from spikecube.cube.predict_draws import predict_draws
+from spikecube.cube.predict_draws import PredictionError, predict_draws, require_draws
 from spikecube.cube.predict_remainders import (
     REMAINDERS,
     few_sizes,
@@ -27,7 +27,6 @@ from spikecube.cube.predict_remainders import (
     said_of_remainders,
 )
 from spikecube.cube.store import without_fill_values
-from spikecube.errors import SpikecubeError
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import (
@@ -53,10 +52,6 @@ Arrays = dict[str, np.ndarray]
 Index = tuple[int | slice, ...]
 Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
 T = TypeVar("T")
-
-
-class PredictionError(SpikecubeError, ValueError):
-    """A study for which there is no prediction, in one sentence."""
 
 
 def predict(
@@ -88,14 +83,16 @@ def predict(
     Raises
     ------
     PredictionError
-        If every model of the study has `initial_output = "full"`, or if a name of `only` is unknown. Where the initial
-        output is a further axis, the full one has NaN after the step.
+        If every model of the study has `initial_output = "full"`, if a name of `only` is unknown, or if the cube lacks
+        draws of the study. Where the initial output is a further axis, the full one has NaN after the step.
 
     >>> study = Study(axes={"alpha": [0.0, 0.3], "n": [500], "seed": 1, "lam": [0.1, 1.0]})
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
     0.469
     """
     study, wanted = Study.of(study), _wanted(only)
+    if given is not None:
+        require_draws(study, given)
     drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW) if given is not None else ()
     wanted = tuple(name for name in wanted if name not in drawn)
     models = _models(study)
