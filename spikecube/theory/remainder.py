@@ -31,7 +31,7 @@ def loss_remainders(
     The root sum of squares of: what the blocks beyond those kept change in F_0; a quarter of what the radius of x and
     the gradient batch's matrix change; a tenth of what the step changes; the curvature of the loss in |beta|^2 over its
     spread from draw to draw (large for heavy-tailed labels); 0.5/d; and 0.005. The weights are calibrated
-    (docs/explanation/theory.md): with them measured losses lie within two standard errors and the remainder nine
+    (docs/explanation/theory-trust.md): with them measured losses lie within two standard errors and the remainder nine
     times in ten.
 
     Raises
