@@ -41,10 +41,8 @@ def loss_remainders(
     ConvergenceError
         If the profile's equations are not solved.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> import spikecube as sc
+    >>> model = sc.Model(target=[0.0, 1.0, 0.5])
     >>> [bool(0.0 < remainder < 0.04) for remainder in loss_remainders(model, 0.1, 1000, 0.2)]
     [True, True]
     """

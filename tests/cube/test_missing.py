@@ -12,7 +12,7 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.cube import assemble as assembly
-from spikecube.cube import predict as predictions
+from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
 from spikecube.pictures import predicted, report
 from spikecube.study.study import Model
