@@ -65,11 +65,12 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     if "alpha" in predicted.dims:
         predicted = predicted.sel(alpha=_common(measured["alpha"].values, predicted["alpha"].values))
         measured = measured.sel(alpha=predicted["alpha"].values, method="nearest").assign_coords(alpha=predicted.alpha)
-    mean, stderr, seeds = measured["mean"], measured["stderr"], int(measured["seeds"].median())
+    mean, stderr, counts = measured["mean"], measured["stderr"], measured["seeds"]
     if not bool(stderr.notnull().any()):
         raise Missing("One seed has no standard error: z-scores need two or more.")
     z = (mean - predicted) / stderr.where(stderr > 0)
     found = {"z": z, "relative": mean / predicted - 1, "mean": mean, "stderr": stderr, "predicted": predicted}
+    seeds = int(counts.where(counts > 0).median())
     return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=seeds, given=int(given))
 
 

@@ -28,8 +28,8 @@ class Kind:
 class Layer:
     """One set of marks: its columns, those of the axes first, and how it looks.
 
-    `measured` tells layers of measured values from predictions and guides; one that is not `framed` may run out of the
-    view.
+    `measured` tells layers of measured values from predictions and guides; one that is not `framed` widens the
+    view to twice the rest on either side at most, and may run out of it.
     """
 
     kind: str

@@ -45,7 +45,7 @@ def points(
         "color": colour,
         "marker": marker,
         "size": 8,
-        "line_color": "white",
+        "line_color": style.PAPER,
         "line_width": 0.8,
         "tools": ["hover"],
         "hover_tooltips": [("", label), *_tips(x, y, extra)],
@@ -152,7 +152,8 @@ def cells(columns: dict[str, np.ndarray], *, limits: tuple[float, float], colour
         "clim": limits,
         "colorbar": True,
         "colorbar_opts": {"width": 12},
-        "line_color": "white",
+        "clabel": "",
+        "line_color": style.PAPER,
         "line_width": 0.5,
         "tools": ["hover"],
     }

@@ -18,11 +18,13 @@ class Scene:
     """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube.
 
     A prediction for each draw is drawn as its mean; for `scores` each draw is held against its own.
+    `fine` is the prediction of the losses at more sizes and penalties, for smooth lines.
     """
 
     cube: xr.Dataset
     prediction: xr.Dataset | None = None
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    fine: xr.Dataset | None = None
     _given: xr.Dataset | None = field(default=None, init=False, repr=False, compare=False)
     _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
 

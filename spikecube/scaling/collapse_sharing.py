@@ -78,7 +78,9 @@ def _read_along(v: Array, groups: list[Array], y: Array, fitted: Array, known: b
     if own < 1:
 
         def moved(at: Array) -> tuple[float, float]:
-            return float(np.clip(np.exp(at[0]), _LEAST_OWN, 1.0)), float(np.clip(np.exp(at[1]), lengths[0], lengths[-1]))
+            return float(np.clip(np.exp(at[0]), _LEAST_OWN, 1.0)), float(
+                np.clip(np.exp(at[1]), lengths[0], lengths[-1])
+            )
 
         start = np.log([own, length])
         options = {"maxfev": 40, "xatol": 1e-2, "fatol": 1e-2}

@@ -94,7 +94,9 @@ class Task:
         known = self.raw.stderr is not None
         y = own.white(own.y - linear.at.here.offset)
         sharing = read_sharing(linear.at.here.u, own.control, own.size, y, linear.fitted, known)
-        n, x = np.meshgrid(self.raw.sizes / self.frame.size, (self.x - self.frame.centre) / self.frame.span, indexing="ij")
+        n, x = np.meshgrid(
+            self.raw.sizes / self.frame.size, (self.x - self.frame.centre) / self.frame.span, indexing="ij"
+        )
         along = sharing.along(self.form.places(found.theta, n, x).u, x)
         errors = np.ones(u.shape) if self.sample.stderr is None else np.nan_to_num(self.sample.stderr.T, nan=1.0)
         blocks = [sharing.correlation(row) * np.outer(e, e) for row, e in zip(along, errors, strict=True)]

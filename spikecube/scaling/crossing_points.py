@@ -100,7 +100,9 @@ def cross(one: SizeCurve, other: SizeCurve, covariances: tuple[Array, Array]) ->
         return None
     total = np.cumsum(ratio)
     k = changes[np.abs(total[-1] - 2 * total[changes]).argmax()]
-    place = float(optimize.brentq(lambda x: float((other.at(np.array([x])) - one.at(np.array([x])))[0]), *grid[k : k + 2]))
+    place = float(
+        optimize.brentq(lambda x: float((other.at(np.array([x])) - one.at(np.array([x])))[0]), *grid[k : k + 2])
+    )
     at = np.array([place])
     slopes = [curve.spline.slope(at, curve.coefficients)[0] for curve in (one, other)]
     slope = slopes[1] - slopes[0]

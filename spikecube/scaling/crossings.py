@@ -143,7 +143,9 @@ def _cross_all(sample: Sample, x: Array, ratio: float, power: float) -> _Found:
         weight = np.ones(len(rows)) if sample.stderr is None else (scale[k] * sample.stderr[rows, k]) ** -2.0
         curve = size_curve(x[rows], scale[k] * sample.mean[rows, k], weight, sample.stderr is not None)
         curves.append(curve)
-        spreads.append(_spread(sample, rows, k, curve, weight) * (scale[k] ** 2 if sample.deviations is not None else 1))
+        spreads.append(
+            _spread(sample, rows, k, curve, weight) * (scale[k] ** 2 if sample.deviations is not None else 1)
+        )
     return _collected(sample, pairs, curves, spreads)
 
 
@@ -260,7 +262,9 @@ def _aicc(chi2: float, m: int, p: int) -> float:
 def _notes(sample: Sample, found: _Found, fit: Drift) -> tuple[str, ...]:
     notes = []
     if fit.open_exponent:
-        notes.append("The crossings do not tell the exponent: the interval of the critical value holds for all allowed.")
+        notes.append(
+            "The crossings do not tell the exponent: the interval of the critical value holds for all allowed."
+        )
     if found.lost:
         named = ", ".join(f"{sample.sizes[i]:g} and {sample.sizes[j]:g}" for i, j in found.lost)
         notes.append(f"The curves of {named} have no crossing that is resolved.")

@@ -130,7 +130,7 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     if prediction is None:
         raise Missing("no prediction")
     if name == "singular_value":
-        cube = _clear_only(cube)
+        cube = spikes.clear_only(cube)
     data = z_scores(cube, prediction, name)
     z = data["z"].values[np.isfinite(data["z"].values)]
     if not z.size:
@@ -223,11 +223,17 @@ def fitted(law: str, fit: xr.Dataset) -> str:
         raise Missing(f"The fit of {law} has no interval.")
     name = _LAWS.get(law, law)
     if "estimator" in fit.dims:
-        best = max(("relative", "corrected", "plain"), key=lambda e: tally(*_columns(fit.sel(estimator=e))).compared)
-        fit, name = fit.sel(estimator=best), f"{name}{_ESTIMATORS[best]}"
+        fit = most_resolved(fit)
+        name += ESTIMATORS[fit["estimator"].item()]
     counted = tally(*_columns(fit))
     text = f"{name}: {held_text(counted)}."
     return " ".join(filter(None, (text, f"{rejection(counted)}." if counted.tested else "", fit.attrs.get("reason"))))
+
+
+def most_resolved(fit: xr.Dataset) -> xr.Dataset:
+    """The fit by the estimator that has the most intervals beside a value of the theory."""
+    names = ("relative", "corrected", "plain")
+    return fit.sel(estimator=max(names, key=lambda e: tally(*_columns(fit.sel(estimator=e))).compared))
 
 
 _LAWS = {
@@ -237,7 +243,7 @@ _LAWS = {
     "thresholds": "Thresholds of the spikes",
     "collapse": "Thresholds from the collapse of all sizes",
 }
-_ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
+ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
 
 
 def _columns(fit: xr.Dataset) -> list[xr.DataArray]:
