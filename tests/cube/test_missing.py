@@ -102,7 +102,7 @@ def _failing(function: Any) -> Any:
 def test_an_edge_that_is_not_found_is_missing_with_its_reason(
     tmp_path: Path, in_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "_edge", broken)
+    monkeypatch.setattr(assembly, "_detection_edges", broken)
     (tmp_path / "b.toml").write_text(RELU)
     said = spikecube(tmp_path, "run", "b.toml").stdout
     lost = "detection_edge and outlier_count are missing at 3 of 6 points (alpha, n): theory has no edge there"
