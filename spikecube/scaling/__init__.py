@@ -8,4 +8,13 @@ from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power_law import fit_power_law
 from spikecube.scaling.thresholds import fit_thresholds
 
-__all__ = ["collapse", "crossings", "fit_gaps", "fit_law", "fit_limits", "fit_outliers", "fit_power_law", "fit_thresholds"]
+__all__ = [
+    "collapse",
+    "crossings",
+    "fit_gaps",
+    "fit_law",
+    "fit_limits",
+    "fit_outliers",
+    "fit_power_law",
+    "fit_thresholds",
+]

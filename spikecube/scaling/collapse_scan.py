@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from spikecube.scaling.collapse_inference import Problem, covariance_of, enough, judge, linearised, noise_of
+from spikecube.scaling.collapse_linear import Problem, enough, linearised
+from spikecube.scaling.collapse_noise import covariance_of, noise_of
+from spikecube.scaling.collapse_quality import judge
 from spikecube.scaling.collapse_search import Minimum, frugal_sizes, spline_sizes
 from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
@@ -100,7 +102,11 @@ def _choice(task: Task, mask: Array, found: Minimum, free: Array, expected: Arra
     """The minimum over some of the points, near that over all of them."""
     problem: Problem = task.problem(mask, free)
     form, points = task.form, problem.points
-    theta = descend(form, points, found.theta, frugal_sizes(form, points, found.theta), free)[0] if len(free) else found.theta
+    theta = (
+        descend(form, points, found.theta, frugal_sizes(form, points, found.theta), free)[0]
+        if len(free)
+        else found.theta
+    )
     theta, _, rest = descend(form, points, theta, spline_sizes(points), free) if len(free) else (theta, 0.0, True)
     linear = linearised(problem, theta)
     covariance, t_dof = covariance_of(problem, linear, noise_of(problem, linear))
