@@ -19,6 +19,7 @@ _HOMES = {
     "StudyError": "spikecube.study.study",
     "collapse": "spikecube.scaling",
     "crossings": "spikecube.scaling",
+    "derived": "spikecube.scaling",
     "design": "spikecube.scaling.design",
     "explore": "spikecube.live",
     "fit_gaps": "spikecube.scaling",
