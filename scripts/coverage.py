@@ -32,7 +32,7 @@ from spikecube.study.study import Study
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from coverage_collapse import COLLAPSES  # noqa: E402 - a script beside this one
+from coverage_collapse import COLLAPSES
 
 HEADER = "| data | fit | sizes | seeds | noise | cover exponent | cover others | open | reject | KS p | KS fit |"
 CHUNK = 500

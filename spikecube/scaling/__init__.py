@@ -12,10 +12,7 @@ from spikecube.scaling.thresholds import fit_thresholds
 __all__ = [
     "collapse",
     "crossings",
-<<<<<<< HEAD
-=======
     "derived",
->>>>>>> main
     "fit_gaps",
     "fit_law",
     "fit_limits",

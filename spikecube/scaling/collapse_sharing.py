@@ -75,7 +75,6 @@ def _read_along(v: Array, groups: list[Array], y: Array, fitted: Array, known: b
         return _likelihood(Sharing(own, length, 1.0), groups, v, y, fitted, known)
 
     tried = [(cost(own, length)[0], own, length) for own in _OWN for length in (lengths if own < 1 else lengths[:1])]
-<<<<<<< HEAD
     best, step = min(tried), 0.5
     for _ in range(_HALVINGS if best[1] < 1 else 0):
         _, own, length = best
@@ -86,22 +85,6 @@ def _read_along(v: Array, groups: list[Array], y: Array, fitted: Array, known: b
         best, step = min([best, *((cost(o, m)[0], o, m) for o, m in inside)]), step / 2
     least, variance = cost(*best[1:])
     return least, Sharing(best[1], best[2], 1.0 if known else variance)
-=======
-    _, own, length = min(tried)
-    if own < 1:
-
-        def moved(at: Array) -> tuple[float, float]:
-            return float(np.clip(np.exp(at[0]), _LEAST_OWN, 1.0)), float(
-                np.clip(np.exp(at[1]), lengths[0], lengths[-1])
-            )
-
-        start = np.log([own, length])
-        options = {"maxfev": 40, "xatol": 1e-2, "fatol": 1e-2}
-        best = optimize.minimize(lambda at: cost(*moved(at))[0], start, method="Nelder-Mead", options=options)
-        own, length = moved(best.x)
-    least, variance = cost(own, length)
-    return least, Sharing(own, length, 1.0 if known else variance)
->>>>>>> main
 
 
 def _likelihood(
