@@ -34,6 +34,7 @@ HEAVY = {
     "holoviews": {"pictures"},
     "panel": {"pictures"},
     "bokeh": {"pictures"},
+    "matplotlib": {"pictures"},
     "pydantic": {"study"},
     "typer": {"cli"},
     "threadpoolctl": {"runs"},

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 
 from spikecube.means import comparisons
@@ -17,6 +15,7 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, which_means
+from spikecube.pictures.views.strips import level_strip, stacked
 from spikecube.text import number
 from spikecube.words import captions, symbols
 
@@ -179,26 +178,7 @@ def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
     """A picture against n with a strip of the fit's standardised residuals below it, lines at 0 and +-2."""
     if "residual" not in data:
         return made
-    ends, _ = made.limits()
-    known = np.isfinite(data["residual"].values)
-    n, residual = data["n"].values[known].astype(float), data["residual"].values[known]
-    tips = [(symbols.symbol("n"), "@n"), ("residual in standard errors", "@residual{0.00}")]
-    look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
-    levels = [
-        marks.steps([ends[0]], [ends[1]], [level], "n", "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
-        for level, dash in ((0, "solid"), (2, "dashed"), (-2, "dashed"))
-    ]
-    most = max(3.0, 1.2 * float(np.abs(residual).max(initial=0)))
-    strip = Picture(
-        [*levels, Layer("points", {"n": n, "residual": residual}, style=look, measured=True)],
-        xlabel=made.xlabel,
-        ylabel="residual",
-        logx=True,
-        xlim=ends,
-        ylim=(-most, most),
-        options={"xticks": made.options["xticks"], "height": 150, "toolbar": None},
-    )
-    return replace(made, xlabel="", strip=strip)
+    return stacked(made, level_strip(made, data["n"].values, data["residual"].values, "residual"))
 
 
 def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
