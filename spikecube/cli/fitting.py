@@ -56,7 +56,7 @@ def fit(
     ] = "squares",
     plot: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A picture of other data: .html, or .png, .svg, .pdf by Matplotlib."),
+        typer.Option(metavar="FILE", help="A picture of other data: .html; .png, .svg, .pdf by Matplotlib."),
     ] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Print the table of other data for a paper.")] = False,
     as_json: Json = False,

@@ -2,6 +2,7 @@
 
 from spikecube.scaling.any_law import fit_law
 from spikecube.scaling.collapse import collapse
+from spikecube.scaling.crossings import crossings
 from spikecube.scaling.derived import derived
 from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
@@ -10,6 +11,7 @@ from spikecube.scaling.thresholds import fit_thresholds
 
 __all__ = [
     "collapse",
+    "crossings",
     "derived",
     "fit_gaps",
     "fit_law",

@@ -135,7 +135,8 @@ def _is_zero(c: Curves) -> Array:
 
 
 def _blank(table: Table, b: int, status: str) -> None:
-    for name in (*_PARAMS, "covariance", "response", "leverage", "fitted", "fitted_stderr", "chi2", "gof_pvalue", "aicc"):
+    lost = ("covariance", "response", "leverage", "fitted", "fitted_stderr", "chi2", "gof_pvalue", "aicc")
+    for name in (*_PARAMS, *lost):
         getattr(table, name)[b] = np.nan
     table.status[b] = STATUS[status]
 

@@ -57,7 +57,7 @@ def test_the_picture_is_the_fit(power: xr.Dataset) -> None:
 def test_a_law_with_an_offset_has_linear_data_and_residuals_in_per_cent_without_errors() -> None:
     made = picture_of_fit(sc.fit_law((0.1 * NOISE + 2 - 3 * L**-0.5).rename("E"), "offset", "L"))
     assert not made.logy
-    assert [s.ylabel for s in strips(made)][0] == "residual, %"
+    assert strips(made)[0].ylabel == "residual, %"
     assert "local exponent" in [s.ylabel for s in strips(made)]
     signed = picture_of_fit(sc.fit_law((NOISE + 2 - 3 * L**0.5).rename("E"), "offset", "L"))
     assert "local exponent" not in [s.ylabel for s in strips(signed)]

@@ -13,6 +13,7 @@ from spikecube.pictures.views import spikes
 from spikecube.pictures.views.spikes import alignments, outlier_count, singular_values, spectrum
 
 from spikecube.pictures.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
+from spikecube.pictures.views.outliers import outlier_agreement  # isort: skip
 from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
 from spikecube.pictures.views.any_fit import collapsed, fit  # isort: skip
 
@@ -27,6 +28,7 @@ __all__ = [
     "loss",
     "loss_against_penalty",
     "losses",
+    "outlier_agreement",
     "outlier_count",
     "singular_values",
     "spectrum",

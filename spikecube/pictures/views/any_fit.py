@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import holoviews as hv
@@ -13,7 +14,7 @@ from spikecube.means.places import LabelError, Missing, at
 from spikecube.pictures import marks, picture, style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.strips import level_strip, stacked, strip
+from spikecube.pictures.views.parts import residual_strip
 from spikecube.text import number
 from spikecube.words import symbols
 
@@ -86,8 +87,8 @@ def _against_size(one: xr.Dataset, fit: xr.Dataset, x: str) -> Picture:
     if bool((data[np.isfinite(data)] > 0).all()):
         strips.append(_exponents(made, one, n, x))
     if "rollout_z" in one and one["rollout_z"].notnull().any():
-        strips.append(level_strip(made, n, one["rollout_z"].values, "data − foretold", x=x, marked=(3.0, -3.0)))
-    return stacked(made, *strips)
+        strips.append(_strip(made, x, n, one["rollout_z"].values, "data − foretold", marked=3.0))
+    return _stacked(made, *strips)
 
 
 def _law(one: xr.Dataset, x: str, y: str, positive: bool) -> list[Layer]:
@@ -113,13 +114,24 @@ def _law(one: xr.Dataset, x: str, y: str, positive: bool) -> list[Layer]:
     ]
 
 
+def _stacked(top: Picture, *strips: Picture) -> Picture:
+    """A picture with strips below it; only the lowest has a label on its x axis."""
+    return replace(top, xlabel="", strip=_stacked(*strips)) if strips else top
+
+
+def _strip(made: Picture, x: str, sizes: np.ndarray, values: np.ndarray, name: str, **options: Any) -> Picture:
+    """Those of the values that are known."""
+    known = np.isfinite(values)
+    return residual_strip(made, x, sizes[known].astype(float), values[known], name, **options)
+
+
 def _residuals(made: Picture, one: xr.Dataset, n: np.ndarray, x: str) -> Picture:
     """In standard errors; in per cent of the law where the data have none."""
     if one["residual"].notnull().any():
-        return level_strip(made, n, one["residual"].values, "residual", x=x)
+        return _strip(made, x, n, one["residual"].values, "residual")
     with np.errstate(divide="ignore", invalid="ignore"):
         part = 100 * (one["data"].values / one["fitted"].values - 1)
-    return level_strip(made, n, part, "residual, %", x=x, unit="per cent of the law", marked=())
+    return _strip(made, x, n, part, "residual, %", unit="per cent of the law", marked=None)
 
 
 def _exponents(made: Picture, one: xr.Dataset, n: np.ndarray, x: str) -> Picture:
@@ -136,7 +148,9 @@ def _exponents(made: Picture, one: xr.Dataset, n: np.ndarray, x: str) -> Picture
     with np.errstate(invalid="ignore", divide="ignore"):
         law = np.diff(np.log(one["fitted"].values[known])) / np.diff(logs)
     layers.append(marks.line(middle, law, x, name, label="law", colour=style.SERIES[1]))
-    return strip(made, layers, name)
+    ends, _ = made.limits()
+    options = {**made.options, "height": 150, "toolbar": None, "show_legend": False}
+    return Picture(layers, xlabel=made.xlabel, ylabel=name, logx=made.logx, xlim=ends, options=options)
 
 
 def _against_law(one: xr.Dataset, fit: xr.Dataset) -> Picture:
@@ -155,7 +169,7 @@ def _against_law(one: xr.Dataset, fit: xr.Dataset) -> Picture:
         xlabel="law",
         ylabel=symbols.axis_label(y),
     )
-    return stacked(made, _residuals(made, one, law, x))
+    return _stacked(made, _residuals(made, one, law, x))
 
 
 def collapsed(fit: xr.Dataset) -> Picture:
@@ -185,7 +199,7 @@ def collapsed(fit: xr.Dataset) -> Picture:
     if not fit["residual"].notnull().any():
         return made
     left = fit["residual"].transpose(*fit["scaled_control"].dims).values.ravel()
-    return stacked(made, level_strip(made, fit["scaled_control"].values.ravel(), left, "residual", x=u))
+    return _stacked(made, _strip(made, u, fit["scaled_control"].values.ravel(), left, "residual"))
 
 
 def _means(one: xr.Dataset) -> xr.Dataset:
