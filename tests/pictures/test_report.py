@@ -138,7 +138,9 @@ def test_the_bar_stays_in_sight_and_speaks_its_values(page: Page) -> None:
     assert before.startswith("α = ")
     assert after == page.run("document.activeElement.nextElementSibling.value")
     page.run("scrollTo(0, document.documentElement.scrollHeight)")
-    top, bottom = page.run("(({ top, bottom }) => [top, bottom])(document.querySelector('.bar').getBoundingClientRect())")
+    top, bottom = page.run(
+        "(({ top, bottom }) => [top, bottom])(document.querySelector('.bar').getBoundingClientRect())"
+    )
     assert 0 <= top < bottom < 200
 
 
@@ -187,7 +189,9 @@ def test_paper_has_the_tables_and_no_sliders(page: Page) -> None:
     look(page, media="print")
     try:
         assert page.run("[...document.querySelectorAll('details')].every((d) => d.open)")
-        hidden = page.run("['.bar', '.tools', '.contents'].map((s) => getComputedStyle(document.querySelector(s)).display)")
+        hidden = page.run(
+            "['.bar', '.tools', '.contents'].map((s) => getComputedStyle(document.querySelector(s)).display)"
+        )
         assert hidden == ["none"] * 3
         assert page.run('settled("#plot-test")')
         assert page.run("Math.max(...[...document.querySelectorAll('figure')].map((f) => f.offsetHeight))") < 650
