@@ -38,7 +38,7 @@ CLAIMS = {
             "d_equivalence",
             "Whether F is F_ℓ",
             _MEASURED + "Dotted: fitted power laws. Right: how many spikes the training loss needs; dashes: the "
-            "threshold of the spike theorem and a published bound; lines: predicted at sizes that no simulation reaches "
+            "threshold of the spike theorem and a published bound; lines: predicted at sizes beyond any simulation "
             "(*more* than three spikes is what the step's fluctuations ask for).",
             equivalence.judge_equivalence,
             equivalence.draw_equivalence,

@@ -63,5 +63,8 @@ class Claim:
 
 def caption(claim: Claim, findings: Sequence[Finding]) -> str:
     """What is measured, predicted and claimed, and each verdict with its interval."""
-    said = [f"{f.quantity}: {f.found}, claimed: {f.claimed}; {f.verdict.text}." for f in findings]
-    return " ".join([claim.shows, *said])
+    rows = [
+        f"{claim.letter}{i}, {f.quantity}: {f.found}, claimed {f.claimed}: *{f.verdict.word}*"
+        for i, f in enumerate(findings, 1)
+    ]
+    return claim.shows + " " + "; ".join(rows) + "."

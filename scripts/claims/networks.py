@@ -97,7 +97,7 @@ def _by_activation(cube: xr.Dataset, prediction: xr.Dataset) -> Picture:
     for a in cube["activation"].values.tolist():
         where = {"activation": a, "readout": "gaussian", "n": n}
         edge = prediction["bulk_edge"].sel(where)
-        measured[a] = cube["singular_value"].sel(where, rank=2) / edge
+        measured[a] = cube["singular_value"].sel({**where, "rank": 2}) / edge
         theory[a] = prediction["singular_value"].sel(where).sel(rank=2) / edge
     layers = _lines(cube, prediction, "ratio", measured, theory)
     title = f"Second singular value over the edge of the bulk, n = {n}; lines: predicted outlier"
@@ -107,9 +107,10 @@ def _by_activation(cube: xr.Dataset, prediction: xr.Dataset) -> Picture:
 def _by_readout(cube: xr.Dataset, prediction: xr.Dataset) -> Picture:
     n, where = largest(cube), {"activation": "relu"}
     measured = {
-        r: cube["singular_value"].sel(where, readout=r, n=n).sel(rank=1) for r in cube["readout"].values.tolist()
+        r: cube["singular_value"].sel({**where, "readout": r, "n": n}).sel(rank=1)
+        for r in cube["readout"].values.tolist()
     }
-    theory = {r: prediction["singular_value"].sel(where, readout=r, n=n).sel(rank=1) for r in measured}
+    theory = {r: prediction["singular_value"].sel({**where, "readout": r, "n": n}).sel(rank=1) for r in measured}
     layers = _lines(cube, prediction, "outlier", measured, theory)
     return Picture(
         layers,

@@ -171,7 +171,8 @@ def _margins(cube: xr.Dataset, prediction: xr.Dataset, degree: int, alpha: float
         where = {"alpha": alpha, "eta_scale": e}
         rank = degrees(cube, 2, eta_scale=e).index(degree) + 1
         curve, top = (
-            d["singular_value"].sel(where, rank=rank) / d["detection_edge"].sel(where) for d in (prediction, cube)
+            d["singular_value"].sel({**where, "rank": rank}) / d["detection_edge"].sel(where)
+            for d in (prediction, cube)
         )
         layers.append(marks.line(curve.n, curve, "n", "margin", label=f"predicted, η₀ = {e:g}", colour=colour))
         data = plain_means(top.reset_coords(drop=True))

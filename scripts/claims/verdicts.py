@@ -32,6 +32,8 @@ class Interval(NamedTuple):
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
+        if not math.isfinite(self.low):  # what a test is made of has no interval
+            return f"{self.value:.2f}"
         digits = max(2, 1 - math.floor(math.log10(self.half_width))) if 0 < self.half_width < math.inf else 3
         return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*self, d=min(digits, 6))
 
@@ -75,23 +77,23 @@ def of_value(
     return Verdict(REFUTED, f"refuted at n ≤ {n}")
 
 
-def of_sign(found: Interval, sign: int, n: int, *, here: float = math.nan) -> Verdict:
-    """A sign is claimed: confirmed where the whole interval has it; `here` as in `of_value`.
+def of_sign(found: Interval, sign: int, n: int, *, bar: float = 0.0, here: float = math.nan) -> Verdict:
+    """Something is claimed to lie above (sign 1) or below (-1) a bar: confirmed where the whole interval does.
+
+    `here` as in `of_value`.
 
     >>> low = Interval(-0.2, -0.3, -0.1)
     >>> [of_sign(low, -1, 9).word, of_sign(low, 1, 9).word, of_sign(Interval(0, -1, 1), 1, 9).word]
     ['confirmed', 'refuted', 'not resolved']
-    >>> of_sign(low, 1, 9, here=-0.15).word
-    'not resolved'
+    >>> of_sign(low, 1, 9, here=-0.15).word, of_sign(low, 1, 9, bar=-0.4).text
+    ('not resolved', 'confirmed: above -0.4 at n ≤ 9')
     """
-    inner = min(sign * found.low, sign * found.high)
-    outer = max(sign * found.low, sign * found.high)
-    word = "above" if sign > 0 else "below"
+    inner, outer = sorted((sign * (found.low - bar), sign * (found.high - bar)))
     if inner > 0:
-        return Verdict(CONFIRMED, f"confirmed: {word} 0 at n ≤ {n}")
+        return Verdict(CONFIRMED, f"confirmed: {'above' if sign > 0 else 'below'} {number(bar)} at n ≤ {n}")
     if outer >= 0 or not np.isfinite(outer):
-        return Verdict(OPEN, f"not resolved at n ≤ {n}: the interval holds 0")
-    if sign * here < 0:
+        return Verdict(OPEN, f"not resolved at n ≤ {n}: the interval holds {number(bar)}")
+    if sign * (here - bar) < 0:
         return Verdict(OPEN, f"not resolved at n ≤ {n}: the theory at these sizes has {number(here)}")
     return Verdict(REFUTED, f"refuted at n ≤ {n}")
 
@@ -117,8 +119,7 @@ def of_share(found: Interval, n: int, *, here: float = math.nan) -> Verdict:
     >>> of_share(share(8, 8), 600).word, of_share(share(0, 8), 600).word, of_share(share(2, 3), 600).word
     ('confirmed', 'refuted', 'not resolved')
     """
-    half = Interval(*(v - 0.5 for v in found))
-    made = of_sign(half, 1, n, here=here - 0.5)
+    made = of_sign(found, 1, n, bar=0.5, here=here)
     texts = {CONFIRMED: f"confirmed for most draws at n = {n}", OPEN: f"not resolved at n = {n}"}
     return Verdict(made.word, texts.get(made.word, f"refuted at n = {n}"))
 

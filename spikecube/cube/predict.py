@@ -116,7 +116,24 @@ def predict(
 
 
 _FULL_IN_PART = 'initial_output = "full": predictions after the step exist for "vanishing" only'
+_FULL = (
+    'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does not '
+    "point along beta, and what follows from that does not hold"
+)
 Labels = dict[str, float | str]
+
+
+def why_declined(study: Study) -> str:
+    """Why theory says nothing of a study, in one sentence; empty where it says something.
+
+    >>> why_declined(Study(axes={"alpha": [0.1], "n": [100], "seed": 1, "lam": [1.0]}))
+    ''
+    """
+    try:
+        _models(study)
+    except PredictionError as error:
+        return str(error)
+    return ""
 
 
 def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
@@ -126,10 +143,7 @@ def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
         labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
         found[place] = labels, study.model_at(**labels)
     if all(model.initial_output == "full" for _, model in found.values()):
-        raise PredictionError(
-            'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does '
-            "not point along beta, and what follows from that does not hold"
-        )
+        raise PredictionError(_FULL)
     return found
 
 
@@ -275,41 +289,29 @@ class _OfModel:
             self._put(names, (*place, slice(None), k), found)
 
     def _spectra(self, j: int, degrees: int) -> None:
-        model, alphas, n = self.model, self.study.axes.alpha, self.study.axes.n[j]
+        model, n, alphas = self.model, self.study.axes.n[j], list(self.study.axes.alpha)
+
+        def edges_of(some: list[float]) -> np.ndarray:
+            known = [found[alphas.index(alpha)] for alpha in some]
+            edges = [spectrum.edge for spectrum in known if spectrum is not None]
+            return detection_edge(model, n, some, degrees=degrees, edges=edges if len(edges) == len(some) else None)
+
         wanted = ("singular_value", "alignment", "outlier_count")
-        found = self._each(wanted, n, lambda some: conditional_spectra(model, n, some, degrees))
-        for i, (alpha, spectrum) in enumerate(zip(alphas, found, strict=True)):
-            self._spectrum((i, j), {"alpha": alpha, "n": n}, spectrum, degrees)
-        known = [spectrum.edge for spectrum in found if spectrum is not None]
-        edges = known if len(known) == len(alphas) else None
-        counted = ("detection_edge", "outlier_count")
-        for i, edge in enumerate(
-            self._each(
-                counted,
-                n,
-                lambda some: list(
-                    detection_edge(model, n, some, degrees=degrees, edges=edges if len(some) == len(alphas) else None)
-                ),
-            )
-        ):
+        found = self._of_alphas(wanted, n, lambda some: conditional_spectra(model, n, some, degrees))
+        edges = self._of_alphas(("detection_edge", "outlier_count"), n, edges_of)
+        for i, (spectrum, edge) in enumerate(zip(found, edges, strict=True)):
+            self._spectrum((i, j), {"alpha": alphas[i], "n": n}, spectrum, degrees)
             if edge is not None:
                 self._put(("detection_edge",), (i, j), (edge,))
-                if (spectrum := found[i]) is not None:
+                if spectrum is not None:
                     self._put(("outlier_count",), (i, j), (np.sum(spectrum.outliers > edge),))
 
-    def _each(
-        self, names: Sequence[str], n: int, compute: Callable[[Sequence[float]], Sequence[T]]
-    ) -> Sequence[T | None]:
-        """What is computed for every alpha at this n, at once, or one by one where that fails."""
-        alphas = self.study.axes.alpha
-        if not set(names) & self.arrays.keys():
+    def _of_alphas(self, names: Sequence[str], n: int, compute: Callable[[list[float]], Iterable[T]]) -> list[T | None]:
+        alphas, wanted = self.study.axes.alpha, [name for name in names if name in self.arrays]
+        if not wanted:
             return [None] * len(alphas)
-        try:
-            with np.errstate(all="ignore"):
-                return compute(alphas)
-        except Exception:  # the reason is that of each alpha
-            found = [self._attempt(names, {"alpha": alpha, "n": n}, partial(compute, [alpha])) for alpha in alphas]
-            return [None if values is None else values[0] for values in found]
+        places = [place_text({"alpha": alpha, "n": n, **self.labels}) for alpha in alphas]
+        return self.missing.attempt_all(wanted, places, alphas, compute)
 
     def _spectrum(
         self, place: tuple[int, int], at: dict[str, float], found: ConditionalSpectrum | None, degrees: int

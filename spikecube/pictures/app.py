@@ -23,7 +23,7 @@ from spikecube.text import number
 from spikecube.words import symbols
 
 REFRESH_MS = 2000
-DATA_KINDS = ("points", "line", "spikes", "cells", "histogram")
+DATA_KINDS = ("points", "line", "band", "spikes", "cells", "histogram")
 Fitter = Callable[[xr.Dataset], Mapping[str, xr.Dataset]]
 
 _SAVE_PICTURE = """

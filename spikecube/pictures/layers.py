@@ -75,6 +75,16 @@ def _curve(layer: Layer) -> hv.Element:
     return hv.Curve(dict(layer.columns), x, y, label=layer.label)
 
 
+def _band(layer: Layer) -> hv.Element:
+    x, low, high = layer.names
+    return hv.Area(dict(layer.columns), x, [high, low], label=layer.label)
+
+
+def _outline(layer: Layer) -> Columns:
+    x, low, high = (layer.column(i) for i in range(3))
+    return {"x": np.append(x, x[::-1]), "y": np.append(low, high[::-1])}
+
+
 def _spikes(layer: Layer) -> hv.Element:
     x, *rest = layer.names
     return hv.Spikes(dict(layer.columns), x, rest, label=layer.label)
@@ -123,6 +133,7 @@ KINDS = {
     "points": Kind(_scatter, _same, _xy),
     "bars": Kind(_bars, _same, _whole_bars),
     "line": Kind(_curve, _same, _xy),
+    "band": Kind(_band, _outline, _nothing),
     "spikes": Kind(_spikes, _spike_source, _xy),
     "cells": Kind(_cells, _cells_source, _nothing),
     "histogram": Kind(_histogram, _with_top, _xy),

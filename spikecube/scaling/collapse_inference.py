@@ -9,6 +9,7 @@ from scipy import stats
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_search import LEAST_POINTS, frugal_sizes, spline_sizes
+from spikecube.scaling.collapse_sharing import Sharing, sharing_dof
 from spikecube.scaling.collapse_tests import pattern_test, shift_test
 from spikecube.scaling.master_curve import Points, Reduction, descend, reduce, slopes
 from spikecube.scaling.regression import regression_splines
@@ -25,13 +26,17 @@ _LEAST_FREE = 1e-3  # of a residual, at points that only their own coefficient f
 
 @dataclass(frozen=True)
 class Problem:
-    """The points of a collapse that are used, their places (control, size) in a sample, and its free parameters."""
+    """The points of a collapse that are used, their places (control, size) in a sample, and its free parameters.
+
+    `sharing` is what was read off the points about errors that they share.
+    """
 
     form: Ansatz
     points: Points
     places: Array
     sample: Sample
     free: Array
+    sharing: Sharing | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,10 @@ def covariance_of(problem: Problem, linear: Linear, noise: OwnNoise | SharedDraw
         covariance, t_dof = noise.times(linear.response) @ linear.response.T, np.full(len(free), np.inf)
         if problem.sample.stderr is None and problem.points.blocks is None:
             t_dof = _sandwich_dof(linear)
+        elif problem.sharing is not None:
+            along = problem.sharing.along(linear.at.here.u, problem.points.control)
+            known = problem.sample.stderr is not None
+            t_dof = sharing_dof(problem.sharing, problem.points, along, linear.response, linear.fitted, known)
     wide, wide_dof = np.zeros((p, p)), np.full(p, np.inf)
     wide[np.ix_(free, free)], wide_dof[free] = covariance, t_dof
     wide[free[linear.unknown], free[linear.unknown]] = np.inf

@@ -115,6 +115,7 @@ _LONG_NAMES = {
     "rollout": "the size foretold by the fit to all smaller ones",
     "rollout_stderr": "standard error of data less rollout",
     "rollout_z": "(data - rollout)/rollout_stderr as a normal deviate",
+    "draws": "shift of the estimate by each seed at each size",
     "huber_weight": "weight of the point in Huber's loss, below 1 beyond huber_delta",
     "huber_delta": "where Huber's loss turns from squares to absolute values, on logarithms or in standard errors",
     "threshold": "alpha at which half of the seeds show the spike",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, residual_strip, which_means
+from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, predicted_loss, residual_strip, which_means
 from spikecube.text import number
 from spikecube.words import captions, symbols
 
@@ -56,8 +57,10 @@ def limits(
     spot = symbols.place(data, ("alpha", "lam", *further))
     told = which_means(data)
     if prediction is not None and name in prediction:
-        curve = foretold((prediction if fine is None else fine)[name], **where)
-        layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
+        look = {"label": "predicted", "colour": style.SERIES[0]}
+        layers += predicted_loss(
+            prediction if fine is None else fine, name, partial(foretold, **where), "n", name, **look
+        )
         level = curves.last(foretold(prediction[f"{name}_limit"], **where))
         limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))

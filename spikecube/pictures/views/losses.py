@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import holoviews as hv
@@ -17,8 +18,8 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
-from spikecube.pictures.views.parts import KIND, Kind, against_alpha, which_means
-from spikecube.words import symbols
+from spikecube.pictures.views.parts import KIND, Kind, against_alpha, predicted_loss, which_means
+from spikecube.words import captions, symbols
 
 MOST_SIZES = 4
 MOST_TEXTS = 12
@@ -90,9 +91,9 @@ def loss(
     sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [chosen(data, "n", n)]
     layers = _baselines(cube, prediction, name, where)
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
-        if prediction is not None and name in prediction and size in prediction["n"]:
-            curve = at(prediction[name], **where, n=size)
-            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, n = {size}", colour=colour))
+        if prediction is not None and size in prediction["n"]:
+            look = {"label": f"predicted, n = {size}", "colour": colour}
+            layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **look)
         layers += marks.points(
             data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
         )
@@ -144,9 +145,10 @@ def loss_against_penalty(
         data = means_at(cube, name, controls=controls, **where)
         drawn.append(data)
         look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
-        if prediction is not None and name in prediction:
-            curve = foretold((prediction if fine is None else fine)[name], **where)
-            layers.append(marks.line(curve.lam, curve, "lam", "loss", label=f"predicted, {what}", **look))
+        line = look | {"label": f"predicted, {what}"}
+        layers += predicted_loss(
+            prediction if fine is None else fine, name, partial(foretold, **where), "lam", "loss", **line
+        )
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
     title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"
@@ -171,6 +173,8 @@ def agreement(
     **further: Any,
 ) -> Picture:
     """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n).
+
+    A prediction for each draw, from `predict(study, given=cube)`, is held against that draw.
 
     Parameters
     ----------
@@ -201,6 +205,7 @@ def agreement(
     axes = [name for name in ("lam", "rank", *further) if name in cube[variable].dims]
     spot = symbols.place(data, axes)
     title = f"z-scores of {symbols.symbol(variable)}" + (f" at {spot}" if spot else "")
+    title += f"\n{captions.against_text(scores.attrs)}"
     return maps.map_of([boxes, *_z_texts(grid)], data, title)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,23 @@ SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
 
 def against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -> Picture:
     return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel=symbols.axis_label(name), **axes)
+
+
+def predicted_loss(
+    prediction: xr.Dataset | None, name: str, pick: Callable[[xr.DataArray], xr.DataArray], x: str, y: str, **look: Any
+) -> list[Layer]:
+    """A predicted loss as a line, in a band of its remainder where the prediction says how far it may be off.
+
+    `pick` takes the curve along `x` out of a variable; `look` is the line's label and colour.
+    """
+    if prediction is None or name not in prediction:
+        return []
+    curve, remainder = pick(prediction[name]), f"{name}_remainder"
+    line = marks.line(curve[x], curve, x, y, **look)
+    if remainder not in prediction:
+        return [line]
+    around = look | {"label": look["label"].replace("predicted", "predicted ± remainder", 1)}
+    return [marks.band(curve[x], curve, pick(prediction[remainder]), x, **around), line]
 
 
 def residual_strip(made: Picture, x: str, values: np.ndarray, residual: np.ndarray, name: str) -> Picture:
