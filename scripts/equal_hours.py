@@ -1,6 +1,6 @@
 """Half-widths of equal seeds and of a design for the same measured core-seconds, on real targets.
 
-    python scripts/equal_hours.py [FOLDER] [--seconds 60]
+    python scripts/equal_hours.py [FOLDER] [--seconds 30]
 
 For each target seeds are laid out by a pilot of eight seeds a size up to n = 1000, and computed with the processor time
 of each cell measured; then as many equal seeds at every size as take the same time. Fits of the same law give both
@@ -20,8 +20,9 @@ import numpy as np
 import xarray as xr
 from distributed import Client
 
-from spikecube.lay_out import lay_out, seed_flops, with_seeds
+from spikecube.lay_out import seed_flops, with_seeds
 from spikecube.runs.run import Kernel, default_kernel, run_study
+from spikecube.scaling.design import design
 from spikecube.scaling.pilot import pilot_curve
 from spikecube.scaling.targets import parse_targets
 from spikecube.study.study import Study
@@ -79,25 +80,27 @@ class Comparison:
     def row(self, target: str, seconds: float) -> str:
         """One row of the table."""
         pilot = self.cube({n: PILOT for n in self.sizes if n <= PILOT_SIZE})
-        laid = lay_out(
-            self.study,
-            f"{target} = 1e-4",
-            pilot=pilot,
-            max_hours=seconds / 3600,
-            hours=lambda n: self.hours[int(n)],
-        )
-        counts = laid.study.axes.counts
+        made = self.design(target, pilot, seconds / 3600)
+        counts = {int(n): int(m) for n, m in zip(made.n.values, made.seeds.values, strict=True) if m > 0}
         ours, taken = self.half_width(target, counts), self.timed.seconds(counts)
         cell = {n: self.timed.seconds({n: PILOT}) / PILOT for n in self.sizes if n <= PILOT_SIZE}
         grown = {n: self.hours[n] / self.hours[max(cell)] * cell[max(cell)] for n in self.sizes if n > PILOT_SIZE}
         equal = dict.fromkeys(self.sizes, max(3, round(taken / sum((cell | grown).values()))))
         theirs, equal_taken = self.half_width(target, equal), self.timed.seconds(equal)
-        foretold = float(laid.design.half_width_equal_seeds[0] / laid.design.half_width[0])
+        foretold = float(made.half_width_equal_seeds[0] / made.half_width[0])
         there = ", ".join(f"{n}: {m}" for n, m in counts.items())
         return (
             f"| {target} | {there} | {taken:.0f} | {ours:.3g} | {equal[self.sizes[0]]} at each of {len(equal)} | "
             f"{equal_taken:.0f} | {theirs:.3g} | {theirs / ours * np.sqrt(equal_taken / taken):.2f} | {foretold:.2f} |"
         )
+
+    def design(self, target: str, pilot: xr.Dataset, hours: float) -> xr.Dataset:
+        """The design of about this cost, which falls with the square of the half-width."""
+        half = 1.0
+        for _ in range(3):
+            made = design(f"{target} = {half!r}", pilot=pilot, sizes=self.sizes, cost=lambda n: self.hours[int(n)])
+            half *= float(np.sqrt(made.cost / hours))
+        return made
 
     def half_width(self, target: str, counts: dict[int, int]) -> float:
         """Of the fit of the target's law to the cube with these seeds."""
@@ -112,7 +115,7 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("equal-hours"))
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=30.0)
     asked = parser.parse_args()
     asked.folder.mkdir(exist_ok=True)
     cases: list[tuple[str, float, list[int], list[str]]] = [
