@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any
 
 INK = "#222222"
@@ -24,6 +25,11 @@ DIVERGING = (
 )  # fmt: skip
 # White to dark blue, for counts.
 COUNTS = ("#f7fafc", "#d6e6f1", "#a8cce3", "#6fabd1", "#3d86bd", "#1d5f9c", "#103d6e", "#071f40")
+
+
+def stylesheet() -> str:
+    """The look that every page of ours shares: colours by day and by night, text, tables, focus."""
+    return (resources.files("spikecube.pictures") / "assets" / "look.css").read_text(encoding="utf-8")
 
 
 def ordered_colours(count: int) -> list[str]:

@@ -9,6 +9,7 @@ from spikecube.pictures.views.spikes import alignments, collapse, outlier_count,
 
 from spikecube.pictures.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
 from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
+from spikecube.pictures.views.means import means  # isort: skip
 
 __all__ = [
     "agreement",
@@ -20,6 +21,7 @@ __all__ = [
     "loss",
     "loss_against_penalty",
     "losses",
+    "means",
     "outlier_count",
     "singular_values",
     "spectrum",
