@@ -1,9 +1,11 @@
 """Times one cell against the obvious loop, a careful NumPy version, and the floor of its products.
 
     python scripts/benchmark.py [--threads 1] [--sizes 1000 2000 4000] [--output docs/reference/timings/benchmark.md]
+    python scripts/benchmark.py --check [--sizes 1000 2000]
 
 Every number comes from this run: all four on the same draw, 8 alphas and 8 penalties, float64, with all variables.
-What would take too long is timed on a sample and scaled, and the table says so.
+What would take too long is timed on a sample and scaled, and the table says so. `--check` times our cell and the
+floor alone and ends with exit code 1 where their ratio is more than 15 per cent above that of the table.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+TIMINGS = ROOT / "docs" / "reference" / "timings"
+RISE = 1.15
 sys.path.insert(0, str(ROOT))
 
 
@@ -227,15 +231,36 @@ def disagreement(n: int, cell: Any, points: dict[int, dict[str, Any]]) -> float:
     return worst
 
 
-def measure(n: int, repeats: int) -> dict[str, float]:
-    """All four versions at one size, our own and the floor in turns, best of `repeats`."""
+def ours_and_floor(n: int, repeats: int) -> tuple[float, float]:
+    """Seconds of our cell and of the floor, in turns, best of `repeats`."""
     floor, ours, bare = Floor(n), [], []
     floor()
     for _ in range(repeats):
         ours.append(seconds(lambda: our_cell(n)))
         bare.append(seconds(floor))
-    del floor
-    row = {"n": n, "ours": min(ours), "floor": min(bare), **our_parts(n, min(ours))}
+    return min(ours), min(bare)
+
+
+def check(sizes: list[int], table: str) -> bool:
+    """Whether no ratio of our cell to the floor is more than 15 per cent above that of the table; prints both."""
+    header, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if "|" in line
+    ]
+    column = header.index("ours/floor")
+    known = {int(row[0]): float(row[column]) for row in rows if row[0].isdigit() and len(row) == len(header)}
+    held = True
+    for n in sizes:
+        ours, floor = ours_and_floor(n, repeats=5)
+        good = ours / floor <= RISE * known[n]
+        print(f"n = {n}: ours/floor {ours / floor:.2f}, in the table {known[n]:.2f}: {'held' if good else 'WORSE'}")
+        held &= good
+    return held
+
+
+def measure(n: int, repeats: int) -> dict[str, float]:
+    """All four versions at one size, our own and the floor in turns, best of `repeats`."""
+    ours, floor = ours_and_floor(n, repeats)
+    row = {"n": n, "ours": ours, "floor": floor, **our_parts(n, ours)}
     etas = [study_parts()[0].eta(n, float(a)) for a in grid()["alphas"]]
     sample = list(range(8)) if n <= 1000 else [1, 5] if n <= 2000 else [5]
     kept: dict[str, Any] = {}
@@ -395,7 +420,8 @@ def growth_report(sizes: list[int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 4000])
+    parser.add_argument("--sizes", type=int, nargs="+", help="1000 2000 4000; with --check 1000 2000")
+    parser.add_argument("--check", action="store_true", help="compare with the table that stands in the docs")
     parser.add_argument("--growth", action="store_true", help="time and memory of cells alone; no comparison")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
@@ -404,14 +430,15 @@ def main() -> None:
         alone_main(int(arguments.alone[0]), *arguments.alone[1:])
         return
     set_threads(arguments.threads)
-    output = arguments.output or ROOT / "docs" / "reference" / "timings" / (
-        "growth.md" if arguments.growth else "benchmark.md"
-    )
+    sizes = arguments.sizes or ([1000, 2000] if arguments.check else [1000, 2000, 4000])
+    if arguments.check:
+        sys.exit(not check(sizes, (TIMINGS / "benchmark.md").read_text()))
+    output = arguments.output or TIMINGS / ("growth.md" if arguments.growth else "benchmark.md")
     if arguments.growth:  # a process of its own: a child's peak memory counts that of the parent that forked it
-        output.write_text(growth_report(arguments.sizes))
+        output.write_text(growth_report(sizes))
         return
     rows = []
-    for n in arguments.sizes:
+    for n in sizes:
         rows.append(measure(n, repeats=3 if n <= 2000 else 2))
         print(times_table(rows[-1:])[-1], file=sys.stderr, flush=True)
     text = report(rows, arguments.threads)

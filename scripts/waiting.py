@@ -1,4 +1,4 @@
-"""Times the answers that people wait for, each beside what it may take at most, and writes docs/reference/timings/waiting.md.
+"""Times the answers that people wait for, each beside what it may take at most, and writes a page of the documentation.
 
     python scripts/waiting.py [--output docs/reference/timings/waiting.md]
 

@@ -13,7 +13,7 @@ import tomlkit
 import xarray as xr
 
 from spikecube.runs.plan import calibrate, processor_time
-from spikecube.runs.run import default_kernel, run
+from spikecube.runs.run import Kernel, default_kernel, run
 from spikecube.runs.tasks import missing_tasks, task_cost
 from spikecube.scaling.design import design
 from spikecube.scaling.errors import FitError
@@ -74,18 +74,24 @@ def lay_out(
     if max_hours is not None and float(made.cost) > max_hours:
         made, relaxed = _within(target, pilot, sizes, cost, max_hours)
     seeds = {int(n): int(m) for n, m in zip(made.n.values, made.seeds.values, strict=True) if m > 0}
-    return LaidOut(_with_seeds(study, seeds), made, relaxed)
+    return LaidOut(with_seeds(study, seeds), made, relaxed)
 
 
 def cell_hours(study: Study) -> Callable[[float], float]:
     """Core-hours of one seed at a size of the study, all further axes together: the cost model at a measured speed."""
     kernel = default_kernel(study)
-    speed, flops = calibrate(study, kernel), task_cost(study, kernel.flops)
+    speed, flops = calibrate(study, kernel), seed_flops(study, kernel)
+    return lambda n: flops[int(n)] * speed(int(n)) / 3600
+
+
+def seed_flops(study: Study, kernel: Kernel) -> dict[int, float]:
+    """Operations of one seed at each size of the study, all further axes together, by the cost model."""
+    flops = task_cost(study, kernel.flops)
     found = dict.fromkeys(study.axes.n, 0.0)
     for task in missing_tasks(study, {}):
         if task.cell.seed == study.axes.seed[0]:
-            found[task.cell.n] += flops(task) * speed(task.cell.n) / 3600
-    return lambda n: found[int(n)]
+            found[task.cell.n] += flops(task)
+    return found
 
 
 def make_pilot(study: Study, hours: Callable[[float], float], tell: Callable[[str], None]) -> xr.Dataset:
@@ -99,7 +105,7 @@ def make_pilot(study: Study, hours: Callable[[float], float], tell: Callable[[st
         sizes.append(n)
     tell(f"no pilot was given: {PILOT_SEEDS} seeds at n = {', '.join(map(str, sizes))} are run for the spread")
     with tempfile.TemporaryDirectory() as folder:
-        return run(_with_seeds(study, dict.fromkeys(sizes, PILOT_SEEDS)), str(Path(folder) / "pilot"))
+        return run(with_seeds(study, dict.fromkeys(sizes, PILOT_SEEDS)), str(Path(folder) / "pilot"))
 
 
 def lay_out_text(found: LaidOut) -> str:
@@ -131,7 +137,7 @@ def lay_out_text(found: LaidOut) -> str:
     return "\n".join(lines)
 
 
-def _with_seeds(study: Study, seeds: dict[int, int]) -> Study:
+def with_seeds(study: Study, seeds: dict[int, int]) -> Study:
     """The same study with other sizes and seeds by size; the file keeps its comments."""
     document = tomlkit.parse(study.to_toml())
     axes = document["axes"]

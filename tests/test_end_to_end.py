@@ -18,6 +18,7 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube import cli
+from tests.runs.conftest import in_threads, threads  # noqa: F401  fixtures of these tests too
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "data" / "studies" / "tiny.toml"
@@ -100,7 +101,7 @@ def test_python_finds_the_same_cube(folder: Path) -> None:
     xr.testing.assert_identical(cube, sc.open_cube(folder / "tiny.nc"))
 
 
-def test_an_extension_equals_a_run_at_once(folder: Path, tmp_path: Path) -> None:
+def test_an_extension_equals_a_run_at_once(folder: Path, tmp_path: Path, in_threads: None) -> None:  # noqa: F811
     text = STUDY.read_text().replace("alpha = [0.0, 0.2, 0.3]", "alpha = [0.0, 0.1, 0.2, 0.3]")
     text = text.replace("lam = [0.1, 1.0]", "lam = [0.1, 0.5, 1.0]").replace("seed = 2", "seed = 3")
     (tmp_path / "tiny.toml").write_text(STUDY.read_text().replace("seed = 2", "seed = [1, 2]"))
@@ -114,7 +115,7 @@ def test_an_extension_equals_a_run_at_once(folder: Path, tmp_path: Path) -> None
     xr.testing.assert_equal(once.sel({d: first[d] for d in ("alpha", "seed", "lam")}), first)
 
 
-def test_shares_and_a_last_step_make_the_cube(folder: Path, tmp_path: Path) -> None:
+def test_shares_and_a_last_step_make_the_cube(folder: Path, tmp_path: Path, in_threads: None) -> None:  # noqa: F811
     (tmp_path / "tiny.toml").write_text(STUDY.read_text())
     for share in ("2/2", "1/2"):
         done = spikecube(tmp_path, "run", "tiny.toml", "--shard", share, "--workers", "1")
@@ -150,7 +151,7 @@ def test_verify_agrees_and_finds_a_forged_value(folder: Path, tmp_path: Path) ->
     assert "do NOT agree" in spikecube(folder, "verify", str(tmp_path / "forged.nc"), code=1).stdout
 
 
-def test_merge(folder: Path) -> None:
+def test_merge(folder: Path, in_threads: None) -> None:  # noqa: F811
     text = STUDY.read_text().replace("seed = 2", "seed = [2, 3]")
     (folder / "more.toml").write_text(text)
     spikecube(folder, "run", "more.toml", "--workers", "1")

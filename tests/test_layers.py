@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ BELOW = {
     "pictures": {"pictures", "words", "means", "cube", "study", "theory", "model"},
 }
 HEAVY = {
-    "xarray": {"lay_out.py", "cube", "runs", "means", "scaling", "words", "pictures", "cli"},
+    "xarray": {"lay_out.py", "until.py", "cube", "runs", "means", "scaling", "words", "pictures", "cli"},
     "pandas": {"scaling", "pictures"},
     "dask": {"runs"},
     "distributed": {"runs"},
@@ -40,8 +41,13 @@ HEAVY = {
 }
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
     """Every module that a file imports, at its top or inside a function."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

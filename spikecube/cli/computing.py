@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from spikecube.cli.common import (
+    ERROR,
     FAILED_CELLS,
     Json,
     Memory,
@@ -27,7 +28,7 @@ from spikecube.cli.common import (
 
 if TYPE_CHECKING:
     from spikecube.runs.jobqueue import Workers
-    from spikecube.runs.run import Report
+    from spikecube.runs.run import Report, Settings
     from spikecube.study.study import Study
 
 
@@ -47,14 +48,22 @@ def run(
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="With --slurm: jobs at once, each a worker of one core.")] = 20,
     queue: Annotated[str | None, typer.Option(metavar="PARTITION", help="With --slurm: the partition.")] = None,
-    hours: Annotated[float, typer.Option(min=0, help="With --slurm: walltime of a job, or what a cell needs.")] = 4.0,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="With --slurm: walltime of a job, or what a cell needs (4). With --until: core-hours."
+        ),
+    ] = None,
     interface: Annotated[str, typer.Option(help="With --slurm: the network that driver and workers listen on.")] = "lo",
     tls: Annotated[bool, typer.Option("--tls", help="With --slurm: encrypt, and let nobody else in.")] = False,
     patience: Annotated[
         float, typer.Option(metavar="HOURS", min=0, help="With --slurm: give up when no worker came for so long.")
     ] = 24.0,
+    until: Annotated[
+        str | None, typer.Option(metavar="TARGET", help="Add seeds in rounds: 'outlier 2 exponent alpha=0.39 = 0.01'.")
+    ] = None,
 ) -> int:
-    """Compute what is missing of a study and write its cube.
+    """Compute what is missing of a study and write its cube; --until adds seeds in rounds up to a target.
 
     Examples::
 
@@ -72,7 +81,10 @@ def run(
         raise typer.BadParameter(
             "--scheduler, --slurm and --workers exclude each other: each brings workers of its own"
         )
-    if not slurm and (jobs, queue, hours, interface, tls, patience) != (20, None, 4.0, "lo", False, 24.0):
+    if until and (shard or slurm):
+        raise typer.BadParameter("--until computes in rounds: it goes with --workers or --scheduler, not with others")
+    allowed = hours if until else None
+    if not slurm and (jobs, queue, hours, interface, tls, patience) != (20, None, allowed, "lo", False, 24.0):
         raise typer.BadParameter("--jobs, --queue, --hours, --interface, --tls and --patience go with --slurm")
     share = parse_option(parse_share, shard) if shard else None
     parsed = Study.from_file(study)
@@ -85,10 +97,25 @@ def run(
             client = stack.enter_context(_connected(scheduler))
         elif slurm:
             wanted = Workers(jobs, queue, interface, tls, 3600 * patience)
-            client, watch = stack.enter_context(_slurm_workers(parsed, kept, hours, wanted, progress.say))
+            client, watch = stack.enter_context(_slurm_workers(parsed, kept, hours or 4.0, wanted, progress.say))
             settings = replace(settings, watch=watch)
-        report = run_study(parsed, kept, client, settings)
-    return _print_report(parsed, report, study, name)
+        again = shlex.join(["spikecube", "run", study, *(["-o", name] if name else [])])
+        if until:
+            return _run_until(parsed, until, kept, client, settings, hours, again)
+        return _print_report(run_study(parsed, kept, client, settings), again)
+
+
+def _run_until(
+    study: Study, target: str, name: str, client: Any, settings: Settings, hours: float | None, again: str
+) -> int:
+    from spikecube.until import go_on
+    from spikecube.words.stopping import stopped_text
+
+    ended = go_on(study, target, name, client, settings, hours=hours, tell=typer.echo)
+    code = _print_report(ended.report, f"{again} {shlex.join(['--until', target])}")
+    if ended.last is not None:
+        typer.echo(stopped_text(ended.last.found))
+    return code or (0 if ended.reached else ERROR)
 
 
 def _connected(address: str) -> contextlib.AbstractContextManager[Any]:
@@ -135,12 +162,11 @@ def submit(
     typer.echo(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
 
 
-def _print_report(study: Study, report: Report, file: str, name: str | None) -> int:
+def _print_report(report: Report, again: str) -> int:
     from spikecube.cube.missing import missing_edges
     from spikecube.text import text_table
     from spikecube.words.overview import completeness
 
-    again = shlex.join(["spikecube", "run", file, *(["-o", name] if name else [])])
     if report.failures:
         rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
         typer.echo(text_table(["failed cell", "error"], rows))

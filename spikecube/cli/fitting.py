@@ -87,6 +87,7 @@ def _fit_cube(
     from spikecube.live import cube_of
     from spikecube.text import text_table
     from spikecube.words.fits import LAWS, fit_report
+    from spikecube.words.stopping import stopped_at
 
     data = cube_of(cube)
     prediction = open_cube(theory) if theory else True
@@ -104,6 +105,8 @@ def _fit_cube(
             header, rows = report.narrow(_WIDTH)
             table = f"{text_table(header, rows)}\n" if rows else ""
             typer.echo(f"{report.law}\n{textwrap.fill(report.sentence, _WIDTH)}\n{table}")
+        if stopped := stopped_at(data):
+            typer.echo(stopped)
     return 0 if found else ERROR
 
 

@@ -44,7 +44,7 @@ from spikecube.theory import (
 )
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.edge import conditional_edge
-from spikecube.theory.conditional.spikes import conditional_spectrum, spike_alignments
+from spikecube.theory.conditional.spikes import ConditionalSpectrum, conditional_spectra, spike_alignments
 from spikecube.theory.moments import Moments
 from spikecube.theory.staircase import UNBOUNDED
 
@@ -116,7 +116,24 @@ def predict(
 
 
 _FULL_IN_PART = 'initial_output = "full": predictions after the step exist for "vanishing" only'
+_FULL = (
+    'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does not '
+    "point along beta, and what follows from that does not hold"
+)
 Labels = dict[str, float | str]
+
+
+def why_declined(study: Study) -> str:
+    """Why theory says nothing of a study, in one sentence; empty where it says something.
+
+    >>> why_declined(Study(axes={"alpha": [0.1], "n": [100], "seed": 1, "lam": [1.0]}))
+    ''
+    """
+    try:
+        _models(study)
+    except PredictionError as error:
+        return str(error)
+    return ""
 
 
 def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
@@ -126,10 +143,7 @@ def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
         labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
         found[place] = labels, study.model_at(**labels)
     if all(model.initial_output == "full" for _, model in found.values()):
-        raise PredictionError(
-            'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does '
-            "not point along beta, and what follows from that does not hold"
-        )
+        raise PredictionError(_FULL)
     return found
 
 
@@ -208,6 +222,8 @@ class _OfModel:
         n = self.study.axes.n[j]
         moments = self._moments(n, degrees)
         self._initial(j, moments, stepped, degrees)
+        if stepped:
+            self._spectra(j, degrees)
         for i in range(len(self.study.axes.alpha)):
             if stepped:
                 self._point((i, j), moments, degrees)
@@ -271,29 +287,46 @@ class _OfModel:
             names = ("train_loss_spiked", "test_loss_spiked")
             found = self._attempt(names, at, partial(spiked_losses, model, lam, n, alpha, k + 1, moments=moments))
             self._put(names, (*place, slice(None), k), found)
-        self._spectrum(place, at, degrees)
 
-    def _spectrum(self, place: tuple[int, int], at: dict[str, float], degrees: int) -> None:
-        model, alpha, n = self.model, at["alpha"], int(at["n"])
-        names = ("singular_value", "alignment", "outlier_count")
-        found = self._attempt(names, at, lambda: conditional_spectrum(model, n, alpha, degrees))
+    def _spectra(self, j: int, degrees: int) -> None:
+        model, n, alphas = self.model, self.study.axes.n[j], list(self.study.axes.alpha)
+
+        def edges_of(some: list[float]) -> np.ndarray:
+            known = [found[alphas.index(alpha)] for alpha in some]
+            edges = [spectrum.edge for spectrum in known if spectrum is not None]
+            return detection_edge(model, n, some, degrees=degrees, edges=edges if len(edges) == len(some) else None)
+
+        wanted = ("singular_value", "alignment", "outlier_count")
+        found = self._of_alphas(wanted, n, lambda some: conditional_spectra(model, n, some, degrees))
+        edges = self._of_alphas(("detection_edge", "outlier_count"), n, edges_of)
+        for i, (spectrum, edge) in enumerate(zip(found, edges, strict=True)):
+            self._spectrum((i, j), {"alpha": alphas[i], "n": n}, spectrum, degrees)
+            if edge is not None:
+                self._put(("detection_edge",), (i, j), (edge,))
+                if spectrum is not None:
+                    self._put(("outlier_count",), (i, j), (np.sum(spectrum.outliers > edge),))
+
+    def _of_alphas(self, names: Sequence[str], n: int, compute: Callable[[list[float]], Iterable[T]]) -> list[T | None]:
+        alphas, wanted = self.study.axes.alpha, [name for name in names if name in self.arrays]
+        if not wanted:
+            return [None] * len(alphas)
+        places = [place_text({"alpha": alpha, "n": n, **self.labels}) for alpha in alphas]
+        return self.missing.attempt_all(wanted, places, alphas, compute)
+
+    def _spectrum(
+        self, place: tuple[int, int], at: dict[str, float], found: ConditionalSpectrum | None, degrees: int
+    ) -> None:
+        model, study = self.model, self.study
         if found is None:
-            self._value("bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, n, alpha, degrees).x))
-        else:
-            kept = found.outliers[: self.study.measure.rank]
-            self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
-            self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
-            pointing = self._attempt(
-                ("alignment",), at, partial(spike_alignments, model, found, self.study.measure.degree)
+            self._value(
+                "bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, int(at["n"]), at["alpha"], degrees).x)
             )
-            self._put(("alignment",), place, None if pointing is None else (pointing,))
-        known = None if found is None else [found.edge]
-        counted = ("detection_edge", "outlier_count")
-        edge = self._attempt(counted, at, lambda: detection_edge(model, n, [alpha], degrees=degrees, edges=known)[0])
-        if edge is not None:
-            self._put(("detection_edge",), place, (edge,))
-            if found is not None:
-                self._put(("outlier_count",), place, (np.sum(found.outliers > edge),))
+            return
+        kept = found.outliers[: study.measure.rank]
+        self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
+        self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
+        pointing = self._attempt(("alignment",), at, partial(spike_alignments, model, found, study.measure.degree))
+        self._put(("alignment",), place, None if pointing is None else (pointing,))
 
     def _attempt(self, names: Sequence[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
         wanted = [name for name in names if name in self.arrays]

@@ -16,10 +16,11 @@ from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import chosen_degrees, finite_losses
 from spikecube.theory.conditional.build import Draw
-from spikecube.theory.conditional.spikes import conditional_spectrum
+from spikecube.theory.conditional.spikes import conditional_spectra
 
 MEASURED = ("beta_power", "beta_alignment", "readout_power")
 """What is read of each draw."""
+_AT_ONCE = 32  # draws whose outliers are sought side by side
 
 
 def predict_draws(
@@ -75,14 +76,15 @@ def _fill(
 ) -> None:
     n, alpha = study.axes.n[at["n"]], study.axes.alpha[at["alpha"]]
     kept = degrees or chosen_degrees(model, n)
-    for s, draw in enumerate(draws):
-        if draw is None:
-            continue
-        if {"train_loss", "test_loss"} & found.keys():
-            losses = finite_losses(model, study.axes.lam, n, alpha, degrees=kept, draw=draw)
-            for name, loss in zip(("train_loss", "test_loss"), losses, strict=True):
-                if name in found:
-                    found[name][at | {"seed": s}] = loss
-        if "singular_value" in found:
-            outliers = conditional_spectrum(model, n, alpha, kept, draw=draw).outliers[: study.measure.rank]
+    known = [(s, draw) for s, draw in enumerate(draws) if draw is not None]
+    for s, draw in known if {"train_loss", "test_loss"} & found.keys() else ():
+        losses = finite_losses(model, study.axes.lam, n, alpha, degrees=kept, draw=draw)
+        for name, loss in zip(("train_loss", "test_loss"), losses, strict=True):
+            if name in found:
+                found[name][at | {"seed": s}] = loss
+    for start in range(0, len(known) if "singular_value" in found else 0, _AT_ONCE):
+        some = known[start : start + _AT_ONCE]
+        spectra = conditional_spectra(model, n, [alpha] * len(some), kept, draws=[draw for _, draw in some])
+        for (s, _), spectrum in zip(some, spectra, strict=True):
+            outliers = spectrum.outliers[: study.measure.rank]
             found["singular_value"][at | {"seed": s, "rank": slice(len(outliers))}] = outliers

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.schema import DIMS
 from spikecube.errors import SpikecubeError
 from spikecube.model.hermite import Array, gaussian_quadrature
 from spikecube.model.targets import Target, resolve_target
@@ -95,7 +99,7 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
 
 def has_controls(cube: xr.Dataset) -> bool:
     """Whether a cube holds its study and a draw, with its seeds, that control variates can be made of."""
-    drawn = [c for c in DEFAULT_PRIORITY if c in cube and "seed" in cube[c].dims]
+    drawn = [c for c in DEFAULT_PRIORITY if c in cube and "seed" in cube.variables[c].dims]
     return "study" in cube.attrs and "n" in cube.coords and bool(drawn)
 
 
@@ -107,24 +111,41 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     ValueError
         If the cube does not hold its study, without which nothing is known of the expectations.
     """
-    from spikecube.study.study import Study
-
     if "study" not in cube.attrs:
         raise ControlError("the cube has no attribute 'study', which control variates need: use controls=False")
-    study = Study.from_toml(cube.attrs["study"])
-    measured = {name: cube[name] for name in DEFAULT_PRIORITY if name in cube}
+    measured = {name: cube.variables[name] for name in DEFAULT_PRIORITY if name in cube}
     if {"beta_power", "beta_alignment"} <= set(cube.data_vars):
-        measured["beta_signal"] = cube["beta_power"] * cube["beta_alignment"]
-    further = [str(name) for name in study.further]
-    shape = (len(cube["n"]), *(cube.sizes[name] for name in further))
-    expected = {name: np.empty(shape) for name in measured}
-    for place in np.ndindex(*shape):
-        labels = {name: cube[name].values[i].item() for name, i in zip(further, place[1:], strict=True)}
-        exact = control_expectations(study.model_at(**labels), int(cube["n"].values[place[0]]))
-        for name in expected:
-            expected[name][place] = exact[name]
-    coords = {d: cube[d] for d in ("n", *further)}
-    names = xr.DataArray(list(measured), dims="control", coords={"control": list(measured)})
-    centred = [v - xr.DataArray(expected[name], dims=("n", *further), coords=coords) for name, v in measured.items()]
-    joined: xr.DataArray = xr.concat(centred, dim=names["control"], coords="minimal", compat="override")
-    return joined
+        measured["beta_signal"] = cube.variables["beta_power"] * cube.variables["beta_alignment"]
+    further, expected = _expectations_at(
+        str(cube.attrs["study"]), tuple(cube["n"].values.tolist()), tuple(_labels(cube))
+    )
+    centred = [values - xr.Variable(("n", *further), expected[name]) for name, values in measured.items()]
+    sizes = {d: cube.sizes[d] for values in centred for d in values.dims}
+    table = np.stack([values.set_dims(sizes).values for values in centred])
+    coords = {d: cube[d].variable for d in sizes if d in cube.coords}
+    return xr.DataArray(table, {"control": list(measured), **coords}, ("control", *sizes))
+
+
+def _labels(cube: xr.Dataset) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Name and labels of every axis that is not the same for all cubes."""
+    for name in map(str, cube.dims):
+        if name in cube.coords and name not in DIMS:
+            yield name, tuple(cube[name].values.tolist())
+
+
+@functools.lru_cache(maxsize=64)
+def _expectations_at(
+    text: str, sizes: tuple[int, ...], labels: tuple[tuple[str, tuple[Any, ...]], ...]
+) -> tuple[tuple[str, ...], dict[str, Array]]:
+    """The further axes of a study, and `control_expectations` at every size and label of theirs; (n, ...further)."""
+    from spikecube.study.study import Study
+
+    study, there = Study.from_toml(text), dict(labels)
+    further = tuple(map(str, study.further))
+    axes = [there[name] for name in further]
+    exact = [
+        control_expectations(study.model_at(**dict(zip(further, place, strict=True))), int(n))
+        for n, *place in itertools.product(sizes, *axes)
+    ]
+    shape = (len(sizes), *map(len, axes))
+    return further, {name: np.array([values[name] for values in exact]).reshape(shape) for name in DEFAULT_PRIORITY}

@@ -180,8 +180,11 @@ def controls_for(values: xr.DataArray, controls: xr.DataArray, names: Sequence[s
 
     `values` must have `seed` as its last dim.
     """
-    kept = controls.sel(control=[name for name in names if name in controls["control"].values])
-    aligned = kept.reindex({d: values[d] for d in values.dims if d in kept.dims and d in kept.coords})
+    known = controls["control"].values.tolist()
+    aligned = controls.isel(control=[known.index(name) for name in names if name in known])
+    shared = [d for d in values.dims if d in aligned.dims and d in aligned.coords]
+    others = {d: values[d] for d in shared if not aligned.indexes[d].equals(values.indexes[d])}
+    aligned = aligned.reindex(others) if others else aligned
     dims = [d for d in values.dims if d in aligned.dims]
     array = aligned.transpose(*dims, "control").to_numpy()
     shape = [values.sizes[d] if d in aligned.dims else 1 for d in values.dims]

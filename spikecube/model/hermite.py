@@ -103,8 +103,8 @@ def series_coefficients(
     """
     if polynomial is None:
         return _by_quadrature(function, degree, tuple(kinks)).copy()
-    known = np.asarray(polynomial[: degree + 1], dtype=np.float64)
-    return np.pad(known, (0, degree + 1 - len(known)))
+    known = polynomial[: degree + 1]
+    return np.array([*known, *[0.0] * (degree + 1 - len(known))])
 
 
 @functools.lru_cache(maxsize=256)

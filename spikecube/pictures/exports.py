@@ -18,7 +18,7 @@ from spikecube.pictures.tables import table
 from spikecube.text import number
 from spikecube.words import symbols
 
-DATA_KINDS = ("points", "line", "spikes", "cells", "histogram")
+DATA_KINDS = ("points", "line", "band", "spikes", "cells", "histogram")
 MOST_ROWS = 40
 
 

@@ -4,6 +4,7 @@ NAME.run/study.toml      the study as last run
 NAME.run/manifest.json   what all shards share: code, model, measure, entropy
 NAME.run/shards/*.nc     results, never changed once written; named by the hash of their bytes
 NAME.run/aside/          files found among the shards that do not belong there
+NAME.run/until.json      the target of a run that goes on in rounds
 NAME.run/events*.jsonl   what happened: failures with their errors, lost workers, shards
 NAME.run/lock            held by the driver; the system frees it when the driver dies
 """
@@ -188,6 +189,16 @@ class RunFolder:
             if not path.exists() or path.read_bytes() != content.encode():
                 data = content.encode()
                 write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data))  # type: ignore[misc]
+
+    def keep_goal(self, goal: Mapping[str, Any]) -> None:
+        """Writes what a run in rounds goes on for, beside its study."""
+        write_atomically(self.path / "until.json", lambda path: path.write_text(json.dumps(goal), encoding="utf-8"))
+
+    def goal(self) -> dict[str, Any]:
+        """What the run goes on for, as it was kept; nothing for a run without a target."""
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return dict(json.loads((self.path / "until.json").read_text(encoding="utf-8")))
+        return {}
 
     # Shards
 

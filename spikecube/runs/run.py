@@ -96,7 +96,7 @@ def run_study(
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)
     _refuse_any_too_large(study, settings, kernel, client)
-    with _opened(folder, settings):
+    with opened(folder, settings):
         contents = _usable(folder, settings.progress)
         tasks = _todo(study, contents, settings, kernel)
         report = Report(folder_path if settings.share else cube_path, kept=len(contents.points))
@@ -111,7 +111,7 @@ def run_study(
 
 
 @contextlib.contextmanager
-def _opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
+def opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
     """The folder with its lock; where another driver holds it, that is waited for as long as the settings say."""
     end, announced = time.monotonic() + settings.wait_lock, False
     with contextlib.ExitStack() as stack:
@@ -161,6 +161,7 @@ def _todo(study: Study, contents: Contents, settings: Settings, kernel: Kernel) 
 def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report) -> xr.Dataset:
     """The cube, assembled and written unless the file there is that of this study already."""
     key = {**_identity(folder.study), "computed_with": "; ".join(sorted(contents.computed_with))}
+    key |= {"until": folder.goal().get("target")}
     if not report.computed and not report.failures:
         with contextlib.suppress(StoreError):
             cube = open_cube(path)
@@ -184,4 +185,5 @@ def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = 
     failed = (CellResult(task.cell, task.alphas, task.lams, failed=True) for task in failures)
     cube = assemble(study, itertools.chain(folder.results(), failed))
     attrs = provenance.attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
-    return cube.assign_attrs(attrs)
+    goal = folder.goal()
+    return cube.assign_attrs(attrs | ({"until": str(goal["target"])} if "target" in goal else {}))

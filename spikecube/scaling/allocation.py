@@ -118,14 +118,12 @@ def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) ->
     """
     for aim in aims:
         if not determined(aim):
-            raise FitError(
-                f"{int(np.isfinite(aim.variance).sum())} sizes do not determine {len(aim.direction)} parameters: "
-                "allow more sizes"
-            )
+            raise _undetermined(aim)
     floor = support(aims, cost) * LEAST_SEEDS if least is None else np.asarray(least, dtype=float)
+    start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     quantiles = np.full(len(aims), 1.96)
     for _ in range(4):  # the quantile of t depends a little on the seeds
-        ideal, sensitivity = _optimum(aims, cost, floor, quantiles)
+        ideal, sensitivity = _optimum(aims, cost, floor, quantiles, start)
         found = np.array([half_width_of(a, ideal) / np.sqrt(max(variance_of(a, ideal)[0], 1e-300)) for a in aims])
         if np.allclose(found, quantiles, rtol=1e-4):
             break
@@ -142,6 +140,11 @@ def determined(aim: Aim) -> bool:
     return bool(np.linalg.norm(left) <= 1e-6 * np.linalg.norm(scaled))
 
 
+def _undetermined(aim: Aim) -> FitError:
+    sizes = int(np.isfinite(aim.variance).sum())
+    return FitError(f"{sizes} sizes do not determine {len(aim.direction)} parameters: allow more sizes")
+
+
 def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
     """Shares (K,) of the cost of the best design for one aim without least numbers, and its certificate |u.f_j| <= 1.
 
@@ -152,12 +155,15 @@ def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
     [0.5, 0.0, 0.5]
     """
     rows = aim.rows / np.sqrt(cost)[:, None]
+    if rows.shape[1] == 1:  # the one size where a unit of cost says most
+        size = np.abs(rows[:, 0])
+        return (np.arange(len(size)) == size.argmax()).astype(float), size / size.max()
     unit = np.maximum(np.abs(rows).max(axis=0), 1e-300)
     rows, target = rows / unit, aim.direction / unit
     scale = np.abs(target).max()
     found = optimize.linprog(np.ones(2 * len(rows)), A_eq=np.hstack([rows.T, -rows.T]), b_eq=target / scale)
     if found.x is None:
-        raise FitError("the sizes do not determine the estimate: allow more sizes")
+        raise _undetermined(aim)
     z = np.abs(found.x[: len(rows)] - found.x[len(rows) :])
     return z / z.sum(), np.abs(rows @ found.eqlin.marginals)
 
@@ -182,10 +188,9 @@ def support(aims: Sequence[Aim], cost: Array) -> Array:
     return chosen.astype(float)
 
 
-def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array) -> tuple[Array, Array]:
-    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost."""
+def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
+    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost from any positive seeds."""
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
-    start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
     start = 2 * start * worst + 2 * floor
     unit = (start * cost).sum() / cost
@@ -260,10 +265,13 @@ def duality_gap(allocation: Allocation, cost: Array, least: Array | float = 0.0)
 
 
 def _whole(aims: Sequence[Aim], cost: Array, floor: Array, ideal: Array) -> Array:
-    """Whole seeds near the optimum that keep every half-width: rounded up, then taken back, the dearest first."""
+    """Whole seeds near the optimum that keep every half-width: rounded up, then taken back, the dearest first.
+
+    A size that need not take part has LEAST_SEEDS or none, since fewer have no error that a fit could use.
+    """
     least = np.ceil(floor)
-    kept = ideal > np.maximum(least, 0.0) + 0.05
-    seeds = np.where(kept, np.maximum(np.ceil(ideal), 2.0), least)
+    kept = ideal > np.where(least > 0, least + 0.05, LEAST_SEEDS / 2)
+    seeds = np.where(kept, np.maximum(np.ceil(ideal), np.where(least > 0, 2.0, LEAST_SEEDS)), least)
 
     def enough(trial: Array) -> bool:
         return all(half_width_of(a, trial) <= a.half_width * (1 + 1e-9) for a in aims)
@@ -271,7 +279,7 @@ def _whole(aims: Sequence[Aim], cost: Array, floor: Array, ideal: Array) -> Arra
     while not enough(seeds):
         seeds = np.where(seeds > 0, np.ceil(seeds * 1.01), 0.0)
     for j in np.argsort(-cost):
-        low, high = int(max(least[j], min(seeds[j], 2.0))), int(seeds[j])
+        low, high = int(max(least[j], min(seeds[j], 2.0 if least[j] > 0 else LEAST_SEEDS))), int(seeds[j])
         while low < high:  # the fewest that are still enough
             middle = (low + high) // 2
             if enough(np.where(np.arange(len(seeds)) == j, middle, seeds)):

@@ -9,16 +9,18 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.errors import FitError
+from spikecube.scaling.huber import Robust
 from spikecube.scaling.inputs import generator, labelled, sizes_of
 from spikecube.scaling.labelled_fits import adjust, fit_sample
 from spikecube.scaling.laws import LOGARITHM, OFFSET, POWER, Law
 from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
-from spikecube.scaling.two_sizes import TWO_SIZES, fit_two_sizes
+from spikecube.scaling.two_sizes import INTERACTION, TWO_SIZES, fit_two_sizes
 from spikecube.scaling.types import Array
 from spikecube.scaling.window import refuse_beyond
 
-LAWS: dict[str, Law] = {"power": POWER, "offset": OFFSET, "log": LOGARITHM, "log_power": POWER, "two_size": TWO_SIZES}
+SURFACES = {law.name: law for law in (TWO_SIZES, INTERACTION)}
+LAWS: dict[str, Law] = {"power": POWER, "offset": OFFSET, "log": LOGARITHM, "log_power": POWER} | SURFACES
 FORMULAS = {name: law.formula for name, law in LAWS.items()} | {"log_power": "log y = log C + b log log n"}
 
 
@@ -32,6 +34,9 @@ def fit_law(
     rng: Any = None,
     expected: Mapping[str, xr.DataArray | float] | None = None,
     zeros: str = "refuse",
+    loss: str = "squares",
+    delta: float | None = None,
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit one law of the table to the mean of any labelled data over `seed`.
 
@@ -42,6 +47,7 @@ def fit_law(
         log        y = L + A log n               params offset, amplitude
         log_power  y = C (log n)^b               params log_amplitude, exponent
         two_size   y = E + A N^-a + B D^-b       params offset, amplitude_N, exponent_N, amplitude_D, exponent_D
+        two_size_interaction  y = E + A N^-a + B D^-b + C N^-a D^-b     those, then amplitude_ND
 
     Parameters that enter linearly are solved for on a grid of the others, whose best points are starts of a descent.
     Intervals are profiles of the weighted sum of squares; see `fit_power_law` for weights, errors and tests.
@@ -51,15 +57,20 @@ def fit_law(
     data : with the dim of the size, perhaps `seed`, and any others, one fit for each of their labels. For two sizes a
         grid with both dims (NaN where nothing was measured), or points along one dim that has both as coordinates.
     law : one of those above.
-    dim : name of the size; for "two_size" a pair, whose first is N.
+    dim : name of the size; for laws of two sizes a pair, whose first is N.
     stderr, rng, zeros : as in `fit_power_law`; two sizes have no bootstrap.
     n_min : smallest size used, or "auto" (see `fit_power_law`); not for two sizes.
     expected : values of parameters that theory predicts, by name; `pvalue` tests them.
+    loss : "squares", or for two sizes "huber": Huber's loss on log y, which points far off move little. Its intervals
+        are profiles in units of the sandwich covariance, and nothing tests the law.
+    delta : where Huber's loss turns from squares to absolute values: on log y without errors (by default 1.345 robust
+        scales of the residuals; Hoffmann et al. take 1e-3), in standard errors with them (by default 1.345).
+    draws : keep what each seed does to each estimate, for numbers that join curves (`derived`); not for two sizes.
 
     Returns
     -------
     xr.Dataset
-        As in `fit_power_law`.
+        As in `fit_power_law`; with Huber's loss also `huber_weight` and `huber_delta`.
 
     Raises
     ------
@@ -84,8 +95,21 @@ def fit_law(
     unknown = [name for name in wanted if name not in LAWS[law].params]
     if unknown:
         raise FitError(f"expected={unknown[0]!r} is no parameter of {law!r}, which has {', '.join(LAWS[law].params)}")
-    if law == "two_size":
-        return _of_two(data, dim, stderr, n_min, wanted, zeros)
+    robust = _robust(law, loss, delta)
+    if law in SURFACES:
+        first, second = _pair(law, dim, n_min)
+        return adjust(
+            fit_two_sizes(
+                data,
+                (first, second),
+                SURFACES[law],
+                stderr=stderr,
+                expected=wanted,
+                zeros=zeros,
+                quantity=str(getattr(data, "name", None) or "the data"),
+                robust=robust,
+            )
+        )
     if not isinstance(dim, str):
         raise FitError(f"dim={dim!r} names no single dim, which the law {law!r} needs; two sizes have law='two_size'")
     quantity = str(getattr(data, "name", None) or "the data")
@@ -94,31 +118,32 @@ def fit_law(
         sizes = sizes_of(labelled(data), dim)
         data, stderr, smallest = _logarithms(data, dim, stderr, n_min)
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
-    result = fit_sample(LAWS[law], sample, n_min=smallest, rng=generator(rng), expected=wanted, quantity=quantity)
+    keywords: dict[str, Any] = {"rng": generator(rng), "expected": wanted, "quantity": quantity, "draws": draws}
+    result = fit_sample(LAWS[law], sample, n_min=smallest, **keywords)
     if law == "log_power":
         result = _sizes_again(result, sizes, dim)
     result.attrs["law"] = FORMULAS[law]
     return describe(adjust(result), quantity=quantity)
 
 
-def _of_two(
-    data: xr.DataArray,
-    dim: str | tuple[str, str],
-    stderr: xr.DataArray | float | None,
-    n_min: float | str | None,
-    expected: Mapping[str, xr.DataArray | float],
-    zeros: str,
-) -> xr.Dataset:
+def _robust(law: str, loss: str, delta: float | None) -> Robust | None:
+    if loss not in ("squares", "huber"):
+        raise FitError(f"loss={loss!r} is not 'squares' or 'huber'")
+    if loss == "huber" and law not in SURFACES:
+        raise FitError(f"loss='huber' is for laws of two sizes ({', '.join(SURFACES)}), got law={law!r}")
+    if loss == "squares" and delta is not None:
+        raise FitError(f"delta={delta!r} belongs to loss='huber'")
+    return Robust(delta) if loss == "huber" else None
+
+
+def _pair(law: str, dim: str | tuple[str, str], n_min: float | str | None) -> tuple[str, str]:
     if isinstance(dim, str) or len(dim) != 2 or len(set(dim)) != 2:
-        raise FitError(f'dim={dim!r} is not a pair of names, say ("N", "D"), which the law "two_size" needs')
+        raise FitError(f'dim={dim!r} is not a pair of names, say ("N", "D"), which the law "{law}" needs')
     if n_min is not None:
         raise FitError(
             f'n_min={n_min!r}: a law of two sizes has no smallest size; mask the data, data.where(data["N"] > ...)'
         )
-    quantity = str(getattr(data, "name", None) or "the data")
-    first, second = map(str, dim)
-    result = fit_two_sizes(data, (first, second), stderr=stderr, expected=expected, zeros=zeros, quantity=quantity)
-    return describe(adjust(result), quantity=quantity)
+    return str(dim[0]), str(dim[1])
 
 
 def _logarithms(

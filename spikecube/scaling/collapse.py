@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.collapse_inference import Inference, Problem, bootstrap, flat_pvalue, infer
-from spikecube.scaling.collapse_inputs import ansatz_of, checked, expected_of
+from spikecube.scaling.collapse_inference import (
+    Inference,
+    Problem,
+    bootstrap,
+    enough,
+    flat_pvalue,
+    infer,
+    judge,
+    linearised,
+)
+from spikecube.scaling.collapse_inputs import Asked, ansatz_of, asked
 from spikecube.scaling.collapse_result import empty_collapse, labelled_collapse
-from spikecube.scaling.collapse_search import LEAST_POINTS, search
+from spikecube.scaling.collapse_scan import scan
+from spikecube.scaling.collapse_search import Minimum, search
 from spikecube.scaling.collapse_task import Task, task_of
+from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import REJECTED
+
+_WEIGHINGS = 2  # of observables by their scatter
+_SHARINGS = 2  # readings of what points share
+_LEAST = 1e-300
 
 _MOVED = 1e-4  # level at which curves without errors move: the best of many collapses of noise passes a milder one
 
 
 def collapse(
-    data: xr.DataArray,
+    data: xr.DataArray | xr.Dataset | Mapping[str, xr.DataArray],
     size: str = "n",
     control: str = "alpha",
     ansatz: str = "power",
-    stderr: xr.DataArray | None = None,
+    stderr: xr.DataArray | float | xr.Dataset | Mapping[str, xr.DataArray] | None = None,
     fixed: Mapping[str, float] | None = None,
-    window: float | tuple[float, float] | None = None,
+    window: float | tuple[float, float] | str | None = None,
     correction: float | str | None = None,
     curved: bool = False,
     rng: np.random.Generator | int | None = None,
     expected: Mapping[str, float] | None = None,
+    covariance: xr.DataArray | Array | None = None,
+    shared: str | None = None,
 ) -> xr.Dataset:
     """Find the parameters for which curves of all sizes collapse on one smooth master curve f.
 
@@ -87,33 +105,64 @@ def collapse(
     >>> fit.estimate.round(3).values.tolist()
     [0.4]
     """
-    form, held, ends = checked(data, size, control, ansatz_of(ansatz, correction, curved), fixed or {}, window)
-    theory = expected_of(form, expected or {})
-    task = task_of(form, data, size, control, stderr)
+    want = asked(
+        data,
+        size,
+        control,
+        ansatz_of(ansatz, correction, curved),
+        stderr=stderr,
+        covariance=covariance,
+        shared=shared,
+        fixed=fixed or {},
+        window=window,
+        expected=expected or {},
+    )
+    task = task_of(want.form, want.data, size, control, want.stderr, want.covariance)
     missing, flat = _missing(task)
     if missing:
-        return empty_collapse(task, missing, theory)
-    free = np.array([i for i, name in enumerate(form.params) if name not in held], dtype=int)
-    inner = task.frame.inward(form, held)
-    found = search(form, task.points, inner, free, None if ends is None else task.window(ends))
+        return empty_collapse(task, missing, want.expected)
+    free = np.array([i for i, name in enumerate(want.form.params) if name not in want.held], dtype=int)
+    task, found = _minimum(task, want, free)
+    for _ in range(_SHARINGS if shared else 0):
+        task = task.sharing_at(found, free)
+        window = task.window(want.ends) if isinstance(want.ends, tuple) else None
+        found = search(task.form, task.points, {}, free, window, near=found.theta)
+    chosen = scan(task, found, free, want.expected) if want.ends == "auto" else None
+    if chosen is not None:
+        found = replace(found, theta=chosen.best.theta, used=chosen.best.used, at_rest=chosen.best.rest)
     problem = task.problem(found.used, free)
     fit = infer(problem, found.theta)
     if np.isnan(flat) and _f_pvalue(problem, fit) > _MOVED:
-        return empty_collapse(task, "not_resolved", theory)
+        return empty_collapse(task, "not_resolved", want.expected)
     draws = None
     if rng is not None and problem.sample.stderr is not None:
         draws = bootstrap(problem, found.theta, np.random.default_rng(rng))
-    return labelled_collapse(task, problem, found, fit, theory, draws)
+    return labelled_collapse(task, problem, found, fit, want.expected, draws, chosen)
+
+
+def _minimum(task: Task, want: Asked, free: Array) -> tuple[Task, Minimum]:
+    """The minimum; several observables without errors weigh by their scatter, which the first minimum shows."""
+    inner = task.frame.inward(task.form, want.held)
+    window = task.window(want.ends) if isinstance(want.ends, tuple) else None
+    found = search(task.form, task.points, inner, free, window)
+    for _ in range(_WEIGHINGS if task.raw.stderr is None and len(task.data) > 1 else 0):
+        quality = judge(problem := task.problem(found.used, free), linearised(problem, found.theta))
+        task = task.weighing(task.weight * quality.dof / np.maximum(quality.chi2, _LEAST), None)
+        window = task.window(want.ends) if isinstance(want.ends, tuple) else None
+        found = search(task.form, task.points, inner, free, window)
+    return task, found
 
 
 def _missing(task: Task) -> tuple[str, float]:
     """The status of data that admit no fit ("" if they do), and the p-value of curves that are flat."""
-    known = task.raw.mean[np.isfinite(task.raw.mean)]
-    if len(known) and np.ptp(known) == 0:
+    parts = task.raw.mean.reshape(task.plane[0], -1)
+    known = [part[np.isfinite(part)] for part in parts]
+    if any(len(values) and np.ptp(values) == 0 for values in known):
         return "not_resolved", 1.0
-    if len(set(task.points.size)) < 3:
+    every = np.ones(len(task.points.y), dtype=bool)
+    if any(len(set(task.points.size[task.points.parts == k])) < 3 for k in range(len(parts))):
         return "too_few_sizes", np.nan
-    if len(task.points.y) < LEAST_POINTS:
+    if not enough(task.points, every):
         return "no_data", np.nan
     flat = flat_pvalue(task.points, task.places, task.sample)
     return ("not_resolved" if flat > REJECTED else ""), flat
@@ -121,9 +170,11 @@ def _missing(task: Task) -> tuple[str, float]:
 
 def _f_pvalue(problem: Problem, fit: Inference) -> float:
     """P(so much less is left by the collapse than by one constant for each size, or more), without known errors."""
-    y, column = problem.points.y, problem.places[:, 1]
-    left = sum(float(((y[column == c] - y[column == c].mean()) ** 2).sum()) for c in np.unique(column))
-    gained, more = left - fit.chi2, fit.n_coefficients - len(np.unique(column))
+    points = problem.points
+    y, level = points.white(points.y), points.parts * (problem.places[:, 1].max() + 1) + problem.places[:, 1]
+    left = sum(float(((y[level == c] - y[level == c].mean()) ** 2).sum()) for c in np.unique(level))
+    chi2, dof, _ = fit.quality.joint
+    gained, more = left - chi2, len(y) - dof - len(np.unique(level))
     if gained <= 0 or more < 1:
         return 1.0
-    return float(stats.f.sf(gained / more / (fit.chi2 / fit.dof), more, fit.dof)) if fit.chi2 > 0 else 0.0
+    return float(stats.f.sf(gained / more / (chi2 / dof), more, dof)) if chi2 > 0 else 0.0

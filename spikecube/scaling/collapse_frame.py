@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.master_curve import Ansatz, Points
+from spikecube.scaling.collapse_ansatz import Ansatz
+from spikecube.scaling.master_curve import Points
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.shared_draws import smooth_plane
 from spikecube.scaling.types import Array
@@ -19,15 +20,15 @@ _PRECISE = 1 / 3  # largest relative error of values whose logarithms are fitted
 class Frame:
     """x = centre + span x', n = size n', y = value y' (or value e^y' with `log`), of which the search sees x', n', y'.
 
-    The laws keep their form, with the same nu and zeta: what the units do to u and y is another f. Only ln n has no
-    unit to choose, so that `size` is 1 there.
+    `value` and `log` are those of each part. The laws keep their form, with the same nu and zeta: what the units do to
+    u and y is another f. Only ln n has no unit to choose, so that `size` is 1 there.
     """
 
     centre: float
     span: float
     size: float
-    value: float
-    log: bool = False
+    value: Array
+    log: Array
 
     def shift(self, ansatz: Ansatz) -> Array:
         """theta = shift + unit * theta'."""
@@ -47,10 +48,11 @@ class Frame:
         """u/u' at theta."""
         return self.span if ansatz.name == "log" else float(self.span * self.size ** (1 / ansatz.named(theta)["nu"]))
 
-    def curve_unit(self, ansatz: Ansatz, theta: Array) -> float:
-        """f/f' at theta."""
-        values = ansatz.named(theta)
-        return self.value if ansatz.name == "log" else float(self.value * self.size ** (-values["zeta"] / values["nu"]))
+    def curve_unit(self, ansatz: Ansatz, theta: Array) -> Array:
+        """f/f' at theta, of each part."""
+        if ansatz.name == "log":
+            return self.value
+        return np.asarray(self.value * self.size ** (-theta[ansatz.zetas] / ansatz.named(theta)["nu"]))
 
 
 def value_unit(values: Array) -> float:
@@ -61,13 +63,31 @@ def value_unit(values: Array) -> float:
     return sign * float(2.0 ** np.round(np.log2(largest))) if largest > 0 else 1.0
 
 
-def frame(ansatz: Ansatz, sample: Sample, control: Array, value: float) -> Frame:
+def frame(ansatz: Ansatz, sample: Sample, control: Array, value: Array) -> Frame:
     """The middle and half the range of the controls with data, and the geometric mean of such sizes."""
     fine = usable(sample)
-    x, n = control[fine.any(1)], sample.sizes[fine.any(0)]
+    x, n = np.tile(control, len(value))[fine.any(1)], sample.sizes[fine.any(0)]
     low, high = (x.min(), x.max()) if len(x) else (0.0, 0.0)
     size = 1.0 if ansatz.name == "log" or not len(n) else float(np.exp(np.log(n).mean()))
-    return Frame(float(low + (high - low) / 2), float((high - low) / 2) or 1.0, size, value, _wants_logs(sample, fine))
+    log = np.array([_wants_logs(sample, fine, rows) for rows in _rows_of(sample, len(value))])
+    return Frame(float(low + (high - low) / 2), float((high - low) / 2) or 1.0, size, value, log)
+
+
+def _rows_of(sample: Sample, n_parts: int) -> list[slice]:
+    """The rows of each part of a stack."""
+    each = len(sample.mean) // n_parts
+    return [slice(k * each, (k + 1) * each) for k in range(n_parts)]
+
+
+def stacked(samples: list[Sample]) -> Sample:
+    """The samples of several observables, one below the other; equal seeds belong together."""
+
+    def joined(name: str) -> Array | None:
+        parts = [getattr(sample, name) for sample in samples]
+        return None if any(part is None for part in parts) else np.concatenate(parts)
+
+    own = {name: joined(name) for name in ("mean", "stderr", "dof", "deviations", "n_seeds")}
+    return replace(samples[0], shape=(len(samples), len(samples[0].mean)), plain_stderr=None, infinite=None, **own)
 
 
 def usable(sample: Sample) -> Array:
@@ -78,38 +98,56 @@ def usable(sample: Sample) -> Array:
     return np.asarray(fine)
 
 
-def _wants_logs(sample: Sample, fine: Array) -> bool:
+def _wants_logs(sample: Sample, fine: Array, rows: slice) -> bool:
     """Whether positive values with small relative errors span so many decades that no cubic spline follows them."""
-    if sample.stderr is None or not fine.any():
+    if sample.stderr is None or not fine[rows].any():
         return False
-    y, errors = sample.mean[fine], sample.stderr[fine]
+    y, errors = sample.mean[rows][fine[rows]], sample.stderr[rows][fine[rows]]
     return bool(y.min() > 0 and y.max() > _DECADES * y.min() and (errors < _PRECISE * y).all())
 
 
-def of_logs(sample: Sample) -> Sample:
-    """The logarithms of positive means, without their bias of s^2/2 (delta method)."""
-    assert sample.stderr is not None
-    fine = usable(sample)
+def of_logs(sample: Sample, log: Array) -> Sample:
+    """The logarithms of positive means of some parts, without their bias of s^2/2 (delta method)."""
+    if sample.stderr is None or not log.any():
+        return sample
+    chosen = np.repeat(log, len(sample.mean) // len(log))[:, None]
+    fine = usable(sample) & chosen
     mean = np.where(fine, sample.mean, 1.0)
     relative = np.where(fine, sample.stderr, np.nan) / mean
-    deviations = None if sample.deviations is None else sample.deviations / mean[..., None]
+    deviations = sample.deviations
+    if deviations is not None:
+        deviations = np.where(chosen[..., None], deviations / mean[..., None], deviations)
     logs = np.where(fine, np.log(mean) + np.nan_to_num(relative) ** 2 / 2, np.nan)
-    return replace(sample, mean=logs, stderr=relative, deviations=deviations)
+    stderr = np.where(chosen, relative, sample.stderr)
+    return replace(sample, mean=np.where(chosen, logs, sample.mean), stderr=stderr, deviations=deviations)
 
 
-def points(sample: Sample, control: Array, frame: Frame) -> tuple[Points, Array]:
+def points(
+    sample: Sample, control: Array, frame: Frame, weight: Array, covariance: Array | None = None
+) -> tuple[Points, Array]:
     """All usable points in the units of the frame, and their places (control, size) in the sample.
 
-    `sample` is on the scale of the fit: in units of `frame.value`, and in logarithms if the frame says so.
+    Parameters
+    ----------
+    sample : on the scale of the fit, in units of `frame.value`, and in logarithms if the frame says so.
+    weight : (M,), that of each part where no errors are known.
+    covariance : (K, X, X), of the errors at each size.
     """
-    fine = usable(sample)
-    weight = np.ones(sample.mean.shape)
-    if sample.stderr is not None:
-        weight = 1 / np.where(fine, smooth_plane(sample, fine), 1.0)
+    fine, each = usable(sample), len(control)
     place = np.argwhere(fine)
     row, column = place.T
-    x = (control[row] - frame.centre) / frame.span
-    return Points(sample.sizes[column] / frame.size, x, sample.mean[fine], weight[fine], frame.log), place
+    part = row // each
+    x = (control[row % each] - frame.centre) / frame.span
+    if sample.stderr is None:
+        weights = weight[part]
+    else:
+        weights = 1 / np.where(fine, smooth_plane(sample, fine), 1.0)[fine]
+    found = Points(sample.sizes[column] / frame.size, x, sample.mean[fine], weights, frame.log[part], part)
+    if covariance is None:
+        return found, place
+    groups = [np.flatnonzero(column == k) for k in np.unique(column)]
+    blocks = tuple((rows, covariance[column[rows[0]]][np.ix_(row[rows], row[rows])]) for rows in groups)
+    return replace(found, blocks=blocks), place
 
 
 def only(sample: Sample, mask: Array) -> Sample:

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.master_curve import ANSATZE, Ansatz
+from spikecube.scaling.inputs import labelled
 from spikecube.scaling.types import Array
 
-_RESERVED = ("param", "param_i", "param_j", "start", "end", "scaled_grid", "seed")
+_RESERVED = ("param", "param_i", "param_j", "start", "end", "scaled_grid", "seed", "derived", "observable")
+_DECIDED = 1e-12  # part of the largest eigenvalue of a covariance below which another is 0
+
+Observables = dict[str, xr.DataArray]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A collapse as it was asked for, all of it allowed.
+
+    Attributes
+    ----------
+    data, stderr : of each observable by name; that of a single one is "".
+    ends : of the window in u; None for all points, and "auto" for a choice.
+    """
+
+    form: Ansatz
+    data: Observables
+    stderr: Observables | None
+    covariance: xr.DataArray | None
+    held: dict[str, float]
+    ends: tuple[float, float] | str | None
+    expected: Array
 
 
 def ansatz_of(ansatz: str, correction: float | str | None, curved: bool) -> Ansatz:
@@ -33,44 +57,85 @@ def ansatz_of(ansatz: str, correction: float | str | None, curved: bool) -> Ansa
     return replace(form, omega=float(correction), formula=formula.replace("correction_exponent", f"{correction:g}"))
 
 
-def checked(
-    data: xr.DataArray,
+def asked(
+    data: xr.DataArray | xr.Dataset | Mapping[str, xr.DataArray],
     size: str,
     control: str,
     form: Ansatz,
+    *,
+    stderr: Any,
+    covariance: Any,
+    shared: str | None,
     fixed: Mapping[str, float],
-    window: float | tuple[float, float] | None,
-) -> tuple[Ansatz, dict[str, float], tuple[float, float] | None]:
-    """The ansatz, the parameters held and the ends of the window, all of them allowed.
+    window: Any,
+    expected: Mapping[str, float],
+) -> Asked:
+    """All arguments of a collapse, or a sentence on the first that is not allowed.
 
     Raises
     ------
     FitError
         If one is not.
     """
-    unknown = [name for name in fixed if name not in form.params]
-    if unknown:
-        raise FitError(f"fixed={unknown[0]!r} is not a parameter of {form.name!r}, which has {', '.join(form.params)}")
-    held = {k: float(v) for k, v in fixed.items()}
+    arrays, errors = _observables(data, size, control, stderr)
+    form = form if list(arrays) == [""] else form.of(tuple(arrays))
+    held = _values("fixed", fixed, form)
     if not all(np.isfinite(v) for v in held.values()):
         raise FitError(f"fixed={dict(fixed)} must hold finite numbers")
-    if held.get("nu", 1.0) <= 0:
-        raise FitError(f"nu={fixed['nu']} is not positive")
-    _check_labels(data, size, control)
-    return form, held, _ends(window)
+    if held.get("nu") == 0:
+        raise FitError("nu=0 is not a number other than 0: powers of n are 1/nu and zeta/nu")
+    for array in arrays.values():
+        check_labels(array, size, control)
+    if shared not in (None, size):
+        raise FitError(f"shared={shared!r} is not None or {size!r}, the dim whose points may share their errors")
+    seeds = any("seed" in array.dims for array in arrays.values())
+    if seeds and (shared or covariance is not None):
+        raise FitError("the data have a dim 'seed', which shows what points share: leave out shared and covariance")
+    if covariance is not None:
+        if shared or errors is not None or len(arrays) > 1:
+            raise FitError("covariance= goes alone: with one observable, and without stderr and shared")
+        covariance = _covariance(covariance, arrays[""], size, control)
+    if shared and len(arrays) > 1:
+        raise FitError(f"shared={shared!r} takes one observable: give several with seeds")
+    theory = _values("expected", expected, form)
+    at = np.array([theory.get(name, np.nan) for name in form.params])
+    return Asked(form, arrays, errors, covariance, held, _ends(window), at)
 
 
-def expected_of(form: Ansatz, expected: Mapping[str, float]) -> Array:
-    """The expected value of each parameter, NaN where there is none; (p,)."""
-    unknown = [name for name in expected if name not in form.params]
+def _values(argument: str, given: Mapping[str, float], form: Ansatz) -> dict[str, float]:
+    """Values of parameters by name, as numbers."""
+    unknown = [name for name in given if name not in form.params]
     if unknown:
-        raise FitError(f"expected={unknown[0]!r} is no parameter of {form.name!r}, which has {', '.join(form.params)}")
-    return np.array([float(expected.get(name, np.nan)) for name in form.params])
+        what = "not a parameter" if argument == "fixed" else "no parameter"
+        allowed = ", ".join(form.params)
+        raise FitError(f"{argument}={unknown[0]!r} is {what} of {form.name!r}, which has {allowed}")
+    return {name: float(value) for name, value in given.items()}
 
 
-def _check_labels(data: xr.DataArray, size: str, control: str) -> None:
+def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[Observables, Observables | None]:
+    """The data by name, and their errors by the same names."""
+    if isinstance(data, xr.Dataset):
+        data = {str(name): data[name] for name in data.data_vars}
+    if not isinstance(data, Mapping):
+        return {"": data}, None if stderr is None else {"": stderr}
+    names = list(data)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise FitError(f"data={{...}} must name each observable by a word, got {names}")
+    for name in names:
+        check_labels(data[name], size, control, f"data[{name!r}]")
+    if len({"seed" in data[name].dims for name in names}) > 1:
+        raise FitError("some observables have a dim 'seed' and some have not: give seeds for all of them or for none")
+    if stderr is None:
+        return dict(data), None
+    if not isinstance(stderr, Mapping | xr.Dataset) or set(stderr) != set(names):
+        raise FitError(f"stderr of several observables must be a mapping with their names, {', '.join(names)}")
+    return dict(data), {name: stderr[name] for name in names}
+
+
+def check_labels(data: Any, size: str, control: str, name: str = "data") -> None:
+    """Refuse data without the dims and numbers that curves of several sizes need."""
     if not isinstance(data, xr.DataArray):
-        raise FitError(f"data must be an xarray.DataArray with dims {size}, {control}, got {type(data).__name__}")
+        raise FitError(f"{name} must be an xarray.DataArray with dims {size}, {control}, got {type(data).__name__}")
     clash = [name for name in (size, control) if name in _RESERVED]
     if clash:
         raise FitError(f"{clash[0]!r} names a dim of the result: rename that of the data")
@@ -87,13 +152,48 @@ def _check_labels(data: xr.DataArray, size: str, control: str) -> None:
         raise FitError(f"the coordinate {control!r} must hold finite numbers, got {values.tolist()}")
 
 
-def _ends(window: float | tuple[float, float] | None) -> tuple[float, float] | None:
+def _covariance(given: Any, data: xr.DataArray, size: str, control: str) -> xr.DataArray:
+    """A covariance with dims (control_i, control_j) and perhaps the size, at all labels of the data."""
+    pair = [f"{control}_i", f"{control}_j"]
+    if isinstance(given, np.ndarray) and given.shape == (data.sizes[control],) * 2:
+        given = xr.DataArray(given, dims=pair)
+    if not isinstance(given, xr.DataArray) or set(given.dims) - {size} != set(pair):
+        raise FitError(
+            f"covariance must be a DataArray with dims {', '.join(pair)} and perhaps {size}, or an array "
+            f"({control}, {control}) for all sizes, got {_shape(given)}"
+        )
+    given = labelled(given, "covariance")
+    for dim, like in ((pair[0], control), (pair[1], control), (size, size)):
+        if dim in given.dims and dim not in given.coords:
+            if given.sizes[dim] != data.sizes[like]:
+                raise FitError(f"covariance has length {given.sizes[dim]} along {dim!r}, the data {data.sizes[like]}")
+            given = given.assign_coords({dim: data[like].to_numpy()})
+        if dim in given.dims and not np.isin(data[like].to_numpy(), given[dim].to_numpy()).all():
+            raise FitError(f"covariance lacks labels of the data along {dim!r}")
+    labels = data[control].to_numpy()
+    matrix = given.sel(dict.fromkeys(pair, labels)).transpose(..., *pair)
+    values = matrix.to_numpy()
+    if not np.isfinite(values).all() or not np.allclose(values, np.swapaxes(values, -1, -2), rtol=1e-8, atol=0):
+        raise FitError("covariance must be finite and symmetric")
+    eigenvalues = np.linalg.eigvalsh(values)
+    if not (eigenvalues[..., 0] > _DECIDED * eigenvalues[..., -1]).all():
+        raise FitError("covariance must be positive definite: add the variance that each point has of its own")
+    return matrix
+
+
+def _shape(given: Any) -> str:
+    if isinstance(given, xr.DataArray):
+        return f"dims {', '.join(map(str, given.dims))}"
+    return f"an array {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+
+
+def _ends(window: Any) -> tuple[float, float] | str | None:
     """The ends of a window in u."""
-    if window is None:
-        return None
+    if window is None or (isinstance(window, str) and window == "auto"):
+        return window
     given = np.asarray(window)
     if given.dtype.kind in "fiu" and given.shape in ((), (2,)):
         low, high = (-float(given), float(given)) if given.ndim == 0 else map(float, given)
         if low < high:
             return low, high
-    raise FitError(f"window={window!r} must be a positive number or a pair (low, high) of rising numbers")
+    raise FitError(f'window={window!r} must be a positive number or a pair (low, high) of rising numbers, or "auto"')

@@ -6,67 +6,40 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
+from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_inference import Inference, Problem
+from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
 from spikecube.scaling.collapse_search import Minimum
+from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.results import SHAPE, STATUS, fit_result, messages
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 
-_CONFIDENCE = 0.95
-
 Variables = dict[str, tuple[tuple[str, ...], Any]]
 
 
-def _table(task: Task, problem: Problem, found: Minimum, fit: Inference, expected: Array) -> dict[str, Array]:
-    """Estimates with their errors and intervals, in the user's units."""
-    form, unit = task.form, task.frame.unit(task.form)
-    theta = task.frame.shift(form) + unit * found.theta
-    free = np.isin(np.arange(len(theta)), problem.free)
-    stderr = np.where(free, unit * np.sqrt(np.diag(fit.covariance)), np.nan)
-    half_width = stats.t.ppf((1 + _CONFIDENCE) / 2, fit.t_dof) * stderr
-    low, high = theta - half_width, theta + half_width
-    z = (theta - expected) / stderr
-    distance = np.abs(z)
-    for j, name in enumerate(form.params):
-        if name == "nu" and half_width[j] >= theta[j]:  # an interval of 1/nu that holds 0
-            low[j], high[j] = theta[j] / (1 + half_width[j] / theta[j]), np.inf
-            distance[j] *= theta[j] / expected[j]
-    return {
-        "estimate": theta,
-        "stderr": stderr,
-        "ci_low": low,
-        "ci_high": high,
-        "pvalue": np.asarray(2 * stats.t.sf(distance, fit.t_dof)),
-        "expected": expected,
-        "z": z,
-        "t_dof": fit.t_dof,
-        "drift": unit * fit.drift,
-        "covariance": fit.covariance * np.outer(unit, unit),
-    }
-
-
-def _aicc(chi2: float, n_points: int, n_params: int, known: bool) -> float:
+def _aicc(chi2: float, n_points: int, n_params: float, known: bool) -> float:
     """The corrected Akaike criterion; an error that is estimated counts as a parameter."""
     p = n_params if known else n_params + 1
     fit = chi2 if known else n_points * np.log(max(chi2, np.finfo(float).tiny) / n_points)
     return float(fit + 2 * p + 2 * p * (p + 1) / (n_points - p - 1)) if n_points - p > 1 else np.nan
 
 
-def _findings(task: Task, found: Minimum, fit: Inference, table: dict[str, Array]) -> CollapseFindings:
+def _findings(task: Task, found: Minimum, fit: Inference, table: dict[str, Array], part: int) -> CollapseFindings:
     x = task.frame.centre + task.frame.span * task.points.control
     critical, free = float(table["estimate"][0]), np.isfinite(table["stderr"]) | np.isinf(table["stderr"])
-    errors = "none" if task.raw.stderr is None else "given" if task.raw.deviations is None else "seeds"
+    q = fit.quality
     return CollapseFindings(
-        errors,
-        fit.chi2,
-        fit.dof,
-        fit.gof_pvalue,
-        fit.too_good,
-        fit.pattern_pvalue,
+        task.errors(),
+        float(q.chi2[part]),
+        float(q.dof[part]),
+        float(q.gof_pvalue[part]),
+        float(q.too_good[part]),
+        float(q.pattern_pvalue[part]),
         fit.drift_pvalue,
+        fit.uneven_pvalue,
         found.agreed,
         found.astray,
         bool(np.isfinite(np.stack([table["ci_low"], table["ci_high"]])[:, free]).all()),
@@ -76,93 +49,152 @@ def _findings(task: Task, found: Minimum, fit: Inference, table: dict[str, Array
 
 
 def _planes(task: Task, problem: Problem, found: Minimum, fit: Inference) -> dict[str, Array]:
-    """Data, curve and scaled variables over (control, size), in the user's units."""
-    form, frame_, sample = task.form, task.frame, task.sample
-    n, x = np.meshgrid(sample.sizes / frame_.size, (task.x - frame_.centre) / frame_.span)
-    u, prefactor = form.scaled(found.theta, n, x)
-    decay = form.decay(found.theta, n.ravel())
-    curve = (fit.curve.basis(u.ravel(), decay) @ fit.coefficients).reshape(u.shape)
-    model = np.log(prefactor) + curve if frame_.log else prefactor * curve
-    used = np.zeros(u.shape, dtype=bool)
+    """Data, curve and scaled variables over (observable, control, size), in the user's units."""
+    form, frame_, sample, shape = task.form, task.frame, task.sample, task.plane
+    part, x, n = np.meshgrid(np.arange(shape[0]), task.x, sample.sizes, indexing="ij")
+    at = form.places(found.theta, n.ravel() / frame_.size, (x.ravel() - frame_.centre) / frame_.span, part.ravel())
+    curve = fit.at.curve.basis(at.u, at.decay, part.ravel()) @ fit.at.coefficients
+    u, prefactor, curve = (v.reshape(shape) for v in (at.u, np.exp(at.prefactor), curve))
+    value, log = frame_.value[:, None, None], frame_.log[:, None, None]
+    model = np.where(log, np.log(prefactor) + curve, prefactor * curve)
+    used = np.zeros(sample.mean.shape, dtype=bool)
     used[tuple(problem.places.T)] = True
-    between = (fit.grid[0] <= u) & (u <= fit.grid[-1])
-    nothing = np.full(u.shape, np.nan)
-    errors = nothing if sample.stderr is None else sample.stderr
-    raw_errors = nothing if task.raw.stderr is None else task.raw.stderr * abs(frame_.value)
-    unit = frame_.curve_unit(form, found.theta) / frame_.value
-    fitted = np.where(between, model, np.nan)
+    used = used.reshape(shape)
+    nothing, mean, raw = np.full(shape, np.nan), sample.mean.reshape(shape), task.raw.mean.reshape(shape)
+    errors = nothing if sample.stderr is None else sample.stderr.reshape(shape)
+    raw_errors = nothing if task.raw.stderr is None else task.raw.stderr.reshape(shape) * np.abs(value)
+    unit = (frame_.curve_unit(form, found.theta) / frame_.value)[:, None, None]
+    ends = [[own[0].knots[0], own[0].knots[-1]] for own in fit.at.curve.splines]
+    low, high = np.transpose(ends)[:, :, None, None]
+    fitted = np.where((low <= u) & (u <= high), model, np.nan)
     return {
-        "data": task.raw.mean * frame_.value,
+        "data": raw * value,
         "data_stderr": raw_errors,
-        "fitted": (np.exp(fitted) if frame_.log else fitted) * frame_.value,
-        "residual": np.where(used, (sample.mean - model) / errors, np.nan),
+        "fitted": np.where(log, np.exp(np.where(log, fitted, 0.0)), fitted) * value,
+        "residual": np.where(used, (mean - model) / errors, np.nan),
         "used": used,
-        "scaled_control": np.where(np.isfinite(sample.mean), u * frame_.scaled_unit(form, found.theta), np.nan),
-        "scaled_data": task.raw.mean * frame_.value / prefactor * unit,
+        "scaled_control": np.where(np.isfinite(mean), u * frame_.scaled_unit(form, found.theta), np.nan),
+        "scaled_data": raw * value / prefactor * unit,
         "scaled_stderr": raw_errors / prefactor * unit,
     }
 
 
 def labelled_collapse(
-    task: Task, problem: Problem, found: Minimum, fit: Inference, expected: Array, draws: Array | None
+    task: Task,
+    problem: Problem,
+    found: Minimum,
+    fit: Inference,
+    expected: Array,
+    draws: Array | None,
+    chosen: Scan | None = None,
 ) -> xr.Dataset:
     """The result of a collapse that came to an end; expected (p,), NaN where nothing is."""
-    form, plane = task.form, (task.control, task.size)
-    table = _table(task, problem, found, fit, expected)
-    status, message = collapse_verdict(_findings(task, found, fit, table))
-    known = task.raw.stderr is not None
-    chi2_unit = 1.0 if known else task.frame.value**2
-    curve_unit = task.frame.curve_unit(form, found.theta)
-    master = np.exp(fit.master) if task.frame.log else fit.master
-    variables: Variables = {name: (("param",), v) for name, v in table.items() if name != "covariance"}
+    form, frame_ = task.form, task.frame
+    unit, covariance = frame_.unit(form), fit.covariance * np.outer(frame_.unit(form), frame_.unit(form))
+    theta = frame_.shift(form) + unit * found.theta
+    table = parameter_table(form, theta, covariance, fit.t_dof, expected) | {"drift": unit * fit.drift}
+    if chosen is not None:
+        table |= {"window_low": table["ci_low"], "window_high": table["ci_high"]} | hull(chosen)
     if draws is not None:
-        variables |= _bootstrap_variables(task, draws)
-    variables |= {
-        "covariance": (("param_i", "param_j"), table["covariance"]),
-        "start_chi2": (("start",), found.ends * chi2_unit),
+        table |= _bootstrap(frame_.shift(form) + unit * draws)
+    planes = _planes(task, problem, found, fit)
+    parts = []
+    for k in range(task.plane[0]):
+        rows = np.array(form.rows(k))
+        status, message = collapse_verdict(_findings(task, found, fit, {n: v[rows] for n, v in table.items()}, k))
+        own: Variables = {name: (("param",), v[rows]) for name, v in table.items()}
+        own["covariance"] = ("param_i", "param_j"), covariance[np.ix_(rows, rows)]
+        if form.name == "power":
+            derived = derived_table(form, theta, covariance, fit.t_dof, k)
+            derived |= {} if chosen is None else derived_hull(chosen, k)
+            own |= {name: (("derived",), v) for name, v in derived.items()}
+        own |= {name: ((task.control, task.size), v[k]) for name, v in planes.items()}
+        own |= _scalars(task, problem, found, fit, k)
+        if chosen is not None:
+            own |= scan_variables(chosen, rows, k, _chi2_unit(task, k))
+            message = f"{message} {scan_note(chosen)}"
+        parts.append(own | {"status": ((), np.int8(STATUS[status])), "message": ((), message)})
+    coords = {"scaled_grid": fit.grid * frame_.scaled_unit(form, found.theta)}
+    if form.name == "power":
+        coords["derived"] = np.array(DERIVED)
+    if chosen is not None:
+        coords |= {"scan_window": chosen.widths, "scan_n_min": chosen.smallest}
+    if form.observables:
+        _add_joint(parts, form, covariance, fit)
+    return _described(task, parts, coords)
+
+
+def _chi2_unit(task: Task, k: int) -> float:
+    """chi2/chi2' of one part: squares in the units of the data where no errors are known."""
+    return 1.0 if task.raw.stderr is not None else float(task.frame.value[k] ** 2 / task.weight[k])
+
+
+def _scalars(task: Task, problem: Problem, found: Minimum, fit: Inference, k: int) -> Variables:
+    """What is known of one part beside its parameters."""
+    frame_, q, known = task.frame, fit.quality, task.raw.stderr is not None
+    chi2_unit = _chi2_unit(task, k)
+    curve_unit, log = frame_.curve_unit(task.form, found.theta)[k], bool(frame_.log[k])
+    master = np.exp(fit.master[k]) if log else fit.master[k]
+    rows = problem.points.parts == k
+    return {
+        "start_chi2": (("start",), found.ends * (chi2_unit if task.plane[0] == 1 else 1.0)),
         "master_curve": (("scaled_grid",), master * curve_unit),
-        "master_stderr": (("scaled_grid",), fit.master_stderr * abs(curve_unit) * (master if task.frame.log else 1.0)),
-        **{name: (plane, values) for name, values in _planes(task, problem, found, fit).items()},
-        "chi2": ((), fit.chi2 * chi2_unit),
-        "dof": ((), fit.dof),
-        "gof_pvalue": ((), fit.gof_pvalue),
-        "pattern_pvalue": ((), fit.pattern_pvalue),
+        "master_stderr": (("scaled_grid",), fit.master_stderr[k] * abs(curve_unit) * (master if log else 1.0)),
+        "chi2": ((), q.chi2[k] * chi2_unit),
+        "dof": ((), q.dof[k]),
+        "gof_pvalue": ((), q.gof_pvalue[k]),
+        "pattern_pvalue": ((), q.pattern_pvalue[k]),
         "drift_pvalue": ((), fit.drift_pvalue),
-        "nobs": ((), float(len(problem.points.y))),
-        "aicc": ((), _aicc(fit.chi2 * chi2_unit, len(problem.points.y), fit.n_coefficients, known)),
-        "spline_size": ((), float(fit.curve.splines[0].size)),
-        "n_min": ((), task.raw.sizes[problem.places[:, 1]].min()),
+        "uneven_pvalue": ((), fit.uneven_pvalue),
+        "nobs": ((), float(rows.sum())),
+        "aicc": ((), _aicc(q.chi2[k] * chi2_unit, int(rows.sum()), float(rows.sum()) - q.dof[k], known)),
+        "spline_size": ((), float(fit.at.curve.splines[k][0].size)),
+        "n_min": ((), task.raw.sizes[problem.places[rows, 1]].min()),
         "converged": ((), found.at_rest),
-        "status": ((), np.int8(STATUS[status])),
-        "message": ((), message),
     }
-    return _described(task, variables, {"scaled_grid": fit.grid * task.frame.scaled_unit(form, found.theta)})
 
 
-def _bootstrap_variables(task: Task, draws: Array) -> Variables:
-    own = task.frame.shift(task.form) + task.frame.unit(task.form) * draws
-    low, high = np.quantile(own, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2], axis=0)
-    named = {"bootstrap_stderr": own.std(axis=0, ddof=1), "bootstrap_low": low, "bootstrap_high": high}
-    return {name: (("param",), values) for name, values in named.items()}
+def _add_joint(parts: list[Variables], form: Ansatz, covariance: Array, fit: Inference) -> None:
+    """What several observables have together: the test of all points, and the covariances of their parameters."""
+    rows = [form.rows(k) for k in range(len(parts))]
+    names = ("joint_chi2", "joint_dof", "joint_gof_pvalue")
+    for k, own in enumerate(parts):
+        own |= {name: ((), value) for name, value in zip(names, fit.quality.joint, strict=True)}
+        across = np.stack([covariance[np.ix_(rows[k], other)] for other in rows])
+        own["joint_covariance"] = (("observable_j", "param_i", "param_j"), across)
 
 
+def _bootstrap(draws: Array) -> dict[str, Array]:
+    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    return {"bootstrap_stderr": draws.std(axis=0, ddof=1), "bootstrap_low": low, "bootstrap_high": high}
+
+
+DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 _ALSO_EMPTY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("t_dof", "drift", "z"), ("param",)),
-    **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "spline_size"), ()),
+    **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "uneven_pvalue", "spline_size"), ()),
 }
 
 
 def empty_collapse(task: Task, name: str, expected: Array) -> xr.Dataset:
     """The result where there is no honest number."""
-    n_params, value = len(task.form.params), task.frame.value
-    variables: Variables = {v: (tail, np.full([n_params] * len(tail), np.nan)) for v, tail in _ALSO_EMPTY.items()}
-    errors = np.full(task.raw.mean.shape, np.nan) if task.raw.stderr is None else task.raw.stderr * abs(value)
-    planes = {"data": task.raw.mean * value, "data_stderr": errors, "used": np.zeros(errors.shape, dtype=bool)}
-    variables |= {v: ((task.control, task.size), values) for v, values in planes.items()}
+    form, shape = task.form, task.plane
+    n_params = len(form.names)
+    value = task.frame.value[:, None, None]
+    nothing = np.full(shape, np.nan)
+    errors = nothing if task.raw.stderr is None else task.raw.stderr.reshape(shape) * np.abs(value)
+    planes = {"data": task.raw.mean.reshape(shape) * value, "data_stderr": errors, "used": np.zeros(shape, dtype=bool)}
     status = np.int8(STATUS[name])
     words = _FLAT if name == "not_resolved" else messages(np.array(status)).item()
-    variables |= {"nobs": ((), 0.0), "converged": ((), False), "status": ((), status), "message": ((), words)}
-    return _described(task, variables | {"expected": (("param",), expected)}, {}, words)
+    parts = []
+    for k in range(shape[0]):
+        own: Variables = {v: (tail, np.full([n_params] * len(tail), np.nan)) for v, tail in _ALSO_EMPTY.items()}
+        own |= {v: ((task.control, task.size), values[k]) for v, values in planes.items()}
+        own |= {"nobs": ((), 0.0), "converged": ((), False), "status": ((), status), "message": ((), words)}
+        if form.name == "power":
+            own |= {v: (("derived",), np.full(2, np.nan)) for v in DERIVED_VARIABLES}
+        parts.append(own | {"expected": (("param",), expected[form.rows(k)])})
+    return _described(task, parts, {"derived": np.array(DERIVED)} if form.name == "power" else {}, words)
 
 
 _FLAT = "The data do not change along the control beyond their errors: there is nothing to collapse, and no estimate."
@@ -174,42 +206,69 @@ _LONG_NAMES = {
     "pattern_pvalue": "p-value of the likeness of neighbouring residuals of one size",
     "drift": "shift of the estimate when the smallest size is left out",
     "drift_pvalue": "p-value of the shift of all parameters when the smallest size is left out",
+    "uneven_pvalue": "p-value of the test that squared residuals do not go with value, size and u; without errors",
     "used": "whether the point entered the fit",
+    "derived_estimate": "powers of n in the law: 1/nu and zeta/nu",
+    "derived_stderr": "standard error of derived_estimate",
+    "derived_low": "lower end of the 95 per cent interval of derived_estimate",
+    "derived_high": "upper end of the 95 per cent interval of derived_estimate",
+    "scan_ci_low": "lower end of the 95 per cent interval that the choice would have, had it been given",
+    "scan_ci_high": "upper end of the 95 per cent interval that the choice would have, had it been given",
+    "scan_dof": "dof of the choice",
+    "scan_nobs": "points of the choice",
+    "scan_pattern_pvalue": "pattern_pvalue of the choice",
+    "scan_admitted": "whether the choice is admitted, so that the intervals hold its own",
+    "joint_chi2": "weighted sum of squared residuals of all observables",
+    "joint_dof": "points of all observables less parameters and coefficients of their curves",
+    "joint_gof_pvalue": "p-value of the test that all observables collapse within their errors",
+    "joint_covariance": "covariance of the estimates of two observables",
 }
 
 
-def _described(task: Task, variables: Variables, coords: dict[str, Any], reason: str = "") -> xr.Dataset:
+def _described(task: Task, parts: list[Variables], coords: dict[str, Any], reason: str = "") -> xr.Dataset:
     """Labels, names and units: those of the control and of the data are kept; `reason` says why variables are not."""
-    names, own = list(task.form.params), str(task.data[task.control].attrs.get("units", "1"))
+    names, data = task.form.names, task.data[0]
+    own = str(data[task.control].attrs.get("units", "1"))
     inverse = "1" if own == "1" else f"({own})-1"
     units = ["1" if name in ("nu", "zeta", "correction_exponent") else own for name in names]
     units = [inverse if name == "field" else unit for name, unit in zip(names, units, strict=True)]
-    arrays: Arrays = {name: (tail, np.asarray(values)[None]) for name, (tail, values) in variables.items()}
+    arrays: Arrays = {
+        name: (tail, np.stack([np.asarray(part[name][1]) for part in parts])) for name, (tail, _) in parts[0].items()
+    }
     labels = {
         "param_units": ("param", units),
-        task.control: (task.control, task.x, dict(task.data[task.control].attrs)),
-        task.size: (task.size, task.raw.sizes, dict(task.data[task.size].attrs)),
+        task.control: (task.control, task.x, dict(data[task.control].attrs)),
+        task.size: (task.size, task.raw.sizes, dict(data[task.size].attrs)),
     }
+    observables = list(task.form.observables)
+    if observables:
+        labels |= {"observable": ("observable", observables), "observable_j": ("observable_j", observables)}
     result = fit_result(
         arrays,
         names,
+        dims=("observable",) if observables else (),
+        shape=(len(observables),) if observables else (),
         coords=coords | labels,
         law=task.form.formula,
-        quantity=str(task.data.name or "the data"),
+        quantity=", ".join(observables) or str(data.name or "the data"),
         without=dict.fromkeys(SHAPE, reason) if reason else None,
     )
-    of_data = str(task.data.attrs.get("units", "1"))
+    _set_units(result, {str(array.attrs.get("units", "1")) for array in task.data}, own, units)
+    return result
+
+
+def _set_units(result: xr.Dataset, of_data: set[str], of_control: str, of_params: list[str]) -> None:
+    """Units, where there is one for all values of a variable."""
     for label in ("data", "data_stderr", "fitted", "scaled_data", "scaled_stderr", "master_curve", "master_stderr"):
         if label in result:
-            result[label].attrs["units"] = of_data
+            result[label].attrs["units"] = next(iter(of_data)) if len(of_data) == 1 else "1"
     if "scaled_control" in result:
-        result["scaled_control"].attrs["units"] = own
+        result["scaled_control"].attrs["units"] = of_control
     for name, variable in result.data_vars.items():
         if str(name) in _LONG_NAMES:
             variable.attrs["long_name"] = _LONG_NAMES[str(name)]
         if "param" in variable.dims or "param_i" in variable.dims:
-            variable.attrs["units"] = units[0] if len(set(units)) == 1 else "1"
-    if len(set(units)) > 1:
+            variable.attrs["units"] = of_params[0] if len(set(of_params)) == 1 else "1"
+    if len(set(of_params)) > 1:
         for label in ("estimate", "stderr", "ci_low", "ci_high", "covariance", "drift"):
             result[label].attrs.pop("units", None)
-    return result

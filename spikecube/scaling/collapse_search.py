@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.master_curve import Ansatz, Points, descend, reduce
+from spikecube.scaling.collapse_ansatz import Ansatz
+from spikecube.scaling.master_curve import Points, descend, reduce
+from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 
 LEAST_POINTS = 24
 _STARTS = 5
+_AGREE = 3  # starts that end in one minimum, after which no other is tried
 _COARSE = 250  # points of the coarse search
 _COARSE_BASIS = 8
 _BASES = (6, 8, 10, 12, 16, 20, 24, 32, 40)
 _POINTS_EACH = 5  # points for each coefficient of the spline
 _ROUNDS = 40  # of a window
+_ZETAS = np.array([-1.0, -0.4, 0.0, 0.4, 1.0])
+_CLOSE = 1e-6  # relative gain at which a descent with a small spline ends
+_LARGEST = 300.0  # of the logarithm of a prefactor
 
 
 @dataclass(frozen=True)
@@ -46,32 +52,49 @@ class Window:
     select: Callable[[Array], Points]
 
 
-def search(form: Ansatz, points: Points, held: dict[str, float], free: Array, window: Window | None = None) -> Minimum:
+def search(
+    form: Ansatz,
+    points: Points,
+    held: dict[str, float],
+    free: Array,
+    window: Window | None = None,
+    near: Array | None = None,
+) -> Minimum:
     """The minimum over all points, or over those that a window holds at the minimum itself.
 
     Parameters
     ----------
     held : parameters with a value of their own, in the units of the points.
+    near : parameters from which the only descent starts.
     """
-    starts = _starts(form, points, held)
+    starts = _starts(form, points, held) if near is None else [near]
     theta, ends, rest = _descents(form, points, starts, free)
     if window is None:
         return Minimum(theta, ends, np.ones(len(points.y), dtype=bool), 0, at_rest=rest)
-    mask, seen = window.inside(theta), set[bytes]()
+    return _settled(form, window, theta, starts, free)
+
+
+def _settled(form: Ansatz, window: Window, theta: Array, starts: list[Array], free: Array) -> Minimum:
+    """The minimum over the points that a window holds at it; where there is none, that with the fewest astray."""
+    mask, seen, nearest = window.inside(theta), set[bytes](), None
     theta, ends, rest = _descents(form, window.select(mask), [theta, *starts], free)
     for _ in range(_ROUNDS):
         new = window.inside(theta)
         if (new == mask).all():
-            best, ends, rest = _descents(form, window.select(mask), [theta, *starts], free)
-            if (window.inside(best) == mask).all():
-                return Minimum(best, ends, mask, 0, at_rest=rest)
-            theta, new = best, window.inside(best)
-        if new.tobytes() in seen:
+            theta, ends, rest = _descents(form, window.select(mask), [theta, *starts], free)
+            new = window.inside(theta)
+        found = Minimum(theta, ends, mask, int((new != mask).sum()), at_rest=rest)
+        if nearest is None or found.astray < nearest.astray:
+            nearest = found
+        if new.tobytes() in seen:  # going round: one point at a time
+            new = np.where(np.arange(len(mask)) == (new != mask).argmax(), new, mask)
+        if not nearest.astray or new.tobytes() in seen:
             break
         seen.add(new.tobytes())
-        mask = new
-        theta, _, rest = descend(form, window.select(mask), theta, spline_size(mask.sum()), free)
-    return Minimum(theta, ends, mask, int((window.inside(theta) != mask).sum()), at_rest=rest)
+        mask, chosen = new, window.select(new)
+        theta, _, rest = descend(form, chosen, theta, spline_sizes(chosen), free)
+    assert nearest is not None
+    return nearest
 
 
 def spline_size(n_points: int) -> int:
@@ -79,12 +102,21 @@ def spline_size(n_points: int) -> int:
     return int(np.clip(n_points // _POINTS_EACH, _BASES[0], _BASES[-1]))
 
 
-def frugal_size(form: Ansatz, points: Points, theta: Array) -> int:
-    """The number of coefficients with the least corrected Akaike criterion, at most that of the full spline."""
+def spline_sizes(points: Points) -> tuple[int, ...]:
+    """Coefficients of the spline of each part."""
+    return tuple(spline_size(int(count)) for count in np.bincount(points.parts))
+
+
+def frugal_sizes(form: Ansatz, points: Points, theta: Array) -> tuple[int, ...]:
+    """For each part the number of coefficients with the least corrected Akaike criterion, at most the full one."""
+    return tuple(_frugal_size(form, points.keep(points.parts == k), theta) for k in range(points.parts.max() + 1))
+
+
+def _frugal_size(form: Ansatz, points: Points, theta: Array) -> int:
     n_points = len(points.y)
 
     def aicc(n_basis: int) -> float:
-        p = n_basis + len(form.params) + 1
+        p = n_basis + len(form.names) + 1
         cost = max(reduce(form, points, theta, n_basis).cost, np.finfo(float).tiny)
         return float(n_points * np.log(cost / n_points) + 2 * p + 2 * p * (p + 1) / max(n_points - p - 1, 1e-9))
 
@@ -92,24 +124,70 @@ def frugal_size(form: Ansatz, points: Points, theta: Array) -> int:
 
 
 def _grid(form: Ansatz, points: Points, held: dict[str, float]) -> list[Array]:
-    """Coarse parameters to start from."""
+    """Coarse parameters to start from; zetas are chosen at each of them."""
     low, high = np.quantile(points.control, [0.05, 0.95])
     axes = {
         "critical": np.linspace(low, high, 15 if form.name == "log" else 9),
-        "nu": np.array([0.4, 0.7, 1.0, 1.6, 2.5]),
-        "zeta": np.array([-1.0, -0.4, 0.0, 0.4, 1.0]),
-        "field": np.zeros(1),
+        "nu": np.array([0.4, 0.7, 1.0, 1.6, 2.5, -0.4, -0.7, -1.0, -1.6, -2.5]),
         "correction_exponent": np.ones(1),
     }
-    chosen = [np.array([held[name]]) if name in held else axes[name] for name in form.params]
+    chosen = [np.array([held[name]]) if name in held else axes.get(name, np.zeros(1)) for name in form.params]
     return list(np.stack([a.ravel() for a in np.meshgrid(*chosen, indexing="ij")], axis=1))
 
 
 def _starts(form: Ansatz, points: Points, held: dict[str, float]) -> list[Array]:
     """The best of the grid, on a thinned set of points of every size."""
     order = np.lexsort((points.control, points.size))
-    thinned = points.keep(order[:: max(len(order) // _COARSE, 1)])
-    return sorted(_grid(form, points, held), key=lambda t: reduce(form, thinned, t, _COARSE_BASIS).cost)[:_STARTS]
+    thinned = replace(points, blocks=None).keep(order[:: max(len(order) // _COARSE, 1)])
+    parts = [_Ranked.of(thinned.keep(thinned.parts == k)) for k in range(thinned.parts.max() + 1)]
+    tried = [_best_zetas(form, parts, theta, held) for theta in _grid(form, points, held)]
+    return [theta for _, theta in sorted(tried, key=lambda t: t[0])[:_STARTS]]
+
+
+def _best_zetas(form: Ansatz, parts: list[_Ranked], theta: Array, held: dict[str, float]) -> tuple[float, Array]:
+    """Minus twice the log likelihood at theta, up to a constant, and theta with the best zeta of each part."""
+    total, theta = 0.0, theta.copy()
+    for k, ranked in enumerate(parts):
+        at = form.zetas[k] if form.zetas else None
+        zetas = np.zeros(1) if at is None else np.array([held.get(form.params[at], np.nan)])
+        zetas = _ZETAS if np.isnan(zetas[0]) else zetas
+        costs = ranked.costs(form, theta, np.zeros(1) if at is None else zetas / form.named(theta)["nu"])
+        total += len(ranked.points.y) * float(np.log(max(costs.min(), np.finfo(float).tiny)))
+        if at is not None:
+            theta[at] = zetas[costs.argmin()]
+    return total, theta
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Points of one part, and small splines of f and g through the rank of u, which are the same for all parameters."""
+
+    points: Points
+    splines: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, points: Points) -> _Ranked:
+        rank = np.arange(len(points.y), dtype=float)
+        return cls(points, (Spline.through(rank, _COARSE_BASIS).basis(rank), Spline.through(rank, 5).basis(rank)))
+
+    def costs(self, form: Ansatz, theta: Array, powers: Array) -> Array:
+        """Sums of squares about a small curve for prefactors n^power, all at one u; (len(powers),)."""
+        points = self.points
+        at = form.places(theta, points.size, points.control, points.parts)
+        rank = np.empty(len(at.u), dtype=int)
+        rank[at.u.argsort(kind="stable")] = np.arange(len(rank))
+        basis = self.splines[0][rank]
+        if at.decay is not None:
+            basis = np.concatenate([basis, at.decay[:, None] * self.splines[1][rank]], axis=1)
+        prefactor = np.minimum(np.maximum(powers[:, None] * np.log(points.size), -_LARGEST), _LARGEST)
+        factor, y = np.exp(np.where(points.log, 0.0, prefactor)), points.y - np.where(points.log, prefactor, 0.0)
+        squares = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)
+        normal = ((points.weight * factor**2) @ squares).reshape(len(powers), basis.shape[1], -1)
+        right = (points.weight * factor * y) @ basis
+        length = np.sqrt(np.maximum(np.einsum("zkk->zk", normal), 1e-300))
+        normal = normal / (length[:, :, None] * length[:, None, :]) + 1e-10 * np.eye(basis.shape[1])
+        inner = np.linalg.solve(normal, (right / length)[..., None])[..., 0]
+        return np.asarray((points.weight * y**2).sum(1) - np.einsum("zk,zk->z", right / length, inner))
 
 
 def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) -> tuple[Array, Array, bool]:
@@ -120,8 +198,23 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
     """
     if not len(free):
         return starts[0], np.zeros(1), True
-    found = sorted((descend(form, points, start, _COARSE_BASIS, free) for start in starts), key=lambda f: f[1])
-    n_basis = frugal_size(form, points, found[0][0])
-    again = sorted((descend(form, points, start, n_basis, free) for start, _, _ in found[:3]), key=lambda f: f[1])
-    theta, _, rest = descend(form, points, again[0][0], spline_size(len(points.y)), free)
+    found: list[tuple[Array, float, bool]] = []
+    small = (_COARSE_BASIS,) * len(spline_sizes(points))
+    for start in starts:
+        found.append(descend(form, points, start, small, free, close=_CLOSE))
+        found.sort(key=lambda f: f[1])
+        if sum(_same(f[0], found[0][0]) for f in found) >= _AGREE:
+            break
+    sizes = frugal_sizes(form, points, found[0][0])
+    again: list[tuple[Array, float, bool]] = []
+    for k, (theta, _, _) in enumerate(found[:3]):
+        twin = next((j for j in range(k) if _same(found[j][0], theta)), None)
+        again.append(descend(form, points, theta, sizes, free, close=_CLOSE) if twin is None else again[twin])
+    again.sort(key=lambda f: f[1])
+    theta, _, rest = descend(form, points, again[0][0], spline_sizes(points), free)
     return theta, np.array([f[1] for f in again]), rest
+
+
+def _same(one: Array, other: Array) -> bool:
+    """Whether two descents ended in one place."""
+    return bool((np.abs(one - other) <= 1e-3 * (1 + np.abs(other))).all())

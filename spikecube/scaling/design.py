@@ -77,7 +77,7 @@ def design(
     curves = [pilot_curve(t, pilot, correction) for t in targets]
     chosen = np.unique(np.concatenate([c.sizes for c in curves]) if sizes is None else np.asarray(sizes, dtype=float))
     money = chosen**3 if cost is None else _costs(cost, chosen)
-    aims = [_aim(c, t, chosen) for c, t in zip(curves, targets, strict=True)]
+    aims = [aim_of(c, t, chosen) for c, t in zip(curves, targets, strict=True)]
     made, widths_made = _calibrated(aims, money)
     seeds = made.seeds.astype(float)
     total = float(seeds @ money)
@@ -163,7 +163,8 @@ def _costs(cost: Cost, sizes: Array) -> Array:
     return values
 
 
-def _aim(curve: PilotCurve, target: Target, sizes: Array) -> Aim:
+def aim_of(curve: PilotCurve, target: Target, sizes: Array) -> Aim:
+    """What a target asks of a design at some sizes, with the variances that a pilot shows."""
     variance = smoothed_variance(curve.sizes, curve.variance, curve.dof, sizes)
     fits = (sizes >= curve.smallest) & (sizes <= curve.largest)
     if not fits.any():

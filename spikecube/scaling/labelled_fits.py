@@ -9,17 +9,17 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_curves
-from spikecube.scaling.fit_scale import groups, has_errors
-from spikecube.scaling.inputs import align, labelled
+from spikecube.scaling.fit_scale import has_errors
+from spikecube.scaling.foresight import foresight
+from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
-from spikecube.scaling.regression import LEVEL, holm
+from spikecube.scaling.regression import holm
+from spikecube.scaling.resampling import bootstrap, leave_one_out, noise_of
 from spikecube.scaling.results import fit_result
-from spikecube.scaling.samples import Sample, resample
+from spikecube.scaling.samples import Sample, shifts
 from spikecube.scaling.types import Array, Arrays
-from spikecube.scaling.verdict import verdicts
+from spikecube.scaling.verdict import doubts, verdicts
 from spikecube.scaling.window import ALLOWANCES, ALLOWED, adopt, window, with_correction
-
-_RESAMPLES = 999
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # numbers that are not finite end in a status
@@ -31,6 +31,7 @@ def fit_sample(
     rng: np.random.Generator | None = None,
     expected: Mapping[str, xr.DataArray | float] | None = None,
     quantity: str = "the data",
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit one law to every curve of a sample and label the result.
 
@@ -39,6 +40,7 @@ def fit_sample(
     n_min : smallest size, or "auto" (see `fit_power_law`).
     rng : for the bootstrap; None leaves it out.
     expected : the theory's value of some parameters, each aligned with the labels of the curves.
+    draws : whether the result keeps the shift of each estimate by each seed.
 
     Returns
     -------
@@ -49,16 +51,24 @@ def fit_sample(
     labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
     null = np.where(np.isfinite(labels), labels, in_own_units(np.zeros(labels.shape), law, sample.scale))
     table = fit_curves(law, sample, keep, null=null)
-    noise = _noise(sample, rng)
-    details = _leave_one_out(law, table, sample, keep) | _bootstrap(law, table, sample, keep, noise)
+    noise = noise_of(sample, rng)
+    details = _details(law, table, sample, keep, noise)
     chosen: Arrays = {}
     allowed = np.zeros(len(table.status), dtype=bool)
     if scan:
         chosen, details, allowed = _choice(law, sample, table, null, keep, details, noise)
     used = keep & sample.fine
     arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
-    arrays |= details | scan | chosen | judged(law, table, sample, used, allowed)
+    if draws and sample.deviations is not None:
+        arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
+    arrays |= details | scan | chosen | judged(law, table, sample, used, allowed, details)
     return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
+
+
+def _details(law: Law, table: Table, sample: Sample, keep: Array, noise: Array | None) -> Arrays:
+    """Beside the estimates of a law: without each size, from other seeds, and what is foretold."""
+    found = leave_one_out(law, table, sample, keep) | bootstrap(law, table, sample, keep, noise)
+    return found | foresight(law, table.estimate, sample, keep)
 
 
 def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:
@@ -69,8 +79,9 @@ def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dat
     result = fit_result(
         arrays, law.params, dims=sample.dims, shape=sample.shape, coords=coords, law=law.formula, quantity=quantity
     )
+    result.attrs["curves"] = "independent" if sample.deviations is None else "share seeds"
     if "units" in sample.attrs:
-        for name in ("data", "data_stderr", "data_stderr_plain", "fitted"):
+        for name in _IN_DATA:
             result[name].attrs["units"] = sample.attrs["units"]
     return result
 
@@ -85,9 +96,10 @@ _VALUES: tuple[str, ...] = (
     "scan_estimate",
 )
 _VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
-_SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr")
+_SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr", "draws")
+_IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "rollout", "rollout_stderr")
 _SHIFTED = ("log_amplitude",)
-_SCALED = ("limit", "amplitude", "offset", "amplitude_N", "amplitude_D")
+_SCALED = ("limit", "amplitude", "next_amplitude", "offset", "amplitude_N", "amplitude_D", "amplitude_ND")
 
 
 def _moves(law: Law, scale: Array) -> tuple[Array, Array]:
@@ -111,7 +123,7 @@ def in_data_units(arrays: Arrays, law: Law, scale: Array | None) -> Arrays:
     factor, shift = _moves(law, scale)
 
     def moved(name: str, tail: tuple[str, ...], values: Array) -> Array:
-        if name in ("data", "data_stderr", "data_stderr_plain", "fitted"):
+        if name in _IN_DATA:
             return np.asarray(values * scale[:, None])
         wide = [1] * len(tail)
         if "param" in tail:
@@ -183,14 +195,14 @@ def _choice(
     if law.name not in ALLOWANCES or len(sample.sizes) <= p + 1:
         return own | {"interval_n_min": ((), _smallest(sample, used))}, details, np.zeros(len(used), dtype=bool)
     honest, wide = with_correction(law, sample, null)
-    other = _leave_one_out(ALLOWANCES[law.name], honest, sample, wide)
-    other |= _bootstrap(ALLOWANCES[law.name], honest, sample, wide, noise)
+    other = _details(ALLOWANCES[law.name], honest, sample, wide, noise)
     solved = np.asarray(np.isfinite(table.estimate).all(1))
     known = adopt(table, honest)
     mixed: Arrays = {}
     for name, (dims, values) in details.items():
         mask = known.reshape(-1, *[1] * (values.ndim - 1))
-        mixed[name] = dims, np.where(mask, other[name][1][:, :p], values)
+        theirs = other[name][1][:, :p] if "param" in dims else other[name][1]
+        mixed[name] = dims, np.where(mask, theirs, values)
     smallest = np.where(known, _smallest(sample, wide & sample.fine), np.nan)
     return own | {"interval_n_min": ((), smallest)}, mixed, solved
 
@@ -216,13 +228,26 @@ def scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
     }
 
 
-def judged(law: Law, table: Table, sample: Sample, used: Array, allowed: Array) -> Arrays:
-    """Status and message of every curve."""
+def judged(
+    law: Law, table: Table, sample: Sample, used: Array, allowed: Array, details: Arrays | None = None
+) -> Arrays:
+    """Status and message of every curve; `details` are those of `foresight`, if it looked."""
     errors = np.full(len(used), "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds")
     errors = np.where(has_errors(sample, used) | (sample.n_seeds is not None), errors, "none")
-    notes = {int(b): ALLOWED for b in np.flatnonzero(allowed)}
-    status, message = verdicts(table.status, table.gof_pvalue, table.nobs - len(law.params), errors, notes)
+    notes = {int(b): (ALLOWED,) for b in np.flatnonzero(allowed)}
+    doubts = _doubts(sample, details) if details else {}
+    status, message = verdicts(table.status, table.gof_pvalue, table.nobs - len(law.params), errors, notes, doubts)
     return {"status": ((), status), "message": ((), message)}
+
+
+def _doubts(sample: Sample, details: Arrays) -> dict[int, tuple[str, ...]]:
+    """What the bend and the last size foretold make of each curve."""
+    pvalue, z = details["bend_pvalue"][1], details["rollout_z"][1]
+    last = np.where(np.isfinite(z), np.arange(z.shape[1]), -1).max(1)
+    return {
+        b: doubts(float(pvalue[b]), float(z[b, k]), f"{sample.dim} = {sample.sizes[k]:g}")
+        for b, k in enumerate(last.tolist())
+    }
 
 
 def _seeds_worth(sample: Sample, used: Array) -> Array:
@@ -252,46 +277,3 @@ def plot_data(table: Table, sample: Sample, used: Array) -> Arrays:
         "leverage": (dim, table.leverage),
         "response": (("param", sample.dim), table.response),
     }
-
-
-def _leave_one_out(law: Law, table: Table, sample: Sample, keep: Array) -> Arrays:
-    n_sizes = len(sample.sizes)
-    left_out = np.full((len(sample.mean), len(law.params), n_sizes), np.nan)
-    for group in groups(law, sample, keep):
-        start = table.estimate[group.rows]
-        for k in range(n_sizes):
-            rest = group.curves.restrict(np.arange(n_sizes) != k)
-            left_out[group.rows, :, k] = rest.optimum(start)
-    used = (keep & sample.fine)[:, None, :] & np.isfinite(table.estimate)[..., None]
-    left_out = np.where(used, left_out, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shift = (table.estimate[..., None] - left_out) / table.stderr[..., None]
-    dims = ("param", sample.dim)
-    return {"leave_one_out": (dims, left_out), "influence": (dims, shift)}
-
-
-def _noise(sample: Sample, rng: np.random.Generator | None) -> Array | None:
-    """Errors of resampled means (R, B, K): whole seeds drawn anew at each size, or normal ones of the known size."""
-    if rng is None or sample.stderr is None:
-        return None
-    if sample.deviations is not None:
-        return resample(sample.deviations, sample.stderr, rng, _RESAMPLES)
-    return rng.standard_normal((_RESAMPLES, *sample.mean.shape)) * sample.stderr
-
-
-def _bootstrap(law: Law, table: Table, sample: Sample, keep: Array, noise: Array | None) -> Arrays:
-    """Refits to the means moved by `noise`."""
-    if noise is None:
-        return {}
-    draws = np.full((_RESAMPLES, *table.estimate.shape), np.nan)
-    for group in groups(law, sample, keep):
-        mean = sample.mean[group.rows]
-        y = group.scaled(mean, mean + noise[:, group.rows])
-        many = group.curves.repeat(y)
-        start = np.tile(table.estimate[group.rows], (_RESAMPLES, 1))
-        draws[:, group.rows] = many.optimum(start).reshape(_RESAMPLES, len(group.rows), -1)
-    solved = np.isfinite(table.estimate) & np.isfinite(draws).any(0)
-    draws = np.where(solved, draws, 0.0)
-    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    values = {"stderr": np.nanstd(draws, axis=0, ddof=1), "low": low, "high": high}
-    return {f"bootstrap_{k}": (("param",), np.where(solved, v, np.nan)) for k, v in values.items()}

@@ -30,6 +30,7 @@ class Law:
     start : (sizes, y, weights) -> (S, B, p), the starting points for each of the B data sets.
     kind : how its minimum and its intervals are found.
     log : whether the law speaks of log y.
+    amplitude : place of the parameter whose term a correction of order 1/n multiplies; None if such a term is no news.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Law:
     start: Callable[[Array, Array, Array], Array]
     kind: Nonlinear = NONLINEAR
     log: bool = False
+    amplitude: int | None = None
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -71,6 +73,7 @@ POWER = Law(
     _power_start,
     Linear(),
     log=True,
+    amplitude=0,
 )
 
 
@@ -227,6 +230,7 @@ LIMIT = Law(
     _limit_jacobian,
     _limit_start,
     LinearButLast(_FINE_DECAYS, _limit_bases),
+    amplitude=1,
 )
 
 
@@ -247,6 +251,7 @@ OFFSET = Law(
     _limit_jacobian,
     _offset_start,
     BothSigns(_BOTH_SIGNS, _limit_bases),
+    amplitude=1,
 )
 
 LOGARITHM = Law(
@@ -257,6 +262,7 @@ LOGARITHM = Law(
     _power_jacobian,
     _power_start,
     Linear(),
+    amplitude=1,
 )
 
 
@@ -266,18 +272,35 @@ def known_limit(exponent: float) -> Law:
     >>> known_limit(-1.0).value(np.array([2.0]), np.array([1.0, 4.0])).tolist()
     [3.0]
     """
+    return _given_powers("known_limit", exponent, ("limit", "amplitude"))
+
+
+def corrected_limit(exponent: float) -> Law:
+    """y = L + A n^b + B n^{2b} with b < 0 given: the limit with the next power.
+
+    >>> corrected_limit(-1.0).value(np.array([2.0]), np.array([1.0, 4.0, 8.0])).tolist()
+    [5.0]
+    """
+    return _given_powers("corrected_limit", exponent, ("limit", "amplitude", "next_amplitude"))
+
+
+def _given_powers(name: str, exponent: float, params: tuple[str, ...]) -> Law:
+    """y = sum_j theta_j n^{jb}, a parameter for each j from 0 on."""
     if not exponent < 0:
         raise FitError(f"exponent={exponent} is not negative: then y has no limit")
+    powers = exponent * np.arange(len(params))
 
     def design(n: Array) -> Array:
-        return np.stack([np.ones_like(n), n**exponent], axis=-1)
+        return np.asarray(n[:, None] ** powers)
 
+    terms = [f"{letter} n^{b:g}" for letter, b in zip("AB", powers[1:], strict=False)]
     return Law(
-        "known_limit",
-        f"y = L + A n^{exponent:g}",
-        ("limit", "amplitude"),
-        lambda n, theta: theta[..., :1] + theta[..., 1:2] * n**exponent,
-        lambda n, theta: np.broadcast_to(design(n), (*theta.shape[:-1], len(n), 2)).copy(),
+        name,
+        f"y = L + {' + '.join(terms)}",
+        params,
+        lambda n, theta: (theta[..., None, :] * design(n)).sum(-1),
+        lambda n, theta: np.broadcast_to(design(n), (*theta.shape[:-1], *design(n).shape)).copy(),
         lambda n, y, weights: linear_fit(design(n), y, weights)[None],
         Linear(),
+        amplitude=1,
     )

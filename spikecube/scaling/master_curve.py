@@ -1,149 +1,72 @@
-"""The master curve of a collapse: scaled variables, splines through them, and what is left over."""
+"""What a master curve leaves of the points of a collapse, at given parameters and at the best ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from scipy import linalg
 
+from spikecube.scaling.collapse_ansatz import Ansatz, Places
+from spikecube.scaling.splines import Curve
 from spikecube.scaling.types import Array
 
-_DEGREE = 3
-_STEP = 1e-5  # of numerical slopes, in natural units of each parameter
-_LARGEST = 300.0  # of the logarithm of a prefactor, on the way to a minimum
+Blocks = tuple[tuple[Array, Array], ...]
+"""Rows of points and their covariance, for groups that are independent of each other."""
 
 
 @dataclass(frozen=True)
 class Points:
     """P measured points: size, control, value and weight (one over the variance), each of shape (P,).
 
-    With `log` the values are logarithms, and so is the curve through them.
+    With `log` the values are logarithms, and so is the curve through them. `part` numbers the observables. `blocks`
+    are covariances of points that share errors, and then stand for the weights.
     """
 
     size: Array
     control: Array
     y: Array
     weight: Array
-    log: bool = False
+    log: Array | bool = False
+    part: Array | None = None
+    blocks: Blocks | None = None
 
-    def keep(self, mask: Array) -> Points:
-        """Some of the points."""
-        return replace(self, size=self.size[mask], control=self.control[mask], y=self.y[mask], weight=self.weight[mask])
+    @cached_property
+    def parts(self) -> Array:
+        """The number of each point's observable."""
+        return np.zeros(len(self.y), dtype=int) if self.part is None else self.part
 
+    def keep(self, chosen: Array) -> Points:
+        """Some of the points, by a mask or by places."""
+        index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        own = {name: getattr(self, name)[index] for name in ("size", "control", "y", "weight")}
+        if self.part is not None:
+            own |= {"part": self.part[index], "log": np.broadcast_to(self.log, self.y.shape)[index]}
+        if self.blocks is not None:
+            new = np.full(len(self.y), -1)
+            new[index] = np.arange(len(index))
+            rows = [(new[r], c) for r, c in self.blocks]
+            own["blocks"] = tuple((r[r >= 0], c[np.ix_(r >= 0, r >= 0)]) for r, c in rows if (r >= 0).any())
+        return replace(self, **own)
 
-@dataclass(frozen=True)
-class Ansatz:
-    """y = n^{zeta/nu} f(u) with u = (x - critical) L(n), L = n^{1/nu} (`power`) or ln n and zeta = 0 (`log`).
+    @cached_property
+    def _inverse_roots(self) -> list[tuple[Array, Array]]:
+        assert self.blocks is not None
+        return [(rows, linalg.inv(np.linalg.cholesky(c))) for rows, c in self.blocks]
 
-    A parameter `field` c bends the field, u = (x - critical)(1 + c (x - critical)) L(n). With `omega` or a parameter
-    `correction_exponent`, f(u) + n^{-omega} g(u) stands for f(u).
-    """
+    @cached_property
+    def _root(self) -> Array:
+        return np.sqrt(self.weight)
 
-    name: str
-    params: tuple[str, ...]
-    formula: str
-    omega: float | None = None
-
-    def scaled(self, theta: Array, size: Array, control: Array) -> tuple[Array, Array]:
-        """u and the prefactor of f at parameters theta."""
-        values = self.named(theta)
-        away = control - values["critical"]
-        if "field" in values:
-            away = away * (1 + values["field"] * away)
-        if self.name == "log":
-            return away * np.log(size), np.ones_like(size)
-        power = np.clip(values["zeta"] / values["nu"] * np.log(size), -_LARGEST, _LARGEST)
-        return away * size ** (1 / values["nu"]), np.exp(power)
-
-    def decay(self, theta: Array, size: Array) -> Array | None:
-        """n^{-omega}, the weight of the correction; None without one."""
-        omega = self.named(theta).get("correction_exponent", self.omega)
-        return None if omega is None else np.asarray(size**-omega)
-
-    def named(self, theta: Array) -> Mapping[str, float]:
-        """The parameters by name."""
-        return dict(zip(self.params, theta.tolist(), strict=True))
-
-    def allows(self, theta: Array) -> bool:
-        """Whether theta is inside the domain of the search."""
-        values = self.named(theta)
-        return bool(0.02 < values.get("nu", 1.0) < 50 and 0.05 < values.get("correction_exponent", 1.0) < 10)
-
-    def steps(self, theta: Array, control: Array) -> Array:
-        """Steps of numerical slopes: parts of the range of the control and of the scale of an exponent."""
-        values, span = self.named(theta), max(np.ptp(control) / 2, 1e-300)
-        natural = {"critical": span, "field": 1 / span, "nu": values.get("nu", 1.0), "zeta": values.get("nu", 1.0)}
-        return _STEP * np.array([natural.get(name, 1.0) for name in self.params])
-
-
-ANSATZE = {
-    "power": Ansatz("power", ("critical", "nu", "zeta"), "y = n^(zeta/nu) f((x - critical) n^(1/nu))"),
-    "log": Ansatz("log", ("critical",), "y = f((x - critical) ln n)"),
-}
-
-
-@dataclass(frozen=True)
-class Spline:
-    """A cubic spline on knots that are quantiles of u, of `n_basis` coefficients."""
-
-    knots: Array
-
-    @classmethod
-    def through(cls, u: Array, n_basis: int) -> Spline:
-        """Knots at equal numbers of points."""
-        inner = np.interp(np.linspace(0, len(u) - 1, n_basis - _DEGREE + 1), np.arange(len(u)), np.sort(u))
-        inner = np.maximum.accumulate(inner + 1e-12 * np.arange(len(inner)) * max(np.ptp(u), 1e-300))
-        return cls(np.concatenate([[inner[0]] * _DEGREE, inner, [inner[-1]] * _DEGREE]))
-
-    @property
-    def size(self) -> int:
-        """The number of coefficients."""
-        return len(self.knots) - _DEGREE - 1
-
-    def basis(self, u: Array) -> Array:
-        """B-splines at u, constant beyond the ends, by the recursion of Cox and de Boor; (P, n_basis)."""
-        n_basis = self.size
-        inside = np.clip(u, self.knots[0], self.knots[-1])
-        span = np.clip(np.searchsorted(self.knots, inside, side="right") - 1, _DEGREE, n_basis - 1)
-        values = np.zeros((len(u), _DEGREE + 1))
-        values[:, 0] = 1.0
-        for d in range(1, _DEGREE + 1):
-            saved = np.zeros(len(u))
-            for r in range(d):
-                right, left = self.knots[span + r + 1] - inside, inside - self.knots[span + 1 - d + r]
-                part = values[:, r] / (right + left)
-                values[:, r] = saved + right * part
-                saved = left * part
-            values[:, d] = saved
-        matrix = np.zeros((len(u), n_basis))
-        np.put_along_axis(matrix, span[:, None] - _DEGREE + np.arange(_DEGREE + 1), values, axis=1)
-        return matrix
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A master curve without its coefficients: the spline of f and, with a correction, that of g."""
-
-    splines: tuple[Spline, ...]
-
-    @classmethod
-    def through(cls, ansatz: Ansatz, theta: Array, u: Array, n_basis: int) -> Curve:
-        """Knots at equal numbers of points; g has a quarter of the coefficients of f, 5 to 10."""
-        f = Spline.through(u, n_basis)
-        corrected = ansatz.omega is not None or "correction_exponent" in ansatz.params
-        return cls((f, Spline.through(u, int(np.clip(n_basis // 4, 5, 10)))) if corrected else (f,))
-
-    def basis(self, u: Array, decay: Array | None) -> Array:
-        """The columns of f(u) + decay g(u); (P, n_coefficients)."""
-        f = self.splines[0].basis(u)
-        return f if decay is None else np.concatenate([f, decay[:, None] * self.splines[1].basis(u)], axis=1)
-
-    def stretched(self, old: Array, new: Array) -> Curve:
-        """The knots moved with the ends of u, so that no point leaves them."""
-        scale = np.ptp(new) / max(np.ptp(old), 1e-300)
-        moved = (replace(s, knots=new.min() + (s.knots - old.min()) * scale) for s in self.splines)
-        return Curve(tuple(moved))
+    def white(self, values: Array) -> Array:
+        """Values (P,) or (P, k) in units in which the errors of all points are 1 and independent."""
+        if self.blocks is None:
+            return self._root * values if values.ndim == 1 else self._root[:, None] * values
+        found = np.empty(values.shape)
+        for rows, root in self._inverse_roots:
+            found[rows] = root @ values[rows]
+        return found
 
 
 @dataclass(frozen=True)
@@ -158,100 +81,130 @@ class Placed:
 
 def place(ansatz: Ansatz, points: Points, theta: Array) -> Placed:
     """The scaled variables of the points; a prefactor is an offset where y is a logarithm."""
-    u, prefactor = ansatz.scaled(theta, points.size, points.control)
-    one, decay = np.ones_like(u), ansatz.decay(theta, points.size)
-    return Placed(u, np.log(prefactor), one, decay) if points.log else Placed(u, 0 * one, prefactor, decay)
+    at = ansatz.places(theta, points.size, points.control, points.parts)
+    offset = np.where(points.log, at.prefactor, 0.0)
+    return Placed(at.u, offset, np.exp(at.prefactor - offset), at.decay)
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """The best spline at given parameters: coefficients (n_basis,), weighted residuals (P,), their sum of squares."""
+    """The best curve at given parameters.
 
+    Attributes
+    ----------
+    curve, coefficients : the curve and its coefficients (n,).
+    residual, cost : weighted residuals (P,), and their sum of squares.
+    here, value : the points at these parameters, and the curve at them.
+    design, length, root : weighted columns of unit length (P, n), the lengths (n,) that they had, and the Cholesky
+        factor of their normal matrix.
+    """
+
+    curve: Curve
     coefficients: Array
     residual: Array
     cost: float
+    here: Placed
+    value: Array
+    design: Array
+    length: Array
+    root: Array
+
+    def rest(self, columns: Array) -> Array:
+        """What no coefficient of the curve does of weighted columns (P, k)."""
+        inner = linalg.lapack.dpotrs(self.root, self.design.T @ columns)[0]
+        return np.asarray(columns - self.design @ inner)
 
 
-def reduce(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, curve: Curve | None = None) -> Reduction:
+def reduce(ansatz: Ansatz, points: Points, theta: Array, n_basis: int | tuple[int, ...]) -> Reduction:
     """Weighted least squares of the master curve; a ridge of 1e-10 holds intervals between knots without points."""
     here = place(ansatz, points, theta)
-    curve = Curve.through(ansatz, theta, here.u, n_basis) if curve is None else curve
-    root = np.sqrt(points.weight)
-    design = (root * here.factor)[:, None] * curve.basis(here.u, here.decay)
+    sizes = (n_basis,) if isinstance(n_basis, int) else n_basis
+    curve = Curve.through(ansatz, here.u, points.parts, sizes)
+    basis = curve.basis(here.u, here.decay, points.parts)
+    design = points.white(here.factor[:, None] * basis)
     length = np.sqrt(np.einsum("pk,pk->k", design, design))
-    design = design / np.where(length > 0, length, 1.0)
+    length[length == 0] = 1.0
+    design /= length
     normal = design.T @ design
     normal[np.diag_indices(len(normal))] = 1 + 1e-10
-    y = root * (points.y - here.offset)
-    coefficients = np.linalg.solve(normal, design.T @ y)
+    y = points.white(points.y - here.offset)
+    root, coefficients, failed = linalg.lapack.dposv(normal, design.T @ y)
+    if failed:
+        coefficients = np.full(len(normal), np.nan)
     residual = y - design @ coefficients
-    return Reduction(coefficients / np.where(length > 0, length, 1.0), residual, float(residual @ residual))
+    cost, coefficients = float(residual @ residual), coefficients / length
+    cost = cost if np.isfinite(cost) else np.inf
+    return Reduction(curve, coefficients, residual, cost, here, basis @ coefficients, design, length, root)
 
 
-def reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> Array:
-    """Slopes of the weighted residuals in the free parameters, the spline refitted on its knots; (P, len(free))."""
-    u, _ = ansatz.scaled(theta, points.size, points.control)
-    curve = Curve.through(ansatz, theta, u, n_basis)
-
-    def residual(moved: Array) -> Array:
-        moved_u, _ = ansatz.scaled(moved, points.size, points.control)
-        return reduce(ansatz, points, moved, n_basis, curve.stretched(u, moved_u)).residual
-
-    return _differences(residual, theta, free, ansatz.steps(theta, points.control))
+def slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> tuple[Array, Array]:
+    """Slopes of the model at the curve as it is, not weighted: in the free parameters (P, k), and in u (P,)."""
+    moved = ansatz.slopes(theta, points.size, points.control, points.parts)
+    return _slopes(points, at, moved, moved.u, free)
 
 
-def _differences(function: Callable[[Array], Array], theta: Array, free: Array, steps: Array) -> Array:
-    """Central differences of a vector in the free parameters; (P, len(free))."""
-    columns = []
-    for j in free:
-        up, down = theta.copy(), theta.copy()
-        up[j] += steps[j]
-        down[j] -= steps[j]
-        columns.append((function(up) - function(down)) / (up[j] - down[j]))
-    return np.stack(columns, axis=1)
+def _slopes(points: Points, at: Reduction, moved: Places, u: Array, free: Array) -> tuple[Array, Array]:
+    here = at.here
+    by_u, correction = at.curve.slope(here.u, here.decay, points.parts, at.coefficients)
+    scale = np.where(points.log, 1.0, here.factor * at.value)
+    by_theta = here.factor[:, None] * by_u[:, None] * u[:, free] + scale[:, None] * moved.prefactor[:, free]
+    if moved.decay is not None:
+        by_theta += (here.factor * correction)[:, None] * moved.decay[:, free]
+    return by_theta, here.factor * by_u
 
 
-def slopes(ansatz: Ansatz, points: Points, theta: Array, n_basis: int, free: Array) -> tuple[Array, Array]:
-    """Weighted slopes of the model at the curve as it is: in the free parameters (P, k), and in u (P,)."""
-    here = place(ansatz, points, theta)
-    curve = Curve.through(ansatz, theta, here.u, n_basis)
-    coefficients = reduce(ansatz, points, theta, n_basis, curve).coefficients
-    root, step = np.sqrt(points.weight), _STEP * max(np.ptp(here.u), 1e-300)
-    ends = [curve.basis(here.u + sign * step, here.decay) @ coefficients for sign in (1, -1)]
-    by_u = root * here.factor * (ends[0] - ends[1]) / (2 * step)
+def reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> Array:
+    """Slopes of the weighted residuals in the free parameters, the curve refitted; (P, len(free)).
 
-    def model(moved: Array) -> Array:
-        new = place(ansatz, points, moved)
-        return np.asarray(root * (new.offset + new.factor * (curve.basis(new.u, new.decay) @ coefficients)))
+    Of the two parts of this derivative the one kept (Kaufman) gives the gradient of the cost exactly. Knots move with
+    the ends of u.
 
-    steps = ansatz.steps(theta, points.control)
-    return (_differences(model, theta, free, steps) if len(free) else np.empty((len(here.u), 0))), by_u
+    References
+    ----------
+    Kaufman, BIT 15 (1975) 49.
+    """
+    moved = ansatz.slopes(theta, points.size, points.control, points.parts)
+    u = at.curve.stretch(at.here.u, points.parts, moved.u)
+    return -at.rest(points.white(_slopes(points, at, moved, u, free)[0]))
 
 
 def descend(
-    ansatz: Ansatz, points: Points, start: Array, n_basis: int, free: Array, iterations: int = 200
+    ansatz: Ansatz,
+    points: Points,
+    start: Array,
+    n_basis: int | tuple[int, ...],
+    free: Array,
+    *,
+    iterations: int = 200,
+    close: float = 1e-9,
 ) -> tuple[Array, float, bool]:
-    """Levenberg-Marquardt on the projected residuals; parameters, cost, and whether the last step was at rest."""
+    """Levenberg-Marquardt on the projected residuals; parameters, cost, and whether the last step was at rest.
+
+    At rest is a step that gains a part `close` of the cost, or less.
+    """
     theta, damping = start.copy(), 1e-3
-    cost = reduce(ansatz, points, theta, n_basis).cost
+    at = reduce(ansatz, points, theta, n_basis)
     for _ in range(iterations):
-        slope = reduced_slopes(ansatz, points, theta, n_basis, free)
+        slope = reduced_slopes(ansatz, points, theta, free, at)
         length = np.linalg.norm(slope, axis=0)
-        length = np.where(length > 0, length, 1.0)
-        normal = (slope / length).T @ (slope / length)
-        gradient = (slope / length).T @ reduce(ansatz, points, theta, n_basis).residual
+        length[length == 0] = 1.0
+        slope /= length
+        normal, gradient = slope.T @ slope, slope.T @ at.residual
         for _ in range(12):
-            trial = theta.copy()
             damped = normal + damping * np.diag(np.diag(normal))
-            trial[free] -= np.linalg.lstsq(damped, gradient, rcond=None)[0] / length
-            new = reduce(ansatz, points, trial, n_basis).cost if ansatz.allows(trial) else np.inf
-            if new <= cost:
+            step = -np.linalg.lstsq(damped, gradient, rcond=None)[0]
+            trial = theta.copy()
+            trial[free] += step / length
+            if -float(gradient @ step) <= 0.1 * close * at.cost:
+                return theta, at.cost, True
+            new = reduce(ansatz, points, trial, n_basis) if ansatz.allows(trial) else None
+            if new is not None and new.cost <= at.cost:
                 break
             damping *= 10
         else:
-            return theta, cost, True
-        moved, gained = np.abs(trial - theta).max(), cost - new
-        theta, cost, damping = trial, new, max(damping / 10, 1e-12)
-        if gained <= 1e-9 * (cost + 1e-300) or moved < 1e-12:
-            return theta, cost, True
-    return theta, cost, False
+            return theta, at.cost, True
+        moved, gained = np.abs(trial - theta).max(), at.cost - new.cost
+        theta, at, damping = trial, new, max(damping / 10, 1e-12)
+        if gained <= close * (at.cost + 1e-300) or moved < 1e-12:
+            return theta, at.cost, True
+    return theta, at.cost, False

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import special
+from scipy import special, stats
 
 from spikecube.cube.cuts import as_cube
 from spikecube.scaling.cube_theory import measured_spikes, spikes_kept, theory_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.labelled_fits import fit_sample
-from spikecube.scaling.laws import corrected_power
+from spikecube.scaling.laws import corrected_limit, corrected_power
 from spikecube.scaling.losses import limit_exponent
 from spikecube.scaling.outliers import correction_exponents, select, spike_values
+from spikecube.scaling.regression import LEVEL
+from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample, cube_controls, from_data
 from spikecube.scaling.targets import Target
+from spikecube.scaling.thresholds import fit_thresholds
 from spikecube.scaling.types import Array
 
 PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one power, as a standard deviation
+
+
+class Found(NamedTuple):
+    """An estimate with its 95 per cent interval, the degrees of freedom of its error, the law, and how its fit went."""
+
+    estimate: float
+    low: float
+    high: float
+    dof: float
+    law: str
+    status: str = "ok"
+
+
+NOTHING = Found(np.nan, -np.inf, np.inf, np.nan, "", "no_data")
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,7 @@ class PilotCurve:
     slopes : the law's slopes (J, p) in its parameters at any sizes (J,).
     direction : (p,), which parameter is wanted.
     smallest, largest : sizes between which the law may be used.
+    found : the estimate as the pilot has it, by a fit of the same law.
     """
 
     sizes: Array
@@ -42,6 +62,7 @@ class PilotCurve:
     direction: Array
     smallest: float = 0.0
     largest: float = np.inf
+    found: Callable[[], Found] = lambda: NOTHING
 
 
 def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> Array:
@@ -68,6 +89,13 @@ def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> A
 
 
 def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) -> PilotCurve:
+    """What a cube, or a DataArray with dims n and seed, says of a target; `omega` is that of data's correction.
+
+    Raises
+    ------
+    ValueError
+        If the pilot does not hold what the target speaks of.
+    """
     if isinstance(pilot, xr.DataArray):
         return _of_data(target, pilot, omega)
     if target.kind in ("exponent", "limit", "mean"):
@@ -92,7 +120,8 @@ def _of_data(target: Target, data: xr.DataArray, omega: float) -> PilotCurve:
 def _relative(sample: Sample, omega: float, smallest: float = 0.0) -> PilotCurve:
     """The exponent of C n^b (1 + D n^-omega), on the logarithm, in which slopes need no parameters."""
     known = np.isfinite(sample.mean[0]) & (sample.mean[0] != 0)
-    bend = _bend(sample, omega)
+    fit = fit_sample(corrected_power(omega), sample)
+    bend = _bend(fit, sample, omega)
     variance = np.where(known, _of_a_seed(sample) / np.where(known, sample.mean[0], 1.0) ** 2, np.nan)
     reference = float(np.exp(np.log(sample.sizes).mean()))
 
@@ -100,13 +129,14 @@ def _relative(sample: Sample, omega: float, smallest: float = 0.0) -> PilotCurve
         decay = (n / reference) ** -omega
         return np.stack([np.ones_like(n), np.log(n / reference), decay / (1 + bend * n**-omega)], axis=1)
 
-    return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([0.0, 1.0, 0.0]), smallest)
+    direction = np.array([0.0, 1.0, 0.0])
+    found = partial(found_in, fit, "exponent")
+    return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, direction, smallest, found=found)
 
 
-def _bend(sample: Sample, omega: float) -> float:
+def _bend(fit: xr.Dataset, sample: Sample, omega: float) -> float:
     """D of 1 + D n^-omega as the pilot has it, where it says so and the factor stays well above 0; else 0."""
-    fit = fit_sample(corrected_power(omega), sample)
-    found = float(fit["estimate"].sel(param="correction_amplitude").item()) if "param" in fit.dims else np.nan
+    found = float(fit["estimate"].sel(param="correction_amplitude").item())
     return found if np.isfinite(found) and found * sample.sizes.min() ** -omega > -0.5 else 0.0
 
 
@@ -116,13 +146,41 @@ def _towards_limit(sample: Sample, exponent: float) -> PilotCurve:
     def slopes(n: Array) -> Array:
         return np.stack([np.ones_like(n), n**exponent, n ** (2 * exponent)], axis=1)
 
-    return PilotCurve(sample.sizes, _of_a_seed(sample), sample.dof[0], slopes, np.array([1.0, 0.0, 0.0]))
+    def found() -> Found:
+        return found_in(fit_sample(corrected_limit(exponent), sample), "limit")
+
+    direction = np.array([1.0, 0.0, 0.0])
+    return PilotCurve(sample.sizes, _of_a_seed(sample), sample.dof[0], slopes, direction, found=found)
 
 
 def _point(sample: Sample, size: float) -> PilotCurve:
-    return PilotCurve(
-        sample.sizes, _of_a_seed(sample), sample.dof[0], lambda n: np.ones((len(n), 1)), np.ones(1), size, size
+    """The mean at one size, with Student's interval."""
+
+    def found() -> Found:
+        at = np.flatnonzero(sample.sizes == size)
+        if not len(at) or sample.stderr is None or not np.isfinite(sample.stderr[0, at[0]]):
+            return NOTHING
+        mean, stderr, dof = (float(values[0, at[0]]) for values in (sample.mean, sample.stderr, sample.dof))
+        half = stderr * float(stats.t.ppf((1 + LEVEL) / 2, dof))
+        return Found(mean, mean - half, mean + half, dof, f"mean at n = {size:g}")
+
+    def slopes(n: Array) -> Array:
+        return np.ones((len(n), 1))
+
+    return PilotCurve(sample.sizes, _of_a_seed(sample), sample.dof[0], slopes, np.ones(1), size, size, found)
+
+
+def found_in(fit: xr.Dataset, param: str) -> Found:
+    """The estimate of one parameter of a fit to one curve."""
+    one = fit.sel(param=param)
+    names = {number: name for name, number in STATUS.items()}
+    low, high = (float(v) if np.isfinite(v := one[end]) else np.inf * sign for end, sign in _ENDS)
+    return Found(
+        float(one["estimate"]), low, high, float(one["t_dof"]), str(fit.attrs["law"]), names[int(one["status"])]
     )
+
+
+_ENDS = (("ci_low", -1), ("ci_high", 1))
 
 
 def _of_a_seed(sample: Sample) -> Array:
@@ -197,4 +255,9 @@ def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
     def slopes(n: Array) -> Array:
         return np.stack([np.ones_like(n), 1 / np.log(n)], axis=1)
 
-    return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([1.0, 0.0]))
+    def found() -> Found:
+        fit = fit_thresholds(cube).sel(degree=target.degree)
+        draws = int(cube["outlier_count"].notnull().any("alpha").sum())
+        return found_in(fit.assign(t_dof=max(draws - len(fit["param"]), 1)), "critical")
+
+    return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([1.0, 0.0]), found=found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 from scipy.optimize import brentq
 
 from spikecube.scaling.logistic import firth, is_separated
@@ -166,17 +168,17 @@ def lack_of_fit(
     annihilator = np.eye(len(hat)) - hat
     own = np.diag(annihilator) * variance
     trace = own.sum()
-    rank = len(hat) - np.linalg.matrix_rank(hat, tol=1e-8)
+    rank = len(hat) - np.rint(np.trace(hat))  # of a projection
     if not rank > 0 or not trace > 0:
         return chi2, np.nan
     excess = (own**2 * 2 / (dof + 2)).sum()
     square = trace**2 - excess
     f1 = np.clip(square / (variance @ annihilator**2 @ variance - excess), 1.0, rank)
     if not excess > 0:
-        return chi2, float(stats.chi2.sf(chi2 / trace * f1, f1))
+        return chi2, float(special.chdtrc(f1, chi2 / trace * f1))
     if trend is not None and np.isfinite(dof).all():
         trace += (_slope_pull(trend, dof) * variance) @ annihilator**2 @ (trend - (dof @ trend) / dof.sum())
-    return chi2, float(stats.f.sf(chi2 / trace, f1, 2 * square / excess))
+    return chi2, float(special.fdtrc(f1, 2 * square / excess, chi2 / trace))
 
 
 def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:
@@ -195,7 +197,7 @@ def _tail(square: float, spectrum: Array) -> float:
 
         P = (2/pi) int_0^(pi/2) prod_i (1 + square l_i/sin^2(angle))^(-1/2) d angle
 
-    >>> round(_tail(4.0, np.full(3, 1 / 3)), 12) == round(2 * float(stats.t.sf(2.0, 3)), 12)
+    >>> round(_tail(4.0, np.full(3, 1 / 3)), 12) == round(2 * float(special.stdtr(3, -2.0)), 12)
     True
     """
     sine = np.sin((_ANGLES + 1) * np.pi / 4) ** 2
@@ -211,14 +213,20 @@ def _quantile_dof(form: Array, rank: int) -> float:
     values = np.linalg.eigvalsh(form)[-rank:]
     if rank < 2 or not values.sum() > 0:
         return float(rank) if rank > 0 else np.nan
-    spectrum = np.maximum(values, 0.0) / values.sum()
+    return _dof_of_spectrum(tuple((np.maximum(values, 0.0) / values.sum()).tolist()))
+
+
+@lru_cache(maxsize=1024)
+def _dof_of_spectrum(eigenvalues: tuple[float, ...]) -> float:
+    """As `_quantile_dof`, of eigenvalues whose sum is 1; kept, since curves of the same sizes have the same."""
+    spectrum, rank = np.array(eigenvalues), float(len(eigenvalues))
 
     def excess(dof: float) -> float:
         return _tail(float(special.stdtrit(dof, (1 + LEVEL) / 2)) ** 2, spectrum) - (1 - LEVEL)
 
-    ends = excess(1.0), excess(float(rank))
+    ends = excess(1.0), excess(rank)
     if ends[0] >= 0 or ends[1] <= 0:  # equality, up to rounding
-        return 1.0 if ends[0] >= 0 else float(rank)
+        return 1.0 if ends[0] >= 0 else rank
     return float(brentq(excess, 1.0, rank, xtol=1e-9))
 
 
@@ -236,16 +244,17 @@ def holm(pvalues: Array) -> Array:
 
 
 def regression_splines(
-    u: Array, y: Array, weights: Array, knots: Sequence[Array], factors: Sequence[Array]
+    u: Array, y: Array, white: Callable[[Array], Array], knots: Sequence[Array], factors: Sequence[Array]
 ) -> tuple[Array, float]:
     """Cubic splines with y = sum_j factor_j s_j(u), on given knots: all coefficients and the weighted sum of squares.
 
-    statsmodels' WLS on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth terms
+    statsmodels' least squares on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth terms
     with varying coefficients and no penalty. (Its GLMGam takes no account of weights and refuses data without noise.)
 
     Parameters
     ----------
-    u, y, weights : (P,).
+    u, y : (P,).
+    white : brings values (P,) and columns (P, k) to independent errors of 1.
     knots : one (n_j + 4,) for each spline, all of them, the ends four times.
     factors : one (P,) for each spline.
     """
@@ -254,9 +263,14 @@ def regression_splines(
 
     columns = []
     for own, factor in zip(knots, factors, strict=True):
-        smoother = BSplines(u, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}])
+        inside = np.clip(u, own[0], own[-1])
+        smoother = BSplines(
+            inside, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}]
+        )
         columns.append(factor[:, None] * smoother.basis)
-    fit = sm.WLS(y, np.concatenate(columns, axis=1), weights=weights).fit()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a spline with an interval that holds no point
+        fit = sm.OLS(white(y), white(np.concatenate(columns, axis=1))).fit()
     return np.asarray(fit.params), float(fit.ssr)
 
 

@@ -32,11 +32,13 @@ STATUS = {
     "drifting": 16,
     "unsettled": 17,
     "outside": 18,
+    "doubted": 19,
+    "uneven": 20,
 }
 
 SOLVED = (
     *("ok", "open_interval", "separated", "poor_minimum", "rejected", "untested", "too_good"),
-    *("patterned", "drifting", "unsettled", "outside"),
+    *("patterned", "drifting", "unsettled", "outside", "doubted", "uneven"),
 )
 """The states that have an estimate."""
 
@@ -60,6 +62,8 @@ SENTENCES = {
     "drifting": "Without the smallest size the parameters move by more than their errors allow.",
     "unsettled": "The points inside the window at the parameters found are not quite those used.",
     "outside": "The critical value lies outside of the control.",
+    "doubted": "The law is not rejected, and yet the points bend away from it, or it does not foretell the last size.",
+    "uneven": "The points scatter unevenly about the law, and no errors were given.",
 }
 
 _LONG_NAMES = {
@@ -105,6 +109,15 @@ _LONG_NAMES = {
     "scan_chi2": "chi2 with the window as the smallest size",
     "scan_gof_pvalue": "gof_pvalue with the window as the smallest size",
     "scan_aicc": "aicc with the window as the smallest size",
+    "bend": "factor D of a correction 1 + D/n, to first order",
+    "bend_stderr": "standard error of bend",
+    "bend_pvalue": "p-value of bend against 0",
+    "rollout": "the size foretold by the fit to all smaller ones",
+    "rollout_stderr": "standard error of data less rollout",
+    "rollout_z": "(data - rollout)/rollout_stderr as a normal deviate",
+    "draws": "shift of the estimate by each seed at each size",
+    "huber_weight": "weight of the point in Huber's loss, below 1 beyond huber_delta",
+    "huber_delta": "where Huber's loss turns from squares to absolute values, on logarithms or in standard errors",
     "threshold": "alpha at which half of the seeds show the spike",
     "threshold_stderr": "standard error of threshold (linearised)",
     "threshold_low": "lower end of the 95 per cent interval of threshold",

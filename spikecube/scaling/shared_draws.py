@@ -48,9 +48,11 @@ class SharedDraws:
 _WIDTH = 1.5  # of the average along the control, in points
 
 
-def _kernel(n_controls: int) -> Array:
-    place = np.arange(n_controls)
-    return np.exp(-0.5 * (np.subtract.outer(place, place) / _WIDTH) ** 2)
+def _kernel(sample: Sample) -> Array:
+    """The average along the control, of each observable on its own; (rows, rows)."""
+    place = np.arange(sample.shape[-1])
+    own = np.exp(-0.5 * (np.subtract.outer(place, place) / _WIDTH) ** 2)
+    return np.asarray(np.kron(np.eye(len(sample.mean) // len(place)), own))
 
 
 def smooth_plane(sample: Sample, fine: Array) -> Array:
@@ -62,7 +64,7 @@ def smooth_plane(sample: Sample, fine: Array) -> Array:
     assert sample.stderr is not None
     if not np.isfinite(sample.dof[fine]).all():
         return np.asarray(sample.stderr**2)
-    kernel = _kernel(len(fine))
+    kernel = _kernel(sample)
     along_n = smooth_variance(sample.sizes, np.where(fine, sample.stderr**2, np.nan), sample.dof, sample.n_seeds)
     return np.asarray((kernel @ np.where(fine, along_n, 0.0)) / np.maximum(kernel @ fine, 1e-300))
 
@@ -75,7 +77,7 @@ def smoothing_matrix(sample: Sample, place: Array) -> Array:
     fine[row, column] = True
     variance = np.where(fine, sample.stderr**2, np.nan)
     line = np.where(fine, smooth_variance(sample.sizes, variance, sample.dof, sample.n_seeds), 0.0)
-    kernel = _kernel(len(fine))
+    kernel = _kernel(sample)
     share = kernel[np.ix_(row, row)] * line[row][:, column].T / (kernel @ line)[row, column][:, None]
     known = np.where(fine, sample.dof, 0.0)
     hat = np.stack([_line_hat(np.log(sample.sizes), d) for d in known])

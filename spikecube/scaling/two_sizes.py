@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -11,6 +13,7 @@ import xarray as xr
 from spikecube.scaling.curve_fits import Table, fit_on_scale
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.fit_scale import curves
+from spikecube.scaling.huber import Robust, fit_robust
 from spikecube.scaling.inputs import SEED, align, check_names, labelled, real_values
 from spikecube.scaling.labelled_fits import (
     estimates,
@@ -24,39 +27,50 @@ from spikecube.scaling.labelled_fits import (
 from spikecube.scaling.laws import Law, linear_fit
 from spikecube.scaling.results import STATUS, fit_result
 from spikecube.scaling.samples import Sample, from_data
-from spikecube.scaling.types import Array
+from spikecube.scaling.types import Array, Arrays
 
 POINT = "point"
 _EXPONENTS = np.geomspace(0.03, 3.0, 20)
 _STARTS = 3  # of the grid, from which descents begin
 
 
-def _value(sizes: Array, theta: Array) -> Array:
-    e, a, p, b, q = (theta[..., j, None] for j in range(5))
+def _powers(sizes: Array, theta: Array) -> tuple[Array, Array, Array]:
+    """N^-a, D^-b, and whether both exponents are positive; (..., K), (..., K), (..., 1)."""
+    p, q = theta[..., 2, None], theta[..., 4, None]
     ok = (p > 0) & (q > 0)
-    return np.where(
-        ok, e + a * sizes[:, 0] ** np.where(ok, -p, -1.0) + b * sizes[:, 1] ** np.where(ok, -q, -1.0), np.nan
-    )
+    return sizes[:, 0] ** np.where(ok, -p, -1.0), sizes[:, 1] ** np.where(ok, -q, -1.0), ok
+
+
+def _value(sizes: Array, theta: Array) -> Array:
+    first, second, ok = _powers(sizes, theta)
+    linear = theta[..., [0]] + theta[..., [1]] * first + theta[..., [3]] * second
+    if theta.shape[-1] == 6:
+        linear = linear + theta[..., [5]] * first * second
+    return np.where(ok, linear, np.nan)
 
 
 def _slopes(sizes: Array, theta: Array) -> Array:
-    _, a, p, b, q = (theta[..., j, None] for j in range(5))
-    first, second = sizes[:, 0] ** -p, sizes[:, 1] ** -q
+    first, second, _ = _powers(sizes, theta)
+    a, b = theta[..., [1]], theta[..., [3]]
+    c = theta[..., [5]] if theta.shape[-1] == 6 else np.zeros_like(a)
     log_n, log_d = np.log(sizes).T
-    return np.stack([np.ones_like(first), first, -a * log_n * first, second, -b * log_d * second], axis=-1)
+    by_p, by_q = -log_n * first * (a + c * second), -log_d * second * (b + c * first)
+    columns = [np.ones_like(first), first, by_p, second, by_q, first * second]
+    return np.stack(columns[: theta.shape[-1]], axis=-1)
 
 
-def _start(sizes: Array, y: Array, weights: Array) -> Array:
-    """The best of a grid of both exponents, at which the other three are linear; (S, B, 5)."""
+def _start(sizes: Array, y: Array, weights: Array, interaction: bool = False) -> Array:
+    """The best of a grid of both exponents, at which the others are linear; (S, B, 5 or 6)."""
     thetas, costs = [], []
-    for p in _EXPONENTS:
-        for q in _EXPONENTS:
-            design = np.stack([np.ones(len(sizes)), sizes[:, 0] ** -p, sizes[:, 1] ** -q], axis=-1)
-            scale = np.linalg.norm(design, axis=0)
-            linear = linear_fit(design / scale, y, weights) / scale
-            costs.append((weights * (y - linear @ design.T) ** 2).sum(-1))
-            here = np.broadcast_to([p, q], (len(y), 2))
-            thetas.append(np.stack([linear[:, 0], linear[:, 1], here[:, 0], linear[:, 2], here[:, 1]], axis=1))
+    for p, q in product(_EXPONENTS, _EXPONENTS):
+        first, second = sizes[:, 0] ** -p, sizes[:, 1] ** -q
+        design = np.stack([np.ones_like(first), first, second, first * second][: 3 + interaction], axis=-1)
+        scale = np.linalg.norm(design, axis=0)
+        linear = linear_fit(design / scale, y, weights) / scale
+        costs.append((weights * (y - linear @ design.T) ** 2).sum(-1))
+        here = np.broadcast_to([p, q], (len(y), 2))
+        terms = [linear[:, 0], linear[:, 1], here[:, 0], linear[:, 2], here[:, 1], *linear.T[3:]]
+        thetas.append(np.stack(terms, axis=1))
     order = np.argsort(np.stack(costs), axis=0)[:_STARTS]
     return np.asarray(np.take_along_axis(np.stack(thetas), order[..., None], axis=0))
 
@@ -69,22 +83,34 @@ TWO_SIZES = Law(
     _slopes,
     _start,
 )
+INTERACTION = Law(
+    "two_size_interaction",
+    "y = E + A N^-a + B D^-b + C N^-a D^-b",
+    (*TWO_SIZES.params, "amplitude_ND"),
+    _value,
+    _slopes,
+    partial(_start, interaction=True),
+)
 
 
 def fit_two_sizes(
     data: xr.DataArray,
     dims: tuple[str, str],
+    law: Law = TWO_SIZES,
     *,
     stderr: xr.DataArray | float | None = None,
     expected: Mapping[str, xr.DataArray | float] | None = None,
     zeros: str = "refuse",
     quantity: str = "the data",
+    robust: Robust | None = None,
 ) -> xr.Dataset:
     """Fit the law to all points at once; see `fit_law`.
 
     Parameters
     ----------
     data : a grid with both dims, NaN where nothing was measured, or points along one dim with both as coordinates.
+    law : `TWO_SIZES` or `INTERACTION`.
+    robust : Huber's loss on logarithms in place of squares.
     """
     data = labelled(data)
     if stderr is not None:
@@ -94,39 +120,41 @@ def fit_two_sizes(
     used = sample.fine
     if sample.stderr is not None:
         used = used & (np.nan_to_num(sample.stderr) > 0)
-    labels = in_own_units(expected_values(TWO_SIZES, sample, expected or {}), TWO_SIZES, sample.scale)
+    labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
     null = np.where(np.isfinite(labels), labels, 0.0)
-    table = _table(sizes, sample, used, null)
-    arrays = estimates(table, labels, null) | scalars(TWO_SIZES, table, sample, used) | plot_data(table, sample, used)
-    arrays |= judged(TWO_SIZES, table, sample, used, np.zeros(len(used), dtype=bool))
+    table, rows = _empty(law, sizes, sample, used)
+    looks: Arrays = {}
+    if robust is not None:
+        looks = fit_robust(law, sizes, sample, used, table, rows, null, robust)
+    elif len(rows):
+        chosen = replace(curves(law, sample, used), sizes=sizes)
+        table.put(rows, fit_on_scale(chosen.pick(rows.tolist()), null[rows], intervals=True))
+    table.nobs[:] = used.sum(1)
+    arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
+    arrays |= looks or judged(law, table, sample, used, np.zeros(len(used), dtype=bool))
     del arrays["n_min"]
     coords = dict(sample.coords) | {name: (POINT, sizes[:, j]) for j, name in enumerate(dims)}
     return fit_result(
-        in_data_units(arrays, TWO_SIZES, sample.scale),
-        TWO_SIZES.params,
+        in_data_units(arrays, law, sample.scale),
+        law.params,
         dims=sample.dims,
         shape=sample.shape,
         coords=coords,
-        law=f"y = E + A {dims[0]}^-a + B {dims[1]}^-b",
+        law=law.formula.replace("N^", f"{dims[0]}^").replace("D^", f"{dims[1]}^"),
         quantity=quantity,
         without={"n_min": "a point has two sizes, and none of them orders all points"},
     )
 
 
-def _table(sizes: Array, sample: Sample, used: Array, null: Array) -> Table:
-    """The fits of all curves, those with too few points or sizes as a status."""
-    table = Table.empty(len(used), len(TWO_SIZES.params), len(sizes))
+def _empty(law: Law, sizes: Array, sample: Sample, used: Array) -> tuple[Table, Array]:
+    """A table without answers, and the curves with enough points and sizes for one."""
+    table = Table.empty(len(used), len(law.params), len(sizes))
     apart = np.array([[len(set(sizes[row, j])) for j in range(2)] for row in used])
-    enough = (used.sum(1) > len(TWO_SIZES.params)) & (apart >= 3).all(1)
+    enough = (used.sum(1) > len(law.params)) & (apart >= 3).all(1)
     table.status[:] = np.where(used.any(1), STATUS["too_few_sizes"], STATUS["no_data"])
     if sample.infinite is not None:
         enough, table.status[sample.infinite] = enough & ~sample.infinite, STATUS["infinite"]
-    rows = np.flatnonzero(enough)
-    if len(rows):
-        chosen = replace(curves(TWO_SIZES, sample, used), sizes=sizes)
-        table.put(rows, fit_on_scale(chosen.pick(rows.tolist()), null[rows], intervals=True))
-    table.nobs[:] = used.sum(1)
-    return table
+    return table, np.flatnonzero(enough)
 
 
 def _points(data: xr.DataArray, dims: tuple[str, str], stderr: xr.DataArray | None, zeros: str) -> tuple[Array, Sample]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from spikecube.scaling.types import Array
 REJECTED = 0.01  # a law with a p-value below this is rejected, and a good collapse doubted by each test
 TOO_SMALL = 0.001  # probability of so small a sum of squares of a collapse, below which the errors are doubted
 TOO_GOOD = 1e-4  # one with a p-value closer to 1 than this, on enough points, has errors that are not its own
+FAR = 3.0  # standard errors by which a size may miss what the smaller ones foretell
 _MANY = 5  # degrees of freedom from which on a p-value of 1 means something
 _NAMES = {v: k for k, v in STATUS.items()}
 
@@ -20,21 +21,41 @@ UNTESTED = {
     "none": "no errors were given, so that its interval rests on the scatter of the points about the law itself.",
     "seeds": "the seeds do not scatter.",
     "given": "no degree of freedom is left.",
+    "huber": "Huber's loss has no test of fit; intervals are its profiles in units of the sandwich covariance.",
 }
 
 
-def verdict(state: str, gof_pvalue: float, dof: float, errors: str, notes: tuple[str, ...] = ()) -> tuple[str, str]:
+def doubts(bend_pvalue: float, z: float, place: str) -> tuple[str, ...]:
+    """Sentences on a law whose points bend away from it, or that misses the last size; `z` is at `place`.
+
+    >>> doubts(0.3, 3.4, "n = 800")
+    ('The smaller sizes foretell n = 800 wrongly, by +3.4 standard errors: do not extrapolate.',)
+    """
+    found = []
+    if bend_pvalue < REJECTED:
+        found.append(
+            f"The points bend away from the law as a term of order 1/n does (p = {bend_pvalue:.1g}): the interval does "
+            "not allow for such a correction."
+        )
+    if abs(z) > FAR:
+        found.append(f"The smaller sizes foretell {place} wrongly, by {z:+.2g} standard errors: do not extrapolate.")
+    return tuple(found)
+
+
+def verdict(
+    state: str, gof_pvalue: float, dof: float, errors: str, notes: tuple[str, ...] = (), doubts: tuple[str, ...] = ()
+) -> tuple[str, str]:
     """The status and the sentence of one fit.
 
-    A fit that solved ("ok") is rejected, untested or too good by its test of fit; an open interval stays one, and its
-    sentence says all of it.
+    A fit that solved ("ok") is rejected, untested or too good by its test of fit; one that is not rejected and has
+    `doubts` is doubted; an open interval stays one, and its sentence says all of it.
 
     Parameters
     ----------
     state : what the solver says, one of `results.STATUS`.
     gof_pvalue, dof : of the lack-of-fit test; NaN where nothing was tested.
-    errors : what is known of the errors: "none", "seeds" or "given".
-    notes : sentences that follow.
+    errors : what is known of the errors: "none", "seeds" or "given"; "huber" of a fit with that loss.
+    notes, doubts : sentences that follow.
 
     Examples
     --------
@@ -46,9 +67,10 @@ def verdict(state: str, gof_pvalue: float, dof: float, errors: str, notes: tuple
     if state not in ("ok", "open_interval"):
         return state, " ".join([SENTENCES[state], *notes])
     tested, said = _tested(gof_pvalue, dof, errors)
-    status = tested if state == "ok" else state
     words = [said] if state == "ok" else [SENTENCES[state], *([said] if tested != "ok" else [])]
-    return status, " ".join([*words, *notes])
+    if state == "ok" and doubts and tested in ("ok", "untested"):
+        return "doubted", " ".join([said.replace(SENTENCES["ok"], "The law is not rejected."), *doubts, *notes])
+    return tested if state == "ok" else state, " ".join([*words, *doubts, *notes])
 
 
 def _tested(gof_pvalue: float, dof: float, errors: str) -> tuple[str, str]:
@@ -67,11 +89,16 @@ def _tested(gof_pvalue: float, dof: float, errors: str) -> tuple[str, str]:
 
 
 def verdicts(
-    status: Array, gof_pvalue: Array, dof: Array, errors: Array, notes: dict[int, str] | None = None
+    status: Array,
+    gof_pvalue: Array,
+    dof: Array,
+    errors: Array,
+    notes: Mapping[int, tuple[str, ...]],
+    doubts: Mapping[int, tuple[str, ...]],
 ) -> tuple[Array, Array]:
-    """Codes and sentences for B fits; all arguments of shape (B,), `notes` by row."""
+    """Codes and sentences for B fits; arrays of shape (B,), `notes` and `doubts` by row."""
     rows = [
-        verdict(_NAMES[int(s)], float(p), float(d), str(e), ((notes or {})[b],) if b in (notes or {}) else ())
+        verdict(_NAMES[int(s)], float(p), float(d), str(e), notes.get(b, ()), doubts.get(b, ()))
         for b, (s, p, d, e) in enumerate(zip(status, gof_pvalue, dof, errors, strict=True))
     ]
     codes = np.array([STATUS[name] for name, _ in rows], dtype=np.int8)
@@ -87,6 +114,7 @@ class CollapseFindings:
     errors : "given", "seeds" or "none".
     chi2, dof, gof_pvalue, too_good : the sum of squares, and the probabilities of a larger and of a smaller one.
     pattern_pvalue, drift_pvalue : of `pattern_test`, and of the shift of the parameters without the smallest size.
+    uneven_pvalue : of scatter that is the same at all points.
     agreed, closed : of the starts, of all intervals.
     astray : points on the wrong side of a window that does not settle.
     beyond : the critical value and the ends of the control if it lies outside of them.
@@ -100,6 +128,7 @@ class CollapseFindings:
     too_good: float
     pattern_pvalue: float
     drift_pvalue: float
+    uneven_pvalue: float
     agreed: bool
     astray: int
     closed: bool
@@ -114,7 +143,7 @@ def collapse_verdict(found: CollapseFindings) -> tuple[str, str]:
     if found.errors == "none":
         untested = (
             "No errors were given, so that nothing tests the collapse as a whole: the intervals take the scatter about "
-            "the curve for independent errors of one size."
+            "the curve for independent errors, and a correction to scaling may hide in it."
         )
         status = doubts[0][0] if doubts else "untested"
         return status, " ".join(filter(None, (words, untested, _stays(found, doubts))))
@@ -139,7 +168,7 @@ def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
         yield (
             "unsettled",
             f"The window does not settle: of the points used and those inside it at the parameters found "
-            f"{found.astray} are not both.",
+            f"{found.astray} are not both, and the values hang on such points.",
         )
     ratio = found.chi2 / found.dof if found.dof > 0 else np.nan
     if found.gof_pvalue < REJECTED:
@@ -169,6 +198,12 @@ def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
             f"Neighbouring residuals of one size go together (p = {found.pattern_pvalue:.2g}): the curves do not "
             f"collapse, or their points share errors, or the curve is sharper than the spline; "
             f"the intervals are too narrow.",
+        )
+    if found.uneven_pvalue < REJECTED:
+        yield (
+            "uneven",
+            f"The points scatter unevenly about the curve (p = {found.uneven_pvalue:.2g}): a fit that weighs all of them "
+            f"alike follows the noisiest, and the values may not hold; give their errors.",
         )
     if found.beyond is not None:
         critical, low, high = found.beyond

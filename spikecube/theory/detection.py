@@ -12,7 +12,7 @@ from spikecube.model.hermite import Array
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import step_reach
-from spikecube.theory.conditional.edge import Edge, conditional_edge
+from spikecube.theory.conditional.edge import SHARE, Edge, conditional_edges
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import beta_length
@@ -70,15 +70,22 @@ def detection_edge(
     if model.initial_output != "vanishing":
         bulk = bulk_of(model, n, degrees)
         return np.full(alphas.shape, beyond(bulk.edge, bulk.edge_curvature))
-    known: Sequence[Edge | None] = edges if edges is not None else [None] * alphas.size
-    found = [
-        _edge(model, n, float(alpha), degrees, false_positive_rate, edge)
-        for alpha, edge in zip(alphas.ravel(), known, strict=True)
-    ]
+    found = _edges(model, n, alphas.ravel().tolist(), degrees, false_positive_rate, edges)
     return np.array([beyond(edge.x, edge.curvature) for edge in found]).reshape(alphas.shape)
 
 
-def _edge(model: Model, n: int, alpha: float, degrees: int, rate: float, known: Edge | None) -> Edge:
-    if max(step_reach(model, n, alpha, beta_length(model, n))) < _SHORT:
-        return known or conditional_edge(model, n, alpha, degrees)
-    return conditional_edge(model, n, alpha, degrees, share=rate, near=None if known is None else known.x)
+def _edges(
+    model: Model, n: int, alphas: list[float], degrees: int, rate: float, known: Sequence[Edge] | None
+) -> list[Edge]:
+    length = beta_length(model, n)
+    short = np.array([max(step_reach(model, n, alpha, length)) < _SHORT for alpha in alphas], dtype=bool)
+    found = dict(enumerate(known or ()))
+    for still, share in ((True, SHARE), (False, rate)):
+        places = [int(i) for i in np.flatnonzero(short == still) if not (still and known)]
+        near = [found[i].x for i in places] if known else None
+        found |= zip(
+            places,
+            conditional_edges(model, n, [alphas[i] for i in places], degrees, share=share, near=near),
+            strict=True,
+        )
+    return [found[i] for i in range(len(alphas))]

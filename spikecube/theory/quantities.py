@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -65,13 +66,20 @@ def readout_nodes(kind: str, nodes: int) -> tuple[Array, Array]:
     [[-1.0, 1.0], [0.5, 0.5]]
     """
     if kind == "gaussian":
-        values, weights = np.polynomial.hermite_e.hermegauss(nodes)
-        return values, weights / weights.sum()
+        return _gauss_hermite(nodes)
     if kind == "rademacher":
         return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
     if kind == "constant":
         return np.array([1.0]), np.array([1.0])
     raise ValueError(f"readout = {kind!r} was given; predictions know gaussian, rademacher, constant")
+
+
+@functools.lru_cache(maxsize=16)
+def _gauss_hermite(nodes: int) -> tuple[Array, Array]:
+    values, weights = np.polynomial.hermite_e.hermegauss(nodes)
+    weights /= weights.sum()
+    values.flags.writeable = weights.flags.writeable = False  # they are shared by all callers
+    return values, weights
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = Fa
     share = 1 / model.dim(n)
     own: Array = np.eye(1, top + 2, 2)[0] * share**0.5
     own[-1] = (1 - share) ** 0.5
-    coordinates = np.vstack([np.pad(coordinates, ((0, 0), (0, 1))), own])
+    coordinates = np.vstack([np.hstack([coordinates, np.zeros((len(coordinates), 1))]), own])
     apart = math.sqrt(2 * share / max(1 - share, share)) * target[2] * (1 - rho**2)
     return Spikes(np.append(degrees, 0), coordinates, np.append(label, apart), (*functions, 2))
 

@@ -10,7 +10,7 @@ from spikecube.cube.cell import compute_cell
 from spikecube.cube.predict import predict
 from spikecube.runs import provenance
 from spikecube.study.study import Study
-from tests.runs.conftest import threads  # noqa: F401  a fixture of these tests too
+from tests.runs.conftest import in_threads, threads  # noqa: F401  fixtures of these tests too
 
 
 @pytest.fixture(scope="session")

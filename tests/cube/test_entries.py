@@ -6,43 +6,34 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
 
 import spikecube as sc
 from spikecube.cube.store import StoreError, refuse_target, write_cube
+from spikecube.runs import cluster
 from spikecube.study.fields import StudyError
 from spikecube.words.overview import overview
+from tests.cube.real import least_toml
 from tests.test_end_to_end import spikecube
 
 ROOT = Path(__file__).parents[2]
-STUDY = """
-title = "Спайки"
-[axes]
-alpha = [0.0]
-n = [20]
-seed = 1
-lam = [1.0]
-[measure]
-rank = 2
-degree = 1
-ell = 1
-"""
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "small.toml").write_text("\ufeff" + STUDY, encoding="utf-8")
+    (tmp_path / "small.toml").write_text("\ufeff" + least_toml('title = "Спайки"'), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_names_of_files_stand_for_what_is_in_them(here: Path) -> None:
+def test_names_of_files_stand_for_what_is_in_them(here: Path, threads: Any) -> None:
     """A study with a byte-order mark, run by its name into a link that points elsewhere."""
     (here / "far").mkdir()
     (here / "small.nc").symlink_to(here / "far" / "cube.nc")
-    cube = sc.run("small.toml", workers=1)
+    cube = sc.run("small.toml", client=threads)
     assert (here / "small.nc").is_symlink()
     xr.testing.assert_identical(sc.open_cube("far/cube.nc"), cube)
     assert [p.name for p in (here / "far").iterdir()] == ["cube.nc"]
@@ -61,7 +52,8 @@ def test_names_of_files_stand_for_what_is_in_them(here: Path) -> None:
     assert b"1 of 1 points" in done.stdout
 
 
-def test_what_cannot_be_run_is_said(here: Path) -> None:
+def test_what_cannot_be_run_is_said(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "ANSWER", 0.3)
     study = sc.Study.from_file("small.toml")
     with pytest.raises(StoreError, match="given no name for this study"):
         sc.run(study)

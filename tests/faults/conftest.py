@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 import xarray as xr
 
+from spikecube.runs.progress import Lines
+from spikecube.runs.run import Settings, run_study
+from spikecube.study.study import Study
 from tests.runs import standin
 from tests.runs.conftest import processes, threads  # noqa: F401  fixtures of these tests too
 
@@ -53,6 +57,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+def resumed(study: Path, name: Path, client: Any) -> str:
+    """Runs a study again, within this process and with the right cells; what was told."""
+    said = io.StringIO()
+    report = run_study(Study.from_file(study), name, client, Settings(progress=Lines(said)), standin.kernel())
+    assert not report.failures
+    return said.getvalue()
 
 
 def ended(process: subprocess.Popen[str], code: int) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unittest.mock
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ import xarray as xr
 from scripts.overhead import empty_cell
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.store import open_cube
+from spikecube.runs import jobqueue
 from spikecube.runs.errors import RunError
 from spikecube.runs.folder import RunFolder
 from spikecube.runs.jobqueue import Workers, slurm_workers
@@ -125,17 +128,14 @@ def study(folder: Path, text: str, name: str = "study.toml") -> str:
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], xr.Dataset]:
-    """The cube of a study by a run without SLURM."""
-    cubes: dict[str, xr.Dataset] = {}
+def laptop(tmp_path_factory: pytest.TempPathFactory, threads: Any) -> Callable[[str], xr.Dataset]:
+    """The cube of a study by a run without SLURM, in this process."""
 
+    @functools.cache
     def cube(text: str) -> xr.Dataset:
-        if text not in cubes:
-            place = tmp_path_factory.mktemp("laptop")
-            command = [sys.executable, "-m", "spikecube", "run", study(place, text), "-o", "x", "--workers", "2"]
-            subprocess.run(command, cwd=place, check=True, timeout=TIMEOUT, capture_output=True)
-            cubes[text] = open_cube(place / "x.nc")
-        return cubes[text]
+        place = tmp_path_factory.mktemp("laptop") / "x"
+        run_study(Study.from_toml(text), place, threads)
+        return open_cube(place.with_suffix(".nc"))
 
     return cube
 
@@ -209,23 +209,24 @@ def test_jobs_that_meet_an_earlier_driver_wait_for_it(folder: Path, laptop: Any)
     same(open_cube(folder / "x.nc"), laptop(SMALL))
 
 
-@pytest.mark.parametrize(("flags", "made"), [("--mem=260M", False), ("", True)])
-def test_the_assembling_job_has_room_for_the_cube(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, flags: str, made: bool
-) -> None:
+def test_the_assembling_job_has_room_for_the_cube(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cube of 80 MB whose cells are there already; with the memory of small cells alone, the job is killed."""
-    monkeypatch.setenv("SBATCH_FLAGS", flags)
     axes = "[axes]\nalpha = { start = 0, stop = 0.45, num = 30 }\nlam = { start = 0.01, stop = 10, num = 60 }\n"
     large = Study.from_toml(f"{axes}n = [20]\nseed = 800\n")
     values = empty_cell(large.model, large.measure, alphas=large.axes.alpha, lams=large.axes.lam)
-    run = RunFolder(folder / "x.run", large)
+    run = RunFolder(folder / "roomy.run", large)
     with run.opened():
         run.write((CellResult(cell, large.axes.alpha, large.axes.lam, values) for cell in large.cells()), "numpy", 1)
-    jobs = submit(study(folder, large.to_toml()), "x", shares=1, cores=1)
+    shutil.copytree(run.path, folder / "narrow.run")
+    name, jobs = study(folder, large.to_toml()), {}
+    for flags, kept in (("--mem=260M", "narrow"), ("", "roomy")):
+        monkeypatch.setenv("SBATCH_FLAGS", flags)
+        jobs[kept] = submit(name, kept, shares=1, cores=1)
     until(lambda: not slurm("squeue", "-h"))
-    text = (folder / f"slurm-{jobs.assembly}.out").read_text()
-    assert ("exceeded memory limit" in text) is not made, text
-    assert (folder / "x.nc").exists() is made, text
+    for kept, submitted in jobs.items():
+        text = (folder / f"slurm-{submitted.assembly}.out").read_text()
+        assert ("exceeded memory limit" in text) is (kept == "narrow"), text
+        assert (folder / f"{kept}.nc").exists() is (kept == "roomy"), text
 
 
 @pytest.mark.parametrize(
@@ -281,9 +282,10 @@ def test_workers_that_come_as_jobs_one_of_them_cancelled(spikecube: Run, folder:
 
 
 def drive(folder: Path, text: str, **wanted: Any) -> list[str]:
-    """Runs a study on workers that come as jobs, in this process; what was told."""
+    """Runs a study on workers that come as jobs, looked at each half second, in this process; what was told."""
     parsed, said = Study.from_toml(text), [""]
-    with slurm_workers(Request(1, 400, 20), Workers(**wanted), folder, said.append) as (client, watch):
+    place = slurm_workers(Request(1, 400, 20), Workers(**wanted), folder, said.append)
+    with unittest.mock.patch.object(jobqueue, "_EVERY", 0.5), place as (client, watch):
         try:
             run_study(parsed, folder / "x", client, Settings(watch=watch))
         except RunError as error:
@@ -313,7 +315,7 @@ def test_jobs_that_die_at_once_end_the_run(folder: Path, monkeypatch: pytest.Mon
 
 
 def test_jobs_that_stay_in_the_queue_are_told_of_and_waited_for_so_long(drained: None, folder: Path) -> None:
-    said = drive(folder, SMALL, jobs=3, patience=8.0)
+    said = drive(folder, SMALL, jobs=3, patience=4.0)
     assert any(re.search("SLURM says of its jobs: .*PENDING", sentence) for sentence in said)
     assert "no worker has come for" in said[-1]
     assert not queue()

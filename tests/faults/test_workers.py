@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from spikecube.runs.run import run_study
-from tests.faults.conftest import ROOT, TIMEOUT, ended
+from tests.faults.conftest import ROOT, TIMEOUT, ended, resumed
 from tests.faults.test_signals import check, wait_for_a_shard
 from tests.runs import standin
 
@@ -76,7 +76,7 @@ def _environment() -> dict[str, str]:
 
 
 def test_a_scheduler_that_dies_is_survived_by_running_again(
-    scheduler: Any, start: Any, study: Path, tmp_path: Path, expected: xr.Dataset
+    scheduler: Any, start: Any, study: Path, tmp_path: Path, threads: Any, expected: xr.Dataset
 ) -> None:
     """Fails when the driver waits for a scheduler that is gone."""
     process, address = scheduler
@@ -88,7 +88,7 @@ def test_a_scheduler_that_dies_is_survived_by_running_again(
     assert errors.splitlines()[-1] == (
         "spikecube: the dask scheduler is gone: run the same command again to resume; all finished cells are kept"
     )
-    ended(start("right", "run", study, "-o", tmp_path / "x", "--workers", 1), 0)
+    resumed(study, tmp_path / "x", threads)
     check(tmp_path / "x", expected)
 
 

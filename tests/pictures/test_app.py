@@ -40,14 +40,25 @@ from spikecube.pictures.sources import Fixed
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study, StudyError
 from tests.pictures.browser import browser
+from tests.test_end_to_end import spikecube
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
 PATIENCE = 60
 
 
-@pytest.fixture
-def explorer(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
+@pytest.fixture(scope="module")
+def one_explorer(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
     return Explorer(Fixed(cube), prediction)
+
+
+@pytest.fixture
+def explorer(one_explorer: Explorer) -> Iterator[Explorer]:
+    """An explorer as it opens: what a test chooses and marks is undone."""
+    opened = {name: widget.value for name, widget in one_explorer.named_widgets().items()}
+    yield one_explorer
+    one_explorer.set_brush(None)
+    for name, widget in one_explorer.named_widgets().items():
+        widget.value = opened[name]
 
 
 def pressed(button: Callable[[], None], explorer: Explorer) -> None:
@@ -372,8 +383,11 @@ def test_it_listens_on_this_machine_only(served: Served) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_asked_and_frees_its_port(number: int, served: Served, tmp_path: Path, cube: xr.Dataset) -> None:
-    write_cube(cube, tmp_path / "other.nc")
-    server = Served(tmp_path / "other.nc")
+    """A second explorer by Ctrl-C, while the first is there; then the first, which had visitors, by SIGTERM."""
+    server = served
+    if number == signal.SIGINT:
+        write_cube(cube, tmp_path / "other.nc")
+        server = Served(tmp_path / "other.nc")
     assert server.stop(number) == 0
     assert "Traceback" not in server.log
     with pytest.raises(ConnectionRefusedError):
@@ -381,11 +395,9 @@ def test_it_ends_when_asked_and_frees_its_port(number: int, served: Served, tmp_
 
 
 def test_a_missing_cube_is_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "spikecube", "explore", str(tmp_path / "none"), "--no-browser"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert ended.returncode == 1
-    assert len(ended.stderr.strip().splitlines()) == 1
-    assert "there is no run" in ended.stderr
+    said = spikecube(tmp_path, "explore", "none", "--no-browser", code=1).stderr
+    assert len(said.strip().splitlines()) == 1
+    assert "there is no run" in said
 
 
 def test_every_view_of_the_catalogue_can_be_chosen(explorer: Explorer) -> None:

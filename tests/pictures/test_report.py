@@ -210,6 +210,23 @@ def test_findings_are_honest_about_a_wrong_theory(cube: xr.Dataset, prediction: 
     assert " 0% of 189 points" in sentence
 
 
+def test_findings_say_how_far_theory_may_be_off_where_it_is_much(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    def said(share: float, cube: xr.Dataset = cube, **attrs: str) -> list[str]:
+        off = prediction.assign(test_loss_remainder=share * prediction["test_loss"]).assign_attrs(attrs)
+        return [s for s in findings(cube, off) if s.startswith("Theory")]
+
+    assert said(0.019) == []
+    (much,) = said(0.06)
+    assert "test losses of F may be off by up to 6 per cent" in much
+    assert "heavy tails" not in much
+    assert "heavy tails" in said(0.4)[0]
+    assert said(0.0, declined="one thing is not known")[0].endswith("one thing is not known.")
+    full = cube.assign_attrs(study=cube.attrs["study"] + '\n[model]\ninitial_output = "full"\n')
+    (none,) = [s for s in findings(full) if s.startswith("Theory does not speak")]
+    assert 'given "full"' in none
+    assert not any(s.startswith("Theory") for s in findings(cube))
+
+
 def test_findings_say_what_is_missing(cube: xr.Dataset) -> None:
     partial = cube.copy()
     partial["status"] = cube["status"].where(cube.n < 1000, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,12 @@ def threads() -> Iterator[Any]:
     address = {"dashboard_address": "127.0.0.1:0"}
     with Client(processes=False, n_workers=1, threads_per_worker=2, set_as_default=False, **address) as client:
         yield client
+
+
+@pytest.fixture
+def in_threads(threads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without a client use the worker threads of this process, where a test is not about processes."""
+    monkeypatch.setattr("spikecube.runs.cluster.embedded", lambda workers: contextlib.nullcontext(threads))
 
 
 @pytest.fixture(scope="session")

@@ -140,7 +140,10 @@ def test_a_wrong_law_is_rejected_in_words() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"law": "exponential"}, "law='exponential' is not one of power, offset, log, log_power, two_size"),
+        (
+            {"law": "exponential"},
+            "law='exponential' is not one of power, offset, log, log_power, two_size, two_size_interaction",
+        ),
         ({"law": "two_size"}, 'is not a pair of names, say ("N", "D")'),
         ({"law": "two_size", "dim": ("N", "D")}, "no coordinate 'N' along one dim (coordinates: n)"),
         ({"dim": ("n", "m")}, "names no single dim, which the law 'offset' needs"),

@@ -17,7 +17,7 @@ from tests.levels import assert_level
 SIZES = np.array([32.0, 64.0, 128.0, 256.0, 512.0])
 X = np.linspace(-0.1, 0.1, 40)
 NAMES = {v: k for k, v in STATUS.items()}
-GOOD = CollapseFindings("given", 100.0, 100.0, 0.5, 0.5, 0.5, 0.5, True, 0, True, True, None)
+GOOD = CollapseFindings("given", 100.0, 100.0, 0.5, 0.5, 0.5, 0.5, 0.5, True, 0, True, True, None)
 
 
 def data(y: np.ndarray) -> xr.DataArray:
@@ -81,7 +81,10 @@ def test_errors_that_points_share_are_doubted() -> None:
 def test_without_errors_nothing_was_tested() -> None:
     fit = collapse(data(np.tanh(scaled()) + 0.01 * noise(6)), control="x")
     assert status(fit) == "untested"
-    assert "take the scatter about the curve for independent errors" in fit.message.item()
+    assert (
+        "take the scatter about the curve for independent errors, and a correction to scaling may hide"
+        in fit.message.item()
+    )
     assert np.isnan(fit.gof_pvalue)
 
 
@@ -143,6 +146,7 @@ def test_the_verdict_is_the_gravest_doubt_and_names_all() -> None:
         "poor_minimum": {"agreed": False},
         "open_interval": {"closed": False},
         "outside": {"beyond": (2.0, 0.0, 1.0)},
+        "uneven": {"uneven_pvalue": 1e-4},
     }
     for name, change in doubts.items():
         found, words = collapse_verdict(replace(GOOD, **change))

@@ -33,10 +33,12 @@ def test_a_rejected_law_says_so() -> None:
 
 
 def test_a_fit_without_errors_says_what_its_interval_rests_on() -> None:
-    fit = fit_power_law(da(L**-0.1 * (1 + 1 / L)))
-    assert name(fit) == "untested"
-    assert "no errors were given" in fit.message.item()
-    assert "scatter of the points about the law" in fit.message.item()
+    bent = fit_power_law(da(L**-0.1 * (1 + 1 / L)))
+    straight = fit_power_law(da(L**-0.1 * np.array([1.01, 1, 0.99, 1.01, 1, 0.99])))
+    assert (name(bent), name(straight)) == ("doubted", "untested")
+    for fit in (bent, straight):
+        assert "no errors were given" in fit.message.item()
+        assert "scatter of the points about the law" in fit.message.item()
 
 
 def test_seeds_without_spread_test_nothing() -> None:

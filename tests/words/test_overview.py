@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scripts.madeup import fill, study_of
 from spikecube.text import text_table, with_error
 from spikecube.words.overview import overview
 from tests.runs import standin
@@ -31,8 +32,7 @@ def test_an_unfinished_cube_says_so() -> None:
 
 
 def test_many_labels_are_thinned_to_a_screen() -> None:
-    axes = {"alpha": {"start": 0, "stop": 0.45, "num": 40}, "n": list(range(20, 26)), "seed": 1, "activation": None}
-    cube = standin.make_cube(standin.make_study(axes=axes))
+    cube = fill(study_of(alpha={"start": 0, "stop": 0.45, "num": 40}, n=list(range(20, 26)), seed=1))
     assert len(overview(cube).splitlines()) < 45
     assert "0.45" in overview(cube)
 

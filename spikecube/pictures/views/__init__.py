@@ -8,6 +8,7 @@ data is a sentence in its place.
 from spikecube.pictures.views.spikes import alignments, collapse, outlier_count, singular_values, spectrum
 
 from spikecube.pictures.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
+from spikecube.pictures.views.outliers import outlier_agreement  # isort: skip
 from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
 from spikecube.pictures.views.means import means  # isort: skip
 
@@ -22,6 +23,7 @@ __all__ = [
     "loss_against_penalty",
     "losses",
     "means",
+    "outlier_agreement",
     "outlier_count",
     "singular_values",
     "spectrum",

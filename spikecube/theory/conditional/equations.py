@@ -24,7 +24,7 @@ import numpy as np
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Bulk
-from spikecube.theory.conditional.profile import Block, Profile, pairs
+from spikecube.theory.conditional.profile import Block, Profile, System, pairs
 from spikecube.theory.newton import ConvergenceError
 
 TOLERANCE = 1e-10
@@ -53,11 +53,12 @@ class BlockState:
 
 def block_state(block: Block, weight: Array, w: Array, gain: Array) -> BlockState:
     """A block at weight = nu rho, shape (penalties, kappa), and w, shape (penalties, a); gain (kinds, a)."""
-    rank = block.left.shape[1]
-    within = (weight @ block.left_pairs).reshape(-1, rank, rank)
-    b = ((w[:, None, :] * gain) @ block.right_pairs).reshape(len(w), len(gain), rank, rank)
-    mixed = np.linalg.inv(np.eye(rank) + b @ within[:, None] / block.ratio)
-    return BlockState(within, mixed, mixed @ b, within[:, None] @ mixed)
+    rank = block.left.shape[-1]
+    within = (weight @ block.left_pairs).reshape(*weight.shape[:-1], 1, rank, rank)
+    b = (w[..., None, :] * gain[..., None, :, :]) @ block.right_pairs[..., None, :, :]
+    b = b.reshape(*b.shape[:-1], rank, rank)
+    mixed = np.linalg.inv(np.eye(rank) + b @ within / block.ratio)
+    return BlockState(within[..., 0, :, :], mixed, mixed @ b, within @ mixed)
 
 
 def congruence(vectors: Array, diagonal: Array) -> Array:
@@ -76,46 +77,59 @@ class Images:
     blocks: tuple[BlockState, ...]
 
 
-def images(profile: Profile, lam: Array, rho: Array, e: Array) -> Images:
-    """One evaluation of the profile's equations; lam (penalties, 1), rho (penalties, kappa), e (penalties, a)."""
-    w = profile.neurons / (1 + e)
-    weight = profile.samples * rho
-    below, above = lam + w @ profile.noise.T, weight @ profile.noise
+def images(system: System, lam: Array, rho: Array, e: Array) -> Images:
+    """One evaluation of the equations; lam (penalties, 1), rho (penalties, kappa), e (penalties, a).
+
+    For a stacked system all of them have its axis of profiles in front.
+    """
+    w = system.neurons[..., None, :] / (1 + e)
+    weight = system.samples[..., None, :] * rho
+    below, above = lam + w @ system.noise.swapaxes(-1, -2), weight @ system.noise
     states = []
-    for block in profile.bulk:
-        state = block_state(block, weight, w, block.kinds.gain)
-        shape = (len(rho), len(block.kinds.share), -1)
-        below = below + (block.kinds.share @ state.ahead.reshape(shape)) @ block.left_pairs.T
-        shares = block.kinds.share[:, None] * block.kinds.gain
-        above = above + (shares * (state.behind.reshape(shape) @ block.right_pairs.T)).sum(axis=1)
+    for block in system.bulk:
+        gain, share = block.kinds.gain, block.kinds.share[..., None, None, :]
+        state = block_state(block, weight, w, gain)
+        ahead, behind = (m.reshape(*m.shape[:-2], -1) for m in (state.ahead, state.behind))
+        below = below + (share @ ahead)[..., 0, :] @ block.left_pairs.swapaxes(-1, -2)
+        by_kind = gain[..., None, :, :] * (behind @ block.right_pairs[..., None, :, :].swapaxes(-1, -2))
+        above = above + (share @ by_kind)[..., 0, :]
         states.append(state)
     return Images(1 / below, above, w, tuple(states))
 
 
-def jacobian(profile: Profile, rho: Array, e: Array, at: Images) -> Array:
-    """1 - d log(images)/d log(rho, e); shape (penalties, kappa + a, kappa + a)."""
-    weight, split = profile.samples * rho, rho.shape[1]
-    w = at.w[:, None, :]
-    between, joint, among = (
-        np.zeros((len(rho), *shape), dtype=at.rho.dtype)
-        for shape in ((split, split), profile.noise.shape, (e.shape[1], e.shape[1]))
-    )
-    joint += profile.noise
-    for block, state in zip(profile.bulk, at.blocks, strict=True):
-        for k, (gain, share) in enumerate(zip(block.kinds.gain, block.kinds.share, strict=True)):
-            between += _squared(block.left @ state.ahead[:, k] @ block.left.T, share / block.ratio)
-            joint += _squared(block.left @ state.mixed[:, k] @ block.right.T, share * gain)
-            own = block.right @ state.behind[:, k] @ block.right.T
-            among += _squared(own, share / block.ratio * np.multiply.outer(gain, gain))
-    shrink = (at.w * e / profile.neurons)[:, None, :]  # -d log w/d log e
-    out = np.empty((len(rho), split + e.shape[1], split + e.shape[1]), dtype=at.rho.dtype)
-    out[:, :split, :split] = at.rho[..., None] * between * weight[:, None, :]
-    out[:, :split, split:] = at.rho[..., None] * joint * w * shrink
-    out[:, split:, :split] = (weight[..., None] * joint / at.e[:, None, :]).swapaxes(1, 2)
-    out[:, split:, split:] = among * w * shrink / at.e[..., None]
-    np.negative(out, out=out)
-    out[:, np.arange(out.shape[-1]), np.arange(out.shape[-1])] += 1
+def jacobian(system: System, rho: Array, e: Array, at: Images) -> Array:
+    """1 - d log(images)/d log(rho, e); shape (penalties, kappa + a, kappa + a), with the axis of profiles in front."""
+    weight, split = system.samples[..., None, :] * rho, rho.shape[-1]
+    between, joint, among = _second_moments(system, at)
+    slope = (at.w * e / (1 + e))[..., None, :]  # -dw/d log e
+    out = np.empty((*rho.shape[:-1], split + e.shape[-1], split + e.shape[-1]), dtype=at.rho.dtype)
+    np.multiply(between, weight[..., None, :], out=out[..., :split, :split])
+    np.multiply(joint, slope, out=out[..., :split, split:])
+    out[..., :split, :] *= -at.rho[..., None]
+    np.multiply(joint.swapaxes(-1, -2), weight[..., None, :], out=out[..., split:, :split])
+    np.multiply(among, slope, out=out[..., split:, split:])
+    out[..., split:, :] *= (-1 / at.e)[..., None]
+    diagonal = np.arange(out.shape[-1])
+    out[..., diagonal, diagonal] += 1
     return out
+
+
+def _second_moments(system: System, at: Images) -> tuple[Array, Array, Array]:
+    """The squared entries of q_k M^k q_k^T and its like, summed: kappa with kappa, kappa with a, and a with a."""
+    between: Array | float = 0.0
+    among: Array | float = 0.0
+    joint = system.noise[..., None, :, :]
+    for block, state in zip(system.bulk, at.blocks, strict=True):
+        left, right = block.left[..., None, :, :], block.right[..., None, :, :]
+        across, back = left.swapaxes(-1, -2), right.swapaxes(-1, -2)
+        for k in range(block.kinds.share.shape[-1]):
+            share = block.kinds.share[..., k, None, None, None]
+            gain = block.kinds.gain[..., k, None, None, :]
+            pairwise = share / block.ratio * gain * gain.swapaxes(-1, -2)
+            between = between + _squared(left @ state.ahead[..., k, :, :] @ across, share / block.ratio)
+            joint = joint + _squared(left @ state.mixed[..., k, :, :] @ back, share * gain)
+            among = among + _squared(right @ state.behind[..., k, :, :] @ back, pairwise)
+    return np.asarray(between), joint, np.asarray(among)
 
 
 def _squared(matrix: Array, scale: Array) -> Array:
@@ -177,11 +191,11 @@ def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
 
 
 def log_residual(rho: Array, e: Array, at: Images) -> Array:
-    """log of (rho, e) over their images; shape (penalties, kappa + a)."""
-    return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=1)
+    """log of (rho, e) over their images; shape (penalties, kappa + a), with the axis of profiles in front."""
+    return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=-1)
 
 
 def moved(rho: Array, e: Array, step: Array) -> tuple[Array, Array]:
     """(rho, e) after a step in their logarithms."""
-    split = rho.shape[1]
-    return rho * np.exp(step[:, :split]), e * np.exp(step[:, split:])
+    split = rho.shape[-1]
+    return rho * np.exp(step[..., :split]), e * np.exp(step[..., split:])

@@ -9,18 +9,23 @@ blocks of degree k = 1 ... K in the D_k = C(d+k-1, k) Hermite tensors of the oth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.theory.conditional.kinds import Kinds
 
 
 def pairs(vectors: Array) -> Array:
-    """Products of columns, so that V^T diag(x) V is x @ pairs and the diagonal of V M V^T is pairs @ M; (m, rank^2)."""
-    return np.asarray((vectors[:, :, None] * vectors[:, None, :]).reshape(len(vectors), -1))
+    """Products of columns, so that V^T diag(x) V is x @ pairs and the diagonal of V M V^T is pairs @ M.
+
+    Of shape (..., m, rank) to (..., m, rank^2).
+    """
+    return np.asarray((vectors[..., :, None] * vectors[..., None, :]).reshape(*vectors.shape[:-1], -1))
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Block:
     @property
     def power(self) -> Array:
         """q_k^2; shape (kappa, a)."""
-        return np.asarray((self.left @ self.right.T) ** 2)
+        return np.asarray((self.left @ self.right.swapaxes(-1, -2)) ** 2)
 
     @cached_property
     def left_pairs(self) -> Array:
@@ -72,38 +77,26 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Profile:
-    """The conditional moments of the features on nodes of kappa (rows) and of the readout (columns).
+class System:
+    """What the equations of a profile read; of several profiles at once where arrays have an axis of profiles in front.
 
     Attributes
     ----------
     name : the arguments, for errors.
-    n : samples of the ridge batch.
-    kappa, samples : nodes of kappa and the share of the n samples at each.
-    readout, neurons : nodes of sqrt(N) a, and the neurons at each, over n.
-    shared : the mean part.
+    samples : the share of the n samples at each node of kappa.
+    neurons : the neurons at each node of a, over n.
+    noise : v, and q_k^2 of the blocks not in the bulk; shape (kappa, a).
     blocks : the blocks of degree 1 ... K.
     in_bulk : how many of them, from degree 1, the resolvent tells from noise; the others have coordinates in kappa and
         xi only.
-    noise : v, and q_k^2 of the blocks not in the bulk; shape (kappa, a).
-    label : p_j = E[y h_j(xi) | kappa], j = 0 ... K; shape (K + 1, kappa).
-    label_noise : what they leave of E[y^2 | kappa]; shape (kappa,).
-    radius : whether the radius of x is seen (by block 2).
     """
 
     name: str
-    n: int
-    kappa: Array
     samples: Array
-    readout: Array
     neurons: Array
-    shared: Shared
+    noise: Array
     blocks: tuple[Block, ...]
     in_bulk: int
-    noise: Array
-    label: Array
-    label_noise: Array
-    radius: bool
 
     @property
     def bulk(self) -> tuple[Block, ...]:
@@ -114,3 +107,79 @@ class Profile:
     def power(self) -> Array:
         """E_u sigma^2 without the mean part; shape (kappa, a)."""
         return self.noise + sum(block.power for block in self.bulk)
+
+
+@dataclass(frozen=True)
+class Profile(System):
+    """The conditional moments of the features on nodes of kappa (rows) and of the readout (columns).
+
+    Attributes
+    ----------
+    n : samples of the ridge batch.
+    kappa, readout : the nodes of kappa and of sqrt(N) a.
+    shared : the mean part.
+    label : p_j = E[y h_j(xi) | kappa], j = 0 ... K; shape (K + 1, kappa).
+    label_noise : what they leave of E[y^2 | kappa]; shape (kappa,).
+    radius : whether the radius of x is seen (by block 2).
+    """
+
+    n: int
+    kappa: Array
+    readout: Array
+    shared: Shared
+    label: Array
+    label_noise: Array
+    radius: bool
+
+
+def stacked(profiles: Sequence[Profile]) -> System:
+    """Several profiles with the same blocks and kinds as one system, with an axis of profiles in front.
+
+    Where one has fewer nodes or a lower rank than another it is filled up: by copies of its last node without samples
+    or neurons, which change nothing for the others, and by columns of zeros.
+    """
+    samples, kappa = _filled([p.samples for p in profiles])
+    neurons, readout = _filled([p.neurons for p in profiles])
+    noise = np.stack([p.noise[np.ix_(k, a)] for p, k, a in zip(profiles, kappa, readout, strict=True)])
+    blocks = []
+    for of_degree in zip(*(p.bulk for p in profiles), strict=True):
+        rank = max(block.left.shape[1] for block in of_degree)
+        left, right = (
+            np.stack([_widened(getattr(b, side)[rows], rank) for b, rows in zip(of_degree, nodes, strict=True)])
+            for side, nodes in (("left", kappa), ("right", readout))
+        )
+        kinds = of_degree[0].kinds
+        gain = np.stack([block.kinds.gain[:, a] for block, a in zip(of_degree, readout, strict=True)])
+        share = np.stack([block.kinds.share for block in of_degree])
+        blocks.append(
+            Block(of_degree[0].degree, of_degree[0].ratio, left, right, replace(kinds, gain=gain, share=share))
+        )
+    return System(profiles[0].name, samples, neurons, noise, tuple(blocks), len(blocks))
+
+
+def _filled(weights: Sequence[Array]) -> tuple[Array, list[npt.NDArray[np.int64]]]:
+    """Weights with zeros after them to one length, and which node stands at each place."""
+    length = max(map(len, weights))
+    nodes = [np.minimum(np.arange(length), len(own) - 1) for own in weights]
+    return np.stack([np.append(own, np.zeros(length - len(own))) for own in weights]), nodes
+
+
+def _widened(columns: Array, rank: int) -> Array:
+    return np.hstack([columns, np.zeros((len(columns), rank - columns.shape[1]))])
+
+
+def taken(system: System, places: Sequence[int]) -> System:
+    """Those of the profiles of a stacked system."""
+    rows = list(places)
+    blocks = tuple(
+        replace(
+            b,
+            left=b.left[rows],
+            right=b.right[rows],
+            kinds=replace(b.kinds, gain=b.kinds.gain[rows], share=b.kinds.share[rows]),
+        )
+        for b in system.blocks
+    )
+    return replace(
+        system, samples=system.samples[rows], neurons=system.neurons[rows], noise=system.noise[rows], blocks=blocks
+    )

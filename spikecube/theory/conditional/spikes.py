@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array, hermite_values
 from spikecube.theory.conditional.build import Draw
-from spikecube.theory.conditional.edge import SHARE, Edge, Point, find_edge, profile_of_edge, solve_outside
+from spikecube.theory.conditional.edge import SHARE, Edge, edge_search, profile_of_edge
 from spikecube.theory.conditional.profile import Profile
+from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
 from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model
@@ -42,25 +44,52 @@ class ConditionalSpectrum:
     points: tuple[Point, ...]
 
 
-def conditional_spectrum(
-    model: Model, n: int, alpha: float, degrees: int, *, share: float = SHARE, draw: Draw | None = None
-) -> ConditionalSpectrum:
-    """Edge and outliers of F/sqrt n, with blocks up to `degrees`.
+def conditional_spectra(
+    model: Model,
+    n: int,
+    alphas: Sequence[float],
+    degrees: int,
+    *,
+    share: float = SHARE,
+    draws: Sequence[Draw | None] | None = None,
+) -> list[ConditionalSpectrum]:
+    """Edge and outliers of F/sqrt n for several step sizes, or draws, with blocks up to `degrees`.
 
     x is the square of an outlier where the ridge problem of what is known as functions is singular: where one of the
     strengths is 1. Every strength falls as x grows.
+
+    Parameters
+    ----------
+    alphas, draws : a step size for each spectrum, and what is known of its gradient batch (nothing, by default).
 
     Raises
     ------
     ValueError
         If the initial output is not vanishing.
     ConvergenceError
-        If the edge is not found.
+        If one of the edges or outliers is not found.
     """
-    profile, guess = profile_of_edge(model, n, alpha, degrees, share, draw)
-    edge = find_edge(profile, guess)
+    made = [
+        profile_of_edge(model, n, alpha, degrees, share, draw)
+        for alpha, draw in zip(alphas, draws or [None] * len(alphas), strict=True)
+    ]
+    profiles = [profile for profile, _ in made]
+    return side_by_side(profiles, [_search(profile, guess) for profile, guess in made])
+
+
+def conditional_spectrum(model: Model, n: int, alpha: float, degrees: int) -> ConditionalSpectrum:
+    """That of one step size, see `conditional_spectra`."""
+    return conditional_spectra(model, n, [alpha], degrees)[0]
+
+
+def _search(profile: Profile, guess: float) -> Search[ConditionalSpectrum]:
+    edge = yield from edge_search(profile, guess)
     form = strength_form(profile)
-    x, points = _positions(form, edge.point)
+    known = [strengths(form, edge.point, count)] if (count := count_outliers(form, edge.point)) else []
+    found = []
+    for k in range(count):
+        found.append((yield from _position(form, known, k)))
+    x, points = [x for x, _ in found], tuple(point for _, point in found)
     return ConditionalSpectrum(profile, edge, np.sqrt(x), form, points)
 
 
@@ -95,22 +124,13 @@ def _orthonormal(profile: Profile, orders: npt.NDArray[np.int64]) -> Array:
 
 def _alignment(spectrum: ConditionalSpectrum, j: int, function: Array) -> float:
     form, x = spectrum.form, float(spectrum.outliers[j]) ** 2
-    found = strengths(form, _solved(form.profile, x, spectrum.points[j]), j + 1)
-    seen = (function * form.profile.samples * found.point.rho[0]) @ form.alone @ found.coefficients[:, j]
+    point = side_by_side([form.profile], [_solved(form.profile, x, spectrum.points[j])])[0]
+    found = strengths(form, point, j + 1)
+    seen = (function * form.profile.samples * found.point.rho) @ form.alone @ found.coefficients[:, j]
     return float(min(seen**2 / abs(found.slopes[j]), 1.0))
 
 
-def _positions(form: StrengthForm, inside: Point) -> tuple[Array, tuple[Point, ...]]:
-    """The x of the outliers, in falling order, and a solution near each; `inside` is next to the edge."""
-    count = count_outliers(form, inside)
-    if not count:
-        return np.zeros(0), ()
-    known = [strengths(form, inside, count)]
-    found = [_position(form, known, k) for k in range(count)]
-    return np.array([x for x, _ in found]), tuple(point for _, point in found)
-
-
-def _position(form: StrengthForm, known: list[Strengths], k: int) -> tuple[float, Point]:
+def _position(form: StrengthForm, known: list[Strengths], k: int) -> Search[tuple[float, Point]]:
     """x where the k-th strength is 1, and a solution close by; every new point is added to `known`, for all outliers.
 
     log strength is a falling function of log x, and nearly straight far outside: Newton's method from the closest point
@@ -132,13 +152,15 @@ def _position(form: StrengthForm, known: list[Strengths], k: int) -> tuple[float
             aim = low + excess[nearest]
         x = math.exp(aim)
         closest = known[int(np.abs(place - aim).argmin())].point
-        known.append(strengths(form, _solved(form.profile, x, closest), len(known[0].values)))
+        point = yield from _solved(form.profile, x, closest)
+        known.append(strengths(form, point, len(known[0].values)))
     raise ConvergenceError(f"outlier {k + 1} is not found within {_ROUNDS} steps: {form.profile.name}")
 
 
-def _solved(profile: Profile, x: float, near: Point) -> Point:
+def _solved(profile: Profile, x: float, near: Point) -> Search[Point]:
     """The solution at x, from a point near it or else from afar."""
-    point = solve_outside(profile, x, near if math.log(x / near.x) < _REACH else None) or solve_outside(profile, x)
-    if point is None:
-        raise ConvergenceError(f"no solution at x = {x:.6g}, outside the bulk: {profile.name}")
-    return point
+    for below in [near] * (math.log(x / near.x) < _REACH) + [None]:
+        point = yield Asked(x, below)
+        if point is not None:
+            return point
+    raise ConvergenceError(f"no solution at x = {x:.6g}, outside the bulk: {profile.name}")

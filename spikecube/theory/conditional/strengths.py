@@ -8,9 +8,9 @@ import numpy as np
 from scipy import linalg
 
 from spikecube.model.hermite import Array
-from spikecube.theory.conditional.edge import Point
 from spikecube.theory.conditional.profile import Profile, pairs
 from spikecube.theory.conditional.ridge_form import seats_of
+from spikecube.theory.conditional.solutions import Point
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,12 @@ def strengths(form: StrengthForm, point: Point, count: int) -> Strengths:
     size = len(matrix)
     values, vectors = linalg.eigh(matrix, subset_by_index=[max(size - count, 0), size - 1])
     values, vectors = values[::-1], vectors[:, ::-1]
-    rho_slope, e_slope = np.split(point.slope[0], [len(form.profile.kappa)])
-    weight = form.profile.samples * point.rho[0]
+    rho_slope, e_slope = np.split(point.slope, [len(form.profile.kappa)])
+    weight = form.profile.samples * point.rho
     u = root @ vectors
     z = -data @ u / values
     moved_data = ((weight * rho_slope) @ form.squares).reshape(size, size)
-    dw = -point.at.w[0] * point.e[0] / (1 + point.e[0]) * e_slope
+    dw = -point.w * point.e / (1 + point.e) * e_slope
     slopes, start = -(u * (moved_data @ u)).sum(axis=0), 0
     for prior in form.priors:
         end = start + len(prior.gain) * prior.right.shape[1]
@@ -141,6 +141,6 @@ def strengths(form: StrengthForm, point: Point, count: int) -> Strengths:
 
 def _matrix(form: StrengthForm, point: Point) -> tuple[Array, Array, Array]:
     """-L^T D L, L and D."""
-    root = linalg.block_diag(*(prior.root(point.at.w[0]) for prior in form.priors))
-    data = ((form.profile.samples * point.rho[0]) @ form.squares).reshape(root.shape)
+    root = linalg.block_diag(*(prior.root(point.w) for prior in form.priors))
+    data = ((form.profile.samples * point.rho) @ form.squares).reshape(root.shape)
     return -root.T @ data @ root, root, data

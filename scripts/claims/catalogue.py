@@ -1,0 +1,99 @@
+"""All claims, by letter."""
+
+from __future__ import annotations
+
+from scripts.claims import equivalence, losses, networks, spikes, thresholds
+from scripts.claims.finding import Claim
+
+_MEASURED = "Markers: measured, means over seeds with bars of one standard error. "
+
+CLAIMS = {
+    claim.letter: claim
+    for claim in (
+        Claim(
+            "a_spectra",
+            "How many spikes there are",
+            "Bars: all singular values measured; spikes from the axis: those beyond the edge. Curve: predicted bulk at "
+            "this n; stems: predicted edge and outliers.",
+            spikes.judge_spectra,
+            spikes.draw_spectra,
+        ),
+        Claim(
+            "b_exponents",
+            "How the spikes grow",
+            "Markers: fitted exponents of the outliers with one standard error, left relative to the theory at each n, "
+            "right of plain power laws. Dashes: claimed, 1/2 − k(1/2 − α).",
+            spikes.judge_exponents,
+            spikes.draw_exponents,
+        ),
+        Claim(
+            "c_alignment",
+            "Where the spikes point",
+            _MEASURED + "Dotted: fitted power laws. Claimed: the left side falls to 0, the right side does not.",
+            spikes.judge_alignment,
+            spikes.draw_alignment,
+            predicts=False,
+        ),
+        Claim(
+            "d_equivalence",
+            "Whether F is F_ℓ",
+            _MEASURED + "Dotted: fitted power laws. Right: how many spikes the training loss needs; dashes: the "
+            "threshold of the spike theorem and a published bound; lines: predicted at sizes beyond any simulation "
+            "(*more* than three spikes is what the step's fluctuations ask for).",
+            equivalence.judge_equivalence,
+            equivalence.draw_equivalence,
+        ),
+        Claim(
+            "e_staircase",
+            "The staircase of the losses",
+            _MEASURED + "Lines: predicted at each n, with the band of the theory's remainder where it is drawn; dashed "
+            "steps: limits with 1, 2, ... spikes; verticals: thresholds.",
+            losses.judge_staircase,
+            losses.draw_staircase,
+        ),
+        Claim(
+            "f_degrees",
+            "What each spike learns",
+            _MEASURED + "Lines: predicted at this n; dashes: claimed limits Δ₁ and Δ₂.",
+            losses.judge_degrees,
+            losses.draw_degrees,
+        ),
+        Claim(
+            "g_networks",
+            "Other activations and readouts",
+            _MEASURED + "Lines: predicted outliers, absent where none is predicted.",
+            networks.judge_networks,
+            networks.draw_networks,
+        ),
+        Claim(
+            "h_thresholds",
+            "The critical step exponents",
+            "Left: mean number of outliers measured; dashes: limits of the thresholds; green: predicted at each n. "
+            "Right: measured, with fitted power laws.",
+            thresholds.judge_thresholds,
+            thresholds.draw_thresholds,
+        ),
+        Claim(
+            "i_shapes",
+            "Shapes far from square",
+            _MEASURED + "Lines: predicted at this n; dashed steps: limits.",
+            losses.judge_shapes,
+            losses.draw_shapes,
+        ),
+        Claim(
+            "j_output",
+            "The scale of the output",
+            _MEASURED + "Dotted: fitted power laws. Nothing is predicted for a full output.",
+            networks.judge_output,
+            networks.draw_output,
+            predicts=False,
+        ),
+        Claim(
+            "k_chart",
+            "From which size a spike is visible",
+            _MEASURED + "Lines: predicted outlier over the edge beyond which it is counted; above 1 it is visible.",
+            thresholds.judge_chart,
+            thresholds.draw_chart,
+        ),
+    )
+}

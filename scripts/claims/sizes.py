@@ -1,0 +1,59 @@
+"""What several claims do with values along n: means over seeds, exponents, and a picture on log axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from scripts.claims.verdicts import Interval, fitted, student
+from spikecube import fit_power_law
+from spikecube.means.seeds import means
+from spikecube.pictures import curves, marks, style
+from spikecube.pictures.picture import Layer, Picture
+
+
+def largest(cube: xr.Dataset | xr.DataArray) -> int:
+    """The largest n."""
+    return int(cube["n"].max())
+
+
+def mean_of(cube: xr.Dataset, values: xr.DataArray, kind: str = "train") -> xr.Dataset:
+    """Mean and error over seeds of values that are no variable of the cube, with the controls of a `kind` of loss."""
+    name = f"{kind}_loss_made"
+    bare = values.drop_vars([c for c in values.coords if c not in values.dims])
+    found = means(cube.assign({name: bare}), name)
+    return found.squeeze([d for d in found.dims if d != "n" and found.sizes[d] == 1], drop=True)
+
+
+def interval(mean: xr.Dataset) -> Interval:
+    """The interval of one mean."""
+    return student(mean["mean"], mean["stderr"], mean["dof"] if "dof" in mean else mean["seeds"] - 1)
+
+
+def exponent(values: xr.DataArray) -> tuple[Interval, xr.Dataset]:
+    """The exponent of n of the mean over seeds of one curve, and its fit."""
+    bare = values.drop_vars([c for c in values.coords if c not in values.dims])
+    fit = fit_power_law(bare)
+    return fitted(fit), fit
+
+
+def against_n(curves_by_label: Mapping[str, xr.DataArray], ylabel: str, title: str, **options: Any) -> Picture:
+    """Means over seeds against n on log axes, each with its fitted power law where it has one."""
+    layers: list[Layer] = []
+    for (label, values), colour, marker in zip(curves_by_label.items(), style.SERIES, style.MARKERS, strict=False):
+        bare = values.drop_vars([c for c in values.coords if c not in values.dims])
+        data = means(bare.to_dataset(name="values"), "values", controls=False)
+        fit = fit_power_law(bare)
+        if np.isfinite(fit["estimate"].sel(param="exponent")):
+            law = curves.power_law(fit, data["n"].values)
+            layers.append(
+                marks.line(law.n, law["value"], "n", "value", label="", colour=colour, dash="dotted", width=1.5)
+            )
+        layers += marks.points(data, "n", "value", label=label, colour=colour, marker=marker, positive=True)
+    ticks = [(int(n), f"{int(n)}") for n in data["n"].values]
+    return Picture(
+        layers, title=title, xlabel="n", ylabel=ylabel, logx=True, logy=True, options={"xticks": ticks, **options}
+    )

@@ -1,0 +1,183 @@
+"""Claims on where spikes appear: the critical step exponents, alpha = 1/2, and a chart of the sizes that are needed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from scripts.claims.finding import Finding
+from scripts.claims.sizes import against_n, exponent, largest
+from scripts.claims.spikes import SECTION
+from scripts.claims.verdicts import Interval, fitted, of_share, of_value, share
+from spikecube import fit_thresholds, views
+from spikecube.means.comparisons import plain_means
+from spikecube.means.spikes import degrees, detachment, spike_share, study_of
+from spikecube.model.parameters import Model
+from spikecube.pictures import marks, style
+from spikecube.pictures.picture import Layer, Picture
+from spikecube.theory.staircase import threshold
+from spikecube.words.when import first_size
+
+# h: the critical step exponents
+
+
+def judge_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
+    """Extrapolated thresholds, the second spike at its threshold, and the first outlier at alpha = 1/2."""
+    fit = fit_thresholds(cube)
+    here = detachment(cube, prediction)
+    found = [_critical(fit, cube, here, k) for k in degrees(cube) if k > 1]
+    return [*found, _at_threshold(cube, prediction), _largest_step(cube, prediction)]
+
+
+def _critical(fit: xr.Dataset, cube: xr.Dataset, here: xr.DataArray, k: int) -> Finding:
+    one = fit.sel(degree=k)
+    found, n = fitted(one, "critical"), largest(cube)
+    theory = extrapolated(here.sel(degree=k))
+    last = float(one["threshold"].sel(n=n))
+    return Finding(
+        f"Spike {k} appears beyond α = {threshold(k):.4g}.",
+        SECTION,
+        f"α from which spike {k} is seen in half of the draws, extrapolated in 1/ln n",
+        found,
+        f"{threshold(k):.4g}",
+        of_value(found, threshold(k), threshold(5 - k), n, here=theory),
+        f"At n = {n} it is {last:.3f}; the theory's own thresholds, extrapolated alike, end at {theory:.3f}.",
+    )
+
+
+def extrapolated(thresholds: xr.DataArray) -> float:
+    """The limit of thresholds along n by a line in 1/ln n; NaN where fewer than two are known."""
+    known = thresholds.dropna("n")
+    if known.sizes["n"] < 2:
+        return float("nan")
+    return float(np.polyfit(1 / np.log(known["n"].values.astype(float)), known.values, 1)[1])
+
+
+def _over_edge(cube: xr.Dataset, prediction: xr.Dataset, alpha: float) -> xr.DataArray:
+    """The second singular value over the predicted edge; (n, seed)."""
+    edge = prediction["bulk_edge"].sel(alpha=alpha, method="nearest").reset_coords(drop=True)
+    return cube["singular_value"].sel(alpha=alpha, rank=2, drop=True).reset_coords(drop=True) / edge
+
+
+def _at_threshold(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
+    alpha, n = threshold(2), largest(cube)
+    found, _ = exponent(_over_edge(cube, prediction, alpha))
+    return Finding(
+        "At α = 1/4 itself the second singular value does not grow away from the bulk.",
+        SECTION,
+        "exponent of n of the second singular value over the predicted edge, α = 1/4",
+        found,
+        "0, against the 0.12 of α = 0.31",
+        of_value(found, 0.0, 2 * (0.31 - alpha), n),
+        "The exponent 1/2 − 2(1/2 − α) of the second spike vanishes there.",
+    )
+
+
+def _largest_step(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
+    alpha, n = 0.5, largest(cube)
+    curve = cube["singular_value"].sel(alpha=alpha, rank=1, drop=True)
+    theory = prediction["singular_value"].sel(alpha=alpha, rank=1).reset_coords(drop=True)
+    relative, _ = exponent(curve.reset_coords(drop=True) / theory)
+    found = Interval(*(v + 0.5 for v in relative))
+    plain = np.polyfit(np.log(theory["n"].values.astype(float)), np.log(theory.values), 1)[0]
+    return Finding(
+        "At the largest step, α = 1/2, the first outlier grows as n to the power 1/2.",
+        "past the paper (α = 1/2)",
+        "exponent of n of the first outlier, relative to the theory at each n",
+        found,
+        "0.5",
+        of_value(found, 0.5, 0.46, n),
+        f"A plain power law through the theory's own values at these sizes has {plain:.3f}.",
+    )
+
+
+def draw_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
+    """The map of counts with both kinds of thresholds, and the second singular value around its threshold."""
+    around = [a for a in cube["alpha"].values if 0.2 < a < 0.35]
+    curves = {f"measured, α = {a:g}": _over_edge(cube, prediction, float(a)) for a in around}
+    title = "Second singular value over the predicted edge, and fitted power laws"
+    return [
+        views.outlier_count(cube, detachment(cube, prediction)),
+        against_n(curves, "s₂ over the edge", title).view(),
+    ]
+
+
+# k: from which size a spike is visible
+
+CLEAR = 0.1  # of the detection edge: outliers predicted closer to it may fall on either side
+
+
+def judge_chart(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
+    """How many of the chart's points simulation confirms, spike by spike."""
+    return [_chart(cube, prediction, k) for k in degrees(cube, int(cube["degree"].max()))]
+
+
+def chart_points(cube: xr.Dataset, prediction: xr.Dataset, degree: int) -> xr.Dataset:
+    """Where theory has a spike clearly visible or clearly not, and the share of draws in which it was seen."""
+    rank = degrees(cube, 2, eta_scale=cube["eta_scale"].values[0]).index(degree) + 1
+    outlier, edge = prediction["singular_value"].sel(rank=rank), prediction["detection_edge"]
+    margin = (outlier / edge - 1).fillna(-1.0)
+    parts = [spike_share(cube, degree, rank, eta_scale=e) for e in cube["eta_scale"].values]
+    seen = xr.concat([p.reset_coords(drop=True) for p in parts], dim=cube["eta_scale"])
+    return xr.Dataset({"margin": margin.reset_coords(drop=True), "seen": seen})
+
+
+def _chart(cube: xr.Dataset, prediction: xr.Dataset, degree: int) -> Finding:
+    points = chart_points(cube, prediction, degree)
+    clear = np.abs(points["margin"]) > CLEAR
+    right = ((points["seen"] > 0.5) == (points["margin"] > 0)) & clear
+    visible = int(((points["margin"] > 0) & clear).sum())
+    found = share(int(right.sum()), int(clear.sum()))
+    n = largest(cube)
+    return Finding(
+        f"From the n that the chart names on, spike {degree} is visible.",
+        "past the paper (theory at finite n)",
+        f"places (η₀, α, n) at which most draws show spike {degree} where theory has it and none where not",
+        found,
+        "all places",
+        of_share(found, n),
+        f"Theory has it at {visible} of {int(clear.sum())} places; those within {CLEAR:.0%} of the edge are left out.",
+    )
+
+
+def draw_chart(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
+    """The chart by eta_scale and by c_2, and the second spike over the edge, measured and predicted."""
+    scales = {f"η₀ = {e:g}": study_of(cube).model_at(eta_scale=float(e)) for e in cube["eta_scale"].values}
+    base = scales["η₀ = 1"]
+    shapes = {f"c₂ = {c}": dataclasses.replace(base, activation=[0.0, 1.0, c]) for c in (0.05, 0.1, 0.2, 0.4)}
+    titles = ("relu, by the scale of the step", "activation H₁ + c₂H₂, η₀ = 1")
+    charts = [_sizes(models, title) for models, title in zip((scales, shapes), titles, strict=True)]
+    return [*(c.view() for c in charts), *(_margins(cube, prediction, k, alpha=0.36).view() for k in (1, 2))]
+
+
+def _sizes(models: dict[str, Model], title: str) -> Picture:
+    """The n from which the second spike is visible against alpha, by theory."""
+    alphas = np.linspace(0.27, 0.47, 6)
+    layers: list[Layer] = []
+    for (label, model), colour in zip(models.items(), style.SERIES, strict=False):
+        sizes = np.array([first_size(model, float(a), 2) for a in alphas])
+        shown = np.where(np.isfinite(sizes), sizes, np.nan)
+        layers.append(marks.line(alphas, shown, "alpha", "n", label=f"predicted, {label}", colour=colour))
+    whole = f"n from which the second spike is visible: {title}"
+    return Picture(layers, title=whole, xlabel="α", ylabel="n", logy=True)
+
+
+def _margins(cube: xr.Dataset, prediction: xr.Dataset, degree: int, alpha: float) -> Picture:
+    layers: list[Layer] = []
+    for e, colour, marker in zip(cube["eta_scale"].values, style.SERIES, style.MARKERS, strict=False):
+        where = {"alpha": alpha, "eta_scale": e}
+        rank = degrees(cube, 2, eta_scale=e).index(degree) + 1
+        curve, top = (
+            d["singular_value"].sel({**where, "rank": rank}) / d["detection_edge"].sel(where)
+            for d in (prediction, cube)
+        )
+        layers.append(marks.line(curve.n, curve, "n", "margin", label=f"predicted, η₀ = {e:g}", colour=colour))
+        data = plain_means(top.reset_coords(drop=True))
+        label = f"measured, η₀ = {e:g}"
+        layers += marks.points(data, "n", "margin", label=label, colour=colour, marker=marker, positive=True)
+    title = f"Singular value of spike {degree} over the edge beyond which it is counted, α = {alpha:g}"
+    options = {"xticks": [(int(n), f"{int(n)}") for n in cube["n"].values]}
+    return Picture(layers, title=title, xlabel="n", ylabel="over the edge", logx=True, logy=True, options=options)

@@ -1,0 +1,91 @@
+"""The page of claims says what its cubes say, its cubes are those of their studies, and all of it can be made again."""
+
+from __future__ import annotations
+
+import doctest
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from scripts import paper
+from scripts.claims import equivalence, page, spikes, verdicts
+from scripts.claims.catalogue import CLAIMS
+from scripts.claims.cubes import CUBES, STUDIES, Place, made
+from scripts.claims.verdicts import CONFIRMED, REFUTED
+from spikecube.cube.store import open_cube
+from spikecube.runs.verify import verify
+from spikecube.study.study import Study
+
+ROOT = Path(__file__).parents[1]
+PLACE = Place(ROOT / CUBES, ROOT / "paper-work")
+
+
+@pytest.mark.parametrize("module", [verdicts, spikes, equivalence])
+def test_the_rules_do_what_their_examples_say(module: Any) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
+
+
+@pytest.mark.parametrize("letter", [letter for letter, claim in CLAIMS.items() if not claim.predicts])
+def test_the_page_holds_what_the_cubes_say(letter: str) -> None:
+    text = (ROOT / paper.PAGE).read_text(encoding="utf-8")
+    rows = page.table({letter: paper.judged(PLACE, letter)}).splitlines()[2:]
+    assert len(rows) >= 3
+    for row in rows:
+        assert row in text
+
+
+def test_a_cube_that_says_otherwise_is_judged_otherwise() -> None:
+    """Sizes the other way round: angles then grow with n."""
+    cube = open_cube(ROOT / CUBES / "j_output.nc")
+    turned = cube.assign(
+        gradient_alignment=cube["gradient_alignment"].copy(data=cube["gradient_alignment"].values[::-1])
+    )
+    words = [CLAIMS["j"].judge(c, xr.Dataset())[0].verdict.word for c in (cube, turned)]
+    assert words == [CONFIRMED, REFUTED]
+
+
+def test_the_cubes_are_those_of_the_studies_and_of_the_checksums() -> None:
+    table = made(ROOT / CUBES)
+    assert sorted(table) == sorted(path.name for path in (ROOT / CUBES).glob("*.nc"))
+    for name, one in table.items():
+        path = ROOT / CUBES / name
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == one["sha256"]
+        cube, study = open_cube(path), Study.from_file(ROOT / STUDIES / f"{path.stem}.toml")
+        assert Study.from_toml(str(cube.attrs["study"])) == study
+        assert np.isin(cube["status"], (1, 4)).all()
+        assert path.stat().st_size < 4e6
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / CUBES).glob("*.nc")), ids=lambda path: path.stem)
+def test_a_cell_of_a_cube_is_computed_again(path: Path) -> None:
+    """The cheapest kind: one draw at the smallest size, at one label of each further axis."""
+    cube = open_cube(path)
+    first = {name: [0] for name in Study.from_toml(str(cube.attrs["study"])).further}
+    found = verify(cube.isel(n=[0], seed=[1], **first), sample=1, rng=0)
+    assert len(found.deviations) == 1
+    assert max(found.deviations.values()) <= 1e-8, found
+
+
+def test_a_small_run_makes_cubes_rows_and_page_and_is_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from distributed import Client
+
+    arguments = ["j", "--small", "--no-figures", "--folder", str(tmp_path)]
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
+        found = paper.main(arguments, client=client)
+    first = made(tmp_path / CUBES)
+    assert list(found) == ["j"]
+    assert set(first) == {"j_output.nc"}
+    text = (tmp_path / paper.PAGE).read_text(encoding="utf-8")
+    assert page.counts_text(found["j"]) in text
+    assert "spikecube run data/studies/paper/j_output.toml" in text
+    assert paper.main(arguments) == found  # nothing is run: there is no client
+    assert made(tmp_path / CUBES) == first
+    assert "statements" in capsys.readouterr().out
