@@ -12,7 +12,7 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.cube import assemble as assembly
-from spikecube.cube import predict as predictions
+from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
 from spikecube.pictures import predicted, report
 from spikecube.study.study import Model
@@ -103,7 +103,7 @@ def _failing(function: Any) -> Any:
 def test_an_edge_that_is_not_found_is_missing_with_its_reason(
     tmp_path: Path, in_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "_edge", broken)
+    monkeypatch.setattr(assembly, "_detection_edges", broken)
     (tmp_path / "b.toml").write_text(RELU)
     said = spikecube(tmp_path, "run", "b.toml").stdout
     lost = "detection_edge and outlier_count are missing at 3 of 6 points (alpha, n): theory has no edge there"
