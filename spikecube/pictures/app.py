@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import panel as pn
 import xarray as xr
@@ -232,7 +233,11 @@ def netcdf_of(table: pd.DataFrame, scene: Scene) -> io.BytesIO:
     data = xr.Dataset({str(name): ("row", column.to_numpy(dtype=object if column.dtype == object else None))
                        for name, column in table.items()})  # fmt: skip
     data.attrs = {k: v for k, v in scene.cube.attrs.items() if k in ("title", "study", "study_sha256")}
-    text = {name: data[name].astype("S") for name in data if data[name].dtype.kind in "OU"}
+    text = {
+        name: data[name].copy(data=np.char.encode(data[name].values.astype(str), "utf-8"))
+        for name in data
+        if data[name].dtype.kind in "OU"
+    }
     return io.BytesIO(bytes(data.assign(text).to_netcdf(engine="scipy")))
 
 
