@@ -121,7 +121,7 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     )
     centred = [values - xr.Variable(("n", *further), expected[name]) for name, values in measured.items()]
     sizes = {d: cube.sizes[d] for values in centred for d in values.dims}
-    table = np.stack([values.set_dims(sizes).values for values in centred])
+    table = np.stack([values.set_dims(sizes).values for values in centred])  # type: ignore[no-untyped-call]
     coords = {d: cube[d].variable for d in sizes if d in cube.coords}
     return xr.DataArray(table, {"control": list(measured), **coords}, ("control", *sizes))
 
