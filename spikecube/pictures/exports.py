@@ -43,7 +43,11 @@ def netcdf_of(data: pd.DataFrame, scene: Scene) -> io.BytesIO:
     rows = xr.Dataset({str(name): ("row", column.to_numpy(dtype=object if column.dtype == object else None))
                        for name, column in data.items()})  # fmt: skip
     rows.attrs = {k: v for k, v in scene.cube.attrs.items() if k in ("title", "study", "study_sha256")}
-    text = {name: rows[name].astype("S") for name in rows if rows[name].dtype.kind in "OU"}
+    text = {
+        name: rows[name].copy(data=np.char.encode(rows[name].values.astype(str), "utf-8"))
+        for name in rows
+        if rows[name].dtype.kind in "OU"
+    }
     return io.BytesIO(bytes(rows.assign(text).to_netcdf(engine="scipy")))
 
 
