@@ -18,6 +18,7 @@ from spikecube.pictures.views.outliers import outlier_agreement  # isort: skip
 from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
 from spikecube.pictures.views.any_fit import collapsed, fit  # isort: skip
 from spikecube.pictures.views.designs import design  # isort: skip
+from spikecube.pictures.views.means import means  # isort: skip
 
 __all__ = [
     "agreement",
@@ -31,6 +32,7 @@ __all__ = [
     "loss",
     "loss_against_penalty",
     "losses",
+    "means",
     "outlier_agreement",
     "outlier_count",
     "singular_values",
