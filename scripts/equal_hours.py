@@ -1,10 +1,11 @@
 """Half-widths of equal seeds and of a design for the same measured core-seconds, on real targets.
 
-    python scripts/equal_hours.py [FOLDER] [--seconds 60]
+    python scripts/equal_hours.py [FOLDER] [--seconds 60] [--foretell 8000]
 
 For each target seeds are laid out by a pilot of eight seeds a size up to n = 1000, and computed with the processor time
 of each cell measured; then as many equal seeds at every size as take the same time. Fits of the same law give both
-half-widths. Cells are kept in FOLDER: what was interrupted goes on.
+half-widths. Cells are kept in FOLDER: what was interrupted goes on. With `--foretell N` nothing but the pilot is
+computed, and the ratio is foretold for sizes that go on doubling up to N, at 100 times the time.
 """
 
 from __future__ import annotations
@@ -94,6 +95,12 @@ class Comparison:
             f"{equal_taken:.0f} | {theirs:.3g} | {theirs / ours * np.sqrt(equal_taken / taken):.2f} | {foretold:.2f} |"
         )
 
+    def foretold(self, target: str, seconds: float) -> str:
+        """The ratio that the design foretells."""
+        pilot = self.cube({n: PILOT for n in self.sizes if n <= PILOT_SIZE})
+        made = self.design(target, pilot, seconds / 3600)
+        return f"| {target} | {float(made.half_width_equal_seeds[0] / made.half_width[0]):.2f} |"
+
     def design(self, target: str, pilot: xr.Dataset, hours: float) -> xr.Dataset:
         """The design with the shortest half-width at this cost, by bisection."""
         low, high = np.log(1e-3), np.log(10.0)
@@ -117,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("equal-hours"))
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--foretell", type=int, metavar="N")
     asked = parser.parse_args()
     asked.folder.mkdir(exist_ok=True)
     cases: list[tuple[str, float, list[int], list[str]]] = [
@@ -129,13 +137,15 @@ def main() -> None:
         ("first", 0.3, [125, 250, 500, 1000, 2000], ["outlier 1 exponent alpha=0.3"]),
         ("second", 0.45, [250, 500, 1000, 2000], ["outlier 2 exponent alpha=0.45"]),
     ]
-    print(HEADER)
-    print("|---" * 9 + "|")
+    print("| target | ratio |\n|---|---|" if asked.foretell else f"{HEADER}\n{'|---' * 9}|")
     with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
         for name, alpha, sizes, targets in cases:
+            while asked.foretell and sizes[-1] < asked.foretell:
+                sizes.append(2 * sizes[-1])
             made = Comparison(name, alpha, sizes, targets, asked.folder, client)
             for target in targets:
-                print(made.row(target, asked.seconds), flush=True)
+                foretell = asked.foretell is not None
+                print(made.foretold(target, 6000.0) if foretell else made.row(target, asked.seconds), flush=True)
 
 
 if __name__ == "__main__":
