@@ -147,7 +147,7 @@ def ragged(cube: xr.Dataset, counts: list[int]) -> xr.Dataset:
     made = cube.isel(n=slice(len(counts)))
     kept = xr.DataArray(np.arange(20) < np.array(counts)[:, None], dims=("n", "seed"))
     lost = {name: v.where(kept) for name, v in made.data_vars.items() if "seed" in v.dims and v.dtype.kind == "f"}
-    return made.assign(lost, status=made["status"].where(kept, 4).astype(np.int8))
+    return made.assign(lost | {"status": made["status"].where(kept, 4).astype(np.int8)})
 
 
 def test_sizes_count_that_have_seeds_enough(cube: xr.Dataset) -> None:
