@@ -9,6 +9,7 @@ from typing import Any
 
 from holoviews import Layout, Overlay
 
+from spikecube.pictures.entry import stands_for
 from spikecube.pictures.views import spikes
 from spikecube.pictures.views.spikes import alignments, outlier_count, singular_values, spectrum
 
@@ -44,3 +45,6 @@ def __dir__() -> list[str]:
 def collapse(data: Any, **options: Any) -> Overlay | Layout:
     """Do the sizes fall on one curve? A result of `spikecube.collapse`, or the spike of degree `k` of a cube."""
     return picture_of_fit(data, **options).view() if "scaled_control" in data else spikes.collapse(data, **options)
+
+
+stands_for(collapse, spikes.collapse)
