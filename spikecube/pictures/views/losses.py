@@ -146,9 +146,7 @@ def loss_against_penalty(
         drawn.append(data)
         look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
         line = look | {"label": f"predicted, {what}"}
-        layers += predicted_loss(
-            prediction if fine is None else fine, name, partial(foretold, **where), "lam", "loss", **line
-        )
+        layers += predicted_loss(prediction, name, partial(foretold, **where), "lam", "loss", fine, **line)
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
     title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"
