@@ -75,6 +75,7 @@ def test_steep_steps_go_through_the_whole_command_line(
     assert "17 predicted variables\n" in spikecube(tmp_path, "predict", "s.toml", "-o", "t.nc").stdout
     if name in REPORTED:
         monkeypatch.setattr(predicted, "fine_study", lambda study: study)
+        monkeypatch.setattr(predicted, "_POINTS", 16)
         views = REPORTED[name] or report.CATALOGUE
         monkeypatch.setattr(report, "CATALOGUE", {view: report.CATALOGUE[view] for view in views})
         assert spikecube(tmp_path, "report", "s", "-o", "s.html").stdout == "s.html\n"
