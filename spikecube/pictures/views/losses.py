@@ -92,7 +92,7 @@ def loss(
     layers = _baselines(cube, prediction, name, where)
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
         if prediction is not None and size in prediction["n"]:
-            look = {"label": f"predicted, n = {size}", "colour": colour}
+            look: dict[str, Any] = {"label": f"predicted, n = {size}", "colour": colour}
             layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **look)
         layers += marks.points(
             data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
