@@ -71,20 +71,27 @@ def explore(
     cube: CubeFile,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    beside: Annotated[str | None, typer.Option(metavar="CUBE", help="A second cube, drawn beside the first.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that has not begun.")] = False,
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it.
 
     Examples::
 
         spikecube explore staircase --port 5006
+        spikecube explore staircase --wait
+        spikecube explore staircase --beside tanh.nc
     """
-    from spikecube.live import source_of
+    from spikecube.live import second_cube, source_of, wait_for
     from spikecube.pictures.serve import serve
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    serve(source_of(cube), port=port, fitter=_all_fits, show=browser, started=started)
+    if wait:
+        wait_for(cube, functools.partial(typer.echo, err=True))
+    source, other = source_of(cube), second_cube(beside)
+    serve(source, port=port, fitter=_all_fits, other=other, show=browser, started=started)
 
 
 def _all_fits(cube: Any, done: Callable[[], None] = lambda: None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from spikecube.pictures.views.losses import agreement, loss, loss_against_penalt
 from spikecube.pictures.views.outliers import outlier_agreement  # isort: skip
 from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
 from spikecube.pictures.views.any_fit import collapsed, fit  # isort: skip
+from spikecube.pictures.views.means import means  # isort: skip
 
 __all__ = [
     "agreement",
@@ -28,6 +29,7 @@ __all__ = [
     "loss",
     "loss_against_penalty",
     "losses",
+    "means",
     "outlier_agreement",
     "outlier_count",
     "singular_values",
