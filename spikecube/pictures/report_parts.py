@@ -122,8 +122,9 @@ def figure(name: str, film: Film, title: str) -> str:
         f'<button type="button" data-kind="{kind.lower()}" aria-label="save {escape(title)} as {kind}">{kind}</button>'
         for kind in ("PNG", "SVG", "CSV")
     )
+    lacks = ' class="note"' if film.note else ""
     return (
-        f'<figure id="film-{name}"><figcaption aria-live="off"><b></b><span></span></figcaption>'
+        f'<figure id="film-{name}"{lacks}><figcaption aria-live="off"><b></b><span></span></figcaption>'
         f'<div class="plot" id="plot-{name}" role="img" aria-label="{escape(title)}"></div>'
         f'<p class="absent" role="status"></p><div class="tools">save as {buttons}</div></figure>'
     )
