@@ -64,7 +64,7 @@ def _slider(slider: Slider) -> str:
     symbol, last = symbols.symbol(slider.name), len(slider.values) - 1
     text = f"{symbol} = {slider.texts[slider.start]}"
     return (
-        f'<label>{escape(symbol)}<input type="range" name="{escape(slider.name)}" min="0" max="{last}" '
+        f'<label><span>{escape(symbol)}</span><input type="range" name="{escape(slider.name)}" min="0" max="{last}" '
         f'step="1" value="{slider.start}" autocomplete="off" data-symbol="{escape(symbol)}" '
         f'data-texts="{escape(json.dumps(slider.texts))}" aria-label="{escape(slider.name)}" '
         f'aria-valuetext="{escape(text)}"><output>{escape(text)}</output></label>'
