@@ -73,6 +73,7 @@ def made_prediction(cube: xr.Dataset) -> xr.Dataset:
     data = {}
     for kind, scale in (("train", 0.6), ("test", 1.0)):
         data[f"{kind}_loss"] = scale * loss.transpose("alpha", "n", "lam")
+        data[f"{kind}_loss_remainder"] = 0.015 * data[f"{kind}_loss"]
         data[f"{kind}_loss_limit"] = scale * limit.transpose("alpha", "lam").drop_vars("ell_alpha")
         data[f"{kind}_loss_init"] = 0.5 + 0 * cube["lam"] + 0 * n
     k = cube["rank"]

@@ -18,6 +18,8 @@ _HOMES = {
     "Study": "spikecube.study.study",
     "StudyError": "spikecube.study.study",
     "collapse": "spikecube.scaling",
+    "crossings": "spikecube.scaling",
+    "derived": "spikecube.scaling",
     "design": "spikecube.scaling.design",
     "explore": "spikecube.live",
     "fit_gaps": "spikecube.scaling",

@@ -1,4 +1,4 @@
-"""A run that goes on in rounds until its estimates are as sharp as asked: the rounds of `scaling` with `runs` in them."""
+"""A run that goes on in rounds until its estimates are as sharp as asked: joins `scaling` and `runs`."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _laid_out(study: Study, sizes: list[int], seeds: Array) -> Study:
 
 
 def _begun(path: Path, sizes: list[int], cost: Array) -> Array:
-    """The seeds of the round that a folder is in: those of its study's table; else a first round's and what is whole."""
+    """The seeds of the round that a folder is in: those of its study's table; else the first round's and whole ones."""
     first = _first_seeds(cost)
     if not (path / "study.toml").is_file():
         return first

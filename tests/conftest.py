@@ -1,6 +1,35 @@
-"""One BLAS thread in every test and in what tests start: two cores are soon crowded."""
+"""One BLAS thread in every test and in what tests start: two cores are soon crowded. The longest files start first."""
+
+from __future__ import annotations
 
 import os
 
+import pytest
+
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+LONGEST = (
+    "tests/faults/test_slurm",
+    "tests/pictures/test_app",
+    "tests/faults/test_signals",
+    "tests/faults/test_workers",
+    "tests/test_",
+    "tests/cube/test_missing",
+    "tests/cube/test_cuts",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`--dist loadfile` keeps the order of the files, where it would begin with those of the most tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that none of them is left alone at the end."""
+
+    def place(item: pytest.Item) -> int:
+        found = [i for i, start in enumerate(LONGEST) if item.nodeid.startswith(start)]
+        return found[0] if found else len(LONGEST)
+
+    items.sort(key=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,14 +35,20 @@ HEAVY = {
     "holoviews": {"pictures"},
     "panel": {"pictures"},
     "bokeh": {"pictures"},
+    "matplotlib": {"pictures"},
     "pydantic": {"study"},
     "typer": {"cli"},
     "threadpoolctl": {"runs"},
 }
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
     """Every module that a file imports, at its top or inside a function."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from spikecube.cube import schema
 from spikecube.cube.missing import Missing
 from spikecube.cube.schema import STATUS, Variable
 from spikecube.cube.store import without_fill_values
+from spikecube.model.parameters import Model
 from spikecube.study.study import Cell, Study
 from spikecube.theory import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
@@ -263,17 +264,25 @@ def _edges(study: Study, missing: Missing) -> np.ndarray:
     """The detection edge over (alpha, n, ...further axes), NaN where theory has none."""
     further = [study.labels(name) for name in study.further]
     edges = np.full((len(study.axes.alpha), len(study.axes.n), *map(len, further)), np.nan)
-    for place in np.ndindex(*edges.shape):
-        alpha, n = study.axes.alpha[place[0]], study.axes.n[place[1]]
-        labels = {k: values[i] for k, values, i in zip(study.further, further, place[2:], strict=True)}
-        where = place_text({"alpha": alpha, "n": n, **labels})
-        model = study.model_at(**labels)
-        edge = missing.attempt(
-            ("detection_edge", "outlier_count"), where, partial(detection_edge, model, n, alpha, FALSE_POSITIVE_RATE)
-        )
-        if edge is not None:
-            edges[place] = edge
+    names = ("detection_edge", "outlier_count")
+    for j, *place in np.ndindex(*edges.shape[1:]):
+        n, labels = study.axes.n[j], {k: v[i] for k, v, i in zip(study.further, further, place, strict=True)}
+        at = [place_text({"alpha": alpha, "n": n, **labels}) for alpha in study.axes.alpha]
+        compute = partial(_detection_edges, study.model_at(**labels), n)
+        for i, edge in enumerate(missing.attempt_all(names, at, study.axes.alpha, compute)):
+            if edge is not None:
+                edges[(i, j, *place)] = edge
     return edges
+
+
+def _detection_edges(model: Model, n: int, alphas: Sequence[float]) -> tuple[float, ...]:
+    return _kept_edges(model, n, tuple(alphas))
+
+
+@lru_cache(maxsize=1024)
+def _kept_edges(model: Model, n: int, alphas: tuple[float, ...]) -> tuple[float, ...]:
+    """The detection edges, kept: cubes that are extended, merged or cut ask for the same ones again."""
+    return tuple(map(float, detection_edge(model, n, alphas, FALSE_POSITIVE_RATE)))
 
 
 def place_text(labels: Mapping[str, float | str]) -> str:

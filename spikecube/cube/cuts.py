@@ -200,12 +200,12 @@ def _marked(cube: xr.Dataset) -> xr.Dataset:
     """Points that lack a measured value without saying so were masked: they are pending."""
     if "status" not in cube or "seed" not in cube["status"].dims:
         return cube
-    status = cube["status"]
-    lost = xr.zeros_like(status, dtype=bool)
+    status = cube.variables["status"]
+    lost = xr.Variable(status.dims, np.zeros(status.shape, dtype=bool))
     for name in (*schema.VARIABLES, schema.SPECTRUM.name):
         if name in cube and name not in _MASKED:
-            gap = cube[name].isnull()
+            gap = cube.variables[name].isnull()
             lost = lost | gap.any([d for d in gap.dims if d not in status.dims])
     masked = lost.transpose(*status.dims) & (status == schema.STATUS["ok"])
-    marked = status.where(~masked, schema.STATUS["pending"]).astype(status.dtype)
-    return cube.assign(status=marked.assign_attrs(status.attrs))
+    marked = np.where(masked, schema.STATUS["pending"], status).astype(status.dtype)
+    return cube.assign(status=status.copy(data=marked))

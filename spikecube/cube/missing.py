@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from spikecube.cube.schema import DERIVED
 from spikecube.theory import ConvergenceError
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 REASON = "missing_reason"
 """The attribute of a variable that says where theory gave no value, and why."""
@@ -33,6 +35,26 @@ class Missing:
             for name in names:
                 self.reasons.setdefault(name, {}).setdefault(_reason(error), []).append(place)
             return None
+
+    def attempt_all(
+        self,
+        names: Sequence[str],
+        places: Sequence[str],
+        values: Sequence[V],
+        compute: Callable[[list[V]], Iterable[T]],
+    ) -> list[T | None]:
+        """What `compute` returns for all values at once, or for one after the other where that raises anything."""
+
+        def one(value: V) -> T:
+            (found,) = compute([value])
+            return found
+
+        try:
+            with np.errstate(all="ignore"):
+                return list(compute(list(values)))
+        except Exception:  # the reason is that of each place
+            at = zip(places, values, strict=True)
+            return [self.attempt(names, place, partial(one, value)) for place, value in at]
 
     def describe(self, data: xr.Dataset) -> None:
         """Sets the attribute of every variable that lacks values."""

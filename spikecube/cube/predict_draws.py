@@ -12,14 +12,40 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, place_text
 from spikecube.cube.missing import Missing
+from spikecube.errors import SpikecubeError
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import chosen_degrees, finite_losses
 from spikecube.theory.conditional.build import Draw
-from spikecube.theory.conditional.spikes import conditional_spectrum
+from spikecube.theory.conditional.spikes import conditional_spectra
 
 MEASURED = ("beta_power", "beta_alignment", "readout_power")
 """What is read of each draw."""
+_AT_ONCE = 32  # draws whose outliers are sought side by side
+
+
+class PredictionError(SpikecubeError, ValueError):
+    """A study for which there is no prediction, in one sentence."""
+
+
+def require_draws(study: Study, cube: xr.Dataset) -> None:
+    """Declines a cube that lacks draws of a study.
+
+    Raises
+    ------
+    PredictionError
+        If it has not all of what is read of a draw, or not all sizes and further labels.
+    """
+    lacking = [name for name in (*MEASURED, "n", "seed") if name not in cube.variables]
+    if lacking:
+        raise PredictionError(f"given: a cube without {', '.join(lacking)}; each draw is predicted from it")
+    wanted = {"n": study.axes.n, **{name: study.labels(name) for name in study.further}}
+    for name, labels in wanted.items():
+        there = cube[name].values.tolist() if name in cube.dims else []
+        lost = [label for label in labels if label not in there]
+        if lost:
+            has = ", ".join(map(str, there)) or "nothing"
+            raise PredictionError(f"given: a cube with {name} = {has}, without the {lost[0]} of the study")
 
 
 def predict_draws(
@@ -48,7 +74,7 @@ def predict_draws(
     for index in itertools.product(*(range(shape[name]) for name in study.further)):
         place = dict(zip(study.further, index, strict=True))
         labels = {name: study.labels(name)[i] for name, i in place.items()}
-        model, here = study.model_at(**labels), cube[list(MEASURED)].isel(place)
+        model, here = study.model_at(**labels), cube[list(MEASURED)].sel(labels)
         for j, n in enumerate(study.axes.n):
             draws = [_draw(here.sel(n=n).isel(seed=s)) for s in range(shape["seed"])]
             for i in range(shape["alpha"]):
@@ -75,14 +101,15 @@ def _fill(
 ) -> None:
     n, alpha = study.axes.n[at["n"]], study.axes.alpha[at["alpha"]]
     kept = degrees or chosen_degrees(model, n)
-    for s, draw in enumerate(draws):
-        if draw is None:
-            continue
-        if {"train_loss", "test_loss"} & found.keys():
-            losses = finite_losses(model, study.axes.lam, n, alpha, degrees=kept, draw=draw)
-            for name, loss in zip(("train_loss", "test_loss"), losses, strict=True):
-                if name in found:
-                    found[name][at | {"seed": s}] = loss
-        if "singular_value" in found:
-            outliers = conditional_spectrum(model, n, alpha, kept, draw=draw).outliers[: study.measure.rank]
+    known = [(s, draw) for s, draw in enumerate(draws) if draw is not None]
+    for s, draw in known if {"train_loss", "test_loss"} & found.keys() else ():
+        losses = finite_losses(model, study.axes.lam, n, alpha, degrees=kept, draw=draw)
+        for name, loss in zip(("train_loss", "test_loss"), losses, strict=True):
+            if name in found:
+                found[name][at | {"seed": s}] = loss
+    for start in range(0, len(known) if "singular_value" in found else 0, _AT_ONCE):
+        some = known[start : start + _AT_ONCE]
+        spectra = conditional_spectra(model, n, [alpha] * len(some), kept, draws=[draw for _, draw in some])
+        for (s, _), spectrum in zip(some, spectra, strict=True):
+            outliers = spectrum.outliers[: study.measure.rank]
             found["singular_value"][at | {"seed": s, "rank": slice(len(outliers))}] = outliers

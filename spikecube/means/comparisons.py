@@ -40,8 +40,11 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     """How far measurement is from prediction: z = (mean - predicted)/stderr, on the alphas that both have.
 
     Means are taken with control variates where the cube has them and three seeds or more: unbiased, and much sharper.
+    Where the prediction has one for each draw, as `predict(study, given=cube)` makes them, each draw is held against
+    its own: what draws differ by in their spikes falls out.
     Returns `z`, `relative`, `mean`, `stderr`, `predicted`; the attributes `seeds` and `seeds_worth` are the median
-    number of seeds, and of those that plain means would need for the same errors (NaN without control variates).
+    number of seeds, and of those that plain means would need for the same errors (NaN without control variates), and
+    `given` is 1 where draws were held against their own predictions.
 
     Raises
     ------
@@ -49,7 +52,12 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
         Without the variable in both, without an alpha in common, or with one seed (no standard error).
     """
     predicted = variable(prediction, name, "The prediction does not cover it.")
+    given = "seed" in predicted.dims
+    if given:
+        cube, predicted = _draw_by_draw(cube, predicted, name)
     measured, worth = sharp_mean(cube, name)
+    if given:
+        measured["mean"] = measured["mean"] + predicted
     for name in map(str, set(predicted.dims) & set(measured.dims) - {"alpha"}):
         measured = measured.sel({name: np.isin(measured[name].values, predicted[name].values)})
         predicted = predicted.sel({name: measured[name].values})
@@ -57,12 +65,30 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     if "alpha" in predicted.dims:
         predicted = predicted.sel(alpha=_common(measured["alpha"].values, predicted["alpha"].values))
         measured = measured.sel(alpha=predicted["alpha"].values, method="nearest").assign_coords(alpha=predicted.alpha)
-    mean, stderr, seeds = measured["mean"], measured["stderr"], int(measured["seeds"].median())
+    mean, stderr, counts = measured["mean"], measured["stderr"], measured["seeds"]
     if not bool(stderr.notnull().any()):
         raise Missing("One seed has no standard error: z-scores need two or more.")
     z = (mean - predicted) / stderr.where(stderr > 0)
     found = {"z": z, "relative": mean / predicted - 1, "mean": mean, "stderr": stderr, "predicted": predicted}
-    return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=seeds)
+    seeds = int(counts.where(counts > 0).median())
+    return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=seeds, given=int(given))
+
+
+def _draw_by_draw(cube: xr.Dataset, predicted: xr.DataArray, name: str) -> tuple[xr.Dataset, xr.DataArray]:
+    """Measured minus predicted for every draw in the place of what is measured, and the mean of what is predicted."""
+    predicted = predicted.drop_vars([c for c in predicted.coords if c not in predicted.dims])
+    excess = cube[name] - predicted
+    if not excess.sizes.get("alpha", 1) or not excess.sizes["seed"]:
+        raise Missing("The prediction has no draw in common with the cube.")
+    both = excess.notnull()
+    return cube.assign({name: excess.transpose(*cube[name].dims)}), predicted.where(both).mean("seed")
+
+
+def typical(prediction: xr.Dataset) -> xr.Dataset:
+    """A prediction with the mean over draws in the place of what it has for each of them."""
+    drawn = [name for name, variable in prediction.data_vars.items() if "seed" in variable.dims]
+    means = {name: prediction[name].mean("seed", keep_attrs=True) for name in drawn}
+    return prediction.assign(means).drop_vars("seed") if drawn else prediction
 
 
 def sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:

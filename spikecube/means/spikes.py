@@ -88,6 +88,16 @@ def _share(seen: xr.DataArray) -> xr.DataArray:
     return seen.mean("seed") if "seed" in seen.dims else seen
 
 
+def clear_only(cube: xr.Dataset) -> xr.Dataset:
+    """Singular values where nearly every seed has its outlier: elsewhere the edge of the bulk stands in its place."""
+    values, counts = variable(cube, "singular_value"), variable(cube, "outlier_count")
+    share = _share((counts >= values["rank"]).where(counts.notnull()))
+    return cube.assign(singular_value=values.where(share >= _CLEAR).transpose(*values.dims))
+
+
+_CLEAR = 0.95
+
+
 def first_alpha(share: xr.DataArray) -> float:
     """The smallest alpha at which a share is one half or more, NaN where none is."""
     often = share.values >= 0.5

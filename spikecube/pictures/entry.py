@@ -29,6 +29,7 @@ _PICTURES: dict[Shown, Callable[..., Picture]] = {}
 _OF_SCENE: dict[str, Callable[[Scene, Entry, dict[str, Any]], Any]] = {
     "cube": lambda scene, entry, at: scene.cube,
     "prediction": lambda scene, entry, at: scene.prediction,
+    "fine": lambda scene, entry, at: scene.fine,
     "fit": lambda scene, entry, at: scene.fit(entry.fit),
     "density": lambda scene, entry, at: scene.density(**at),
     "detachment": lambda scene, entry, at: scene.detachment(**at),
@@ -137,7 +138,9 @@ def _bound(draw: Callable[..., Picture], args: tuple[Any, ...], kwargs: dict[str
     arguments = signature.bind(*args, **kwargs).arguments
     further = arguments.pop("further", {})
     data = arguments["cube" if "cube" in arguments else "fit"]
-    known = [name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY and name != "brush"]
+    known = [
+        name for name, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY and name not in ("brush", "fine")
+    ]
     refuse_unknown(data, draw.__name__, known, list(further))
     if arguments.get("prediction") is not None:
         arguments["prediction"] = aligned(arguments["prediction"], data)

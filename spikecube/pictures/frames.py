@@ -96,7 +96,7 @@ def _item(canvas: Canvas) -> dict[str, Any]:
 
 
 def snapshot(canvas: Canvas) -> dict[str, Any]:
-    """What a slider may change in a figure but its title, by the id of the model: columns, ranges, labels, legend."""
+    """All that a slider may change in a figure but its title, by the id of its model."""
     figure, state = canvas.figure, {}
     for source in filter(None, canvas.sources):
         state[source.id] = {"data": {name: _plain(column) for name, column in source.data.items()}}

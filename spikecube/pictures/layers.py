@@ -28,8 +28,8 @@ class Kind:
 class Layer:
     """One set of marks: its columns, those of the axes first, and how it looks.
 
-    `measured` tells layers of measured values from predictions and guides; one that is not `framed` may run out of the
-    view.
+    `measured` tells layers of measured values from predictions and guides; one that is not `framed` widens the
+    view to twice the rest on either side at most, and may run out of it.
     """
 
     kind: str
@@ -73,6 +73,16 @@ def _bars(layer: Layer) -> hv.Element:
 def _curve(layer: Layer) -> hv.Element:
     x, y = layer.names
     return hv.Curve(dict(layer.columns), x, y, label=layer.label)
+
+
+def _band(layer: Layer) -> hv.Element:
+    x, low, high = layer.names
+    return hv.Area(dict(layer.columns), x, [high, low], label=layer.label)
+
+
+def _outline(layer: Layer) -> Columns:
+    x, low, high = (layer.column(i) for i in range(3))
+    return {"x": np.append(x, x[::-1]), "y": np.append(low, high[::-1])}
 
 
 def _spikes(layer: Layer) -> hv.Element:
@@ -123,6 +133,7 @@ KINDS = {
     "points": Kind(_scatter, _same, _xy),
     "bars": Kind(_bars, _same, _whole_bars),
     "line": Kind(_curve, _same, _xy),
+    "band": Kind(_band, _outline, _nothing),
     "spikes": Kind(_spikes, _spike_source, _xy),
     "cells": Kind(_cells, _cells_source, _nothing),
     "histogram": Kind(_histogram, _with_top, _xy),

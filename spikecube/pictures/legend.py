@@ -12,8 +12,13 @@ from spikecube.pictures.layers import Layer
 
 Limits = tuple[float, float]
 CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
-_MARKS = {"measured": "markers measured", "predicted": "lines predicted", "limit": "dashes limit"}
-_LETTER, _LINE, _WIDTH, _HEIGHT = 6.5, 18.0, 480.0, 330.0  # of a legend and of the frame that it stands in, pixels
+_MARKS = {
+    "measured": "markers measured",
+    "predicted": "lines predicted",
+    "predicted ± remainder": "bands how far off",
+    "limit": "dashes limit",
+}
+_LETTER, _LINE, _WIDTH, _HEIGHT = 6.2, 16.5, 450.0, 350.0  # of a legend and of the frame that it stands in, pixels
 
 
 def gather(legend: Any) -> None:
@@ -35,7 +40,10 @@ def gather(legend: Any) -> None:
         first.update(label={"value": name}, renderers=[r for _, item in parts for r in item.renderers])
         gone += rest
     kinds = {what for parts in joined.values() for what, _ in parts}
-    legend.items = [item for item in legend.items if item not in gone]
+    kept = [item for item in legend.items if item not in gone]
+    legend.items = [
+        item for _, item in sorted(enumerate(kept), key=lambda pair: (_text(pair[1]) not in joined, pair[0]))
+    ]
     legend.title = ", ".join(text for what, text in _MARKS.items() if what in kinds)
 
 
@@ -57,39 +65,31 @@ def _drawn(columns: Any) -> bool:
     return bool(known) and bool(np.logical_and.reduce(known).any())
 
 
-def corner(layers: Sequence[Layer], xlim: Limits, ylim: Limits, log: tuple[bool, bool]) -> str:
-    """The corner in which a legend of these layers covers the fewest marks."""
-    labels = {layer.label for layer in layers if layer.label}
-    width = min(0.6, (_LETTER * max(map(len, labels), default=0) + 40) / _WIDTH)
-    height = min(0.8, (_LINE * (len(labels) + 1)) / _HEIGHT)
-    x, y = (
-        np.concatenate(part) if part else np.empty(0) for part in zip(*_spots(layers, xlim, ylim, log), strict=True)
-    )
-    covered = (
-        {
-            name: int(
-                ((y > 1 - height) if "top" in name else (y < height))
-                @ ((x > 1 - width) if "right" in name else (x < width))
-            )
-            for name in CORNERS
-        }
-        if len(x)
-        else dict.fromkeys(CORNERS, 0)
-    )
+def corner(legend: Any, layers: Sequence[Layer], frame: tuple[Limits, Limits], log: tuple[bool, bool]) -> str:
+    """The corner in which a legend covers the fewest marks of some layers."""
+    texts = [legend.title or "", *(f"    {_text(item)}" for item in legend.items if item.visible)]
+    width = min(0.7, (_LETTER * max(map(len, texts)) + 20) / _WIDTH)
+    height = min(0.9, (_LINE * len(texts) + 10) / _HEIGHT)
+    x, y = (np.concatenate(part) for part in zip(*_spots(layers, frame, log), strict=True))
+    beside = {"left": x < width, "right": x > 1 - width}
+    level = {"top": y > 1 - height, "bottom": y < height}
+    covered = {name: int((level[name.split("_")[0]] & beside[name.split("_")[1]]).sum()) for name in CORNERS}
     return min(CORNERS, key=lambda name: covered[name])
 
 
 def _spots(
-    layers: Sequence[Layer], xlim: Limits, ylim: Limits, log: tuple[bool, bool]
+    layers: Sequence[Layer], frame: tuple[Limits, Limits], log: tuple[bool, bool]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Where ink lies, as fractions of the frame; lines by points close together, bars of a histogram by their tops."""
+    """Where ink lies, as fractions of the frame; lines by points close together, a marker ten times as heavy."""
     spots = [(np.empty(0), np.empty(0))]
     for layer in layers:
         if layer.kind not in ("points", "line", "histogram", "spikes"):
             continue
-        x, y = _fractions(layer.column(0), xlim, log[0]), _fractions(layer.column(1), ylim, log[1])
+        x, y = (_fractions(layer.column(i), frame[i], log[i]) for i in (0, 1))
         if layer.kind == "line" and len(x) > 1:
             x, y = (np.linspace(part[:-1], part[1:], 8).T.ravel() for part in (x, y))
+        elif layer.kind == "points":
+            x, y = np.repeat(x, 10), np.repeat(y, 10)
         inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
         spots.append((x[inside], y[inside]))
     return spots

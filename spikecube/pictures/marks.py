@@ -45,7 +45,7 @@ def points(
         "color": colour,
         "marker": marker,
         "size": 8,
-        "line_color": "white",
+        "line_color": style.PAPER,
         "line_width": 0.8,
         "tools": ["hover"],
         "hover_tooltips": [("", label), *_tips(x, y, extra)],
@@ -106,6 +106,23 @@ def line(
     return Layer("line", columns, label, look, framed=framed)
 
 
+def band(
+    x_values: npt.ArrayLike | xr.DataArray,
+    middle: npt.ArrayLike | xr.DataArray,
+    half: npt.ArrayLike | xr.DataArray,
+    x: str,
+    *,
+    label: str,
+    colour: str,
+) -> Layer:
+    """How far a predicted line may be off, to both sides; it ends where that is not known."""
+    along, mean, off = (np.asarray(v, dtype=float) for v in (x_values, middle, half))
+    known = np.isfinite(mean) & np.isfinite(off)
+    columns = {x: along, "low": mean - off, "high": mean + off}
+    look = {"fill_color": colour, "fill_alpha": FADED, "line_alpha": 0.0}
+    return Layer("band", {name: column[known] for name, column in columns.items()}, label, look)
+
+
 def steps(start: npt.ArrayLike, end: npt.ArrayLike, level: npt.ArrayLike, x: str, y: str, **look: Any) -> Layer:
     """Level pieces of a line, each from its start to its end."""
     low, high, height = (np.asarray(v, dtype=float) for v in (start, end, level))
@@ -135,7 +152,8 @@ def cells(columns: dict[str, np.ndarray], *, limits: tuple[float, float], colour
         "clim": limits,
         "colorbar": True,
         "colorbar_opts": {"width": 12},
-        "line_color": "white",
+        "clabel": "",
+        "line_color": style.PAPER,
         "line_width": 0.5,
         "tools": ["hover"],
     }

@@ -32,9 +32,9 @@ VIEW = "view"
 
 _FIGURE = {
     "width": 720,
-    "height": 420,
+    "height": 380,
     "fontsize": {"title": "11pt", "labels": "10pt", "ticks": "9pt", "legend": "9pt"},
-    "gridstyle": {"grid_line_color": "#e6e6e6"},
+    "gridstyle": {"grid_line_color": style.GRID},
     "active_tools": [],
     "legend_position": "top_left",
     "legend_opts": {
@@ -83,13 +83,15 @@ class Picture:
         extents = [KINDS[layer.kind].extent(layer) for layer in self.layers if layer.framed]
         x = self.xlim or _span([e[0] for e in extents], self.logx)
         y = self.ylim or _span([e[1] for e in extents], self.logy)
-        return x, y
+        beyond = [KINDS[layer.kind].extent(layer)[1] for layer in self.layers if not layer.framed]
+        return x, y if self.ylim or not beyond else _stretched(y, np.concatenate(beyond), self.logy)
 
     def view(self) -> hv.Overlay | hv.Layout:
         """The picture as a HoloViews object, its strip below it."""
-        if self.strip is None:
-            return self.overlay()
-        return hv.Layout([self.overlay(), self.strip.overlay()]).cols(1)
+        shown: list[Picture] = [self]
+        while (below := shown[-1].strip) is not None:
+            shown.append(below)
+        return self.overlay() if self.strip is None else hv.Layout([part.overlay() for part in shown]).cols(1)
 
     def overlay(self) -> hv.Overlay:
         """The picture without its strip as a HoloViews object."""
@@ -186,6 +188,17 @@ def _span(parts: Sequence[np.ndarray], log: bool) -> Limits:
     return (math.exp(low), math.exp(high)) if log else (low, high)
 
 
+def _stretched(span: Limits, values: np.ndarray, log: bool) -> Limits:
+    """The ends of an axis moved out until they hold some values, each by the length of the axis at most."""
+    values = values[np.isfinite(values) & (values > 0 if log else True)]
+    if not values.size:
+        return span
+    low, high = map(math.log, span) if log else span
+    length, inside = high - low, np.log(values) if log else values
+    low, high = min(low, max(inside.min(), low - length)), max(high, min(inside.max(), high + length))
+    return (math.exp(low), math.exp(high)) if log else (float(low), float(high))
+
+
 def _tidy(plot: Any, _element: Any) -> None:
     figure = plot.state
     figure.toolbar.logo = None
@@ -202,6 +215,7 @@ def _tidy(plot: Any, _element: Any) -> None:
     for box in figure.legend:
         box.click_policy = "hide"
         legend.gather(box)
+        box.spacing = 14 if box.orientation == "horizontal" else 0
     for part in plot.subplots.values():
         if "weight" in getattr(part.handles.get("source"), "data", {}):
             part.handles["glyph"].update(fill_alpha="weight", line_alpha="weight")
@@ -213,4 +227,4 @@ def _arrange(figure: Any, picture: Picture) -> None:
     for box in figure.legend:
         legend.hide_the_dead(box)
         if "legend_position" not in picture.options:
-            box.location = legend.corner(picture.layers, *picture.limits(), (picture.logx, picture.logy))
+            box.location = legend.corner(box, picture.layers, picture.limits(), (picture.logx, picture.logy))

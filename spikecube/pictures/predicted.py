@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from spikecube.theory import bulk_density, bulk_edge, chosen_degrees, conditiona
 from spikecube.theory.conditional.edge import conditional_edge
 
 MOST_ALPHAS = 40
+_SIZES, _PENALTIES = 7, 31
 _POINTS = 80
 
 
@@ -33,7 +35,29 @@ def fine_study(study: Study, alphas: int = MOST_ALPHAS) -> Study:
 
 def predict_for(cube: xr.Dataset) -> xr.Dataset:
     """The prediction for a cube's study, on a fine grid of alphas that holds its own."""
-    return predict(fine_study(study_of(cube)))
+    return predict_study(study_of(cube).to_toml())
+
+
+def predict_study(study: str) -> xr.Dataset:
+    """As `predict_for`, of a study as TOML text: what another process is asked for."""
+    return predict(fine_study(study_from(study)))
+
+
+def between(cube: xr.Dataset, alphas: Sequence[float]) -> xr.Dataset:
+    """The predicted losses at some alphas of a cube, at sizes and penalties between its own too: smooth lines."""
+    study = study_of(cube)
+    axes = {"alpha": list(alphas), "n": _filled(study.axes.n, _SIZES), "lam": _filled(study.axes.lam, _PENALTIES)}
+    whole = [round(n) for n in axes["n"]]
+    fine = Study(model=study.model, axes={**axes, "n": sorted(set(whole)), "seed": 1, **study.further})
+    return predict(fine, only=("train_loss", "test_loss", "train_loss_init", "test_loss_init"))
+
+
+def _filled(labels: Sequence[float], most: int) -> list[float]:
+    """Labels with more between them, evenly on a log axis; their own stay."""
+    if len(labels) < 2 or len(labels) >= most:
+        return list(labels)
+    added = np.geomspace(min(labels), max(labels), most).tolist()
+    return sorted({*labels, *(v for v in added if min(abs(v / own - 1) for own in labels) > 1e-3)})
 
 
 def bulk(cube: xr.Dataset, **labels: Any) -> xr.DataArray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,11 +19,11 @@ from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import refuse_target, write_atomically
 from spikecube.means.places import further_axes
 from spikecube.pictures import predicted, style, tables
+from spikecube.pictures import report_parts as parts
 from spikecube.pictures.catalogue import CATALOGUE, Entry, Scene
 from spikecube.pictures.frames import Film, Slider, film
-from spikecube.text import number
-from spikecube.words import symbols
-from spikecube.words.findings import findings, said
+from spikecube.words.findings import findings
+from spikecube.words.headlines import headlines
 
 MOST_FRAMES = 120
 MOST_POSITIONS = 24
@@ -29,8 +31,7 @@ MOST_POSITIONS = 24
 
 SECTIONS = {
     "Does a spike leave the bulk?": (
-        "Singular values of the features after the step, at one exponent α of the step size: move it. What lies beyond "
-        "the edge is an outlier; whether it is a learned direction, its singular vector says (see below)."
+        "Move α: what lies beyond the edge is an outlier; whether it is a learned direction, its singular vector says."
     ),
     "What does the loss gain?": "Solid lines are the theory at this very n, the dashed staircase is its limit.",
     "How far do theory and measurement agree?": (
@@ -95,34 +96,43 @@ def report(
     target = Path(path)
     refuse_target(target)
     cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
-    if prediction is None:
-        prediction = predicted.predict_or_none(cube)
-    scene = Scene(cube, prediction, fits or {})
-    films = {entry.name: _film(scene, entry) for entry in CATALOGUE.values() if entry.question}
+    shown = {entry.name: (entry, _axes(cube, entry)) for entry in CATALOGUE.values() if entry.question}
+    bar = sliders(cube, *(axes for _, axes in shown.values()))
+    scene = _scene(cube, prediction, fits or {}, bar)
+    films = {name: _film(scene, entry, bar, axes) for name, (entry, axes) in shown.items()}
+    contents, body = _body(scene, films, bar)
     page = Template(_asset("report.html")).substitute(
-        title=html.escape(_title(cube)),
-        css=_asset("report.css"),
+        title=html.escape(parts.title_of(cube)),
+        css=style.stylesheet() + _asset("report.css"),
         js=_asset("report.js"),
         bokeh=_bokeh_js(),
-        films=_json([_film_json(name, f) for name, f in films.items()]),
-        body=_body(scene, films),
+        films=_json({"films": [_film_json(name, f, bar) for name, f in films.items()], "dark": style.DARK}),
+        header=parts.header(cube),
+        contents=contents,
+        body=body,
     )
     write_atomically(target, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return target
 
 
-def sliders(cube: xr.Dataset, names: Sequence[str]) -> tuple[Slider, ...]:
-    """Sliders over axes of the cube, thinned so that the frames stay few; each starts where its picture tells most."""
+def sliders(cube: xr.Dataset, *groups: Sequence[str]) -> tuple[Slider, ...]:
+    """One slider for each axis of the cube that any group of axes names; each starts where its pictures tell most.
+
+    Their positions are thinned until every group has few frames.
+    """
     most = MOST_POSITIONS
-    lengths = [cube.sizes.get(name, 1) for name in names]
-    while np.prod([min(length, most) for length in lengths]) > MOST_FRAMES and most > 2:
+    while most > 2 and any(_frames(cube, group, most) > MOST_FRAMES for group in groups):
         most -= 1
     made = []
-    for name in names:
+    for name in dict.fromkeys(itertools.chain(*groups)):
         if cube.sizes.get(name, 1) > 1:
             values = style.thin(cube[name].values.tolist(), most)
             made.append(Slider(name, tuple(values), _start(name, values)))
     return tuple(made)
+
+
+def _frames(cube: xr.Dataset, group: Sequence[str], most: int) -> int:
+    return math.prod(min(cube.sizes.get(name, 1), most) for name in group)
 
 
 def _start(name: str, values: Sequence[Any]) -> int:
@@ -132,59 +142,46 @@ def _start(name: str, values: Sequence[Any]) -> int:
     return len(values) - 1 if name == "n" else len(values) // 2
 
 
-def _film(scene: Scene, entry: Entry) -> Film:
-    """Every frame of a view over its own axes and the further ones of the cube."""
-    names = (*entry.axes, *further_axes(scene.cube))
-    return film(lambda **labels: entry.draw(scene, None, **labels), sliders(scene.cube, names))
+def _scene(
+    cube: xr.Dataset, prediction: xr.Dataset | None, fits: Mapping[str, xr.Dataset], bar: Sequence[Slider]
+) -> Scene:
+    """What the views draw; without a prediction the study's is made, with more sizes and penalties for smooth lines."""
+    if prediction is not None:
+        return Scene(cube, prediction, fits)
+    prediction = predicted.predict_or_none(cube)
+    alphas = next((slider.values for slider in bar if slider.name == "alpha"), tuple(cube["alpha"].values.tolist()))
+    return Scene(cube, prediction, fits, None if prediction is None else predicted.between(cube, alphas))
 
 
-def _body(scene: Scene, films: Mapping[str, Film]) -> str:
-    cube, fits = scene.cube, scene.fits
-    parts = [
-        _header(cube),
-        _found(findings(cube, scene.prediction, fits), scene.prediction),
-        *(_section_html(question, films) for question in _questions()),
-        _fits_section(fits),
-        _table_section("Means at the largest size", tables.mean_table(cube)),
-        _study_section(cube),
+def _axes(cube: xr.Dataset, entry: Entry) -> tuple[str, ...]:
+    """The axes that a picture is chosen along: its own and the further ones of the cube."""
+    return (*entry.axes, *further_axes(cube))
+
+
+def _film(scene: Scene, entry: Entry, bar: Sequence[Slider], axes: Sequence[str]) -> Film:
+    """Every frame of a view over the sliders of the page that move it."""
+    return film(lambda **labels: entry.draw(scene, None, **labels), [s for s in bar if s.name in axes])
+
+
+def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tuple[str, str]:
+    """The contents and the body: what one would quote and the spectrum first, then each question, then the tables."""
+    cube, fits, prediction = scene.cube, scene.fits, scene.prediction
+    first, *questions = _questions()
+    sections = [
+        (first, parts.section(first, SECTIONS.get(first, ""), films, CATALOGUE, parts.KEY)),
+        ("What was found", parts.found(findings(cube, prediction, fits), prediction)),
+        *((question, parts.section(question, SECTIONS.get(question, ""), films, CATALOGUE)) for question in questions),
+        ("What do the fits say?", parts.fits_section(fits)),
+        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(cube, prediction))),
+        ("Means at the largest size", parts.table_section("Means at the largest size", tables.mean_table(cube))),
+        ("Where this comes from", parts.study_section(cube)),
     ]
-    return "\n".join(parts)
+    there = [(title, text) for title, text in sections if text]
+    opening = parts.tiles(headlines(cube, prediction, fits)) + tables.appearance_table(cube) + parts.bar(bar)
+    return parts.contents([title for title, _ in there]), "\n".join([opening, *(text for _, text in there)])
 
 
-def _title(cube: xr.Dataset) -> str:
-    return str(cube.attrs.get("title", "spikecube"))
-
-
-def _header(cube: xr.Dataset) -> str:
-    sizes = ", ".join(
-        f"{symbols.symbol(name)}: {_axis_text(cube, name)}" for name in ("alpha", "n", "lam") if name in cube.dims
-    )
-    return (
-        f"<header><h1>{html.escape(_title(cube))}</h1>"
-        f"<p>{html.escape(tables.model_sentence(cube))}</p>"
-        f"<p>{html.escape(sizes)}; {cube.sizes.get('seed', 1)} seeds.</p></header>"
-    )
-
-
-def _axis_text(cube: xr.Dataset, name: str) -> str:
-    values = cube[name].values
-    if len(values) <= 4:
-        return ", ".join(number(float(v)) for v in values)
-    return f"{number(float(values[0]))} to {number(float(values[-1]))} ({len(values)} values)"
-
-
-def _found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
-    items = "".join(f"<li>{html.escape(s)}</li>" for s in sentences)
-    key = (
-        '<div class="key"><span><i class="dot"></i>markers: measured, mean over seeds, bar of one standard error</span>'
-        '<span><i class="rule"></i>lines: predicted at this n</span>'
-        '<span><i class="dash"></i>dashes: predicted limit</span></div>'
-    )
-    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if "(" in items else ""
-    lack = (
-        "" if prediction is not None else "<p>There is no prediction for this study: only measurements are shown.</p>"
-    )
-    return f'<section class="found"><h2>What was found</h2><ul>{items}</ul>{lack}{key}</section>'
+_BEYOND = "Which points lie beyond 3 standard errors?"
 
 
 def _questions() -> list[str]:
@@ -193,63 +190,11 @@ def _questions() -> list[str]:
     return [*(q for q in SECTIONS if q in brought), *(q for q in brought if q not in SECTIONS)]
 
 
-def _section_html(question: str, films: Mapping[str, Film]) -> str:
-    shown = {name: film for name, film in films.items() if CATALOGUE[name].question == question}
-    figures = "".join(_figure_html(name, one) for name, one in shown.items())
-    pair = " pair" if len(shown) > 1 else ""
-    drawn = question in SECTIONS and any(not one.note for one in shown.values())
-    text = f"<p>{html.escape(SECTIONS[question])}</p>" if drawn else ""
-    return f'<section><h2>{html.escape(question)}</h2>{text}<div class="figures{pair}">{figures}</div></section>'
-
-
-def _figure_html(name: str, shown: Film) -> str:
-    inputs = "".join(_slider_html(slider) for slider in shown.sliders)
-    controls = f'<div class="controls">{inputs}</div>' if inputs else ""
-    buttons = "".join(
-        f'<button type="button" data-kind="{kind}">{kind.upper()}</button>' for kind in ("png", "svg", "csv")
-    )
-    return (
-        f'<div class="figure" id="film-{name}">{controls}<div class="plot" id="plot-{name}"></div>'
-        f'<p class="absent" role="status"></p><div class="tools">save as {buttons}</div></div>'
-    )
-
-
-def _slider_html(slider: Slider) -> str:
-    symbol, text = symbols.symbol(slider.name), slider.texts[slider.start]
-    return (
-        f'<label>{html.escape(symbol)}<input type="range" min="0" max="{len(slider.values) - 1}" step="1" '
-        f'value="{slider.start}" aria-label="{html.escape(slider.name)}"><output>{html.escape(f"{symbol} = {text}")}'
-        f"</output></label>"
-    )
-
-
-def _fits_section(fits: Mapping[str, xr.Dataset]) -> str:
-    """What each fit means in two sentences, all that it says and its table folded."""
-    parts = []
-    for law, fit in fits.items():
-        whole, rows = str(fit.attrs.get("sentence", "")), tables.fit_table(fit)
-        short = said(law, fit) if rows else ""
-        inside = f'<p>{html.escape(whole)}</p><div class="scroll">{rows}</div>'
-        folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""
-        parts.append(f"<h3>{html.escape(law)}</h3><p>{html.escape(short or whole)}</p>{folded}")
-    return f"<section><h2>What do the fits say?</h2>{''.join(parts)}</section>" if parts else ""
-
-
-def _table_section(title: str, table: str) -> str:
-    return f'<section><h2>{html.escape(title)}</h2><div class="scroll">{table}</div></section>' if table else ""
-
-
-def _study_section(cube: xr.Dataset) -> str:
-    return (
-        "<section><h2>Where this comes from</h2>"
-        f'<div class="scroll">{tables.provenance_table(cube)}</div>'
-        f"<p>The study, as it was run:</p><pre>{html.escape(str(cube.attrs.get('study', '')))}</pre></section>"
-    )
-
-
-def _film_json(name: str, shown: Film) -> dict[str, Any]:
-    sliders_ = [{"symbol": symbols.symbol(s.name), "texts": s.texts} for s in shown.sliders]
-    return {"name": name, "item": shown.item, "sliders": sliders_, "frames": shown.frames}
+def _film_json(name: str, shown: Film, bar: Sequence[Slider]) -> dict[str, Any]:
+    """A film, each of its sliders as the place in the bar and its length."""
+    places = {slider.name: i for i, slider in enumerate(bar)}
+    axes = [[places[s.name], len(s.values)] for s in shown.sliders]
+    return {"name": name, "item": shown.item, "axes": axes, "frames": shown.frames, "captions": shown.captions}
 
 
 def _json(value: Any) -> str:

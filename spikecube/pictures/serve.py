@@ -12,10 +12,13 @@ import panel as pn
 import tornado.web
 import xarray as xr
 
-from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter, page
+from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter
+from spikecube.pictures.app_page import page
+from spikecube.pictures.background import in_process, remembered
 from spikecube.pictures.sources import Source, source_of
 
 ADDRESS = "127.0.0.1"
+_PAGE = "body { margin: 0 !important; padding: 0 !important; }"
 HOSTS = ("localhost", ADDRESS)
 
 
@@ -26,6 +29,7 @@ def serve(
     prediction: xr.Dataset | None = None,
     fits: Mapping[str, xr.Dataset] | None = None,
     fitter: Fitter | None = None,
+    other: xr.Dataset | None = None,
     show: bool = False,
     started: Callable[[str], None] | None = None,
 ) -> None:
@@ -39,6 +43,8 @@ def serve(
         A cube, its file, or a source of one that still grows.
     port
         0 takes a free one.
+    other
+        A second cube to draw beside the first.
     show
         Whether to open a browser.
     started
@@ -50,8 +56,8 @@ def serve(
         If the port is taken.
     """
     source = source_of(cube)
-    pn.extension()
-    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter)
+    pn.extension(raw_css=[_PAGE])
+    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other)
     address = f"http://localhost:{server.port}/"
     _stop_on_signals(server)
     server.start()
@@ -66,11 +72,14 @@ def serve(
 def make_server(source: Source, port: int, **known: Any) -> Any:
     """A server that is not started: one explorer a visitor, all of them over one source."""
 
+    compute = remembered(in_process)
+
     def visit() -> pn.viewable.Viewable:
-        explorer = Explorer(source, **known)
+        explorer = Explorer(source, **known, compute=compute)
         explorer.follow_address(pn.state.location)
         if source.live:
             pn.state.add_periodic_callback(explorer.refresh, period=REFRESH_MS)
+        explorer.begin()
         return page(explorer)
 
     taken = port or _free_port()

@@ -32,6 +32,9 @@ def _series(layer: Layer) -> str:
         return f"{len(values)} cells, from {number(values.min())} to {number(values.max())}" if len(values) else ""
     if not layer.label:
         return ""
+    if layer.kind == "band":
+        half = (layer.column(2) - layer.column(1)) / 2
+        return f"{layer.label}: off by up to {number(half.max())}" if len(half) else ""
     x, y = (np.asarray(layer.column(i), dtype=float) for i in (0, 1))
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():

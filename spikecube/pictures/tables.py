@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,13 +11,15 @@ import numpy as np
 import xarray as xr
 
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import at, fixed
+from spikecube.means.places import Missing, at, fixed
 from spikecube.means.spikes import study_of
 from spikecube.pictures import style
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
+from spikecube.words.appearance import alpha_text, appearances, size_text
+from spikecube.words.deviations import HEADER, deviations, deviations_text, rows
 
-MOST_ROWS = 200
+MOST_ROWS, MOST_FAR = 200, 60
 _FIT_COLUMNS = {
     "estimate": "estimate",
     "stderr": "standard error",
@@ -63,13 +66,43 @@ def fit_table(fit: xr.Dataset) -> str:
     places = np.unravel_index(found, fit["estimate"].shape) if found else ()
     labels = [[_label(fit, name, j) for j in column] for name, column in zip(names, places, strict=False)]
     shown = [c for c in _FIT_COLUMNS if c in fit]
-    rows = [[*(column[r] for column in labels), *(spread[c][i] for c in shown)] for r, i in enumerate(found)]
+    cells = [_fit_cells({c: spread[c][i] for c in shown}) for i in found]
+    rows = [[*(column[r] for column in labels), *cell] for r, cell in enumerate(cells)]
     named = _FIT_COLUMNS | ({"nobs": _POINTS} if "scaled_data" in fit else {})
     header = [*map(symbols.symbol, names), *(named[c] for c in shown)]
     left_out = f"<p>{len(rows) - MOST_ROWS} more rows are not shown.</p>" if len(rows) > MOST_ROWS else ""
     text = [i for i, name in enumerate(names) if fit[name].dtype.kind not in "iuf"]
     made = table(header, rows[:MOST_ROWS], text) if rows else ""
     return made + left_out + _reasons(spread, wanted & ~np.isfinite(spread["estimate"]))
+
+
+def appearance_table(cube: xr.Dataset) -> str:
+    """When each spike appears: seen at the largest size, and expected by theory; nothing where nothing was counted."""
+    try:
+        n, found = appearances(cube)
+    except Missing:
+        return ""
+    last = float(cube["alpha"].max())
+    rows = [[f"degree {s.degree}", s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"] for s in found]
+    at_n = f"at n = {number(n)}"
+    header = ["spike", f"measured {at_n}", f"expected {at_n}", f"expected at α = {number(last)}", "in the limit"]
+    note = "expected: theory alone, to 0.005 in α and 5 per cent in n, as spikecube when says it"
+    lead = f'<h2 id="when-does-each-spike-appear">When does each spike appear? <small>{note}</small></h2>'
+    return f'<div class="answer">{lead}<div class="scroll">{table(header, rows, range(5))}</div></div>'
+
+
+def deviation_table(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
+    """The points beyond 3 standard errors, each with what explains it; nothing where nothing can be compared."""
+    try:
+        found = deviations(cube, prediction)
+    except Missing:
+        return ""
+    lead = f"<p>{html.escape(deviations_text(found))}</p>"
+    if not found.far:
+        return lead
+    more = len(found.far) - MOST_FAR
+    rest = f"<p>{more} more are not listed; the maps above show them.</p>" if more > 0 else ""
+    return lead + table(HEADER, rows(found, MOST_FAR), (0, 1, 5)) + rest
 
 
 def _spread(fit: xr.Dataset, name: str) -> np.ndarray:
@@ -85,6 +118,19 @@ def _reasons(spread: dict[str, np.ndarray], silent: np.ndarray) -> str:
     reasons, counts = np.unique(spread["message"][silent].astype(str), return_counts=True)
     items = "".join(f"<li>{n} without an estimate: {html.escape(r)}</li>" for r, n in zip(reasons, counts, strict=True))
     return f"<ul>{items}</ul>"
+
+
+def _fit_cells(values: dict[str, float]) -> list[Any]:
+    """A row of a fit: estimate and interval with the digits that the error has."""
+    stderr = values.get("stderr", np.nan)
+    if not stderr > 0 or not np.isfinite(stderr):
+        return list(values.values())
+    digits = max(0, 1 - math.floor(math.log10(stderr)))
+    told = dict.fromkeys(("ci_low", "ci_high"), lambda v: f"{v:.{digits}f}") | {
+        "estimate": lambda v: with_error(v, stderr), "z": lambda v: f"{v:+.1f}",
+        "pvalue_holm": lambda v: f"{v:.2g}", "gof_pvalue": lambda v: f"{v:.2g}", "stderr": lambda v: f"{v:.{digits}f}",
+    }  # fmt: skip
+    return [told[c](v).replace("-", "−") if c in told and np.isfinite(v) else v for c, v in values.items()]
 
 
 def _label(data: xr.Dataset, name: str, position: int) -> Any:

@@ -190,20 +190,15 @@ class RunFolder:
                 data = content.encode()
                 write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data))  # type: ignore[misc]
 
-    # The target of a run that goes on in rounds
-
     def keep_goal(self, goal: Mapping[str, Any]) -> None:
         """Writes what a run in rounds goes on for, beside its study."""
-        content = json.dumps(goal, indent=2) + "\n"
-        write_atomically(self.path / "until.json", lambda path: path.write_text(content, encoding="utf-8"))
+        write_atomically(self.path / "until.json", lambda path: path.write_text(json.dumps(goal), encoding="utf-8"))
 
     def goal(self) -> dict[str, Any]:
         """What the run goes on for, as it was kept; nothing for a run without a target."""
-        try:
-            found = json.loads((self.path / "until.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return dict(json.loads((self.path / "until.json").read_text(encoding="utf-8")))
+        return {}
 
     # Shards
 

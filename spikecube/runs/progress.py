@@ -83,7 +83,8 @@ class InNotebook(Lines):
     def __init__(self) -> None:
         super().__init__(every=0.5)
         self.said: list[str] = []
-        self.line, self.shown = "", None
+        self.line = ""
+        self.shown: Any = None
 
     def say(self, sentence: str) -> None:
         self.said.append(sentence)
@@ -95,11 +96,12 @@ class InNotebook(Lines):
 
     def _show(self) -> None:
         """Puts what there is to say in the place of what was said before."""
-        from IPython.display import HTML, display
+        from IPython.display import HTML, DisplayHandle
 
         part = HTML(self.html())
         if self.shown is None:
-            self.shown = display(part, display_id=True)
+            self.shown = DisplayHandle()
+            self.shown.display(part)
         else:
             self.shown.update(part)
 

@@ -2,9 +2,21 @@
 
 from spikecube.scaling.any_law import fit_law
 from spikecube.scaling.collapse import collapse
+from spikecube.scaling.crossings import crossings
+from spikecube.scaling.derived import derived
 from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.power_law import fit_power_law
 from spikecube.scaling.thresholds import fit_thresholds
 
-__all__ = ["collapse", "fit_gaps", "fit_law", "fit_limits", "fit_outliers", "fit_power_law", "fit_thresholds"]
+__all__ = [
+    "collapse",
+    "crossings",
+    "derived",
+    "fit_gaps",
+    "fit_law",
+    "fit_limits",
+    "fit_outliers",
+    "fit_power_law",
+    "fit_thresholds",
+]

@@ -118,10 +118,7 @@ def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) ->
     """
     for aim in aims:
         if not determined(aim):
-            raise FitError(
-                f"{int(np.isfinite(aim.variance).sum())} sizes do not determine {len(aim.direction)} parameters: "
-                "allow more sizes"
-            )
+            raise _undetermined(aim)
     floor = support(aims, cost) * LEAST_SEEDS if least is None else np.asarray(least, dtype=float)
     start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     quantiles = np.full(len(aims), 1.96)
@@ -143,6 +140,11 @@ def determined(aim: Aim) -> bool:
     return bool(np.linalg.norm(left) <= 1e-6 * np.linalg.norm(scaled))
 
 
+def _undetermined(aim: Aim) -> FitError:
+    sizes = int(np.isfinite(aim.variance).sum())
+    return FitError(f"{sizes} sizes do not determine {len(aim.direction)} parameters: allow more sizes")
+
+
 def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
     """Shares (K,) of the cost of the best design for one aim without least numbers, and its certificate |u.f_j| <= 1.
 
@@ -161,7 +163,7 @@ def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
     scale = np.abs(target).max()
     found = optimize.linprog(np.ones(2 * len(rows)), A_eq=np.hstack([rows.T, -rows.T]), b_eq=target / scale)
     if found.x is None:
-        raise FitError("the sizes do not determine the estimate: allow more sizes")
+        raise _undetermined(aim)
     z = np.abs(found.x[: len(rows)] - found.x[len(rows) :])
     return z / z.sum(), np.abs(rows @ found.eqlin.marginals)
 

@@ -36,6 +36,7 @@ def fit_law(
     zeros: str = "refuse",
     loss: str = "squares",
     delta: float | None = None,
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit one law of the table to the mean of any labelled data over `seed`.
 
@@ -64,6 +65,7 @@ def fit_law(
         are profiles in units of the sandwich covariance, and nothing tests the law.
     delta : where Huber's loss turns from squares to absolute values: on log y without errors (by default 1.345 robust
         scales of the residuals; Hoffmann et al. take 1e-3), in standard errors with them (by default 1.345).
+    draws : keep what each seed does to each estimate, for numbers that join curves (`derived`); not for two sizes.
 
     Returns
     -------
@@ -116,7 +118,8 @@ def fit_law(
         sizes = sizes_of(labelled(data), dim)
         data, stderr, smallest = _logarithms(data, dim, stderr, n_min)
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
-    result = fit_sample(LAWS[law], sample, n_min=smallest, rng=generator(rng), expected=wanted, quantity=quantity)
+    keywords: dict[str, Any] = {"rng": generator(rng), "expected": wanted, "quantity": quantity, "draws": draws}
+    result = fit_sample(LAWS[law], sample, n_min=smallest, **keywords)
     if law == "log_power":
         result = _sizes_again(result, sizes, dim)
     result.attrs["law"] = FORMULAS[law]

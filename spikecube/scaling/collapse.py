@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.collapse_inference import (
-    Inference,
-    Problem,
-    bootstrap,
-    enough,
-    flat_pvalue,
-    infer,
-    judge,
-    linearised,
-)
+from spikecube.scaling.collapse_inference import Inference, bootstrap, infer
 from spikecube.scaling.collapse_inputs import Asked, ansatz_of, asked
+from spikecube.scaling.collapse_linear import Problem, enough, linearised
+from spikecube.scaling.collapse_quality import flat_pvalue, judge
 from spikecube.scaling.collapse_result import empty_collapse, labelled_collapse
-from spikecube.scaling.collapse_search import Minimum, search
+from spikecube.scaling.collapse_scan import scan
+from spikecube.scaling.collapse_search import Minimum, Window, search
 from spikecube.scaling.collapse_task import Task, task_of
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import REJECTED
 
 _WEIGHINGS = 2  # of observables by their scatter
+_SHARINGS = 2  # readings of what points share
 _LEAST = 1e-300
 
 _MOVED = 1e-4  # level at which curves without errors move: the best of many collapses of noise passes a milder one
@@ -120,6 +116,12 @@ def collapse(
         return empty_collapse(task, missing, want.expected)
     free = np.array([i for i, name in enumerate(want.form.params) if name not in want.held], dtype=int)
     task, found = _minimum(task, want, free)
+    for _ in range(_SHARINGS if shared else 0):
+        task = task.sharing_at(found, free)
+        found = search(task.form, task.points, {}, free, _window(task, want), near=found.theta)
+    chosen = scan(task, found, free, want.expected) if want.ends == "auto" else None
+    if chosen is not None:
+        found = replace(found, theta=chosen.best.theta, used=chosen.best.used, at_rest=chosen.best.rest)
     problem = task.problem(found.used, free)
     fit = infer(problem, found.theta)
     if np.isnan(flat) and _f_pvalue(problem, fit) > _MOVED:
@@ -127,20 +129,23 @@ def collapse(
     draws = None
     if rng is not None and problem.sample.stderr is not None:
         draws = bootstrap(problem, found.theta, np.random.default_rng(rng))
-    return labelled_collapse(task, problem, found, fit, want.expected, draws)
+    return labelled_collapse(task, problem, found, fit, want.expected, draws, chosen)
 
 
 def _minimum(task: Task, want: Asked, free: Array) -> tuple[Task, Minimum]:
     """The minimum; several observables without errors weigh by their scatter, which the first minimum shows."""
     inner = task.frame.inward(task.form, want.held)
-    window = task.window(want.ends) if isinstance(want.ends, tuple) else None
-    found = search(task.form, task.points, inner, free, window)
+    found = search(task.form, task.points, inner, free, _window(task, want))
     for _ in range(_WEIGHINGS if task.raw.stderr is None and len(task.data) > 1 else 0):
         quality = judge(problem := task.problem(found.used, free), linearised(problem, found.theta))
         task = task.weighing(task.weight * quality.dof / np.maximum(quality.chi2, _LEAST), None)
-        window = task.window(want.ends) if isinstance(want.ends, tuple) else None
-        found = search(task.form, task.points, inner, free, window)
+        found = search(task.form, task.points, inner, free, _window(task, want))
     return task, found
+
+
+def _window(task: Task, want: Asked) -> Window | None:
+    """The window that was asked for, if it is given by its ends."""
+    return task.window(want.ends) if isinstance(want.ends, tuple) else None
 
 
 def _missing(task: Task) -> tuple[str, float]:

@@ -85,7 +85,7 @@ def asked(
     if held.get("nu") == 0:
         raise FitError("nu=0 is not a number other than 0: powers of n are 1/nu and zeta/nu")
     for array in arrays.values():
-        _check_labels(array, size, control)
+        check_labels(array, size, control)
     if shared not in (None, size):
         raise FitError(f"shared={shared!r} is not None or {size!r}, the dim whose points may share their errors")
     seeds = any("seed" in array.dims for array in arrays.values())
@@ -122,7 +122,7 @@ def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[Obser
     if not names or not all(isinstance(name, str) and name for name in names):
         raise FitError(f"data={{...}} must name each observable by a word, got {names}")
     for name in names:
-        _check_labels(data[name], size, control, f"data[{name!r}]")
+        check_labels(data[name], size, control, f"data[{name!r}]")
     if len({"seed" in data[name].dims for name in names}) > 1:
         raise FitError("some observables have a dim 'seed' and some have not: give seeds for all of them or for none")
     if stderr is None:
@@ -132,7 +132,8 @@ def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[Obser
     return dict(data), {name: stderr[name] for name in names}
 
 
-def _check_labels(data: Any, size: str, control: str, name: str = "data") -> None:
+def check_labels(data: Any, size: str, control: str, name: str = "data") -> None:
+    """Refuse data without the dims and numbers that curves of several sizes need."""
     if not isinstance(data, xr.DataArray):
         raise FitError(f"{name} must be an xarray.DataArray with dims {size}, {control}, got {type(data).__name__}")
     clash = [name for name in (size, control) if name in _RESERVED]
@@ -170,7 +171,7 @@ def _covariance(given: Any, data: xr.DataArray, size: str, control: str) -> xr.D
         if dim in given.dims and not np.isin(data[like].to_numpy(), given[dim].to_numpy()).all():
             raise FitError(f"covariance lacks labels of the data along {dim!r}")
     labels = data[control].to_numpy()
-    matrix = given.sel(dict.fromkeys(pair, labels)).transpose(..., *pair)
+    matrix: xr.DataArray = given.sel(dict.fromkeys(pair, labels)).transpose(..., *pair)
     values = matrix.to_numpy()
     if not np.isfinite(values).all() or not np.allclose(values, np.swapaxes(values, -1, -2), rtol=1e-8, atol=0):
         raise FitError("covariance must be finite and symmetric")

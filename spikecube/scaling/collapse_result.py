@@ -8,7 +8,9 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.collapse_inference import Inference, Problem
+from spikecube.scaling.collapse_inference import Inference
+from spikecube.scaling.collapse_linear import Problem
+from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
 from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
@@ -85,14 +87,15 @@ def labelled_collapse(
     fit: Inference,
     expected: Array,
     draws: Array | None,
-    extra: Variables | None = None,
-    note: str = "",
+    chosen: Scan | None = None,
 ) -> xr.Dataset:
     """The result of a collapse that came to an end; expected (p,), NaN where nothing is."""
     form, frame_ = task.form, task.frame
     unit, covariance = frame_.unit(form), fit.covariance * np.outer(frame_.unit(form), frame_.unit(form))
     theta = frame_.shift(form) + unit * found.theta
     table = parameter_table(form, theta, covariance, fit.t_dof, expected) | {"drift": unit * fit.drift}
+    if chosen is not None:
+        table |= {"window_low": table["ci_low"], "window_high": table["ci_high"]} | hull(chosen)
     if draws is not None:
         table |= _bootstrap(frame_.shift(form) + unit * draws)
     planes = _planes(task, problem, found, fit)
@@ -104,23 +107,33 @@ def labelled_collapse(
         own["covariance"] = ("param_i", "param_j"), covariance[np.ix_(rows, rows)]
         if form.name == "power":
             derived = derived_table(form, theta, covariance, fit.t_dof, k)
+            derived |= {} if chosen is None else derived_hull(chosen, k)
             own |= {name: (("derived",), v) for name, v in derived.items()}
         own |= {name: ((task.control, task.size), v[k]) for name, v in planes.items()}
         own |= _scalars(task, problem, found, fit, k)
-        own |= {"status": ((), np.int8(STATUS[status])), "message": ((), f"{message} {note}".strip())}
-        parts.append(own | (extra or {}))
+        if chosen is not None:
+            own |= scan_variables(chosen, rows, k, _chi2_unit(task, k))
+            message = f"{message} {scan_note(chosen)}"
+        parts.append(own | {"status": ((), np.int8(STATUS[status])), "message": ((), message)})
     coords = {"scaled_grid": fit.grid * frame_.scaled_unit(form, found.theta)}
     if form.name == "power":
         coords["derived"] = np.array(DERIVED)
+    if chosen is not None:
+        coords |= {"scan_window": chosen.widths, "scan_n_min": chosen.smallest}
     if form.observables:
         _add_joint(parts, form, covariance, fit)
     return _described(task, parts, coords)
 
 
+def _chi2_unit(task: Task, k: int) -> float:
+    """chi2/chi2' of one part: squares in the units of the data where no errors are known."""
+    return 1.0 if task.raw.stderr is not None else float(task.frame.value[k] ** 2 / task.weight[k])
+
+
 def _scalars(task: Task, problem: Problem, found: Minimum, fit: Inference, k: int) -> Variables:
     """What is known of one part beside its parameters."""
     frame_, q, known = task.frame, fit.quality, task.raw.stderr is not None
-    chi2_unit = 1.0 if known else frame_.value[k] ** 2 / task.weight[k]
+    chi2_unit = _chi2_unit(task, k)
     curve_unit, log = frame_.curve_unit(task.form, found.theta)[k], bool(frame_.log[k])
     master = np.exp(fit.master[k]) if log else fit.master[k]
     rows = problem.points.parts == k
@@ -200,6 +213,12 @@ _LONG_NAMES = {
     "derived_stderr": "standard error of derived_estimate",
     "derived_low": "lower end of the 95 per cent interval of derived_estimate",
     "derived_high": "upper end of the 95 per cent interval of derived_estimate",
+    "scan_ci_low": "lower end of the 95 per cent interval that the choice would have, had it been given",
+    "scan_ci_high": "upper end of the 95 per cent interval that the choice would have, had it been given",
+    "scan_dof": "dof of the choice",
+    "scan_nobs": "points of the choice",
+    "scan_pattern_pvalue": "pattern_pvalue of the choice",
+    "scan_admitted": "whether the choice is admitted, so that the intervals hold its own",
     "joint_chi2": "weighted sum of squared residuals of all observables",
     "joint_dof": "points of all observables less parameters and coefficients of their curves",
     "joint_gof_pvalue": "p-value of the test that all observables collapse within their errors",

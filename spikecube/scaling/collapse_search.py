@@ -21,6 +21,7 @@ _BASES = (6, 8, 10, 12, 16, 20, 24, 32, 40)
 _POINTS_EACH = 5  # points for each coefficient of the spline
 _ROUNDS = 40  # of a window
 _ZETAS = np.array([-1.0, -0.4, 0.0, 0.4, 1.0])
+_CLOSE = 1e-6  # relative gain at which a descent with a small spline ends
 _LARGEST = 300.0  # of the logarithm of a prefactor
 
 
@@ -51,14 +52,22 @@ class Window:
     select: Callable[[Array], Points]
 
 
-def search(form: Ansatz, points: Points, held: dict[str, float], free: Array, window: Window | None = None) -> Minimum:
+def search(
+    form: Ansatz,
+    points: Points,
+    held: dict[str, float],
+    free: Array,
+    window: Window | None = None,
+    near: Array | None = None,
+) -> Minimum:
     """The minimum over all points, or over those that a window holds at the minimum itself.
 
     Parameters
     ----------
     held : parameters with a value of their own, in the units of the points.
+    near : parameters from which the only descent starts.
     """
-    starts = _starts(form, points, held)
+    starts = _starts(form, points, held) if near is None else [near]
     theta, ends, rest = _descents(form, points, starts, free)
     if window is None:
         return Minimum(theta, ends, np.ones(len(points.y), dtype=bool), 0, at_rest=rest)
@@ -190,8 +199,9 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
     if not len(free):
         return starts[0], np.zeros(1), True
     found: list[tuple[Array, float, bool]] = []
+    small = (_COARSE_BASIS,) * len(spline_sizes(points))
     for start in starts:
-        found.append(descend(form, points, start, (_COARSE_BASIS,) * len(spline_sizes(points)), free))
+        found.append(descend(form, points, start, small, free, close=_CLOSE))
         found.sort(key=lambda f: f[1])
         if sum(_same(f[0], found[0][0]) for f in found) >= _AGREE:
             break
@@ -199,7 +209,7 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
     again: list[tuple[Array, float, bool]] = []
     for k, (theta, _, _) in enumerate(found[:3]):
         twin = next((j for j in range(k) if _same(found[j][0], theta)), None)
-        again.append(descend(form, points, theta, sizes, free) if twin is None else again[twin])
+        again.append(descend(form, points, theta, sizes, free, close=_CLOSE) if twin is None else again[twin])
     again.sort(key=lambda f: f[1])
     theta, _, rest = descend(form, points, again[0][0], spline_sizes(points), free)
     return theta, np.array([f[1] for f in again]), rest
@@ -207,4 +217,4 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
 
 def _same(one: Array, other: Array) -> bool:
     """Whether two descents ended in one place."""
-    return bool((np.abs(one - other) <= 1e-4 * (1 + np.abs(other))).all())
+    return bool((np.abs(one - other) <= 1e-3 * (1 + np.abs(other))).all())

@@ -10,8 +10,9 @@ import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_frame import Frame, frame, of_logs, only, points, stacked, usable, value_unit
-from spikecube.scaling.collapse_inference import Problem, enough
-from spikecube.scaling.collapse_search import LEAST_POINTS, Window
+from spikecube.scaling.collapse_linear import Problem, enough, linearised
+from spikecube.scaling.collapse_search import LEAST_POINTS, Minimum, Window
+from spikecube.scaling.collapse_sharing import Sharing, read_sharing
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import Points
 from spikecube.scaling.samples import Sample, from_data
@@ -42,6 +43,7 @@ class Task:
     weight: Array
     points: Points
     places: Array
+    sharing: Sharing | None = None
 
     @property
     def plane(self) -> tuple[int, int, int]:
@@ -82,7 +84,23 @@ class Task:
     def problem(self, used: Array, free: Array) -> Problem:
         """The least squares of the used points."""
         sample, chosen = self._only(used)
-        return Problem(self.form, chosen, self.places[used], sample, free)
+        return Problem(self.form, chosen, self.places[used], sample, free, self.sharing)
+
+    def sharing_at(self, found: Minimum, free: Array) -> Task:
+        """The same with errors that points of one size share as their residuals at a minimum show."""
+        plain = replace(self, sharing=None).weighing(self.weight, None)
+        problem = plain.problem(found.used, free)
+        linear, own = linearised(problem, found.theta), problem.points
+        known = self.raw.stderr is not None
+        y = own.white(own.y - linear.at.here.offset)
+        sharing = read_sharing(linear.at.here.u, own.control, own.size, y, linear.fitted, known)
+        n, x = np.meshgrid(
+            self.raw.sizes / self.frame.size, (self.x - self.frame.centre) / self.frame.span, indexing="ij"
+        )
+        along = sharing.along(self.form.places(found.theta, n, x).u, x)
+        errors = np.ones(along.shape) if self.sample.stderr is None else np.nan_to_num(self.sample.stderr.T, nan=1.0)
+        blocks = [sharing.correlation(row) * np.outer(e, e) for row, e in zip(along, errors, strict=True)]
+        return replace(self, sharing=sharing).weighing(self.weight, np.stack(blocks))
 
     def weighing(self, weight: Array, covariance: Array | None) -> Task:
         """The same with other weights of the observables, or another covariance."""

@@ -11,12 +11,12 @@ import xarray as xr
 from spikecube.scaling.curve_fits import Table, fit_curves
 from spikecube.scaling.fit_scale import has_errors
 from spikecube.scaling.foresight import foresight
-from spikecube.scaling.inputs import align, labelled
+from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
 from spikecube.scaling.regression import holm
 from spikecube.scaling.resampling import bootstrap, leave_one_out, noise_of
 from spikecube.scaling.results import fit_result
-from spikecube.scaling.samples import Sample
+from spikecube.scaling.samples import Sample, shifts
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import doubts, verdicts
 from spikecube.scaling.window import ALLOWANCES, ALLOWED, adopt, window, with_correction
@@ -31,6 +31,7 @@ def fit_sample(
     rng: np.random.Generator | None = None,
     expected: Mapping[str, xr.DataArray | float] | None = None,
     quantity: str = "the data",
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit one law to every curve of a sample and label the result.
 
@@ -39,6 +40,7 @@ def fit_sample(
     n_min : smallest size, or "auto" (see `fit_power_law`).
     rng : for the bootstrap; None leaves it out.
     expected : the theory's value of some parameters, each aligned with the labels of the curves.
+    draws : whether the result keeps the shift of each estimate by each seed.
 
     Returns
     -------
@@ -57,6 +59,8 @@ def fit_sample(
         chosen, details, allowed = _choice(law, sample, table, null, keep, details, noise)
     used = keep & sample.fine
     arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
+    if draws and sample.deviations is not None:
+        arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
     arrays |= details | scan | chosen | judged(law, table, sample, used, allowed, details)
     return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
 
@@ -75,8 +79,9 @@ def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dat
     result = fit_result(
         arrays, law.params, dims=sample.dims, shape=sample.shape, coords=coords, law=law.formula, quantity=quantity
     )
+    result.attrs["curves"] = "independent" if sample.deviations is None else "share seeds"
     if "units" in sample.attrs:
-        for name in _IN_DATA:
+        for name in set(_IN_DATA) & set(result):
             result[name].attrs["units"] = sample.attrs["units"]
     return result
 
@@ -91,8 +96,8 @@ _VALUES: tuple[str, ...] = (
     "scan_estimate",
 )
 _VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
-_SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr")
-_IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "rollout", "rollout_stderr")
+_SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr", "draws")
+_IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "fitted_stderr", "rollout", "rollout_stderr")
 _SHIFTED = ("log_amplitude",)
 _SCALED = ("limit", "amplitude", "next_amplitude", "offset", "amplitude_N", "amplitude_D", "amplitude_ND")
 
@@ -268,6 +273,7 @@ def plot_data(table: Table, sample: Sample, used: Array) -> Arrays:
         "data_stderr_plain": (dim, plain),
         "used": (dim, used),
         "fitted": (dim, table.fitted),
+        "fitted_stderr": (dim, table.fitted_stderr),
         "residual": (dim, residual),
         "leverage": (dim, table.leverage),
         "response": (("param", sample.dim), table.response),

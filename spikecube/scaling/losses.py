@@ -37,6 +37,7 @@ def fit_limits(
     controls: bool = True,
     n_min: float | str | None = None,
     rng: Any = None,
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit L(F) = L_inf + A n^b with b < 0, train and test, against the theory's limit.
 
@@ -47,7 +48,7 @@ def fit_limits(
         spike ell + 1, -((ell + 1)(1 - 2 alpha) - 1), and the fluctuations, -(1 - 2 alpha) (alphas where it vanishes get
         a status); "free" estimates b; a negative number gives it.
     prediction : of `predict`, made anew if True: its `train_loss_limit` and `test_loss_limit` are the expected limits.
-    controls, n_min, rng : see `fit_outliers`.
+    controls, n_min, rng, draws : see `fit_outliers`.
 
     Returns
     -------
@@ -76,6 +77,7 @@ def fit_limits(
                 from_data(values.sel(alpha=[a]).where(fine), "n", controls=regressors),
                 n_min=n_min,
                 rng=rng,
+                draws=draws,
                 expected={k: v if isinstance(v, float) else v.sel(loss=loss) for k, v in expected.items()},
             )
             for loss, (values, regressors) in losses.items()
@@ -141,6 +143,7 @@ def fit_gaps(
     controls: bool = True,
     n_min: float | str | None = None,
     rng: Any = None,
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit the signed mean gaps E[gap] = C n^b on the raw scale, C of either sign, train and test.
 
@@ -154,7 +157,7 @@ def fit_gaps(
     ----------
     cube : with the losses of F and F_ell, and its study.
     prediction : of `predict`, made anew if True; without it (False) the finite-strength gap is left out.
-    controls, n_min, rng : see `fit_outliers`.
+    controls, n_min, rng, draws : see `fit_outliers`.
 
     Returns
     -------
@@ -181,7 +184,8 @@ def fit_gaps(
         exponents = [np.nan if k is None else known.exponent(gap, a, k) for a, k in zip(alphas, kept, strict=True)]
         expected = xr.DataArray(exponents, dims="alpha", coords={"alpha": alphas})
         samples = [from_data(v, "n", controls=z) for v, z in _stack(cube, controls, make).values()]
-        parts = [fit_sample(POWER, s, n_min=n_min, rng=rng, expected={"exponent": expected}) for s in samples]
+        keywords: dict[str, Any] = {"n_min": n_min, "rng": rng, "draws": draws, "expected": {"exponent": expected}}
+        parts = [fit_sample(POWER, s, **keywords) for s in samples]
         rows.append(xr.concat(parts, dim=xr.Variable("loss", list(LOSSES))))
     result: xr.Dataset = xr.concat(rows, dim=xr.Variable("gap", list(gaps)))
     result.attrs |= {"controls": str(controls), "prediction": note}

@@ -169,9 +169,19 @@ def reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, at
 
 
 def descend(
-    ansatz: Ansatz, points: Points, start: Array, n_basis: int | tuple[int, ...], free: Array, iterations: int = 200
+    ansatz: Ansatz,
+    points: Points,
+    start: Array,
+    n_basis: int | tuple[int, ...],
+    free: Array,
+    *,
+    iterations: int = 200,
+    close: float = 1e-9,
 ) -> tuple[Array, float, bool]:
-    """Levenberg-Marquardt on the projected residuals; parameters, cost, and whether the last step was at rest."""
+    """Levenberg-Marquardt on the projected residuals; parameters, cost, and whether the last step was at rest.
+
+    At rest is a step that gains a part `close` of the cost, or less.
+    """
     theta, damping = start.copy(), 1e-3
     at = reduce(ansatz, points, theta, n_basis)
     for _ in range(iterations):
@@ -185,7 +195,7 @@ def descend(
             step = -np.linalg.lstsq(damped, gradient, rcond=None)[0]
             trial = theta.copy()
             trial[free] += step / length
-            if -float(gradient @ step) <= 1e-10 * at.cost:
+            if -float(gradient @ step) <= 0.1 * close * at.cost:
                 return theta, at.cost, True
             new = reduce(ansatz, points, trial, n_basis) if ansatz.allows(trial) else None
             if new is not None and new.cost <= at.cost:
@@ -195,6 +205,6 @@ def descend(
             return theta, at.cost, True
         moved, gained = np.abs(trial - theta).max(), at.cost - new.cost
         theta, at, damping = trial, new, max(damping / 10, 1e-12)
-        if gained <= 1e-9 * (at.cost + 1e-300) or moved < 1e-12:
+        if gained <= close * (at.cost + 1e-300) or moved < 1e-12:
             return theta, at.cost, True
     return theta, at.cost, False

@@ -40,6 +40,7 @@ def fit_outliers(
     controls: bool = True,
     n_min: float | str | None = None,
     rng: Any = None,
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit s_k = C n^b to the outlier of each degree k at each alpha, against b = 1/2 - k(1/2 - alpha).
 
@@ -58,7 +59,7 @@ def fit_outliers(
     cube : with `singular_value`, `outlier_count`, `alignment` and its study.
     prediction : of `predict`, made anew if True; without it (False) the `relative` estimate is left out.
     controls : whether means over seeds use control variates.
-    n_min, rng : see `fit_power_law`.
+    n_min, rng, draws : see `fit_power_law`.
 
     Returns
     -------
@@ -77,7 +78,8 @@ def fit_outliers(
     values = spike_values(cube, known, degrees).where(chosen["selected"])
     sample = from_data(values, "n", controls=cube_controls(cube, "singular_value", controls))
     expected = _expected(cube, known, degrees)
-    keywords: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "quantity": "outlier of F/sqrt(n)"}
+    keywords: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "draws": draws}
+    keywords["quantity"] = "outlier of F/sqrt(n)"
     fits = {"plain": fit_sample(POWER, sample, expected={"exponent": expected}, **keywords)}
     fits["corrected"] = _corrected(values, cube, controls, expected, **keywords)
     predicted, note = predicted_for(known, cube, prediction, ["singular_value"])

@@ -40,6 +40,7 @@ def fit_power_law(
     rng: Any = None,
     expected: xr.DataArray | float | None = None,
     zeros: str = "refuse",
+    draws: bool = False,
 ) -> xr.Dataset:
     """Fit y = C n^b, or y = C n^b (1 + D n^-omega), to the mean of the data over `seed`.
 
@@ -64,6 +65,7 @@ def fit_power_law(
         `numpy.random.default_rng` takes.
     expected : exponent that theory predicts, a number or aligned by label; `pvalue` then tests it.
     zeros : "refuse" standard errors that are zero, or "drop" their points.
+    draws : keep what each seed does to each estimate, for numbers that join curves (`derived`).
 
     Returns
     -------
@@ -99,5 +101,6 @@ def fit_power_law(
         rng=generator(rng),
         expected={} if expected is None else {"exponent": expected},
         quantity=quantity,
+        draws=draws,
     )
     return describe(adjust(result), quantity=quantity)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 from scipy.optimize import brentq
 
 from spikecube.scaling.logistic import firth, is_separated
@@ -167,7 +168,7 @@ def lack_of_fit(
     annihilator = np.eye(len(hat)) - hat
     own = np.diag(annihilator) * variance
     trace = own.sum()
-    rank = len(hat) - np.linalg.matrix_rank(hat, tol=1e-8)
+    rank = len(hat) - np.rint(np.trace(hat))  # of a projection
     if not rank > 0 or not trace > 0:
         return chi2, np.nan
     excess = (own**2 * 2 / (dof + 2)).sum()
@@ -196,7 +197,7 @@ def _tail(square: float, spectrum: Array) -> float:
 
         P = (2/pi) int_0^(pi/2) prod_i (1 + square l_i/sin^2(angle))^(-1/2) d angle
 
-    >>> round(_tail(4.0, np.full(3, 1 / 3)), 12) == round(2 * float(stats.t.sf(2.0, 3)), 12)
+    >>> round(_tail(4.0, np.full(3, 1 / 3)), 12) == round(2 * float(special.stdtr(3, -2.0)), 12)
     True
     """
     sine = np.sin((_ANGLES + 1) * np.pi / 4) ** 2
@@ -212,14 +213,20 @@ def _quantile_dof(form: Array, rank: int) -> float:
     values = np.linalg.eigvalsh(form)[-rank:]
     if rank < 2 or not values.sum() > 0:
         return float(rank) if rank > 0 else np.nan
-    spectrum = np.maximum(values, 0.0) / values.sum()
+    return _dof_of_spectrum(tuple((np.maximum(values, 0.0) / values.sum()).tolist()))
+
+
+@lru_cache(maxsize=1024)
+def _dof_of_spectrum(eigenvalues: tuple[float, ...]) -> float:
+    """As `_quantile_dof`, of eigenvalues whose sum is 1; kept, since curves of the same sizes have the same."""
+    spectrum, rank = np.array(eigenvalues), float(len(eigenvalues))
 
     def excess(dof: float) -> float:
         return _tail(float(special.stdtrit(dof, (1 + LEVEL) / 2)) ** 2, spectrum) - (1 - LEVEL)
 
-    ends = excess(1.0), excess(float(rank))
+    ends = excess(1.0), excess(rank)
     if ends[0] >= 0 or ends[1] <= 0:  # equality, up to rounding
-        return 1.0 if ends[0] >= 0 else float(rank)
+        return 1.0 if ends[0] >= 0 else rank
     return float(brentq(excess, 1.0, rank, xtol=1e-9))
 
 
@@ -241,8 +248,8 @@ def regression_splines(
 ) -> tuple[Array, float]:
     """Cubic splines with y = sum_j factor_j s_j(u), on given knots: all coefficients and the weighted sum of squares.
 
-    statsmodels' least squares on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth terms
-    with varying coefficients and no penalty. (Its GLMGam takes no account of weights and refuses data without noise.)
+    statsmodels' least squares on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth
+    terms with varying coefficients and no penalty. (Its GLMGam takes no account of weights, and needs noise.)
 
     Parameters
     ----------

@@ -208,7 +208,24 @@ def curve_covariance(response: Array, sample: Sample, rows: Array) -> Array:
     if sample.deviations is None:
         stderr = 0.0 if sample.stderr is None else sample.stderr[rows]
         return np.diag(((response * np.nan_to_num(stderr)) ** 2).sum(-1))
-    deviations = np.nan_to_num(sample.deviations[rows])
-    pull = response[..., None] * deviations / np.maximum(np.isfinite(sample.deviations[rows]).sum(-1), 1)[..., None]
+    pull = _of_each_seed(sample.deviations[rows]) * response[..., None]
     covariance: Array = np.einsum("akm,bkm->ab", pull, pull)
     return covariance
+
+
+def _of_each_seed(deviations: Array) -> Array:
+    """What each seed adds to its mean; (..., K, m)."""
+    count = np.maximum(np.isfinite(deviations).sum(-1, keepdims=True), 1)
+    return np.asarray(np.nan_to_num(deviations) / count)
+
+
+def shifts(response: Array, sample: Sample) -> Array:
+    """The shift of each estimate by each seed, response (B, p, K) -> (B, p, K, m); their products sum to covariances.
+
+    >>> data = xr.DataArray([[1.0, 2.0, 3.0]], dims=("n", "seed"), coords={"n": [10]})
+    >>> pull = shifts(np.ones((1, 1, 1)), from_data(data))
+    >>> bool(abs((pull**2).sum() - 1 / 3) < 1e-12)  # the variance of the mean
+    True
+    """
+    assert sample.deviations is not None
+    return np.asarray(np.nan_to_num(response)[..., None] * _of_each_seed(sample.deviations)[:, None])

@@ -235,6 +235,6 @@ def _within(aims: Sequence[Aim], seeds: Array, cost: Array, price: Array, budget
             high, paid = middle, trial
         else:
             low = middle
-        if high - low < 0.01:
+        if high - low < 0.03:
             break
     return paid

@@ -80,13 +80,16 @@ def chosen_degrees(model: Model, n: int) -> int:
     >>> chosen_degrees(model, 1000)
     3
     """
-    return next(k for k in range(2, MOST_DEGREES + 1) if block_remainder(model, _TRIED, n, k).max() < _NEGLIGIBLE)
+    tried = range(2, MOST_DEGREES)
+    return next((k for k in tried if block_remainder(model, _TRIED, n, k).max() < _NEGLIGIBLE), MOST_DEGREES)
 
 
 def block_remainder(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Array:
-    """How much the blocks beyond `degrees`, up to degree 4, change the losses of F_0, over them; (2, *lam.shape)."""
-    if degrees >= MOST_DEGREES:
-        return np.zeros((2, *np.shape(lam)))
+    """How much the blocks beyond `degrees`, up to degree 4, change the losses of F_0, over them; (2, *lam.shape).
+
+    With all four kept it is what the last of them changes: the next one changes less where the orders settle.
+    """
+    degrees = min(degrees, MOST_DEGREES - 1)
     kept, all_of_them = (_blocks_only(model, lam, n, k) for k in (degrees, MOST_DEGREES))
     return np.abs(relative_change(kept, all_of_them))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -18,6 +21,17 @@ def means_text(*tables: xr.Dataset) -> str:
     seeds = np.concatenate([np.asarray(t["seeds"].values).ravel() for t in tables])
     used = np.concatenate([np.asarray(t["controls"].values).ravel() for t in tables])
     return f"{kind_of_means(used[seeds > 0].tolist())} over {seeds_text(seeds)}"
+
+
+def against_text(scores: Mapping[Hashable, Any]) -> str:
+    """Which theory `spikecube.means.comparisons.z_scores` held measurements against, by the attributes of its result.
+
+    >>> against_text({"given": 0})
+    'against theory for a typical draw'
+    """
+    if scores.get("given"):
+        return "each draw against theory at its own |β|², alignment with β* and |a|²"
+    return "against theory for a typical draw"
 
 
 def seeds_text(counts: np.ndarray) -> str:

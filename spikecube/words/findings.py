@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from spikecube.cube.missing import missing_edges
+from spikecube.cube.predict import why_declined
+from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.schema import STATUS
 from spikecube.means import spikes
-from spikecube.means.comparisons import means_at, plain_means, z_scores
+from spikecube.means.comparisons import means_at, plain_means, typical, z_scores
 from spikecube.means.places import Missing, aligned, at, fixed, foretold, variable
 from spikecube.text import number
 from spikecube.theory.staircase import threshold
@@ -28,17 +30,18 @@ def findings(
     **further: Any,
 ) -> list[str]:
     """All that can be said about a cube at one place along its further axes; what is missing is left out."""
-    if prediction is not None:
-        prediction = aligned(prediction, cube)
+    given = None if prediction is None else aligned(prediction, cube)
+    prediction = None if given is None else typical(given)
     writers = (
         lambda: completeness(cube),
         lambda: missing_points(cube),
         lambda: spikes_seen(cube, prediction, **further),
         lambda: largest_spike(cube, prediction, **further),
         lambda: loss_drop(cube, prediction, **further),
-        lambda: agreement(cube, prediction, "train_loss"),
-        lambda: agreement(cube, prediction, "test_loss"),
-        lambda: agreement(cube, prediction, "singular_value"),
+        lambda: agreement(cube, given, "train_loss"),
+        lambda: agreement(cube, given, "test_loss"),
+        lambda: agreement(cube, given, "singular_value"),
+        lambda: trust(cube, prediction),
         lambda: edge_moves(cube, **further),
         lambda: distance_of_limit(cube, prediction, **further),
     )
@@ -127,7 +130,7 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     if prediction is None:
         raise Missing("no prediction")
     if name == "singular_value":
-        cube = _clear_only(cube)
+        cube = spikes.clear_only(cube)
     data = z_scores(cube, prediction, name)
     z = data["z"].values[np.isfinite(data["z"].values)]
     if not z.size:
@@ -140,8 +143,21 @@ def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str
     return (
         f"{_THE[name]} against theory at finite n: {inside:.0%} of {z.size} points are within 2 standard errors, "
         f"median difference {100 * relative:.2g} per cent; the farthest is z = {float(place):+.1f} at {where}. "
-        f"Root mean square of z {spread:.1f}{_with_controls(data.attrs)}."
+        f"Root mean square of z {spread:.1f}{_with_controls(data.attrs)}{_given(data.attrs)}."
     ).replace("= -", "= −")
+
+
+def trust(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
+    """How far theory may be off by its own estimate where that is worth saying, and where it does not speak at all."""
+    if prediction is None:
+        reason = why_declined(spikes.study_of(cube))
+        return f"Theory does not speak of this study: {reason}." if reason else ""
+    said = "; ".join(filter(None, (said_of_remainders(prediction), str(prediction.attrs.get("declined", "")))))
+    return f"Theory at finite n, by its own estimate: {said}." if said else ""
+
+
+def _given(scores: Mapping[Hashable, Any]) -> str:
+    return f"; {captions.against_text(scores)}" if scores["given"] else ""
 
 
 def _clear_only(cube: xr.Dataset) -> xr.Dataset:
@@ -155,7 +171,7 @@ def _clear_only(cube: xr.Dataset) -> xr.Dataset:
 _CLEAR = 0.95
 
 
-def _with_controls(scores: Mapping[str, Any]) -> str:
+def _with_controls(scores: Mapping[Hashable, Any]) -> str:
     seeds, worth = scores["seeds"], scores["seeds_worth"]
     return f", with {seeds} seeds worth {worth:.0f} by control variates" if np.isfinite(worth) else ""
 
@@ -207,11 +223,17 @@ def fitted(law: str, fit: xr.Dataset) -> str:
         raise Missing(f"The fit of {law} has no interval.")
     name = _LAWS.get(law, law)
     if "estimator" in fit.dims:
-        best = max(("relative", "corrected", "plain"), key=lambda e: tally(*_columns(fit.sel(estimator=e))).compared)
-        fit, name = fit.sel(estimator=best), f"{name}{_ESTIMATORS[best]}"
+        fit = most_resolved(fit)
+        name += ESTIMATORS[fit["estimator"].item()]
     counted = tally(*_columns(fit))
     text = f"{name}: {held_text(counted)}."
     return " ".join(filter(None, (text, f"{rejection(counted)}." if counted.tested else "", fit.attrs.get("reason"))))
+
+
+def most_resolved(fit: xr.Dataset) -> xr.Dataset:
+    """The fit by the estimator that has the most intervals beside a value of the theory."""
+    names = ("relative", "corrected", "plain")
+    return fit.sel(estimator=max(names, key=lambda e: tally(*_columns(fit.sel(estimator=e))).compared))
 
 
 _LAWS = {
@@ -221,7 +243,7 @@ _LAWS = {
     "thresholds": "Thresholds of the spikes",
     "collapse": "Thresholds from the collapse of all sizes",
 }
-_ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
+ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
 
 
 def _columns(fit: xr.Dataset) -> list[xr.DataArray]:

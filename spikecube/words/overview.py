@@ -53,6 +53,18 @@ def overview(cube: xr.Dataset | str | Path, lam: float | None = None, *, every: 
     return "\n\n".join(part for part in parts if part)
 
 
+def cells_done(cube: xr.Dataset) -> tuple[int, int]:
+    """Cells that are computed (or failed) at every alpha, and those that the study asks for.
+
+    >>> cube = xr.Dataset({"status": (("alpha", "n", "seed"), [[[1, 0]], [[1, 4]]])})
+    >>> cells_done(cube.assign(status=cube.status.where(cube.status < 4, STATUS["pending"])))
+    (1, 2)
+    """
+    asked = (cube["status"] != STATUS["absent"]).any("alpha")
+    pending = (cube["status"] == STATUS["pending"]).any("alpha")
+    return int((asked & ~pending).sum()), int(asked.sum())
+
+
 def mean_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = False) -> str:
     """Means at one penalty by n, alpha and the further axes, under a line that says what means they are."""
     if "lam" in cube.dims:

@@ -29,10 +29,12 @@ def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any)
         share = spikes.outlier_share(cube, 1, **place)
         if not bool((share >= 0.5).any()):
             return f"{lead} no singular value lies beyond the edge of the bulk."
-        return f"{lead} a singular value lies beyond the edge of the bulk {_alphas(share)}; no alignment was measured."
-    known = _measured_spikes(cube, further)
+        return (
+            f"{lead} a singular value lies beyond the edge of the bulk {alphas_text(share)}; no alignment was measured."
+        )
+    known = measured_spikes(cube, further)
     shares = {k: spikes.spike_share(cube, k, j, **place) for j, k in known}
-    seen = {k: _alphas(share) for k, share in shares.items()}
+    seen = {k: alphas_text(share) for k, share in shares.items()}
     parts = [
         f"{_ORDINAL[j]} {seen[k]} (degree {k}; {_expected(cube, prediction, place, k)})" for j, k in known if seen[k]
     ]
@@ -49,7 +51,7 @@ def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any)
 _ORDINAL = dict(enumerate(("none", "the first", "the second", "the third", *(f"spike {k}" for k in range(4, 21)))))
 
 
-def _measured_spikes(cube: xr.Dataset, further: Mapping[str, Any]) -> list[tuple[int, int]]:
+def measured_spikes(cube: xr.Dataset, further: Mapping[str, Any]) -> list[tuple[int, int]]:
     """(rank, degree) of the spikes whose alignment and rank the cube holds."""
     degrees = spikes.degrees(cube, **further)
     measured = set(cube["degree"].values.tolist())
@@ -71,7 +73,7 @@ def largest_size(cube: xr.Dataset, name: str, further: Mapping[str, Any]) -> Any
     return data["n"].values[known.values].max().item()
 
 
-def _alphas(share: xr.DataArray) -> str:
+def alphas_text(share: xr.DataArray) -> str:
     """Where in alpha a share is one half or more; empty where it is nowhere."""
     often = share.values >= 0.5
     if not often.any():
@@ -122,7 +124,7 @@ def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Map
         (beyond, f"more than the {len(known)} whose direction is measured"),
     ):
         mean = extra.mean("seed") if "seed" in extra.dims else extra
-        where = _alphas(mean)
+        where = alphas_text(mean)
         if where:
             top = mean.isel(alpha=int(mean.fillna(0).argmax("alpha")))
             text += (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from spikecube.text import number
 LONGEST_LABEL = 50
 _GREEK = {"alpha": "α", "beta": "β", "eta": "η", "lambda": "λ", "ell": "ℓ"}
 _WORD = re.compile(r"(?<![A-Za-z])(alpha|beta|eta|lambda|ell)(?![A-Za-z])")
+_POWER = re.compile(r"\^(?:\(([^()]*)\)|([−-]?\w+))")
 _SCRIPTS = (
     ("^2", "²"), ("sqrt(n)", "√n"), ("_tr", "ₜᵣ"), ("_te", "ₜₑ"), ("_0", "₀"), ("_1", "₁"), ("_*", "∗"),
     ("_i", "ᵢ"), ("_k", "ₖ"), ("_+", "₊"),
@@ -27,7 +29,16 @@ def pretty(text: str) -> str:
     """
     for plain, printed in _SCRIPTS:
         text = text.replace(plain, printed)
-    return _WORD.sub(lambda word: _GREEK[word[0]], text)
+    return _WORD.sub(lambda word: _GREEK[word[0]], text).replace("^α", "ᵅ").replace("x.β", "x·β")
+
+
+def scripts(text: str) -> str:
+    """A sentence as HTML: escaped, powers as superscripts.
+
+    >>> scripts("η = n^α < n^(−1/2)")
+    'η = n<sup>α</sup> &lt; n<sup>−1/2</sup>'
+    """
+    return _POWER.sub(lambda power: f"<sup>{power[1] or power[2]}</sup>", html.escape(text))
 
 
 def axis_label(name: str) -> str:

@@ -12,13 +12,14 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.cube import assemble as assembly
-from spikecube.cube import predict as predictions
+from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
 from spikecube.pictures import predicted, report
 from spikecube.study.study import Model
 from spikecube.theory import detection_edge
 from spikecube.theory.conditional.build import resolved_profile
-from spikecube.theory.conditional.edge import conditional_edge, solve_outside
+from spikecube.theory.conditional.edge import conditional_edge
+from spikecube.theory.conditional.solutions import solve_outside
 from spikecube.theory.newton import ConvergenceError
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview
@@ -74,17 +75,18 @@ def test_steep_steps_go_through_the_whole_command_line(
     assert "17 predicted variables\n" in spikecube(tmp_path, "predict", "s.toml", "-o", "t.nc").stdout
     if name in REPORTED:
         monkeypatch.setattr(predicted, "fine_study", lambda study: study)
+        monkeypatch.setattr(predicted, "_POINTS", 16)
         views = REPORTED[name] or report.CATALOGUE
         monkeypatch.setattr(report, "CATALOGUE", {view: report.CATALOGUE[view] for view in views})
         assert spikecube(tmp_path, "report", "s", "-o", "s.html").stdout == "s.html\n"
         assert "When do the spikes appear?" in (tmp_path / "s.html").read_text()
 
 
-def broken(model: Any, n: int, alpha: float, *_: Any, **__: Any) -> Any:
+def broken(model: Any, n: int, alpha: Any, *_: Any, **__: Any) -> Any:
     """Theory that finds nothing at the largest alpha, in two ways."""
-    if alpha > 0.45:
+    if np.max(alpha) > 0.45:
         raise ConvergenceError("no x beyond the bulk is found up to 7", f"n = {n}, alpha = {alpha}, {model}")
-    if alpha > 0.35 and n == 30:
+    if np.max(alpha) > 0.35 and n == 30:
         raise ZeroDivisionError
     return detection_edge(model, n, alpha)
 
@@ -92,8 +94,8 @@ def broken(model: Any, n: int, alpha: float, *_: Any, **__: Any) -> Any:
 def _failing(function: Any) -> Any:
     """A function of theory that fails at alpha = 1/2."""
 
-    def failing(model: Any, n: int, alpha: float, *rest: Any, **keywords: Any) -> Any:
-        return broken(model, n, alpha) if alpha > 0.45 else function(model, n, alpha, *rest, **keywords)
+    def failing(model: Any, n: int, alpha: Any, *rest: Any, **keywords: Any) -> Any:
+        return broken(model, n, alpha) if np.max(alpha) > 0.45 else function(model, n, alpha, *rest, **keywords)
 
     return failing
 
@@ -101,7 +103,7 @@ def _failing(function: Any) -> Any:
 def test_an_edge_that_is_not_found_is_missing_with_its_reason(
     tmp_path: Path, in_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "detection_edge", broken)
+    monkeypatch.setattr(assembly, "_detection_edges", broken)
     (tmp_path / "b.toml").write_text(RELU)
     said = spikecube(tmp_path, "run", "b.toml").stdout
     lost = "detection_edge and outlier_count are missing at 3 of 6 points (alpha, n): theory has no edge there"
@@ -154,7 +156,7 @@ def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pyte
         return real(model, lam, n, alpha, **keywords)
 
     monkeypatch.setattr(predictions, "finite_losses", no_losses)
-    for name in ("conditional_spectrum", "conditional_edge"):
+    for name in ("conditional_spectra", "conditional_edge"):
         monkeypatch.setattr(predictions, name, _failing(getattr(predictions, name)))
     found = sc.predict(study)
     assert found.train_loss.sel(n=20).isnull().all()

@@ -9,8 +9,6 @@ import sys
 import time
 from typing import Any
 
-from spikecube import cli
-from spikecube.runs import run as run_module
 from tests.runs import standin
 
 right = standin.cell
@@ -32,6 +30,9 @@ def endless(model: Any, measure: Any, **arguments: Any) -> standin.Values:
 
 
 def main() -> None:
+    from spikecube import cli
+    from spikecube.runs import run as run_module
+
     kernel = standin.kernel(globals()[sys.argv.pop(1)])
     run_module.default_kernel = lambda study: kernel
     cli.main()

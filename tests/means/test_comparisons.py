@@ -124,3 +124,25 @@ def test_z_scores_use_control_variates_where_they_are(make: Callable[..., xr.Dat
     plain = comparisons.z_scores(cube.drop_vars("readout_power"), prediction, "test_loss")
     assert float(plain["stderr"].squeeze()) > 0.01
     assert np.isnan(plain.attrs["seeds_worth"])
+
+
+def test_draws_are_held_against_their_own_predictions(make: Callable[..., xr.Dataset]) -> None:
+    """What draws differ by falls out where theory knows it; negative control: a prediction of a typical draw keeps it.
+
+    30 seeds that differ by 0.2 each, noise of 0.01, theory too low by 0.005: z = 0.005/(0.01/sqrt(30)) = 2.7.
+    """
+    rng = np.random.default_rng(5)
+    cube = make(alpha=[0.3, 0.4], n=[500], lam=[0.1], seed=30)
+    own = ("alpha", "n", "seed", "lam"), 1.0 + 0.2 * rng.standard_normal((2, 1, 30, 1))
+    noise = 0.01 * rng.standard_normal((2, 1, 30, 1))
+    cube["test_loss"] = (own[0], own[1] + noise - noise.mean(axis=2, keepdims=True) + 0.005)
+    given = xr.Dataset({"test_loss": own}, coords={name: cube[name] for name in own[0]})
+    scores = comparisons.z_scores(cube.drop_vars("readout_power", errors="ignore"), given, "test_loss")
+    np.testing.assert_allclose(scores["mean"] - scores["predicted"], 0.005, rtol=1e-6)
+    assert float(scores["stderr"].max()) < 0.003
+    assert scores.attrs["given"] == 1
+    typical = comparisons.z_scores(cube, comparisons.typical(given), "test_loss")
+    assert float(typical["stderr"].min()) > 0.02
+    assert typical.attrs["given"] == 0
+    with pytest.raises(Missing, match="no draw in common"):
+        comparisons.z_scores(cube, given.assign_coords(seed=given.seed + 100), "test_loss")

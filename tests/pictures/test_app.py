@@ -32,11 +32,13 @@ from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
 from spikecube.live import source_of
-from spikecube.pictures.app import Explorer, csv_of, netcdf_of
+from spikecube.pictures.app import Explorer
+from spikecube.pictures.background import ComputationEnded, in_process, remembered
 from spikecube.pictures.catalogue import CATALOGUE
+from spikecube.pictures.exports import csv_of, netcdf_of
 from spikecube.pictures.sources import Fixed
 from spikecube.runs.folder import RunFolder
-from spikecube.study.study import Cell, Study
+from spikecube.study.study import Cell, Study, StudyError
 from tests.pictures.browser import browser
 from tests.test_end_to_end import spikecube
 
@@ -110,17 +112,22 @@ def test_the_data_of_a_view_are_its_points(explorer: Explorer, cube: xr.Dataset)
     assert data["series"].values[-1].decode() == table.series.iloc[-1]
 
 
-def test_a_prediction_comes_on_demand_with_a_busy_sign(cube: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    explorer = Explorer(Fixed(cube))
+def here(function: Callable[..., object], argument: object) -> object:
+    """Computes in this process."""
+    return function(argument)
+
+
+def test_a_prediction_comes_at_the_start_with_a_busy_sign(cube: xr.Dataset) -> None:
     seen = []
 
-    def compute(given: xr.Dataset) -> xr.Dataset:
+    def compute(_function: object, study: str) -> xr.Dataset:
         seen.append((explorer.busy.value, explorer.message.object))
-        return made_prediction(given)
+        assert study == cube.attrs["study"]
+        return made_prediction(cube)
 
-    monkeypatch.setattr("spikecube.pictures.predicted.predict_for", compute)
+    explorer = Explorer(Fixed(cube), compute=compute)
     assert not any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
-    pressed(explorer.predict, explorer)
+    pressed(explorer.begin, explorer)
     assert seen == [(True, "Computing the prediction ...")]
     assert not explorer.busy.value
     assert any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
@@ -130,7 +137,7 @@ def test_what_fails_is_said(cube: xr.Dataset) -> None:
     def fitter(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
         raise ValueError("there are 2 sizes; 3 are needed")
 
-    explorer = Explorer(Fixed(cube), fitter=fitter)
+    explorer = Explorer(Fixed(cube), fitter=fitter, compute=here)
     pressed(explorer.fit, explorer)
     assert explorer.message.object == "Fitting failed: there are 2 sizes; 3 are needed"
     assert not explorer.busy.value
@@ -144,7 +151,7 @@ def test_what_is_under_way_is_not_begun_again(cube: xr.Dataset) -> None:
         assert release.wait(PATIENCE)
         return {}
 
-    explorer = Explorer(Fixed(cube), fitter=fitter)
+    explorer = Explorer(Fixed(cube), fitter=fitter, compute=here)
 
     def twice() -> None:
         explorer.fit()
@@ -155,10 +162,27 @@ def test_what_is_under_way_is_not_begun_again(cube: xr.Dataset) -> None:
     assert begun == [1]
 
 
+def test_another_process_answers_raises_and_may_end() -> None:
+    assert in_process(os.path.basename, "a/b") == "b"
+    with pytest.raises(StudyError, match="not valid TOML"):
+        in_process(Study.from_toml, "x = ")
+    with pytest.raises(ComputationEnded, match="ended before it had an answer"):
+        in_process(os._exit, 3)
+
+
+def test_visitors_share_what_theory_says_of_a_study() -> None:
+    called = []
+    compute = remembered(lambda function, argument: called.append(argument) or function(argument))
+    assert [compute(str.upper, "a"), compute(str.upper, "a"), compute(str.lower, "A")] == ["A", "A", "a"]
+    assert compute(len, [1]) == compute(len, [1]) == 1
+    assert called == ["a", "A", [1], [1]]
+
+
 class Growing:
     """A run that finishes a size each time it is asked."""
 
     live = True
+    name = "growing.nc"
 
     def __init__(self, cube: xr.Dataset) -> None:
         self.full, self.sizes = cube, 1
@@ -428,6 +452,10 @@ TEXTS = "everywhere(document, '*').map((e) => e.shadowRoot ? '' : e.textContent)
 def press(page: Page, server: Served, button: str) -> None:
     """Presses a button and waits until its computation outlasts several looks at the run."""
     page.run(f"everywhere(document, 'button').find((e) => e.textContent.trim() === '{button}').click()")
+    outlast(server)
+
+
+def outlast(server: Served) -> None:
     server.wait_for("computing")
     server.log = ""
     server.wait_for("(refresh\n(.*\n)*){4}")
@@ -442,29 +470,30 @@ def release(server: Served) -> None:
 
 
 def test_computations_longer_than_the_refresh_end_on_their_page(slow: Served) -> None:
-    """Predict and Fit; a page is closed in the middle, and another one works."""
+    """The prediction at the start, and Fit; a page is closed in the middle, and another one works."""
     with browser(offline=False) as page:
         page.open(slow.address + "?left=exponents", 1400, 900)
         page.wait("ink().length >= 1")
-        press(page, slow, "Predict")
-        assert "Computing the prediction ..." in page.run(TEXTS)
+        outlast(slow)
+        shown = page.run(TEXTS)
+        assert "Computing the prediction ..." in shown
+        assert "1 of 1 cells" in shown
         release(slow)
         page.wait(f"!({TEXTS}).includes('Computing the prediction')")
-        page.wait(LABELS + ".includes('predicted, n = 60')")
+        page.wait(LABELS + ".includes('n = 60')")
         press(page, slow, "Fit")
         release(slow)
         page.wait(f"({SHOWN}).includes('There is one size.')")
         assert "failed" not in page.run(TEXTS)
-        press(page, slow, "Predict")
+        press(page, slow, "Fit")
         assert page.errors == []
     release(slow)
     with browser(offline=False) as page:
         page.open(slow.address + "?left=exponents", 1400, 900)
-        page.wait("ink().length >= 1")
-        assert "predicted, n = 60" not in page.run(LABELS)
-        press(page, slow, "Predict")
+        page.wait(LABELS + ".includes('n = 60')")  # what theory says is known
+        press(page, slow, "Fit")
         release(slow)
-        page.wait(LABELS + ".includes('predicted, n = 60')")
+        page.wait(f"({SHOWN}).includes('There is one size.')")
         assert "failed" not in page.run(TEXTS)
     slow.stop()
     assert "Error" not in slow.log

@@ -19,6 +19,7 @@ from spikecube.pictures import views
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.entry import picture_of
 from spikecube.pictures.picture import Canvas
+from spikecube.pictures.spoken import spoken
 
 Make = Callable[..., xr.Dataset]
 View = Callable[..., hv.Overlay]
@@ -47,6 +48,9 @@ def draw(view: hv.Overlay) -> None:
         wanted = element.dimension_values(len(element.dimensions()) - 1)
         if isinstance(element, hv.ErrorBars):
             wanted = element.dimension_values(1) + wanted
+        if isinstance(element, hv.Area):  # an outline: one edge there and the other back
+            wanted = np.sort(np.append(wanted, element.dimension_values(1)))
+            columns = [*columns, *(np.sort(c) for c in columns if c.dtype.kind == "f")]
         assert any(same(column, wanted) for column in columns), f"{element} is not in the figure"
 
 
@@ -171,6 +175,53 @@ def test_the_agreement_map_holds_the_z_scores(cube: xr.Dataset, prediction: xr.D
     z = (values.mean("seed") - prediction["test_loss"].sel(lam=0.1)) / (values.std("seed", ddof=1) / 2)
     for alpha, n, value in zip(boxes["at_alpha"], boxes["at_n"], boxes["z"], strict=True):
         assert value == pytest.approx(float(z.sel(alpha=alpha, n=n)))
+
+
+@pytest.mark.parametrize("name", ["train", "test", "penalty", "limits"])
+def test_every_predicted_loss_of_f_lies_in_the_band_of_its_remainder(
+    name: str, cube: xr.Dataset, prediction: xr.Dataset
+) -> None:
+    """One band a predicted line of F, as wide as the remainder; without one there is none."""
+    shown = ALL[name](cube, prediction)
+    bands = [e for e in shown if isinstance(e, hv.Area)]
+    lines = {e.label: e for e in shown if isinstance(e, hv.Curve)}
+    assert bands
+    for band in bands:
+        low, high = band.dimension_values("low"), band.dimension_values("high")
+        line = lines[band.label.replace(" ± remainder", "")].dimension_values(1)
+        np.testing.assert_allclose((high - low) / 2, 0.015 * line, rtol=1e-9)
+        np.testing.assert_allclose((high + low) / 2, line, rtol=1e-9)
+    bare = prediction.drop_vars(["train_loss_remainder", "test_loss_remainder"])
+    assert not any(isinstance(e, hv.Area) for e in ALL[name](cube, bare))
+
+
+def test_a_band_ends_where_its_remainder_is_not_known_and_moves_with_the_slider(
+    cube: xr.Dataset, prediction: xr.Dataset
+) -> None:
+    part = prediction["test_loss_remainder"].where(prediction.alpha < 0.3)
+    picture = picture_of(views.loss)
+    first, second = (
+        picture(cube, prediction.assign(test_loss_remainder=part), kind="test", n=500, lam=lam) for lam in (0.1, 1.0)
+    )
+    place = [layer.kind for layer in first.layers].index("band")
+    assert first.layers[place].column(0).max() < 0.3
+    canvas = Canvas(first)
+    canvas.show(second)
+    outline = canvas.sources[place].data["y"]
+    np.testing.assert_allclose(np.sort(outline), np.sort(np.append(*(second.layers[place].column(i) for i in (1, 2)))))
+    assert "predicted ± remainder, n = 500: off by up to" in spoken(first)
+
+
+def test_agreement_says_which_theory_it_was_held_against(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    """Draws held against their own predictions, of which each is off by as much as its loss is: no z-score is left."""
+    mean = cube["test_loss"].mean("seed")
+    given = prediction.assign(test_loss=cube["test_loss"] - mean + prediction["test_loss"] + 1e-3 * cube["seed"])
+    typical, own = (picture_of(views.agreement)(cube, p) for p in (prediction, given))
+    assert typical.title.endswith("against theory for a typical draw")
+    assert own.title.endswith("each draw against theory at its own |β|², alignment with β* and |a|²")
+    scene = Scene(cube, given)
+    assert CATALOGUE["agree_test"].draw(scene, None).title == own.title
+    assert "predicted, n = 1000" in [layer.label for layer in CATALOGUE["test"].draw(scene, None).layers]
 
 
 def test_a_brush_fades_what_is_outside(cube: xr.Dataset) -> None:

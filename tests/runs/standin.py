@@ -1,4 +1,7 @@
-"""Cell functions that take no time: right, raising, dying, or telling what they saw."""
+"""Cell functions that take no time: right, raising, dying, or telling what they saw.
+
+Worker processes import this module, again after each death: what they do not need is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,19 @@ import math
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.assemble import CellResult, assemble
-from spikecube.runs.provenance import attributes
-from spikecube.runs.run import Kernel
 from spikecube.runs.tasks import Task
 from spikecube.runs.worker import call, make_job
 from spikecube.study.study import Study
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from spikecube.runs.run import Kernel
 
 Values = dict[str, np.ndarray]
 
@@ -67,6 +71,8 @@ def nbytes(model: Any, measure: Any, *, n: int, num_alpha: int, num_lam: int) ->
 
 
 def kernel(compute: Any = cell, bytes_: Any = nbytes) -> Kernel:
+    from spikecube.runs.run import Kernel
+
     return Kernel(compute, flops, bytes_)
 
 
@@ -129,6 +135,9 @@ def telling_blas_threads(model: Any, measure: Any, **arguments: Any) -> Values:
 
 def make_cube(study: Study | None = None) -> xr.Dataset:
     """The cube of a study by the stand-in, with its provenance, without a run."""
+    from spikecube.cube.assemble import CellResult, assemble
+    from spikecube.runs.provenance import attributes
+
     study = study or make_study()
     found = []
     for c in study.cells():

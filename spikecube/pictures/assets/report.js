@@ -1,9 +1,10 @@
 "use strict";
 (async () => {
-  const films = JSON.parse(document.getElementById("films").textContent);
+  const { films, dark } = JSON.parse(document.getElementById("films").textContent);
+  const inputs = [...document.querySelectorAll(".bar input")];
   const numbers = (column) => column.map((v) => (v === null ? NaN : Array.isArray(v) ? numbers(v) : v));
 
-  function show(doc, frame) {
+  function patch(doc, frame) {
     for (const [id, state] of Object.entries(frame)) {
       const model = doc.get_model_by_id(id);
       if (model === null) continue;
@@ -15,6 +16,73 @@
     }
   }
 
+  // Colours of the page: every colour of the table is exchanged for its other one, in every model.
+
+  const night = matchMedia("(prefers-color-scheme: dark)");
+  function exchange(value, table) {
+    if (typeof value === "string") return table[value.toLowerCase()] ?? value;
+    if (Array.isArray(value) && value.every((v) => typeof v === "string")) return value.map((v) => exchange(v, table));
+    return value;
+  }
+  function paint(doc, table) {
+    for (const model of doc._all_models.values()) {
+      for (const property of model) {
+        if (!/color|palette/.test(property.attr)) continue;
+        const old = property.get_value();
+        const isValue = old !== null && typeof old === "object" && "value" in old;
+        const colour = exchange(isValue ? old.value : old, table);
+        if (String(colour) !== String(isValue ? old.value : old)) model[property.attr] = isValue ? { value: colour } : colour;
+      }
+    }
+  }
+  const back = Object.fromEntries(Object.entries(dark).map(([light, other]) => [other, light]));
+  let isDark = false;
+  function shade(wanted) {
+    if (wanted === isDark) return;
+    isDark = wanted;
+    for (const film of films) paint(film.doc, wanted ? dark : back);
+  }
+
+  // Pictures and their sliders.
+
+  const place = (film) => film.axes.reduce((index, [axis, length]) => index * length + Number(inputs[axis].value), 0);
+
+  function show(film) {
+    const at = place(film);
+    if (at === film.at) return;
+    film.at = at;
+    const [title, below, spoken] = film.captions[at];
+    const frame = film.frames.length ? film.frames[at] : {};
+    film.box.classList.toggle("empty", frame === null);
+    film.box.querySelector("figcaption b").textContent = frame ? title : "";
+    film.box.querySelector("figcaption span").textContent = frame ? below : "";
+    film.box.querySelector(".absent").textContent = frame ? "" : title;
+    film.plot.setAttribute("aria-label", spoken || title);
+    if (frame) {
+      patch(film.doc, frame);
+      if (isDark) paint(film.doc, dark);
+    }
+  }
+
+  function inSight(film) {
+    const { top, bottom } = film.box.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  }
+
+  let waiting = 0;
+  function move() {
+    inputs.forEach((input) => {
+      const text = input.dataset.symbol + " = " + JSON.parse(input.dataset.texts)[Number(input.value)];
+      input.nextElementSibling.value = text;
+      input.setAttribute("aria-valuetext", text);
+    });
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(() => {
+      films.filter(inSight).forEach(show);
+      waiting = requestAnimationFrame(() => films.forEach(show));
+    });
+  }
+
   function save(blob, name) {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
@@ -23,50 +91,67 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
-  function table(doc) {
-    const rows = [];
-    const root = doc.roots()[0];
-    for (const renderer of (root.children ?? [root]).flatMap((figure) => figure.renderers)) {
+  const figuresOf = (root) => root.children ?? [root];
+
+  function table(film) {
+    const rows = ["# " + film.captions[film.at].slice(0, 2).join("; ").replaceAll("\n", "; ")];
+    for (const renderer of figuresOf(film.doc.roots()[0]).flatMap((figure) => figure.renderers)) {
       if (!renderer.data_source) continue;
       const columns = Object.entries(renderer.data_source.data);
       const length = columns.length ? columns[0][1].length : 0;
-      const names = columns.map(([name]) => name);
-      if (length) rows.push(["# " + (renderer.name || renderer.glyph.type)].join(","), names.join(","));
+      if (length) rows.push("# " + (renderer.name || renderer.glyph.type), columns.map(([name]) => name).join(","));
       for (let i = 0; i < length; i++) rows.push(columns.map(([, c]) => JSON.stringify(c[i] ?? null)).join(","));
     }
     return rows.join("\n") + "\n";
   }
 
+  async function picture(film, kind) {
+    const root = film.doc.roots()[0];
+    const title = figuresOf(root)[0].title;
+    title.text = film.captions[film.at].slice(0, 2).filter(Boolean).join("\n");
+    await new Promise((done) => setTimeout(done, 100)); // the figure lays itself out with its title
+    const blob = await Bokeh.index.find_one_by_id(root.id).export(kind).to_blob();
+    title.text = "";
+    return blob;
+  }
+
   for (const film of films) {
-    const views = await Bokeh.embed.embed_item(film.item, "plot-" + film.name);
-    const doc = Bokeh.documents[Bokeh.documents.length - 1];
-    const box = document.getElementById("film-" + film.name);
-    const absent = box.querySelector(".absent");
-    const inputs = [...box.querySelectorAll("input[type=range]")];
-
-    const update = () => {
-      let place = 0;
-      inputs.forEach((input, i) => {
-        const slider = film.sliders[i];
-        place = place * slider.texts.length + Number(input.value);
-        const text = slider.symbol + " = " + slider.texts[Number(input.value)];
-        input.nextElementSibling.value = text;
-        input.setAttribute("aria-valuetext", text);
-      });
-      const frame = film.frames[place];
-      absent.textContent = frame ? "" : "Nothing is measured or predicted at this place.";
-      if (frame) show(doc, frame);
-    };
-    inputs.forEach((input) => input.addEventListener("input", update));
-
-    box.querySelectorAll(".tools button").forEach((button) =>
+    film.box = document.getElementById("film-" + film.name);
+    film.plot = document.getElementById("plot-" + film.name);
+    await Bokeh.embed.embed_item(film.item, film.plot.id);
+    film.doc = Bokeh.documents[Bokeh.documents.length - 1];
+    film.at = -1;
+    film.box.querySelectorAll(".tools button").forEach((button) =>
       button.addEventListener("click", async () => {
         const kind = button.dataset.kind;
-        if (kind === "csv") return save(new Blob([table(doc)], { type: "text/csv" }), film.name + ".csv");
-        const view = Bokeh.index.find_one_by_id(doc.roots()[0].id);
-        save(await view.export(kind).to_blob(), film.name + "." + kind);
+        const blob = kind === "csv" ? new Blob([table(film)], { type: "text/csv" }) : await picture(film, kind);
+        save(blob, film.name + "." + kind);
       })
     );
   }
+  inputs.forEach((input) => input.addEventListener("input", move));
+  films.forEach(show);
+  move();
+  shade(night.matches);
+  night.addEventListener("change", () => shade(night.matches));
+
+  // Paper: light, everything unfolded; what has changed is drawn at once, since paper does not wait.
+
+  const folded = [...document.querySelectorAll("details")];
+  let open = [];
+  function eachFigure(change) {
+    for (const film of films) figuresOf(film.doc.roots()[0]).forEach(change);
+  }
+  addEventListener("beforeprint", () => {
+    films.forEach(show);
+    shade(false);
+    open = folded.filter((details) => details.open);
+    folded.forEach((details) => { details.open = true; });
+    eachFigure((figure) => Bokeh.index.find_one_by_id(figure.id).paint());
+  });
+  addEventListener("afterprint", () => {
+    shade(night.matches);
+    folded.forEach((details) => { details.open = open.includes(details); });
+  });
   document.body.dataset.ready = "yes";
 })();

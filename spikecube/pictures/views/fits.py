@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, which_means
+from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, predicted_loss, residual_strip, which_means
 from spikecube.text import number
 from spikecube.words import captions, symbols
 
@@ -35,6 +36,7 @@ def limits(
     prediction: xr.Dataset | None = None,
     fit: xr.Dataset | None = None,
     *,
+    fine: xr.Dataset | None = None,
     alpha: float | None = None,
     lam: float | None = None,
     kind: Kind = "test",
@@ -44,7 +46,7 @@ def limits(
     """Where does the loss go? Loss against n with the theory at each n, its limit, and the fitted limit.
 
     `fit` is the result of `fit_limits`; the ends of the 95 per cent interval of its limit are dotted, the residuals
-    of the fitted law stand in a strip below.
+    of the fitted law stand in a strip below. `fine` is the prediction at more sizes, for a smooth line.
     """
     name = f"{kind}_loss"
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
@@ -55,8 +57,10 @@ def limits(
     spot = symbols.place(data, ("alpha", "lam", *further))
     told = which_means(data)
     if prediction is not None and name in prediction:
-        curve = foretold(prediction[name], **where)
-        layers.append(marks.line(curve.n, curve, "n", name, label="predicted", colour=style.SERIES[0]))
+        look = {"label": "predicted", "colour": style.SERIES[0]}
+        layers += predicted_loss(
+            prediction if fine is None else fine, name, partial(foretold, **where), "n", name, **look
+        )
         level = curves.last(foretold(prediction[f"{name}_limit"], **where))
         limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
@@ -179,26 +183,9 @@ def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
     """A picture against n with a strip of the fit's standardised residuals below it, lines at 0 and +-2."""
     if "residual" not in data:
         return made
-    ends, _ = made.limits()
     known = np.isfinite(data["residual"].values)
     n, residual = data["n"].values[known].astype(float), data["residual"].values[known]
-    tips = [(symbols.symbol("n"), "@n"), ("residual in standard errors", "@residual{0.00}")]
-    look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
-    levels = [
-        marks.steps([ends[0]], [ends[1]], [level], "n", "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
-        for level, dash in ((0, "solid"), (2, "dashed"), (-2, "dashed"))
-    ]
-    most = max(3.0, 1.2 * float(np.abs(residual).max(initial=0)))
-    strip = Picture(
-        [*levels, Layer("points", {"n": n, "residual": residual}, style=look, measured=True)],
-        xlabel=made.xlabel,
-        ylabel="residual",
-        logx=True,
-        xlim=ends,
-        ylim=(-most, most),
-        options={"xticks": made.options["xticks"], "height": 150, "toolbar": None},
-    )
-    return replace(made, xlabel="", strip=strip)
+    return replace(made, xlabel="", strip=residual_strip(made, "n", n, residual, "residual"))
 
 
 def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
@@ -229,6 +216,13 @@ def _law_with_band(law: xr.Dataset) -> list[Layer]:
     ]
 
 
+_ESTIMATORS = {
+    "plain": "fitted as they are",
+    "corrected": "with a correction",
+    "relative": "relative to theory at finite n",
+}
+
+
 @view(
     Entry(
         "exponents",
@@ -252,15 +246,17 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
         raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))
     one = at(fit, estimator=estimator, **fixed(fit, further) if further else {}).sel(param="exponent")
     layers: list[Layer] = []
+    known = one["alpha"].where(one["estimate"].notnull().any("degree"))
+    fitted = (one["alpha"] >= known.min()) & (one["alpha"] <= known.max())
     for i, k in enumerate(one["degree"].values[:MOST_SPIKES].tolist()):
         data = xr.Dataset({"mean": one["estimate"].sel(degree=k), "stderr": one["stderr"].sel(degree=k)})
         look: dict[str, Any] = {"colour": style.SERIES[i]}
-        limit = 0.5 - k * (0.5 - one["alpha"])
+        limit = 0.5 - k * (0.5 - one["alpha"].where(fitted))
         layers.append(
             marks.line(one.alpha, limit, "alpha", "exponent", label=f"predicted, spike {k}", dash="dashed", **look)
         )
         layers += marks.points(
             data, "alpha", "exponent", label=f"measured, spike {k}", marker=style.MARKERS[i], brush=brush, **look
         )
-    title = f"Exponents of the outliers, estimate: {estimator}"
+    title = f"Exponents of the outliers, {_ESTIMATORS.get(estimator, estimator)}"
     return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel="exponent of n")

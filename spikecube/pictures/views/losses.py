@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import holoviews as hv
@@ -17,10 +18,11 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
-from spikecube.pictures.views.parts import KIND, Kind, against_alpha, which_means
-from spikecube.words import symbols
+from spikecube.pictures.views.parts import KIND, Kind, against_alpha, predicted_loss, which_means
+from spikecube.words import captions, symbols
 
 MOST_SIZES = 4
+MOST_TEXTS = 12
 _GAIN = "What does the loss gain?"
 _PENALTY = "Which penalty, and does the step help there?"
 _AGREE = "How far do theory and measurement agree?"
@@ -89,9 +91,9 @@ def loss(
     sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [chosen(data, "n", n)]
     layers = _baselines(cube, prediction, name, where)
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
-        if prediction is not None and name in prediction and size in prediction["n"]:
-            curve = at(prediction[name], **where, n=size)
-            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, n = {size}", colour=colour))
+        if prediction is not None and size in prediction["n"]:
+            look = {"label": f"predicted, n = {size}", "colour": colour}
+            layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **look)
         layers += marks.points(
             data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
         )
@@ -124,6 +126,7 @@ def loss_against_penalty(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
     *,
+    fine: xr.Dataset | None = None,
     alpha: float | None = None,
     n: int | None = None,
     kind: Kind = "test",
@@ -132,7 +135,7 @@ def loss_against_penalty(
 ) -> Picture:
     """Which penalty is best, and does the step help there? Losses of F and of F_0 against lam at one (alpha, n).
 
-    `controls` as in `losses`.
+    `controls` as in `losses`; `fine` is the prediction at more penalties, for a smooth line.
     """
     where = {"alpha": alpha, "n": n} | fixed(cube, further)
     layers: list[Layer] = []
@@ -142,9 +145,10 @@ def loss_against_penalty(
         data = means_at(cube, name, controls=controls, **where)
         drawn.append(data)
         look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
-        if prediction is not None and name in prediction:
-            curve = foretold(prediction[name], **where)
-            layers.append(marks.line(curve.lam, curve, "lam", "loss", label=f"predicted, {what}", **look))
+        line = look | {"label": f"predicted, {what}"}
+        layers += predicted_loss(
+            prediction if fine is None else fine, name, partial(foretold, **where), "lam", "loss", **line
+        )
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
     title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"
@@ -170,6 +174,8 @@ def agreement(
 ) -> Picture:
     """How far do theory and measurement agree? z = (measured - predicted)/stderr over (alpha, n).
 
+    A prediction for each draw, from `predict(study, given=cube)`, is held against that draw.
+
     Parameters
     ----------
     scores
@@ -180,14 +186,13 @@ def agreement(
             raise Missing("The agreement map needs a prediction.")
         scores = comparisons.z_scores(cube, prediction, variable)
     data = at(scores, lam=lam, rank=rank, ell=None, **fixed(cube, further))
-    grid = maps.grid(data, {name: data[name] for name in ("z", "mean", "stderr", "predicted", "relative")})
+    grid = maps.grid(data, {name: data[name] for name in ("z", "mean", "stderr", "predicted", "relative")}, even=True)
     if not len(grid["z"]):
         raise Missing(f"No point of {variable} has a prediction and an error at this place.")
     boxes = marks.cells(
         grid,
         limits=(-5, 5),
         colours=style.DIVERGING,
-        clabel="z",
         hover_tooltips=[
             *maps.CELL_TIPS,
             ("z", "@z{0.00}"),
@@ -200,20 +205,23 @@ def agreement(
     axes = [name for name in ("lam", "rank", *further) if name in cube[variable].dims]
     spot = symbols.place(data, axes)
     title = f"z-scores of {symbols.symbol(variable)}" + (f" at {spot}" if spot else "")
-    ends = maps.edges(data["alpha"].values)
-    return maps.map_of([boxes, *_z_texts(grid)], data, title, (float(ends[0]), float(ends[-1])))
+    title += f"\n{captions.against_text(scores.attrs)}"
+    return maps.map_of([boxes, *_z_texts(grid)], data, title)
 
 
 def _z_texts(grid: dict[str, np.ndarray]) -> list[Layer]:
-    """The z-scores as numbers in the cells while they fit, white where the cell is dark."""
-    fits = len(grid["z"]) <= 80
+    """The z-scores as numbers in the cells while they fit, those beyond 2 alone where they do not."""
+    least = 0 if len(np.unique(grid["at_alpha"])) <= MOST_TEXTS else 2
     layers = []
-    for dark, colour in ((False, style.INK), (True, "white")):
-        chosen = (np.abs(grid["z"]) > 3) == dark if fits else np.zeros(len(grid["z"]), dtype=bool)
+    for low, high, colour in ((0, 2, style.INK), (2, 3, style.ON_LIGHT), (3, np.inf, style.ON_DARK)):
+        size = np.abs(grid["z"])
+        chosen = (size >= max(low, least)) & (size < high)
         columns = {
             "alpha": (grid["left_alpha"][chosen] + grid["right_alpha"][chosen]) / 2,
             "row": grid["low_row"][chosen] + 0.5,
-            "text": np.array([f"{z:+.1f}".replace("-", "−") for z in grid["z"][chosen]], dtype=object),
+            "text": np.array(
+                [f"{z + 0.0:+.1f}".replace("-0.0", "0.0").replace("-", "−") for z in grid["z"][chosen]], dtype=object
+            ),
         }
         layers.append(Layer("texts", columns, style={"text_font_size": "8pt", "text_color": colour}))
     return layers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,7 @@ from spikecube.pictures.picture import Picture
 from spikecube.text import number
 from spikecube.words import symbols
 
+Ends = tuple[float, float]
 CELL_TIPS = [("α", "@at_alpha"), ("n", "@at_n")]
 ERROR_TIPS = [("standard error", "@stderr{0.0000}")]
 
@@ -32,9 +34,12 @@ def edges(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
 
 
-def grid(data: xr.Dataset, values: dict[str, xr.DataArray]) -> dict[str, np.ndarray]:
-    """One rectangle for each (alpha, n) that has the first of the values, sizes as rows of equal height."""
-    borders = edges(data["alpha"].values)
+def grid(data: xr.Dataset, values: dict[str, xr.DataArray], *, even: bool = False) -> dict[str, np.ndarray]:
+    """One rectangle for each (alpha, n) that has the first of the values, sizes as rows of equal height.
+
+    With `even` the columns are of equal width too, the i-th alpha from i to i + 1.
+    """
+    borders = np.arange(data.sizes["alpha"] + 1.0) if even else edges(data["alpha"].values)
     table = {name: value.transpose("alpha", "n").values.astype(float) for name, value in values.items()}
     i, j = np.nonzero(np.isfinite(next(iter(table.values()))))
     box = {"left_alpha": borders[i], "low_row": j.astype(float), "right_alpha": borders[i + 1], "high_row": j + 1.0}
@@ -42,15 +47,21 @@ def grid(data: xr.Dataset, values: dict[str, xr.DataArray]) -> dict[str, np.ndar
     return box | {name: value[i, j] for name, value in table.items()} | labels
 
 
-def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: tuple[float, float]) -> Picture:
-    """A map over (alpha, n) with the sizes as labels of its rows."""
-    ticks = style.thin([(i + 0.5, number(n)) for i, n in enumerate(data["n"].values.tolist())], 12)
+def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: Ends | None = None) -> Picture:
+    """A map over (alpha, n) with the sizes as labels of its rows; without ends its columns are even, with labels."""
+    options: dict[str, Any] = {"yticks": _labels(data["n"]), "show_grid": False, "legend_position": "top"}
+    options |= {} if ends else {"xticks": _labels(data["alpha"])}
     return Picture(
         layers,
         title=title,
         xlabel=symbols.axis_label("alpha"),
         ylabel=symbols.axis_label("n"),
-        xlim=ends,
+        xlim=ends or (0, data.sizes["alpha"]),
         ylim=(0, data.sizes["n"]),
-        options={"yticks": ticks, "show_grid": False},
+        options=options | {"legend_cols": 3},
     )
+
+
+def _labels(axis: xr.DataArray) -> list[tuple[float, str]]:
+    """Labels at the middle of even rows or columns."""
+    return style.thin([(i + 0.5, number(label)) for i, label in enumerate(axis.values.tolist())], 10)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
 
+from spikecube.pictures import marks, style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
 from spikecube.words import captions, symbols
@@ -19,6 +21,54 @@ SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
 
 def against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -> Picture:
     return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel=symbols.axis_label(name), **axes)
+
+
+def predicted_loss(
+    prediction: xr.Dataset | None, name: str, pick: Callable[[xr.DataArray], xr.DataArray], x: str, y: str, **look: Any
+) -> list[Layer]:
+    """A predicted loss as a line, in a band of its remainder where the prediction says how far it may be off.
+
+    `pick` takes the curve along `x` out of a variable; `look` is the line's label and colour.
+    """
+    if prediction is None or name not in prediction:
+        return []
+    curve, remainder = pick(prediction[name]), f"{name}_remainder"
+    line = marks.line(curve[x], curve, x, y, **look)
+    if remainder not in prediction:
+        return [line]
+    around = look | {"label": look["label"].replace("predicted", "predicted ± remainder", 1)}
+    return [marks.band(curve[x], curve, pick(prediction[remainder]), x, **around), line]
+
+
+def residual_strip(
+    made: Picture,
+    x: str,
+    values: np.ndarray,
+    residual: np.ndarray,
+    name: str,
+    *,
+    unit: str = "standard errors",
+    marked: float | None = 2.0,
+) -> Picture:
+    """Residuals over the x axis of a picture, with lines at 0 and at plus and minus the `marked` level."""
+    ends, _ = made.limits()
+    tips = [(symbols.symbol(x), f"@{{{x}}}"), (f"{name} in {unit}", "@residual{0.00}")]
+    look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
+    levels = [
+        marks.steps([ends[0]], [ends[1]], [level], x, "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
+        for level, dash in ((0.0, "solid"), *(() if marked is None else ((marked, "dashed"), (-marked, "dashed"))))
+    ]
+    most = max(1.5 * (marked or 0.0), 1.2 * float(np.abs(residual).max(initial=0))) or 1.0
+    points = Layer("points", {x: values, "residual": residual}, style=look, measured=True)
+    return Picture(
+        [*levels, points],
+        xlabel=made.xlabel,
+        ylabel=name,
+        logx=made.logx,
+        xlim=ends,
+        ylim=(-most, most),
+        options={**{k: v for k, v in made.options.items() if k == "xticks"}, "height": 150, "toolbar": None},
+    )
 
 
 def which_means(*data: xr.Dataset) -> str:

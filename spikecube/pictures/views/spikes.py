@@ -74,15 +74,31 @@ def spectrum(
             marks.stems(outliers, 0.55 * height, "s", "density", label="predicted outliers", colour=style.SERIES[2]),
             marks.stems(edges, 1.1 * height, "s", "density", label="predicted edge", colour=style.INK, dash="dashed"),
         ]
+    ends = _ends(cube, further)
     which = "Singular values" if counted else "Leading singular values"
     return Picture(
         layers,
         title=f"{which} of F/√n at {symbols.place(top, ('alpha', 'n', *further))}, {_seeds(top)}",
         xlabel="s   singular value of F/√n",
         ylabel="density of singular values",
-        xlim=(0, max(1.12 * float(top.max()), 1.8 * edge)),
+        xlim=ends,
         ylim=(0, 1.15 * height),
+        logx=ends[0] > 0,
+        options={"height": 290},
     )
+
+
+def _ends(cube: xr.Dataset, further: dict[str, Any]) -> tuple[float, float]:
+    """The ends of the axis, the same at every alpha and n: the spike walks along it.
+
+    From zero, or on a log axis where the largest outlier would squeeze the bulk into a corner.
+    """
+    edge = cube["detection_edge"] if "detection_edge" in cube else cube["singular_value"].isel(rank=-1)
+    bulk, top = (float(at(v, **fixed(cube, further)).max()) for v in (edge, cube["singular_value"]))
+    return (0.0, max(1.05 * top, 1.5 * bulk)) if top < _SQUEEZED * bulk else (bulk / 20, 1.2 * top)
+
+
+_SQUEEZED = 6.0
 
 
 def _seeds(data: xr.DataArray) -> str:
@@ -97,8 +113,15 @@ def _histogram(cube: xr.Dataset, where: dict[str, Any]) -> Layer:
         left, right, heights = (data[name].values.astype(float) for name in ("lower", "upper", "density"))
     except Missing:
         left, right, heights = np.array([0.0]), np.array([1.0]), np.array([0.0])
+    left = np.maximum(left, 1e-6 * right[-1])  # zero has no place on a log axis
     columns = {"s": (left + right) / 2, "density": heights, "left": left, "right": right}
-    look = {"fill_color": style.FILL, "line_color": "white", "line_width": 0.5, "tools": ["hover"], "show_legend": True}
+    look = {
+        "fill_color": style.FILL,
+        "line_color": style.PAPER,
+        "line_width": 0.5,
+        "tools": ["hover"],
+        "show_legend": True,
+    }
     return Layer("histogram", columns, "measured, all", look, measured=True)
 
 
@@ -151,7 +174,6 @@ def outlier_count(
             maps.grid(data, {"count": data["mean"], "stderr": data["stderr"], "seeds": data["seeds"]}),
             limits=(0, max(2, cube.sizes.get("rank", 6))),
             colours=style.COUNTS,
-            clabel="measured outliers",
             hover_tooltips=[*maps.CELL_TIPS, ("outliers", "@count{0.00}"), *maps.ERROR_TIPS, ("seeds", "@seeds")],
         ),
         marks.verticals(limits, "alpha", colour=style.SERIES[1], width=2),
@@ -204,9 +226,9 @@ def singular_values(
         if _predicted_anywhere(prediction, k):
             assert prediction is not None
             curve = at(prediction[name], **where).sel(rank=k)
-            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, spike {k}", **look))
+            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, s{SUB[k]}", **look))
         layers += marks.points(
-            data.sel(rank=k), "alpha", name, label=f"measured, i = {k}", marker=style.MARKERS[i], brush=brush,
+            data.sel(rank=k), "alpha", name, label=f"measured, s{SUB[k]}", marker=style.MARKERS[i], brush=brush,
             positive=True, **look,
         )  # fmt: skip
     if prediction is not None and "bulk_edge" in prediction:
@@ -229,28 +251,34 @@ def _predicted_anywhere(prediction: xr.Dataset | None, k: int) -> bool:
     Entry("alignment", "Alignments", ("n",), _POINT, alpha_axis=True),
 )
 def alignments(
-    cube: xr.Dataset, *, n: int | None = None, subspace: bool = False, brush: Brush = None, **further: Any
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    *,
+    n: int | None = None,
+    subspace: bool = False,
+    brush: Brush = None,
+    **further: Any,
 ) -> Picture:
     """Do the spikes point where theory says? Squared cosines with the monomials of x.beta against alpha at one n."""
     name = "subspace_alignment" if subspace else "alignment"
-    data = plain_means(at(variable(cube, name), n=n, **fixed(cube, further)))
+    where = {"n": n} | fixed(cube, further)
+    data = plain_means(at(variable(cube, name), **where))
     low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
-    layers: list[Layer] = []
+    limit = marks.steps([low], [high], [1.0], "alpha", name, label="limit", colour=style.INK, dash="dashed", width=1.2)
+    layers: list[Layer] = [limit]
     for i, k in enumerate(data["degree"].values[:MOST_SPIKES].tolist()):
         if not bool((cube[name].sel(degree=k) > 0).any()):
             continue  # no spike of this degree: c_k = 0
-        colour, start = style.SERIES[i], max(threshold(k), low)
+        colour = style.SERIES[i]
+        if prediction is not None and name in prediction and k in prediction["degree"]:
+            curve = at(prediction[name], **where).sel(degree=k)
+            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, k = {k}", colour=colour))
         layers += marks.points(
             data.sel(degree=k), "alpha", name, label=f"measured, k = {k}", colour=colour, marker=style.MARKERS[i],
             brush=brush,
         )  # fmt: skip
-        level = 1 + 0.012 * i
-        limit = {"label": f"limit, k = {k}", "colour": colour, "dash": "dashed"}
-        layers.append(marks.steps([start], [max(high, start)], [level], "alpha", name, **limit))
-    title = (
-        f"Alignment with the monomials, {symbols.place(data, ('n', *further))}; limit 1 beyond αₖ{which_means(data)}"
-    )
-    return against_alpha(layers, title, name, ylim=(-0.03, 1.08))
+    title = f"Alignment with the monomials, {symbols.place(data, ('n', *further))}{which_means(data)}"
+    return against_alpha(layers, title, name, ylim=(-0.03, 1.05))
 
 
 @view(

@@ -11,17 +11,9 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array, hermite_values
 from spikecube.theory.conditional.build import Draw
-from spikecube.theory.conditional.edge import (
-    SHARE,
-    Asked,
-    Edge,
-    Point,
-    Search,
-    edge_search,
-    profile_of_edge,
-    side_by_side,
-)
+from spikecube.theory.conditional.edge import SHARE, Edge, edge_search, profile_of_edge
 from spikecube.theory.conditional.profile import Profile
+from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
 from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.parameters import Model

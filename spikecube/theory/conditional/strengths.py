@@ -8,9 +8,9 @@ import numpy as np
 from scipy import linalg
 
 from spikecube.model.hermite import Array
-from spikecube.theory.conditional.edge import Point
 from spikecube.theory.conditional.profile import Profile, pairs
 from spikecube.theory.conditional.ridge_form import seats_of
+from spikecube.theory.conditional.solutions import Point
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,160 @@
+"""The parts of the report as HTML: header, tiles, the bar, contents, figures, sections; every text is escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import xarray as xr
+
+from spikecube.pictures import tables
+from spikecube.pictures.entry import Entry
+from spikecube.pictures.frames import Film, Slider
+from spikecube.text import number
+from spikecube.words import symbols
+from spikecube.words.findings import said
+from spikecube.words.headlines import Headline
+
+_VERDICT = {True: "holds", False: "fails", None: "quoted"}
+
+
+def title_of(cube: xr.Dataset) -> str:
+    """The title of a cube."""
+    return str(cube.attrs.get("title", "spikecube"))
+
+
+def header(cube: xr.Dataset) -> str:
+    """Title, model, axes."""
+    sizes = ", ".join(
+        f"{symbols.symbol(name)}: {_axis_text(cube, name)}" for name in ("alpha", "n", "lam") if name in cube.dims
+    )
+    return (
+        f"<header><h1>{escape(title_of(cube))}</h1>"
+        f"<p>{symbols.scripts(tables.model_sentence(cube))} {escape(sizes)}; {cube.sizes.get('seed', 1)} seeds.</p>"
+        "</header>"
+    )
+
+
+def _axis_text(cube: xr.Dataset, name: str) -> str:
+    values = cube[name].values
+    if len(values) <= 4:
+        return ", ".join(number(float(v)) for v in values)
+    return f"{number(float(values[0]))} to {number(float(values[-1]))} ({len(values)} values)"
+
+
+def tiles(lines: Sequence[Headline]) -> str:
+    """The numbers one would quote; a green edge where theory's value is inside, an orange one where it is not."""
+    items = "".join(
+        f'<li class="{_VERDICT[line.holds]}"><span>{escape(line.name)}</span><b>{escape(line.value)}</b>'
+        f"<span>{escape(line.told)}</span></li>"
+        for line in lines
+    )
+    return f'<ul class="tiles" aria-label="Numbers to quote">{items}</ul>' if items else ""
+
+
+def bar(sliders: Sequence[Slider]) -> str:
+    """The sliders of the page, which stay in sight."""
+    labels = "".join(map(_slider, sliders))
+    return f'<form class="bar" aria-label="Where the figures stand">{labels}</form>' if labels else ""
+
+
+def _slider(slider: Slider) -> str:
+    symbol, last = symbols.symbol(slider.name), len(slider.values) - 1
+    text = f"{symbol} = {slider.texts[slider.start]}"
+    return (
+        f'<label>{escape(symbol)}<input type="range" name="{escape(slider.name)}" min="0" max="{last}" '
+        f'step="1" value="{slider.start}" autocomplete="off" data-symbol="{escape(symbol)}" '
+        f'data-texts="{escape(json.dumps(slider.texts))}" aria-label="{escape(slider.name)}" '
+        f'aria-valuetext="{escape(text)}"><output>{escape(text)}</output></label>'
+    )
+
+
+def contents(titles: Sequence[str]) -> str:
+    """Links to the sections."""
+    items = "".join(f'<li><a href="#{anchor(title)}">{escape(title)}</a></li>' for title in titles)
+    return f'<nav class="contents" aria-label="Contents"><ol>{items}</ol></nav>'
+
+
+def anchor(title: str) -> str:
+    """A title as the name of its place.
+
+    >>> anchor("What was found")
+    'what-was-found'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _section(title: str, inside: str, kind: str = "") -> str:
+    name = f' class="{kind}"' if kind else ""
+    return f'<section{name} id="{anchor(title)}"><h2>{escape(title)}</h2>{inside}</section>'
+
+
+def found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
+    """All that can be said, and what the marks of the figures mean."""
+    items = "".join(f"<li>{symbols.scripts(s)}</li>" for s in sentences)
+    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if "(" in items else ""
+    lack = "There is no prediction for this study: only measurements are shown."
+    return _section("What was found", f"<ul>{items}</ul>{'' if prediction is not None else f'<p>{lack}</p>'}", "found")
+
+
+KEY = (
+    '<div class="key"><span><i class="dot"></i>markers: measured, mean over seeds, bar of one standard error</span>'
+    '<span><i class="rule"></i>lines: predicted at this n</span><span><i class="dash"></i>'
+    "dashes: predicted limit</span></div>"
+)
+
+
+def section(question: str, text: str, films: Mapping[str, Film], entries: Mapping[str, Entry], below: str = "") -> str:
+    """The views that answer a question, in pairs."""
+    shown = {name: film for name, film in films.items() if entries[name].question == question}
+    figures = "".join(figure(name, film, entries[name].title) for name, film in shown.items())
+    drawn = text and any(not film.note for film in shown.values())
+    lead = f"<p>{symbols.scripts(text)}</p>" if drawn else ""
+    pair = " pair" if len(shown) > 1 else ""
+    return _section(question, f'{lead}<div class="figures{pair}">{figures}</div>{below}')
+
+
+def figure(name: str, film: Film, title: str) -> str:
+    """A figure with its caption, what it shows in words, and its buttons."""
+    buttons = "".join(
+        f'<button type="button" data-kind="{kind.lower()}" aria-label="save {escape(title)} as {kind}">{kind}</button>'
+        for kind in ("PNG", "SVG", "CSV")
+    )
+    return (
+        f'<figure id="film-{name}"><figcaption aria-live="off"><b></b><span></span></figcaption>'
+        f'<div class="plot" id="plot-{name}" role="img" aria-label="{escape(title)}"></div>'
+        f'<p class="absent" role="status"></p><div class="tools">save as {buttons}</div></figure>'
+    )
+
+
+def fits_section(fits: Mapping[str, xr.Dataset]) -> str:
+    """What each fit means in two sentences, all that it says and its table folded."""
+    made = []
+    for law, fit in fits.items():
+        whole, rows = str(fit.attrs.get("sentence", "")), tables.fit_table(fit)
+        short = said(law, fit) if rows else ""
+        inside = f"<p>{escape(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
+        folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""
+        made.append(f"<h3>{escape(law)}</h3><p>{symbols.scripts(short or whole)}</p>{folded}")
+    return _section("What do the fits say?", "".join(made)) if made else ""
+
+
+def scroll(table: str, name: str) -> str:
+    """A table that may be wider than the page; the keyboard can move it."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{table}</div>'
+
+
+def table_section(title: str, table: str) -> str:
+    """A table under its title; nothing without one."""
+    return _section(title, scroll(table, title)) if table else ""
+
+
+def study_section(cube: xr.Dataset) -> str:
+    """The study as it was run, and all that is known of where the cube was made."""
+    return _section(
+        "Where this comes from",
+        f"{scroll(tables.provenance_table(cube), 'Provenance')}<p>The study, as it was run:</p>"
+        f'<pre tabindex="0">{escape(str(cube.attrs.get("study", "")))}</pre>',
+    )

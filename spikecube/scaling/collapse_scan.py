@@ -1,0 +1,196 @@
+"""A collapse over all its windows and smallest sizes, and intervals that allow for a choice among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from spikecube.scaling.collapse_linear import Problem, enough, linearised
+from spikecube.scaling.collapse_noise import covariance_of, noise_of
+from spikecube.scaling.collapse_quality import judge
+from spikecube.scaling.collapse_search import Minimum, frugal_sizes, spline_sizes
+from spikecube.scaling.collapse_table import derived_table, parameter_table
+from spikecube.scaling.collapse_task import Task
+from spikecube.scaling.collapse_tests import shift_test
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.master_curve import descend
+from spikecube.scaling.types import Array
+
+_SHARES = (1.0, 0.7, 0.5)  # of the points, inside the windows that are tried
+_LEVEL = 0.05  # of the tests that a choice has to pass
+_PER_PARAM = ("estimate", "stderr", "ci_low", "ci_high")
+_SCALARS = ("chi2", "dof", "gof_pvalue", "pattern_pvalue")
+
+Variables = dict[str, tuple[tuple[str, ...], Any]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One window and smallest size: the minimum, its table (p,), what the data derive, and its tests."""
+
+    used: Array
+    theta: Array
+    rest: bool
+    covariance: Array
+    table: dict[str, Array]
+    derived: list[dict[str, Array]]
+    tests: dict[str, Array]
+
+    @property
+    def passes(self) -> bool:
+        """Whether no test of the points rejects it."""
+        looks = np.concatenate([self.tests["gof_pvalue"], self.tests["pattern_pvalue"]])
+        return bool(self.rest and not (looks < _LEVEL).any())
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Choices by (window, smallest size), None where too few points are left; `strict` is the least of them allowed."""
+
+    widths: Array
+    smallest: Array
+    choices: dict[tuple[int, int], Choice | None]
+    strict: tuple[int, int]
+    admitted: list[tuple[int, int]]
+
+    @property
+    def best(self) -> Choice:
+        """The admitted choice with the most points."""
+        return max((self.at(place) for place in self.admitted), key=lambda c: c.used.sum())
+
+    def at(self, place: tuple[int, int]) -> Choice:
+        """A choice that exists."""
+        found = self.choices[place]
+        assert found is not None
+        return found
+
+
+def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
+    """All windows and smallest sizes, and which are admitted.
+
+    Windows hold all, 70 and 50 per cent of the points, by |u| at the parameters of the collapse of all points. The
+    narrowest choice allowed keeps half of the points and more than half of the sizes; it is admitted always, others
+    where neither the test of fit nor the pattern of residuals rejects them at 5 per cent, nor the shift of the
+    parameters to those of the narrowest.
+
+    Raises
+    ------
+    FitError
+        If not even one choice has points enough.
+    """
+    u, sizes = np.abs(task.scaled(found.theta)), np.unique(task.points.size)
+    widths = np.quantile(u, _SHARES)
+    choices: dict[tuple[int, int], Choice | None] = {}
+    for i, j in product(range(len(widths)), range(max(len(sizes) - 2, 1))):
+        mask = (u <= widths[i]) & (task.points.size >= sizes[j])
+        choices[i, j] = _choice(task, mask, found, free, expected) if enough(task.points, mask) else None
+    deepest = len(sizes) - max(3, len(sizes) // 2 + 1)
+    allowed = [place for place, choice in choices.items() if choice is not None and place[1] <= max(deepest, 0)]
+    if not allowed:
+        raise FitError('window="auto" finds no window with points enough of 3 sizes: give window=None')
+    strict = max(allowed, key=lambda place: (place[1], place[0]))
+    reference = choices[strict]
+    assert reference is not None
+    admitted = [p for p in allowed if p == strict or _agrees(choices[p], reference, free)]
+    return Scan(widths, task.raw.sizes[-len(sizes) :][: max(len(sizes) - 2, 1)], choices, strict, admitted)
+
+
+def _choice(task: Task, mask: Array, found: Minimum, free: Array, expected: Array) -> Choice:
+    """The minimum over some of the points, near that over all of them."""
+    problem: Problem = task.problem(mask, free)
+    form, points = task.form, problem.points
+    theta = (
+        descend(form, points, found.theta, frugal_sizes(form, points, found.theta), free)[0]
+        if len(free)
+        else found.theta
+    )
+    theta, _, rest = descend(form, points, theta, spline_sizes(points), free) if len(free) else (theta, 0.0, True)
+    linear = linearised(problem, theta)
+    covariance, t_dof = covariance_of(problem, linear, noise_of(problem, linear))
+    quality, unit = judge(problem, linear), task.frame.unit(form)
+    own, wide = task.frame.shift(form) + unit * theta, covariance * np.outer(unit, unit)
+    derived = [derived_table(form, own, wide, t_dof, k) for k in range(task.plane[0])] if form.name == "power" else []
+    tests = {name: getattr(quality, name) for name in _SCALARS}
+    return Choice(mask, theta, rest, wide, parameter_table(form, own, wide, t_dof, expected), derived, tests)
+
+
+def _agrees(choice: Choice | None, strict: Choice, free: Array) -> bool:
+    """Whether a choice passes its tests, and its parameters are those of the narrowest, which knows less.
+
+    The variance of the difference of an efficient estimate and another is the difference of their variances.
+
+    References
+    ----------
+    Hausman, Econometrica 46 (1978) 1251.
+    """
+    if choice is None or not choice.passes:
+        return False
+    if not len(free):
+        return True
+    shift = (strict.table["estimate"] - choice.table["estimate"])[free]
+    spread = (strict.covariance - choice.covariance)[np.ix_(free, free)]
+    if not np.isfinite(spread).all():
+        return False
+    values, vectors = np.linalg.eigh(spread)
+    moved = shift_test(shift, (vectors * np.maximum(values, 0.0)) @ vectors.T, np.inf)
+    return not moved < _LEVEL
+
+
+def hull(scan_: Scan) -> dict[str, Array]:
+    """Intervals (p,) that hold those of all admitted choices, and their p-values.
+
+    The narrowest choice is not chosen by the data and is always among them, so that the hull holds the truth at least
+    as often as its interval does. A value has the largest p-value of the choices, and 1 between their estimates.
+    """
+    tables = [scan_.at(place).table for place in scan_.admitted]
+    low, high = (np.stack([t[name] for t in tables]) for name in ("ci_low", "ci_high"))
+    estimate, pvalue = np.stack([t["estimate"] for t in tables]), np.stack([t["pvalue"] for t in tables]).max(0)
+    expected = tables[0]["expected"]
+    between = (estimate.min(0) <= expected) & (expected <= estimate.max(0)) & np.isfinite(pvalue)
+    return {"ci_low": low.min(0), "ci_high": high.max(0), "pvalue": np.where(between, 1.0, pvalue)}
+
+
+def derived_hull(scan_: Scan, part: int) -> dict[str, Array]:
+    """The same for 1/nu and zeta/nu of one part."""
+    tables = [scan_.at(place).derived[part] for place in scan_.admitted]
+    return {
+        "derived_low": np.stack([t["derived_low"] for t in tables]).min(0),
+        "derived_high": np.stack([t["derived_high"] for t in tables]).max(0),
+    }
+
+
+def scan_variables(scan_: Scan, rows: Array, part: int, chi2_unit: float) -> Variables:
+    """The whole scan of one part, over (scan_window, scan_n_min)."""
+    plane = (len(scan_.widths), len(scan_.smallest))
+    dims = ("scan_window", "scan_n_min")
+    found: Variables = {}
+    for name in _PER_PARAM:
+        values = np.full((*plane, len(rows)), np.nan)
+        for place, choice in scan_.choices.items():
+            values[place] = np.nan if choice is None else choice.table[name][rows]
+        found[f"scan_{name}"] = ((*dims, "param"), values)
+    for name in (*_SCALARS, "nobs"):
+        values = np.full(plane, np.nan)
+        for place, choice in scan_.choices.items():
+            if choice is not None:
+                values[place] = choice.used.sum() if name == "nobs" else choice.tests[name][part]
+        found[f"scan_{name}"] = (dims, values * (chi2_unit if name == "chi2" else 1.0))
+    admitted = np.zeros(plane, dtype=bool)
+    for place in scan_.admitted:
+        admitted[place] = True
+    found["scan_admitted"] = (dims, admitted)
+    return found
+
+
+def scan_note(scan_: Scan) -> str:
+    """What was chosen, in a sentence."""
+    n_choices, best = sum(c is not None for c in scan_.choices.values()), scan_.best
+    place = next(p for p in scan_.admitted if scan_.at(p) is best)
+    return (
+        f"The data chose |u| <= {scan_.widths[place[0]]:.4g} and sizes from {scan_.smallest[place[1]]:g} on; the "
+        f"intervals hold those of all {len(scan_.admitted)} of {n_choices} choices that no test rejects, the narrowest "
+        f"always among them."
+    )
