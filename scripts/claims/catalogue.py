@@ -76,7 +76,8 @@ CLAIMS = {
         Claim(
             "i_shapes",
             "Shapes far from square",
-            _MEASURED + "Lines: predicted at this n; dashed steps: limits.",
+            _MEASURED
+            + "Lines: predicted at this n; dashed steps: limits. What fails at d/n = 0.05 is followed up in l.",
             losses.judge_shapes,
             losses.draw_shapes,
         ),

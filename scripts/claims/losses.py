@@ -28,7 +28,7 @@ PAST = "past the paper (theory at finite n)"
 
 
 def excess(cube: xr.Dataset, prediction: xr.Dataset, **where: Any) -> tuple[float, int, str]:
-    """The worst deviation of a mean loss beyond the theory's remainder in Gaussian standard errors, of how many, where."""
+    """The worst deviation of a mean beyond the remainder in standard errors, of how many, and where."""
     worst, count, place = -math.inf, 0, ""
     for name in ("train_loss", "test_loss"):
         data = means(cube, name)
