@@ -26,13 +26,15 @@
   }
   function paint(doc, table) {
     for (const model of doc._all_models.values()) {
+      const changes = {};
       for (const property of model) {
         if (!/color|palette/.test(property.attr)) continue;
         const old = property.get_value();
         const isValue = old !== null && typeof old === "object" && "value" in old;
         const colour = exchange(isValue ? old.value : old, table);
-        if (String(colour) !== String(isValue ? old.value : old)) model[property.attr] = isValue ? { value: colour } : colour;
+        if (String(colour) !== String(isValue ? old.value : old)) changes[property.attr] = isValue ? { value: colour } : colour;
       }
+      if (Object.keys(changes).length) model.setv(changes);
     }
   }
   const back = Object.fromEntries(Object.entries(dark).map(([light, other]) => [other, light]));
@@ -52,7 +54,7 @@
     if (at === film.at) return;
     film.at = at;
     const [title, below, spoken] = film.captions[at];
-    const frame = film.frames.length ? film.frames[at] : {};
+    const frame = film.frames[at];
     film.box.classList.toggle("empty", frame === null);
     film.box.querySelector("figcaption b").textContent = frame ? title : "";
     film.box.querySelector("figcaption span").textContent = frame ? below : "";
