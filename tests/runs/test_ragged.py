@@ -147,6 +147,8 @@ def test_absent_points_are_not_incomplete(cube: xr.Dataset, whole: xr.Dataset) -
     half = cube.assign(status=cube["status"].where(cube["status"] != STATUS["ok"], STATUS["pending"]).astype(np.int8))
     assert completeness(half) == "0 of 42 points (alpha, n, seed) ok, 42 pending"
     assert "42 of 42 points" in overview(cube)
+    assert "seed             5  5 at n = 20, 2 at n = 40" in overview(cube)
+    assert " at n = " not in overview(whole)
 
 
 def test_a_cut_ragged_cube_is_a_cube(cube: xr.Dataset) -> None:

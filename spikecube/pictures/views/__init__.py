@@ -2,7 +2,8 @@
 
 Markers are measured (means over seeds, bars of one standard error), lines are predicted, dashes are limits. What is not
 chosen by keyword stands at its default: the largest alpha and n, the middle of every other axis. A view that lacks its
-data is a sentence in its place. `fit` and `collapse` draw fits of anybody's data too.
+data is a sentence in its place. `fit` and `collapse` draw fits of anybody's data too, and
+`design` a design of seeds.
 """
 
 from typing import Any
@@ -17,12 +18,14 @@ from spikecube.pictures.views.losses import agreement, loss, loss_against_penalt
 from spikecube.pictures.views.outliers import outlier_agreement  # isort: skip
 from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
 from spikecube.pictures.views.any_fit import collapsed, fit  # isort: skip
+from spikecube.pictures.views.designs import design  # isort: skip
 from spikecube.pictures.views.means import means  # isort: skip
 
 __all__ = [
     "agreement",
     "alignments",
     "collapse",
+    "design",
     "exponents",
     "fit",
     "gaps",
