@@ -60,7 +60,7 @@ def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
     drawn = [i for i in same if shots[i].parts == canvas.parts]
     captions = tuple(_caption(shot, i in drawn) for i, shot in enumerate(shots))
     if not same or len(shots) == 1:
-        only = {} if same else None
+        only: dict[str, Any] | None = {} if same else None
         return Film(_item(canvas), (), (only,), (captions[start],), shots[start].note)
     states = {}
     for i in drawn:

@@ -102,7 +102,7 @@ def found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
 KEY = (
     '<div class="key"><span><i class="dot"></i>markers: measured, mean over seeds, bar of one standard error</span>'
     '<span><i class="rule"></i>lines: predicted at this n</span><span><i class="dash"></i>'
-    "dashes: predicted limit</span></div>"
+    "dashes: predicted limit</span><span>bands: how far a prediction may be off</span></div>"
 )
 
 

@@ -137,22 +137,17 @@
   shade(night.matches);
   night.addEventListener("change", () => shade(night.matches));
 
-  // Paper: light, everything unfolded; what has changed is drawn at once, since paper does not wait.
+  // Paper: everything unfolded. It does not wait until figures are painted by day, so the style inverts those of the night.
 
   const folded = [...document.querySelectorAll("details")];
   let open = [];
-  function eachFigure(change) {
-    for (const film of films) figuresOf(film.doc.roots()[0]).forEach(change);
-  }
   addEventListener("beforeprint", () => {
     films.forEach(show);
-    shade(false);
+    document.body.classList.toggle("night", isDark);
     open = folded.filter((details) => details.open);
     folded.forEach((details) => { details.open = true; });
-    eachFigure((figure) => Bokeh.index.find_one_by_id(figure.id).paint());
   });
   addEventListener("afterprint", () => {
-    shade(night.matches);
     folded.forEach((details) => { details.open = open.includes(details); });
   });
   document.body.dataset.ready = "yes";

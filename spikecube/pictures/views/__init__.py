@@ -11,8 +11,9 @@ from typing import Any
 from holoviews import Layout, Overlay
 
 from spikecube.pictures.entry import stands_for
+from spikecube.pictures.views.spectrum import spectrum  # isort: skip
 from spikecube.pictures.views import spikes
-from spikecube.pictures.views.spikes import alignments, outlier_count, singular_values, spectrum
+from spikecube.pictures.views.spikes import alignments, outlier_count, singular_values
 
 from spikecube.pictures.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
 from spikecube.pictures.views.outliers import outlier_agreement  # isort: skip
