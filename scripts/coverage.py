@@ -12,21 +12,27 @@ of a share of 95 or 5 per cent is 0.5 per cent.
 from __future__ import annotations
 
 import argparse
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
 from spikecube.cube.assemble import empty_cube
-from spikecube.scaling import collapse, fit_power_law, fit_thresholds
+from spikecube.scaling import fit_power_law, fit_thresholds
 from spikecube.scaling.curve_fits import fit_curves
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data
 from spikecube.study.study import Study
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from coverage_collapse import COLLAPSES
 
 HEADER = "| data | fit | sizes | seeds | noise | cover exponent | cover others | open | reject | KS p | KS fit |"
 CHUNK = 500
@@ -245,78 +251,6 @@ def threshold_row(n_sets: int) -> str:
     )
 
 
-@dataclass(frozen=True)
-class CollapseCase:
-    """Six sizes of 25 points that collapse: y = n^{zeta/nu} f((x - critical) n^{1/nu}), or f((x - critical) ln n).
-
-    f is 1 + e^{2u} for the logarithm, and 1 - tanh(u/3) for powers. With seeds there are 5 per cent of noise shared
-    along x beside the noise that is not; without, the noise is the known error. The first parameter of `truth` is the
-    one whose coverage and p-values come first.
-    """
-
-    group: str
-    ansatz: str
-    noise: float
-    seeds: int = 0
-
-    @property
-    def truth(self) -> dict[str, float]:
-        return {"critical": 0.25} if self.ansatz == "log" else {"nu": 1.3, "critical": 0.45, "zeta": -0.125}
-
-    @property
-    def name(self) -> str:
-        return "y = f((x - x_c) ln n)" if self.ansatz == "log" else "y = n^(zeta/nu) f((x - x_c) n^(1/nu))"
-
-    def clean(self) -> xr.DataArray:
-        if self.ansatz == "log":
-            n, x = np.geomspace(200, 3200, 6).round(), np.linspace(0.0, 0.5, 25)
-            y = 1 + np.exp(2 * (x - self.truth["critical"]) * np.log(n)[:, None])
-        else:
-            n, x = np.geomspace(16, 192, 6).round(), np.linspace(0.2, 0.8, 25)
-            nu, critical, zeta = self.truth.values()
-            y = n[:, None] ** (zeta / nu) * (1 - np.tanh((x - critical) * n[:, None] ** (1 / nu) / 3))
-        return xr.DataArray(y, dims=("n", "x"), coords={"n": n, "x": x})
-
-    def draw(self, rng: np.random.Generator) -> xr.DataArray:
-        y = self.clean()
-        if not self.seeds:
-            return y + self.noise * rng.standard_normal(y.shape)
-        shared = xr.DataArray(1 + 0.05 * rng.standard_normal((6, self.seeds)), dims=("n", "seed"))
-        own = xr.DataArray(self.noise * rng.standard_normal((6, 25, self.seeds)), dims=("n", "x", "seed"))
-        return y * shared + own
-
-    def row(self, n_sets: int) -> str:
-        """Coverage, lack of fit and uniformity of p-values."""
-        rng, known = np.random.default_rng(3 if self.ansatz == "log" else 4), xr.DataArray(self.noise)
-        truth = np.array(list(self.truth.values()))
-        inside, is_open, gof, pvalues = [], [], [], []
-        for _ in range(n_sets):
-            fit = collapse(self.draw(rng), "n", "x", self.ansatz, stderr=None if self.seeds else known)
-            fit = fit.sel(param=list(self.truth))
-            inside.append(((fit.ci_low <= truth) & (truth <= fit.ci_high)).values)
-            is_open.append(not np.isfinite(np.stack([fit.ci_low, fit.ci_high])).all())
-            gof.append(fit.gof_pvalue.item())
-            t = abs(fit.estimate.values[0] - truth[0]) / fit.stderr.values[0]
-            pvalues.append(2 * stats.t.sf(t, fit.t_dof.values[0]))
-        first, *others = np.mean(inside, axis=0)
-        return (
-            f"| {self.name} | collapse | 6 | {self.seeds or '-'} | {'5 %' if self.seeds else f'{self.noise:g}'} | "
-            f"{first:.3f} | {', '.join(f'{i:.3f}' for i in others) or '-'} | {np.mean(is_open):.3f} | "
-            f"{np.mean(np.array(gof) < 0.05):.3f} | {stats.kstest(pvalues, 'uniform').pvalue:.2f} | "
-            f"{stats.kstest(gof, 'uniform').pvalue:.2f} |"
-        )
-
-
-COLLAPSES = (
-    CollapseCase("collapse", "log", 0.02),
-    CollapseCase("collapse-5", "log", 0.02, 5),
-    CollapseCase("collapse-12", "log", 0.02, 12),
-    CollapseCase("collapse-40", "log", 0.02, 40),
-    CollapseCase("collapse-power-0.005", "power", 0.005),
-    CollapseCase("collapse-power-0.02", "power", 0.02),
-)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", type=int, default=2000, help="data sets for each row")
@@ -332,9 +266,9 @@ def main() -> None:
         return
     if options.only in ("", "threshold"):
         print(threshold_row(options.sets), flush=True)
-    for case in COLLAPSES:
-        if options.only in ("", case.group):
-            print(case.row(options.sets), flush=True)
+    for collapse in COLLAPSES:
+        if options.only in ("", "collapses", collapse.group):
+            print(collapse.row(options.sets), flush=True)
     if options.only in ("", "bootstrap"):
         print(bootstrap_row(options.sets), flush=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,20 @@ from spikecube.words.when import first_size
 
 def judge_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
     """Extrapolated thresholds, the second spike at its threshold, and the first outlier at alpha = 1/2."""
-    fit = fit_thresholds(cube)
-    here = detachment(cube, prediction)
-    found = [_critical(fit, cube, here, k) for k in degrees(cube) if k > 1]
+    found = [_critical(cube, prediction, k) for k in degrees(cube) if k > 1]
     return [*found, _at_threshold(cube, prediction), _largest_step(cube, prediction)]
 
 
-def _critical(fit: xr.Dataset, cube: xr.Dataset, here: xr.DataArray, k: int) -> Finding:
-    one = fit.sel(degree=k)
-    found, n = fitted(one, "critical"), largest(cube)
-    theory = extrapolated(here.sel(degree=k))
-    last = float(one["threshold"].sel(n=n))
+HARD_EDGE = 0.37
+"""Beyond this alpha the edge of the bulk is soft for an activation without bounds, and takes spikes in again."""
+
+
+def _critical(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
+    below = cube.sel(alpha=cube["alpha"] < HARD_EDGE)
+    here = detachment(below, prediction.sel(alpha=prediction["alpha"] < HARD_EDGE)).sel(degree=k)
+    one, n = fit_thresholds(below).sel(degree=k), largest(cube)
+    sizes, theory = int(here.notnull().sum()), extrapolated(here)
+    found = fitted(one, "critical") if sizes >= LEAST_SIZES else Interval(math.nan, -math.inf, math.inf)
     return Finding(
         f"Spike {k} appears beyond α = {threshold(k):.4g}.",
         SECTION,
@@ -44,8 +48,12 @@ def _critical(fit: xr.Dataset, cube: xr.Dataset, here: xr.DataArray, k: int) -> 
         found,
         f"{threshold(k):.4g}",
         of_value(found, threshold(k), threshold(5 - k), n, here=theory),
-        f"At n = {n} it is {last:.3f}; the theory's own thresholds, extrapolated alike, end at {theory:.3f}.",
+        f"The theory has it below α = {HARD_EDGE:g} at {sizes} of the {cube.sizes['n']} sizes"
+        + (f"; its own thresholds, extrapolated alike, end at {theory:.3f}." if sizes > 1 else "."),
     )
+
+
+LEAST_SIZES = 3
 
 
 def extrapolated(thresholds: xr.DataArray) -> float:

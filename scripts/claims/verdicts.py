@@ -33,7 +33,7 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         if not math.isfinite(self.low):  # what a test is made of has no interval
-            return f"{self.value:.2f}"
+            return "open" if math.isnan(self.value) else f"{self.value:.2f}"
         digits = max(2, 1 - math.floor(math.log10(self.half_width))) if 0 < self.half_width < math.inf else 3
         return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*self, d=min(digits, 6))
 

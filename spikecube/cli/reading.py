@@ -34,15 +34,19 @@ def report(
     cube: CubeFile,
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
     fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
+    theory: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
+    ] = None,
 ) -> None:
     """Write the report of a cube: one HTML file that needs no network.
 
     Examples::
 
         spikecube report staircase -o report.html
+        spikecube report staircase --theory theory.nc
     """
     from spikecube.cube.cuts import as_cube
-    from spikecube.cube.store import refuse_target
+    from spikecube.cube.store import open_cube, refuse_target
     from spikecube.live import cube_of
     from spikecube.pictures.predicted import predict_or_none
     from spikecube.pictures.report import report as write_report
@@ -55,7 +59,7 @@ def report(
     with for_terminal() as progress:
         progress.start(steps, steps, f"report of {cube}: theory, fits, then its pictures", unit="steps")
         done = functools.partial(progress.advance, 1.0, failed=False)
-        prediction = predict_or_none(opened)
+        prediction = predict_or_none(opened) if theory is None else open_cube(theory)
         done()
         written = write_report(opened, output, prediction, _all_fits(opened, done) if fits else None)
         done()

@@ -9,20 +9,13 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.collapse_inference import (
-    Inference,
-    Problem,
-    bootstrap,
-    enough,
-    flat_pvalue,
-    infer,
-    judge,
-    linearised,
-)
+from spikecube.scaling.collapse_inference import Inference, bootstrap, infer
 from spikecube.scaling.collapse_inputs import Asked, ansatz_of, asked
+from spikecube.scaling.collapse_linear import Problem, enough, linearised
+from spikecube.scaling.collapse_quality import flat_pvalue, judge
 from spikecube.scaling.collapse_result import empty_collapse, labelled_collapse
 from spikecube.scaling.collapse_scan import scan
-from spikecube.scaling.collapse_search import Minimum, search
+from spikecube.scaling.collapse_search import Minimum, Window, search
 from spikecube.scaling.collapse_task import Task, task_of
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import REJECTED
@@ -125,8 +118,7 @@ def collapse(
     task, found = _minimum(task, want, free)
     for _ in range(_SHARINGS if shared else 0):
         task = task.sharing_at(found, free)
-        window = task.window(want.ends) if isinstance(want.ends, tuple) else None
-        found = search(task.form, task.points, {}, free, window, near=found.theta)
+        found = search(task.form, task.points, {}, free, _window(task, want), near=found.theta)
     chosen = scan(task, found, free, want.expected) if want.ends == "auto" else None
     if chosen is not None:
         found = replace(found, theta=chosen.best.theta, used=chosen.best.used, at_rest=chosen.best.rest)
@@ -143,14 +135,17 @@ def collapse(
 def _minimum(task: Task, want: Asked, free: Array) -> tuple[Task, Minimum]:
     """The minimum; several observables without errors weigh by their scatter, which the first minimum shows."""
     inner = task.frame.inward(task.form, want.held)
-    window = task.window(want.ends) if isinstance(want.ends, tuple) else None
-    found = search(task.form, task.points, inner, free, window)
+    found = search(task.form, task.points, inner, free, _window(task, want))
     for _ in range(_WEIGHINGS if task.raw.stderr is None and len(task.data) > 1 else 0):
         quality = judge(problem := task.problem(found.used, free), linearised(problem, found.theta))
         task = task.weighing(task.weight * quality.dof / np.maximum(quality.chi2, _LEAST), None)
-        window = task.window(want.ends) if isinstance(want.ends, tuple) else None
-        found = search(task.form, task.points, inner, free, window)
+        found = search(task.form, task.points, inner, free, _window(task, want))
     return task, found
+
+
+def _window(task: Task, want: Asked) -> Window | None:
+    """The window that was asked for, if it is given by its ends."""
+    return task.window(want.ends) if isinstance(want.ends, tuple) else None
 
 
 def _missing(task: Task) -> tuple[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def stacked(samples: list[Sample]) -> Sample:
         parts = [getattr(sample, name) for sample in samples]
         return None if any(part is None for part in parts) else np.concatenate(parts)
 
-    own = {name: joined(name) for name in ("mean", "stderr", "dof", "deviations", "n_seeds")}
+    own: dict[str, Any] = {name: joined(name) for name in ("mean", "stderr", "dof", "deviations", "n_seeds")}
     return replace(samples[0], shape=(len(samples), len(samples[0].mean)), plain_stderr=None, infinite=None, **own)
 
 
@@ -138,10 +139,7 @@ def points(
     row, column = place.T
     part = row // each
     x = (control[row % each] - frame.centre) / frame.span
-    if sample.stderr is None:
-        weights = weight[part]
-    else:
-        weights = 1 / np.where(fine, smooth_plane(sample, fine), 1.0)[fine]
+    weights = weight[part] if sample.stderr is None else 1 / np.where(fine, smooth_plane(sample, fine), 1.0)[fine]
     found = Points(sample.sizes[column] / frame.size, x, sample.mean[fine], weights, frame.log[part], part)
     if covariance is None:
         return found, place

@@ -171,7 +171,7 @@ def _covariance(given: Any, data: xr.DataArray, size: str, control: str) -> xr.D
         if dim in given.dims and not np.isin(data[like].to_numpy(), given[dim].to_numpy()).all():
             raise FitError(f"covariance lacks labels of the data along {dim!r}")
     labels = data[control].to_numpy()
-    matrix = given.sel(dict.fromkeys(pair, labels)).transpose(..., *pair)
+    matrix: xr.DataArray = given.sel(dict.fromkeys(pair, labels)).transpose(..., *pair)
     values = matrix.to_numpy()
     if not np.isfinite(values).all() or not np.allclose(values, np.swapaxes(values, -1, -2), rtol=1e-8, atol=0):
         raise FitError("covariance must be finite and symmetric")

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.collapse_inference import Inference, Problem
+from spikecube.scaling.collapse_inference import Inference
+from spikecube.scaling.collapse_linear import Problem
 from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
 from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table

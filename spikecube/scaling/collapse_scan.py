@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from spikecube.scaling.collapse_inference import Problem, covariance_of, enough, judge, linearised, noise_of
+from spikecube.scaling.collapse_linear import Problem, enough, linearised
+from spikecube.scaling.collapse_noise import covariance_of, noise_of
+from spikecube.scaling.collapse_quality import judge
 from spikecube.scaling.collapse_search import Minimum, frugal_sizes, spline_sizes
 from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task

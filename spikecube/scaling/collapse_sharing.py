@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import linalg
 
 from spikecube.scaling.types import Array
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _OWN = np.array([1.0, 0.7, 0.4, 0.15, 0.05, 0.01, 0.002])  # shares of the variance that a point does not share
 _LEAST_OWN = 1e-3
 _LENGTHS = 7
+_HALVINGS = 4  # of the steps about the best of the grid
 _STEP = 1e-4
 
 
@@ -74,20 +75,16 @@ def _read_along(v: Array, groups: list[Array], y: Array, fitted: Array, known: b
         return _likelihood(Sharing(own, length, 1.0), groups, v, y, fitted, known)
 
     tried = [(cost(own, length)[0], own, length) for own in _OWN for length in (lengths if own < 1 else lengths[:1])]
-    _, own, length = min(tried)
-    if own < 1:
-
-        def moved(at: Array) -> tuple[float, float]:
-            return float(np.clip(np.exp(at[0]), _LEAST_OWN, 1.0)), float(
-                np.clip(np.exp(at[1]), lengths[0], lengths[-1])
-            )
-
-        start = np.log([own, length])
-        options = {"maxfev": 40, "xatol": 1e-2, "fatol": 1e-2}
-        best = optimize.minimize(lambda at: cost(*moved(at))[0], start, method="Nelder-Mead", options=options)
-        own, length = moved(best.x)
-    least, variance = cost(own, length)
-    return least, Sharing(own, length, 1.0 if known else variance)
+    best, step = min(tried), 0.5
+    for _ in range(_HALVINGS if best[1] < 1 else 0):
+        _, own, length = best
+        near = [
+            (own * np.exp(2 * step * a), length * np.exp(step * b)) for a in (-1, 0, 1) for b in (-1, 0, 1) if a or b
+        ]
+        inside = [(float(np.clip(o, _LEAST_OWN, 1.0)), float(np.clip(m, lengths[0], lengths[-1]))) for o, m in near]
+        best, step = min([best, *((cost(o, m)[0], o, m) for o, m in inside)]), step / 2
+    least, variance = cost(*best[1:])
+    return least, Sharing(best[1], best[2], 1.0 if known else variance)
 
 
 def _likelihood(

@@ -24,7 +24,7 @@ def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array,
     """
     stderr = np.sqrt(np.diag(covariance))
     free = stderr > 0
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, t_dof)
+    reach = np.asarray(stats.t.ppf((1 + CONFIDENCE) / 2, t_dof))
     low, high = theta - reach * stderr, theta + reach * stderr
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (theta - expected) / stderr

@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_frame import Frame, frame, of_logs, only, points, stacked, usable, value_unit
-from spikecube.scaling.collapse_inference import Problem, enough, linearised
+from spikecube.scaling.collapse_linear import Problem, enough, linearised
 from spikecube.scaling.collapse_search import LEAST_POINTS, Minimum, Window
 from spikecube.scaling.collapse_sharing import Sharing, read_sharing
 from spikecube.scaling.errors import FitError
@@ -98,7 +98,7 @@ class Task:
             self.raw.sizes / self.frame.size, (self.x - self.frame.centre) / self.frame.span, indexing="ij"
         )
         along = sharing.along(self.form.places(found.theta, n, x).u, x)
-        errors = np.ones(u.shape) if self.sample.stderr is None else np.nan_to_num(self.sample.stderr.T, nan=1.0)
+        errors = np.ones(along.shape) if self.sample.stderr is None else np.nan_to_num(self.sample.stderr.T, nan=1.0)
         blocks = [sharing.correlation(row) * np.outer(e, e) for row, e in zip(along, errors, strict=True)]
         return replace(self, sharing=sharing).weighing(self.weight, np.stack(blocks))
 

@@ -81,8 +81,8 @@ def _aicc(curve: SizeCurve, known: bool) -> float:
 def cross(one: SizeCurve, other: SizeCurve, covariances: tuple[Array, Array]) -> Crossing | None:
     """The crossing of two curves that parts their difference best; None if there is none that is resolved.
 
-    Of all changes of sign it is the one with the largest |sum of d/s beyond it - sum of d/s before it|, d the difference
-    and s its error: where both curves are flat, noise crosses itself, and adds nothing.
+    Of all changes of sign it is the one with the largest |sum of d/s beyond it - sum of d/s before it|, d the
+    difference and s its error: where both curves are flat, noise crosses itself, and adds nothing.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _ends(curve: SizeCurve) -> tuple[float, float]:
 
 def _variance(curve: SizeCurve, x: Array, covariance: Array) -> Array:
     response = curve.spline.basis(x) @ curve.response
-    return np.einsum("xp,pq,xq->x", response, covariance, response, optimize=True)
+    return np.asarray(np.einsum("xp,pq,xq->x", response, covariance, response, optimize=True))
 
 
 def _slope_variance(curve: SizeCurve, at: Array, covariance: Array) -> float:
@@ -144,7 +144,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class _Profile:
-    """The fit at every exponent of a grid: (critical, amplitude) (G, 2), their covariances (G, 2, 2), and costs (G,)."""
+    """The fit at each exponent of a grid: (critical, amplitude) (G, 2), their covariances (G, 2, 2), costs (G,)."""
 
     exponents: Array
     theta: Array

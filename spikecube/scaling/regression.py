@@ -248,8 +248,8 @@ def regression_splines(
 ) -> tuple[Array, float]:
     """Cubic splines with y = sum_j factor_j s_j(u), on given knots: all coefficients and the weighted sum of squares.
 
-    statsmodels' least squares on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth terms
-    with varying coefficients and no penalty. (Its GLMGam takes no account of weights and refuses data without noise.)
+    statsmodels' least squares on the B-splines of its generalised additive models: a GAM with Gaussian errors, smooth
+    terms with varying coefficients and no penalty. (Its GLMGam takes no account of weights, and needs noise.)
 
     Parameters
     ----------

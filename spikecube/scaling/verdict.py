@@ -202,8 +202,8 @@ def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
     if found.uneven_pvalue < REJECTED:
         yield (
             "uneven",
-            f"The points scatter unevenly about the curve (p = {found.uneven_pvalue:.2g}): a fit that weighs all of them "
-            f"alike follows the noisiest, and the values may not hold; give their errors.",
+            f"The points scatter unevenly about the curve (p = {found.uneven_pvalue:.2g}): a fit that weighs all of "
+            f"them alike follows the noisiest, and the values may not hold; give their errors.",
         )
     if found.beyond is not None:
         critical, low, high = found.beyond

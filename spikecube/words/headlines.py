@@ -129,8 +129,8 @@ def exponent(cube: xr.Dataset, fits: Fits, **further: Any) -> Headline:
 
 
 def _between(low: float, high: float) -> str:
-    """The ends of an interval, to a hundredth of its width."""
-    digits = max(0, 2 - int(np.floor(np.log10(max(high - low, 1e-12)))) - 1)
+    """The ends of an interval, to a tenth of its width or finer."""
+    digits = max(0, 1 - int(np.floor(np.log10(max(high - low, 1e-12)))))
     return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 

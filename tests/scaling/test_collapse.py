@@ -14,7 +14,6 @@ from statsmodels.gam.api import BSplines, GLMGam
 from spikecube.scaling import collapse
 from spikecube.scaling.collapse_ansatz import ANSATZE
 from spikecube.scaling.master_curve import Points, reduce, slopes
-from spikecube.scaling.splines import Spline
 from spikecube.scaling.samples import from_data
 from spikecube.scaling.shared_draws import (
     SharedDraws,
@@ -23,6 +22,7 @@ from spikecube.scaling.shared_draws import (
     smooth_plane,
     smoothing_matrix,
 )
+from spikecube.scaling.splines import Spline
 from tests.levels import assert_level
 
 SIZES = np.array([16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 192.0])

@@ -14,7 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from spikecube.cli import app
-from spikecube.pictures.fit_page import write_fit_page
+from spikecube.pictures.fit_page import write_fit_picture
 from spikecube.words.data_fits import DATA_LAWS, fit_file
 from spikecube.words.fits import FitReport
 
@@ -95,7 +95,7 @@ def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path:
     cases = [(energy, law, {"size": "L", "value": "E", "stderr": "dE"}) for law in ("power", "offset", "log")]
     for path, law, columns in [*cases, (plane, "two-size", {"size": "N,D", "value": "y"})]:
         fit = fit_file(path, law, **columns)
-        written = write_fit_page(fit.dataset, tmp_path / f"{law}.html", fit.verdict()).read_text()
+        written = write_fit_picture(fit.dataset, tmp_path / f"{law}.html", fit.verdict()).read_text()
         assert fit.dataset.attrs["law"] in written
         assert ("residual in standard errors" in written) == (law != "two-size")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +17,20 @@ from spikecube.cube.store import write_cube
 from spikecube.scaling import fit_power_law
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
-from spikecube.words.fits import LAWS, fit_report
+from spikecube.words.fits import LAWS, FitReport, fit_report
 
 SIZES = np.array([500.0, 1000.0, 2000.0, 4000.0])
 
 
+@pytest.fixture(scope="module")
+def reported(cube: xr.Dataset, prediction: xr.Dataset) -> Callable[[str], FitReport]:
+    """What is said of the fit of each law, made once."""
+    return functools.cache(lambda law: fit_report(cube, law, prediction=prediction))
+
+
 @pytest.mark.parametrize("law", LAWS)
-def test_every_law_has_a_table_and_a_sentence(cube: xr.Dataset, prediction: xr.Dataset, law: str) -> None:
-    report = fit_report(cube, law, prediction=prediction)
+def test_every_law_has_a_table_and_a_sentence(reported: Callable[[str], FitReport], law: str) -> None:
+    report = reported(law)
     assert report.dataset is not None
     assert "could be fitted" in report.sentence
     tested = any(np.isfinite(row["p_fit"]) for row in report.rows if row["status"] not in ("no_data", "not_applicable"))
@@ -32,8 +40,8 @@ def test_every_law_has_a_table_and_a_sentence(cube: xr.Dataset, prediction: xr.D
     json.dumps(report.as_dict(), allow_nan=False)
 
 
-def test_rows_are_the_numbers_of_the_dataset(cube: xr.Dataset, prediction: xr.Dataset) -> None:
-    report = fit_report(cube, "outliers", prediction=prediction)
+def test_rows_are_the_numbers_of_the_dataset(reported: Callable[[str], FitReport]) -> None:
+    report = reported("outliers")
     row = next(r for r in report.rows if (r["estimator"], r["degree"], r["alpha"]) == ("relative", 1.0, 0.3))
     one = report.dataset.sel(estimator="relative", degree=1, alpha=0.3, param="exponent")
     assert row["estimate"] == one.estimate.item()

@@ -40,16 +40,25 @@ def predicted_loss(
     return [marks.band(curve[x], curve, pick(prediction[remainder]), x, **around), line]
 
 
-def residual_strip(made: Picture, x: str, values: np.ndarray, residual: np.ndarray, name: str) -> Picture:
-    """Residuals in standard errors over the x axis of a picture, with lines at 0 and +-2."""
+def residual_strip(
+    made: Picture,
+    x: str,
+    values: np.ndarray,
+    residual: np.ndarray,
+    name: str,
+    *,
+    unit: str = "standard errors",
+    marked: float | None = 2.0,
+) -> Picture:
+    """Residuals over the x axis of a picture, with lines at 0 and at plus and minus the `marked` level."""
     ends, _ = made.limits()
-    tips = [(symbols.symbol(x), f"@{{{x}}}"), (f"{name} in standard errors", "@residual{0.00}")]
+    tips = [(symbols.symbol(x), f"@{{{x}}}"), (f"{name} in {unit}", "@residual{0.00}")]
     look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
     levels = [
         marks.steps([ends[0]], [ends[1]], [level], x, "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
-        for level, dash in ((0, "solid"), (2, "dashed"), (-2, "dashed"))
+        for level, dash in ((0.0, "solid"), *(() if marked is None else ((marked, "dashed"), (-marked, "dashed"))))
     ]
-    most = max(3.0, 1.2 * float(np.abs(residual).max(initial=0)))
+    most = max(1.5 * (marked or 0.0), 1.2 * float(np.abs(residual).max(initial=0))) or 1.0
     points = Layer("points", {x: values, "residual": residual}, style=look, measured=True)
     return Picture(
         [*levels, points],

@@ -1,0 +1,98 @@
+"""A collapse linearised at its minimum: how parameters and curves answer to the points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikecube.scaling.collapse_ansatz import Ansatz
+from spikecube.scaling.collapse_search import LEAST_POINTS, frugal_sizes, spline_sizes
+from spikecube.scaling.collapse_sharing import Sharing
+from spikecube.scaling.master_curve import Points, Reduction, reduce, slopes
+from spikecube.scaling.samples import Sample
+from spikecube.scaling.types import Array
+
+_UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The points of a collapse that are used, their places (control, size) in a sample, and its free parameters.
+
+    `sharing` is what was read off the points about errors that they share.
+    """
+
+    form: Ansatz
+    points: Points
+    places: Array
+    sample: Sample
+    free: Array
+    sharing: Sharing | None = None
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The fit linearised at its minimum, in weighted units.
+
+    Attributes
+    ----------
+    response, curve_response : (k, P), (n, P), of the free parameters and the coefficients to the points.
+    fitted : (P, r), an orthonormal basis of what is fitted.
+    unknown : (k,), parameters that the points do not determine.
+    """
+
+    at: Reduction
+    response: Array
+    curve_response: Array
+    fitted: Array
+    unknown: Array
+
+
+def linearised(problem: Problem, theta: Array) -> Linear:
+    """The responses of parameters and coefficients, and which parameters the points leave unknown.
+
+    Slopes in the parameters are taken from the frugal spline: the full one follows the noise, and the square of its
+    noisy slope promises more than the data know. What they share with a shift or a stretch of u, f'(u) and u f'(u), is
+    taken out: another f would do the same.
+    """
+    form, points, free = problem.form, problem.points, problem.free
+    at = reduce(form, points, theta, spline_sizes(points))
+    frugal = reduce(form, points, theta, frugal_sizes(form, points, theta))
+    by_theta, by_u = slopes(form, points, theta, free, frugal)
+    shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in parts_of(points)], axis=1)
+    others = points.white(np.concatenate([shifts, shifts * at.here.u[:, None]], axis=1))
+    basis, inverse = orthonormal(at.design)
+    left, by_theta = orthonormal(np.concatenate([basis, others], axis=1))[0], points.white(by_theta)
+    slope = by_theta - left @ (left.T @ by_theta)
+    unknown = np.zeros(len(free), dtype=bool)
+    for j in range(len(free)):
+        rest = orthonormal(np.delete(slope, j, axis=1))[0]
+        own = slope[:, j] - rest @ (rest.T @ slope[:, j])
+        unknown[j] = np.linalg.norm(own) <= _UNKNOWN * np.linalg.norm(by_theta[:, j])
+    directions, response = orthonormal(slope)
+    return Linear(at, response, inverse / at.length[:, None], np.concatenate([directions, basis], axis=1), unknown)
+
+
+def orthonormal(design: Array) -> tuple[Array, Array]:
+    """An orthonormal basis (P, r) of the range of a design, of columns of any length, and its pseudo-inverse (p, P)."""
+    size = np.linalg.norm(design, axis=0)
+    size = np.where(size > 0, size, 1.0)
+    if not design.shape[1]:
+        return design, design.T
+    left, triangle = np.linalg.qr(design / size)
+    inner, values, right = np.linalg.svd(triangle)
+    good = values > 1e-12 * values[0]
+    basis = left @ inner[:, good]
+    return basis, (right[good].T / values[good]) @ basis.T / size[:, None]
+
+
+def parts_of(points: Points) -> range:
+    """The numbers of the observables."""
+    return range(int(points.parts.max()) + 1)
+
+
+def enough(points: Points, mask: Array) -> bool:
+    """Whether some of the points are enough of each part for a collapse: in number, and in sizes."""
+    own = [mask & (points.parts == k) for k in parts_of(points)]
+    return all(rows.sum() >= LEAST_POINTS and len(set(points.size[rows])) >= 3 for rows in own)
