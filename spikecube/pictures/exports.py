@@ -74,7 +74,7 @@ def stem(cube: xr.Dataset, view: str, labels: Mapping[str, Any]) -> str:
     """
     title = re.sub(r"[^a-z0-9]+", "-", str(cube.attrs.get("title", "")).lower()).strip("-")[:40].strip("-")
     parts = [f"{name}{value if isinstance(value, str) else number(float(value))}" for name, value in labels.items()]
-    return "_".join([title or "spikecube", view, *(re.sub(r"[^\w.\-]+", "-", part) for part in parts)])
+    return "_".join([title or "spikecube", *(re.sub(r"[^\w.\-]+", "-", part) for part in (view, *parts))])
 
 
 def python_of(entry: Entry, scene: Scene, name: str, labels: Mapping[str, Any]) -> str:
