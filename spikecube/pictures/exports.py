@@ -56,7 +56,8 @@ def seen_table(picture: Picture) -> str:
     seen = [layer for layer in picture.layers if layer.measured and layer.kind in DATA_KINDS and len(layer.column(0))]
     if not seen:
         return "<p>Nothing is measured here.</p>"
-    data = table_of(Picture(seen)).drop(columns=["left", "right", "bottom", "top"], errors="ignore")
+    edges = {name for layer in seen if layer.kind == "cells" for name in layer.names[:4]} | {"left", "right"}
+    data = table_of(Picture(seen)).drop(columns=list(edges), errors="ignore")
     rows = [[_cell(value) for value in row] for row in data.head(MOST_ROWS).itertuples(index=False)]
     more = f"<p>{len(data) - MOST_ROWS} more rows: save them as CSV.</p>" if len(data) > MOST_ROWS else ""
     return table([symbols.symbol(str(name)) for name in data.columns], rows, text=(0,)) + more
