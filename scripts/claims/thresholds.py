@@ -47,7 +47,7 @@ def _critical(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
         f"α from which spike {k} is seen in half of the draws, extrapolated in 1/ln n",
         found,
         f"{threshold(k):.4g}",
-        of_value(found, threshold(k), threshold(5 - k), n, here=theory),
+        of_value(found, threshold(k), [threshold(k - 1), threshold(k + 1)], n, here=theory),
         f"The theory has it below α = {HARD_EDGE:g} at {sizes} of the {cube.sizes['n']} sizes"
         + (f"; its own thresholds, extrapolated alike, end at {theory:.3f}." if sizes > 1 else "."),
     )
@@ -79,7 +79,7 @@ def _at_threshold(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
         "exponent of n of the second singular value over the predicted edge, α = 1/4",
         found,
         "0, against the 0.12 of α = 0.31",
-        of_value(found, 0.0, 2 * (0.31 - alpha), n),
+        of_value(found, 0.0, [2 * (0.31 - alpha)], n),
         "The exponent 1/2 − 2(1/2 − α) of the second spike vanishes there.",
     )
 
@@ -97,7 +97,7 @@ def _largest_step(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
         "exponent of n of the first outlier, relative to the theory at each n",
         found,
         "0.5",
-        of_value(found, 0.5, 0.46, n),
+        of_value(found, 0.5, [0.46], n),
         f"A plain power law through the theory's own values at these sizes has {plain:.3f}.",
     )
 

@@ -66,7 +66,7 @@ def collapse(
     fixed : parameters held at a value, by name.
     window : use only points with low <= u <= high, u the scaled control at the final parameters; w stands for (-w, w).
     correction : omega > 0 or "free" (a parameter correction_exponent): f(u) + n^{-omega} g(u) stands for f(u), g a
-        spline with a quarter of the coefficients (5 to 10).
+        spline with half of the coefficients (5 to 10).
     curved : a parameter field bends the control, u = (x - critical) (1 + field (x - critical)) n^{1/nu}.
     rng : anything `numpy.random.default_rng` takes: gives a bootstrap over seeds (whole curves at each size; over the
         known errors with `stderr`).

@@ -189,6 +189,8 @@ def scan_note(scan_: Scan) -> str:
     """What was chosen, in a sentence."""
     n_choices, best = sum(c is not None for c in scan_.choices.values()), scan_.best
     place = next(p for p in scan_.admitted if scan_.at(p) is best)
+    if not best.passes:
+        return "No choice of window and sizes passes its tests: the narrowest is reported."
     return (
         f"The data chose |u| <= {scan_.widths[place[0]]:.4g} and sizes from {scan_.smallest[place[1]]:g} on; the "
         f"intervals hold those of all {len(scan_.admitted)} of {n_choices} choices that no test rejects, the narrowest "
