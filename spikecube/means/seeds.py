@@ -287,7 +287,7 @@ def _by_count(y: Array, z: Array | None) -> dict[str, Array]:
         "stderr_plain": np.where(few, stderr, means.plain_stderr),
         "dof": np.where(few, means.count - 1.0, means.dof),
         "seeds": means.count,
-        "controls": means.n_controls,
+        "controls": np.asarray(means.n_controls),
     }
 
 
