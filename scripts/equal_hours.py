@@ -1,6 +1,6 @@
 """Half-widths of equal seeds and of a design for the same measured core-seconds, on real targets.
 
-    python scripts/equal_hours.py [FOLDER] [--seconds 30]
+    python scripts/equal_hours.py [FOLDER] [--seconds 60]
 
 For each target seeds are laid out by a pilot of eight seeds a size up to n = 1000, and computed with the processor time
 of each cell measured; then as many equal seeds at every size as take the same time. Fits of the same law give both
@@ -95,11 +95,12 @@ class Comparison:
         )
 
     def design(self, target: str, pilot: xr.Dataset, hours: float) -> xr.Dataset:
-        """The design of about this cost, which falls with the square of the half-width."""
-        half = 1.0
-        for _ in range(3):
+        """The design with the shortest half-width at this cost, by bisection."""
+        low, high = np.log(1e-3), np.log(10.0)
+        for _ in range(9):
+            half = float(np.exp((low + high) / 2))
             made = design(f"{target} = {half!r}", pilot=pilot, sizes=self.sizes, cost=lambda n: self.hours[int(n)])
-            half *= float(np.sqrt(made.cost / hours))
+            low, high = (np.log(half), high) if made.cost > hours else (low, np.log(half))
         return made
 
     def half_width(self, target: str, counts: dict[int, int]) -> float:
@@ -115,7 +116,7 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("equal-hours"))
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=60.0)
     asked = parser.parse_args()
     asked.folder.mkdir(exist_ok=True)
     cases: list[tuple[str, float, list[int], list[str]]] = [

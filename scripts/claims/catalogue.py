@@ -46,7 +46,7 @@ CLAIMS = {
         Claim(
             "e_staircase",
             "The staircase of the losses",
-            _MEASURED + "Lines: predicted at each n, with the band of the theory's remainder where it is drawn; dashed "
+            _MEASURED + "Lines: predicted at each n, with the band of the theory's remainder; dashed "
             "steps: limits with 1, 2, ... spikes; verticals: thresholds.",
             losses.judge_staircase,
             losses.draw_staircase,

@@ -32,7 +32,7 @@ from scripts.madeup import made_prediction
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
-from spikecube.live import source_of
+from spikecube.live import source_of, wait_for
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
@@ -539,6 +539,19 @@ def test_every_view_of_the_catalogue_can_be_chosen(explorer: Explorer) -> None:
         if name != "exponents":
             last = explorer.screens[0].python.value.splitlines()[-1]
             assert eval(last, {"sc": sc, "cube": explorer.scene.cube, "theory": explorer.scene.prediction}), name
+
+
+def test_a_run_that_has_not_begun_is_waited_for(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def begin(sentence: str) -> None:
+        said.append(sentence)
+        (tmp_path / "late.run").mkdir()
+        (tmp_path / "late.run" / "study.toml").write_text("")
+
+    wait_for(tmp_path / "late", begin)
+    wait_for(tmp_path / "late", begin)
+    assert said == [f"waiting for the run {tmp_path / 'late.run'} to begin (Ctrl-C ends it)"]
 
 
 def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from holoviews import Layout, Overlay
 
+from spikecube.pictures.entry import stands_for
 from spikecube.pictures.views.spectrum import spectrum  # isort: skip
 from spikecube.pictures.views import spikes
 from spikecube.pictures.views.spikes import alignments, outlier_count, singular_values
@@ -17,7 +18,7 @@ from spikecube.pictures.views.spikes import alignments, outlier_count, singular_
 from spikecube.pictures.views.losses import agreement, loss, loss_against_penalty, losses  # isort: skip
 from spikecube.pictures.views.outliers import outlier_agreement  # isort: skip
 from spikecube.pictures.views.fits import exponents, gaps, limits  # isort: skip
-from spikecube.pictures.views.any_fit import collapsed, fit  # isort: skip
+from spikecube.pictures.views.any_fit import fit, picture_of_fit  # isort: skip
 from spikecube.pictures.views.designs import design  # isort: skip
 from spikecube.pictures.views.means import means  # isort: skip
 
@@ -47,4 +48,7 @@ def __dir__() -> list[str]:
 
 def collapse(data: Any, **options: Any) -> Overlay | Layout:
     """Do the sizes fall on one curve? A result of `spikecube.collapse`, or the spike of degree `k` of a cube."""
-    return collapsed(data).view() if "scaled_control" in data else spikes.collapse(data, **options)
+    return picture_of_fit(data, **options).view() if "scaled_control" in data else spikes.collapse(data, **options)
+
+
+stands_for(collapse, spikes.collapse)
