@@ -106,10 +106,11 @@ class Page:
 
     def open(self, url: str, width: int = 1280, height: int = 1000) -> None:
         """Loads a page."""
-        self._resize(width, height)
+        self.resize(width, height)
         self.call("Page.navigate", url=url)
 
-    def _resize(self, width: int, height: int) -> None:
+    def resize(self, width: int, height: int) -> None:
+        """Makes the window another size."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def run(self, script: str) -> Any:
@@ -138,7 +139,7 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         if full:
             height = min(16000, int(self.run("document.documentElement.scrollHeight")))
-            self._resize(int(self.run("window.innerWidth")), height)
+            self.resize(int(self.run("window.innerWidth")), height)
         self.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 500)))")
         part = dict(zip(("x", "y", "width", "height"), clip, strict=True), scale=1) if clip else None
         data = self.call("Page.captureScreenshot", format="png", **({"clip": part} if part else {}))["data"]

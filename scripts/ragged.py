@@ -19,6 +19,7 @@ CASES = {
     "2000 seeds at 250, 12 at the others": dict.fromkeys(SIZES, 12) | {250: 2000},
     "2000, 800, 200, 40, 12 seeds": dict(zip(SIZES, (2000, 800, 200, 40, 12), strict=True)),
     "2000 seeds at all": dict.fromkeys(SIZES, 2000),
+    "1 seed at all": dict.fromkeys(SIZES, 1),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,18 +90,45 @@ def source_of(cube: Any) -> Source:
         return sources.source_of(cube)
     if (path := _finished(cube)) is not None:
         return sources.source_of(path)
-    folder = RunFolder.existing(run_paths(cube)[0])
-    return sources.Growing(lambda: assemble(folder.study, folder.results()), folder.shards)
+    place, path = run_paths(cube)
+    folder = RunFolder.existing(place)
+    return sources.Growing(lambda: assemble(folder.study, folder.results()), folder.shards, str(path))
 
 
-def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any = None) -> Any:
-    """The explorer of a cube, its file, or a run by its name, which may still be running.
+def wait_for(cube: str | Path, tell: Callable[[str], None]) -> None:
+    """Wait until there is a cube or a run of this name; `tell` hears of it where that takes a while."""
+    from spikecube.runs.folder import run_paths
+
+    folder = run_paths(cube)[0]
+    told = False
+    while _finished(cube) is None and not (folder / "study.toml").is_file():
+        if not told:
+            tell(f"waiting for the run {folder} to begin (Ctrl-C ends it)")
+            told = True
+        time.sleep(0.2)
+
+
+def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any = None, other: Any = None) -> Any:
+    """The explorer of a cube, its file, or a run by its name, which may still be running; `other` is a second one.
 
     Shown where a notebook cell ends; see `spikecube.pictures.app.explore`.
     """
     from spikecube.pictures.app import explore as page
 
-    return page(source_of(cube), prediction, fits, fitter=fitter)
+    return page(source_of(cube), prediction, fits, fitter=fitter, other=second_cube(other))
+
+
+def second_cube(other: Any) -> Any:
+    """A cube to look at beside another: a cube, its file, or a run by its name; None stays.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it has no alpha, n and seed.
+    """
+    from spikecube.cube.cuts import as_cube
+
+    return None if other is None else as_cube(_named(other), "alpha", "n", "seed")
 
 
 def _finished(name: str | Path) -> Path | None:

@@ -18,12 +18,12 @@ def with_error(value: float, stderr: float) -> str:
     '0.8123(45)'
     >>> with_error(2.0, 0.0)
     '2'
-    >>> with_error(1234.5, 21.0)
-    '1234(21)'
+    >>> with_error(1234.5, 21.0), with_error(7.815, 0.0996)
+    ('1234(21)', '7.82(10)')
     """
     if not stderr > 0:
         return f"{value:.5g}"
-    digits = max(0, 1 - math.floor(math.log10(stderr)))
+    digits = max(0, 1 - math.floor(math.log10(float(f"{stderr:.1e}"))))
     return f"{value:.{digits}f}({round(stderr * 10**digits)})"
 
 

@@ -9,7 +9,15 @@ import pytest
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-LONGEST = ("faults/test_slurm", "pictures/test_app", "faults/test_signals", "faults/test_workers", "cube/test_missing")
+LONGEST = (
+    "tests/faults/test_slurm",
+    "tests/pictures/test_app",
+    "tests/faults/test_signals",
+    "tests/faults/test_workers",
+    "tests/test_",
+    "tests/cube/test_missing",
+    "tests/cube/test_cuts",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that none of them is left alone at the end."""
 
     def place(item: pytest.Item) -> int:
-        found = [i for i, name in enumerate(LONGEST) if f"tests/{name}.py" in item.nodeid]
+        found = [i for i, start in enumerate(LONGEST) if item.nodeid.startswith(start)]
         return found[0] if found else len(LONGEST)
 
     items.sort(key=place)

@@ -35,6 +35,7 @@ HEAVY = {
     "holoviews": {"pictures"},
     "panel": {"pictures"},
     "bokeh": {"pictures"},
+    "matplotlib": {"pictures"},
     "pydantic": {"study"},
     "typer": {"cli"},
     "threadpoolctl": {"runs"},

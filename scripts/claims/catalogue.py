@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.claims import equivalence, losses, networks, spikes, thresholds
+from scripts.claims import equivalence, few_dims, losses, networks, spikes, thresholds
 from scripts.claims.finding import Claim
 
 _MEASURED = "Markers: measured, means over seeds with bars of one standard error. "
@@ -46,7 +46,7 @@ CLAIMS = {
         Claim(
             "e_staircase",
             "The staircase of the losses",
-            _MEASURED + "Lines: predicted at each n, with the band of the theory's remainder where it is drawn; dashed "
+            _MEASURED + "Lines: predicted at each n, with the band of the theory's remainder; dashed "
             "steps: limits with 1, 2, ... spikes; verticals: thresholds.",
             losses.judge_staircase,
             losses.draw_staircase,
@@ -76,7 +76,8 @@ CLAIMS = {
         Claim(
             "i_shapes",
             "Shapes far from square",
-            _MEASURED + "Lines: predicted at this n; dashed steps: limits.",
+            _MEASURED
+            + "Lines: predicted at this n; dashed steps: limits. What fails at d/n = 0.05 is followed up in l.",
             losses.judge_shapes,
             losses.draw_shapes,
         ),
@@ -94,6 +95,13 @@ CLAIMS = {
             _MEASURED + "Lines: predicted outlier over the edge beyond which it is counted; above 1 it is visible.",
             thresholds.judge_chart,
             thresholds.draw_chart,
+        ),
+        Claim(
+            "l_few_dims",
+            "Few input dimensions: a finding followed up",
+            _MEASURED + "Dotted: fitted power laws.",
+            few_dims.judge_few_dims,
+            few_dims.draw_few_dims,
         ),
     )
 }

@@ -28,19 +28,24 @@ PAST = "past the paper (theory at finite n)"
 
 
 def excess(cube: xr.Dataset, prediction: xr.Dataset, **where: Any) -> tuple[float, int, str]:
-    """The worst deviation of a mean loss beyond the theory's remainder in standard errors, of how many, and where."""
+    """The worst deviation of a mean beyond the remainder in standard errors, of how many, and where."""
     worst, count, place = -math.inf, 0, ""
     for name in ("train_loss", "test_loss"):
         data = means(cube, name)
         theory = prediction[[name, f"{name}_remainder"]]
         beyond = (np.abs(data["mean"] - theory[name]) - theory[f"{name}_remainder"]) / data["stderr"]
-        beyond = beyond.sel(where).reset_coords(drop=True)
+        beyond = _as_gaussian(beyond, data["dof"]).sel(where).reset_coords(drop=True)
         count += int(beyond.notnull().sum())
         if float(beyond.max()) > worst:
             worst = float(beyond.max())
             spot = beyond.where(beyond == worst, drop=True).isel(dict.fromkeys(beyond.dims, 0))
             place = f"{name.replace('_', ' ')}, " + ", ".join(f"{d} = {spot[d].item():g}" for d in beyond.dims)
     return worst, count, place
+
+
+def _as_gaussian(ratio: xr.DataArray, dof: xr.DataArray) -> xr.DataArray:
+    """Student's ratios as the Gaussian ones of the same tail."""
+    return ratio.copy(data=stats.norm.isf(stats.t.sf(ratio.values, dof.transpose(*ratio.dims).values)))
 
 
 def within_remainder(cube: xr.Dataset, prediction: xr.Dataset, statement: str, **where: Any) -> Finding:
@@ -91,7 +96,7 @@ def _limit(cube: xr.Dataset, prediction: xr.Dataset, alpha: float, kind: str, la
         f"limit of the {KINDS[kind]} loss, extrapolated, α = {alpha:g}, λ = {lam:g}",
         found,
         f"{limit:.4f}",
-        of_value(found, limit, float(other), largest(cube)),
+        of_value(found, limit, [float(other)], largest(cube)),
         f"With {ell - 1} spike{'s' * (ell != 2)} the limit is {float(other):.4f}; "
         f"at n = {largest(cube)} the theory has {float(finite.sel(n=largest(cube))):.4f}.",
     )
@@ -177,7 +182,7 @@ def _gain(cube: xr.Dataset, prediction: xr.Dataset, target: str, alpha: float, e
     here = _finite_gain(prediction, target, alpha, ell, lam, n)
     found = interval(mean_of(cube.sel(target=[target]), gain(cube, target, alpha, ell, lam)).sel(n=n))
     nothing = limit < 1e-9
-    verdict = of_nothing(found, 0.01 * power, n, here=here) if nothing else of_value(found, limit, 0.0, n, here=here)
+    verdict = of_nothing(found, 0.01 * power, n, here=here) if nothing else of_value(found, limit, [0.0], n, here=here)
     return Finding(
         f"For the target {target} spike {ell} takes {'nothing' if nothing else f'Δ{ell}'} off the training loss.",
         "section 4" if spike_count(alpha) == ell else "section 4, of F_ℓ beyond its range of α",

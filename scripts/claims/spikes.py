@@ -124,7 +124,7 @@ def _line(fit: xr.Dataset, cube: xr.Dataset, k: int, estimator: str, here: float
         f"slope of the exponent in α, {kind}, {int(one['line_nobs'])} values of α, joint p = {pvalue:.2g}",
         found,
         f"{k}, with intercept {0.5 - k / 2:g}",
-        of_value(found, k, k + 1 if k == 1 else k - 1, largest(cube), here=here, pvalue=pvalue),
+        of_value(found, k, [k - 1, k + 1], largest(cube), here=here, pvalue=pvalue),
         "The bulk under an outlier bends its curve; the theory at each n takes that out."
         if estimator == "relative"
         else "A power law without corrections has the bulk's part in its exponent.",

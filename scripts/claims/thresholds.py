@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -26,26 +27,33 @@ from spikecube.words.when import first_size
 
 def judge_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
     """Extrapolated thresholds, the second spike at its threshold, and the first outlier at alpha = 1/2."""
-    fit = fit_thresholds(cube)
-    here = detachment(cube, prediction)
-    found = [_critical(fit, cube, here, k) for k in degrees(cube) if k > 1]
+    found = [_critical(cube, prediction, k) for k in degrees(cube) if k > 1]
     return [*found, _at_threshold(cube, prediction), _largest_step(cube, prediction)]
 
 
-def _critical(fit: xr.Dataset, cube: xr.Dataset, here: xr.DataArray, k: int) -> Finding:
-    one = fit.sel(degree=k)
-    found, n = fitted(one, "critical"), largest(cube)
-    theory = extrapolated(here.sel(degree=k))
-    last = float(one["threshold"].sel(n=n))
+HARD_EDGE = 0.37
+"""Beyond this alpha the edge of the bulk is soft for an activation without bounds, and takes spikes in again."""
+
+
+def _critical(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
+    below = cube.sel(alpha=cube["alpha"] < HARD_EDGE)
+    here = detachment(below, prediction.sel(alpha=prediction["alpha"] < HARD_EDGE)).sel(degree=k)
+    one, n = fit_thresholds(below).sel(degree=k), largest(cube)
+    sizes, theory = int(here.notnull().sum()), extrapolated(here)
+    found = fitted(one, "critical") if sizes >= LEAST_SIZES else Interval(math.nan, -math.inf, math.inf)
     return Finding(
         f"Spike {k} appears beyond α = {threshold(k):.4g}.",
         SECTION,
         f"α from which spike {k} is seen in half of the draws, extrapolated in 1/ln n",
         found,
         f"{threshold(k):.4g}",
-        of_value(found, threshold(k), threshold(5 - k), n, here=theory),
-        f"At n = {n} it is {last:.3f}; the theory's own thresholds, extrapolated alike, end at {theory:.3f}.",
+        of_value(found, threshold(k), [threshold(k - 1), threshold(k + 1)], n, here=theory),
+        f"The theory has it below α = {HARD_EDGE:g} at {sizes} of the {cube.sizes['n']} sizes"
+        + (f"; its own thresholds, extrapolated alike, end at {theory:.3f}." if sizes > 1 else "."),
     )
+
+
+LEAST_SIZES = 3
 
 
 def extrapolated(thresholds: xr.DataArray) -> float:
@@ -71,7 +79,7 @@ def _at_threshold(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
         "exponent of n of the second singular value over the predicted edge, α = 1/4",
         found,
         "0, against the 0.12 of α = 0.31",
-        of_value(found, 0.0, 2 * (0.31 - alpha), n),
+        of_value(found, 0.0, [2 * (0.31 - alpha)], n),
         "The exponent 1/2 − 2(1/2 − α) of the second spike vanishes there.",
     )
 
@@ -89,7 +97,7 @@ def _largest_step(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
         "exponent of n of the first outlier, relative to the theory at each n",
         found,
         "0.5",
-        of_value(found, 0.5, 0.46, n),
+        of_value(found, 0.5, [0.46], n),
         f"A plain power law through the theory's own values at these sizes has {plain:.3f}.",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         if not math.isfinite(self.low):  # what a test is made of has no interval
-            return f"{self.value:.2f}"
+            return "open" if math.isnan(self.value) else f"{self.value:.2f}"
         digits = max(2, 1 - math.floor(math.log10(self.half_width))) if 0 < self.half_width < math.inf else 3
         return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(*self, d=min(digits, 6))
 
@@ -50,9 +51,9 @@ CONFIRMED, OPEN, REFUTED = "confirmed", "not resolved", "refuted"
 
 
 def of_value(
-    found: Interval, claimed: float, other: float, n: int, *, here: float = math.nan, pvalue: float = 1.0
+    found: Interval, claimed: float, others: Sequence[float], n: int, *, here: float = math.nan, pvalue: float = 1.0
 ) -> Verdict:
-    """A number is claimed: confirmed where the interval holds it and not the `other` value that it is told from.
+    """A number is claimed: confirmed where the interval holds it and none of the `others` that it is told from.
 
     Parameters
     ----------
@@ -61,16 +62,17 @@ def of_value(
     pvalue : of a joint test of the claim, beside the interval.
 
     >>> near = Interval(0.5, 0.4, 0.6)
-    >>> [of_value(near, 0.5, 1.0, 99).word, of_value(near, 0.5, 0.55, 99).word, of_value(near, 1.0, 2.0, 99).word]
+    >>> [of_value(near, *a, 99).word for a in ((0.5, [1.0]), (0.5, [0, 0.55]), (1.0, [2.0]))]
     ['confirmed', 'not resolved', 'refuted']
-    >>> of_value(near, 1.0, 2.0, 99, here=0.45).text
+    >>> of_value(near, 1.0, [2.0], 99, here=0.45).text
     'not resolved at n ≤ 99: the theory at these sizes has 0.45'
     """
     if not np.isfinite([found.low, found.high]).all():
         return Verdict(OPEN, f"not resolved at n ≤ {n}: the interval is open")
     if found.holds(claimed) and pvalue >= 1 - LEVEL:
-        if found.holds(other):
-            return Verdict(OPEN, f"not resolved at n ≤ {n}: the interval holds {number(other)} too")
+        too = [other for other in others if found.holds(other)]
+        if too:
+            return Verdict(OPEN, f"not resolved at n ≤ {n}: the interval holds {number(too[0])} too")
         return Verdict(CONFIRMED, f"confirmed to ±{found.half_width:.2g}")
     if found.holds(here):
         return Verdict(OPEN, f"not resolved at n ≤ {n}: the theory at these sizes has {number(here)}")

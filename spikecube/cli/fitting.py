@@ -32,7 +32,7 @@ def fit(
         str | None,
         typer.Option(
             help="Of a cube: outliers, gaps, limits, thresholds or collapse, by default all of them. "
-            "Of other data: power, offset, log, log-power, two-size or collapse."
+            "Of other data: power, offset, log, log-power, two-size, two-size-interaction or collapse."
         ),
     ] = None,
     output: Annotated[str | None, typer.Option("-o", metavar="FILE", help="Where the fits go (netCDF).")] = None,
@@ -51,7 +51,13 @@ def fit(
     value: Annotated[str | None, typer.Option(metavar="COLUMN", help="What was measured.")] = None,
     control: Annotated[str | None, typer.Option(metavar="COLUMN", help="The control of a collapse.")] = None,
     stderr: Annotated[str | None, typer.Option(metavar="COLUMN", help="The standard errors.")] = None,
-    plot: Annotated[str | None, typer.Option(metavar="FILE", help="A picture of the fit to other data (HTML).")] = None,
+    loss: Annotated[
+        str, typer.Option(help="squares, or huber for laws of two sizes: points far off pull with less weight.")
+    ] = "squares",
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A picture of other data: .html; .png, .svg, .pdf by Matplotlib."),
+    ] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Print the table of other data for a paper.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -71,12 +77,13 @@ def fit(
     named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--plot": plot}
     if size is None or value is None:
         given = [name for name, text in named.items() if text is not None] + ["--latex"] * latex
+        given += ["--loss"] * (loss != "squares")
         if given:
             raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
         if Path(cube).suffix in _TABLES:
             raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
         return _fit_cube(cube, law, output, theory, controls, smallest, as_json)
-    columns = {"size": size, "value": value, "control": control, "stderr": stderr}
+    columns = {"size": size, "value": value, "control": control, "stderr": stderr, "loss": loss}
     return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
 
 
@@ -121,9 +128,9 @@ def _fit_data(
     if output:
         write_groups({law: found.dataset}, output)
     if plot:
-        from spikecube.pictures.fit_page import write_fit_page
+        from spikecube.pictures.fit_page import write_fit_picture
 
-        write_fit_page(found.dataset, plot, found.verdict())
+        write_fit_picture(found.dataset, plot, found.verdict())
     if form == "json":
         typer.echo(json.dumps(found.as_dict(), indent=2))
     elif form == "latex":

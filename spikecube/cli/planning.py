@@ -104,15 +104,19 @@ def when(
 def predict(
     study: StudyFile,
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="Where the prediction goes (netCDF).")],
+    given: Annotated[
+        str | None, typer.Option(metavar="CUBE", help="Losses and outliers for each draw of this cube of the study.")
+    ] = None,
 ) -> None:
     """Write what the theory predicts for a study, with the names of its cube.
 
     Examples::
 
         spikecube predict study.toml -o theory.nc
+        spikecube predict study.toml --given staircase.nc -o theory.nc
     """
     from spikecube.cube.predict import predict as predict_study
-    from spikecube.cube.store import refuse_target, write_cube
+    from spikecube.cube.store import open_cube, refuse_target, write_cube
     from spikecube.runs.progress import for_terminal
     from spikecube.study.study import Study
 
@@ -125,7 +129,7 @@ def predict(
                 progress.start(total, total, f"predicting {total} points (alpha, n)", unit="points")
             progress.advance(1.0, failed=False)
 
-        prediction = predict_study(parsed, tick)
+        prediction = predict_study(parsed, tick, given=None if given is None else open_cube(given))
     write_cube(prediction, output)
     declined = f"; {prediction.attrs['declined']}" if "declined" in prediction.attrs else ""
     typer.echo(f"{output}: {len(prediction.data_vars)} predicted variables{declined}")

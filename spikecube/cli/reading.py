@@ -34,15 +34,19 @@ def report(
     cube: CubeFile,
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
     fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
+    theory: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
+    ] = None,
 ) -> None:
     """Write the report of a cube: one HTML file that needs no network.
 
     Examples::
 
         spikecube report staircase -o report.html
+        spikecube report staircase --theory theory.nc
     """
     from spikecube.cube.cuts import as_cube
-    from spikecube.cube.store import refuse_target
+    from spikecube.cube.store import open_cube, refuse_target
     from spikecube.live import cube_of
     from spikecube.pictures.predicted import predict_or_none
     from spikecube.pictures.report import report as write_report
@@ -55,7 +59,7 @@ def report(
     with for_terminal() as progress:
         progress.start(steps, steps, f"report of {cube}: theory, fits, then its pictures", unit="steps")
         done = functools.partial(progress.advance, 1.0, failed=False)
-        prediction = predict_or_none(opened)
+        prediction = predict_or_none(opened) if theory is None else open_cube(theory)
         done()
         written = write_report(opened, output, prediction, _all_fits(opened, done) if fits else None)
         done()
@@ -67,20 +71,28 @@ def explore(
     cube: CubeFile,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    beside: Annotated[str | None, typer.Option(metavar="CUBE", help="A second cube, drawn beside the first.")] = None,
+    predict: Annotated[bool, typer.Option(help="Compute what theory says, from the start.")] = True,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that has not begun.")] = False,
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it.
 
     Examples::
 
         spikecube explore staircase --port 5006
+        spikecube explore staircase --wait
+        spikecube explore staircase --beside tanh.nc
     """
-    from spikecube.live import source_of
+    from spikecube.live import second_cube, source_of, wait_for
     from spikecube.pictures.serve import serve
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    serve(source_of(cube), port=port, fitter=_all_fits, show=browser, started=started)
+    if wait:
+        wait_for(cube, functools.partial(typer.echo, err=True))
+    source, other = source_of(cube), second_cube(beside)
+    serve(source, port=port, fitter=_all_fits, other=other, predict=predict, show=browser, started=started)
 
 
 def _all_fits(cube: Any, done: Callable[[], None] = lambda: None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import xarray as xr
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, place_text
 from spikecube.cube.missing import Missing
+from spikecube.errors import SpikecubeError
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import chosen_degrees, finite_losses
@@ -21,6 +22,30 @@ from spikecube.theory.conditional.spikes import conditional_spectra
 MEASURED = ("beta_power", "beta_alignment", "readout_power")
 """What is read of each draw."""
 _AT_ONCE = 32  # draws whose outliers are sought side by side
+
+
+class PredictionError(SpikecubeError, ValueError):
+    """A study for which there is no prediction, in one sentence."""
+
+
+def require_draws(study: Study, cube: xr.Dataset) -> None:
+    """Declines a cube that lacks draws of a study.
+
+    Raises
+    ------
+    PredictionError
+        If it has not all of what is read of a draw, or not all sizes and further labels.
+    """
+    lacking = [name for name in (*MEASURED, "n", "seed") if name not in cube.variables]
+    if lacking:
+        raise PredictionError(f"given: a cube without {', '.join(lacking)}; each draw is predicted from it")
+    wanted = {"n": study.axes.n, **{name: study.labels(name) for name in study.further}}
+    for name, labels in wanted.items():
+        there = cube[name].values.tolist() if name in cube.dims else []
+        lost = [label for label in labels if label not in there]
+        if lost:
+            has = ", ".join(map(str, there)) or "nothing"
+            raise PredictionError(f"given: a cube with {name} = {has}, without the {lost[0]} of the study")
 
 
 def predict_draws(
@@ -49,7 +74,7 @@ def predict_draws(
     for index in itertools.product(*(range(shape[name]) for name in study.further)):
         place = dict(zip(study.further, index, strict=True))
         labels = {name: study.labels(name)[i] for name, i in place.items()}
-        model, here = study.model_at(**labels), cube[list(MEASURED)].isel(place)
+        model, here = study.model_at(**labels), cube[list(MEASURED)].sel(labels)
         for j, n in enumerate(study.axes.n):
             draws = [_draw(here.sel(n=n).isel(seed=s)) for s in range(shape["seed"])]
             for i in range(shape["alpha"]):

@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # the file system keeps what it keeps
 _CHUNK_BYTES = 2**20
+_PART_BYTES = 2**24  # of variables that are written together
 
 
 class StoreError(SpikecubeError, RuntimeError):
@@ -113,7 +114,8 @@ def sweep_temporaries(path: Path) -> None:
 def write_cube(cube: xr.Dataset, path: str | Path) -> None:
     """Writes a cube as netCDF-4 (zlib 4 with shuffle); `path` is never torn.
 
-    Where sizes have seeds of their own number, a chunk holds one size: points that are absent take no room.
+    Where sizes have seeds of their own number, a chunk holds one size: points that are absent take no room. Large cubes
+    are written some variables at a time, since each is copied on its way to the file.
 
     Raises
     ------
@@ -128,15 +130,32 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
     for name, chunks in _chunks(cube).items():
         encoding[name]["chunksizes"] = chunks
     plain = without_fill_values(cube.drop_encoding())
+    parts = _parts(plain)
 
     def write(temporary: Path) -> None:
         try:
             with _nameable(temporary, os.O_CREAT | os.O_RDWR) as file:
-                plain.to_netcdf(file, engine="netcdf4", format="NETCDF4", encoding=encoding)
+                for mode, names in zip(("w", *"a" * len(parts)), parts, strict=False):
+                    part = plain[names].assign_coords(plain.coords)
+                    own = {name: given for name, given in encoding.items() if name in part.variables}
+                    part.to_netcdf(file, mode=mode, engine="netcdf4", format="NETCDF4", encoding=own)
         except RuntimeError as error:  # netCDF hides the reason of a failed write
             raise _write_reason(temporary, cube.nbytes, error) from error
 
     write_atomically(path, write)
+
+
+def _parts(cube: xr.Dataset) -> list[list[Hashable]]:
+    """The data variables in their order, in parts of some megabytes or one variable."""
+    parts: list[list[Hashable]] = [[]]
+    room = _PART_BYTES
+    for name, data in cube.data_vars.items():
+        if parts[-1] and data.nbytes > room:
+            parts.append([])
+            room = _PART_BYTES
+        parts[-1].append(name)
+        room -= data.nbytes
+    return parts
 
 
 def _chunks(cube: xr.Dataset) -> dict[str, tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,57 +13,70 @@ import panel as pn
 import xarray as xr
 
 from spikecube.means.places import default_label, further_axes, nearest
-from spikecube.pictures import predicted, tables
+from spikecube.means.spikes import study_of
+from spikecube.pictures import exports, predicted
+from spikecube.pictures.app_free import FREE, Free
 from spikecube.pictures.background import in_background
 from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.pictures.elsewhere import in_process
+from spikecube.pictures.entry import Entry
 from spikecube.pictures.marks import Brush
-from spikecube.pictures.picture import Canvas, Picture
+from spikecube.pictures.picture import VIEW, Canvas, Picture
 from spikecube.pictures.sources import Source, source_of
 from spikecube.text import number
 from spikecube.words import symbols
+from spikecube.words.overview import cells_done
 
 REFRESH_MS = 2000
-DATA_KINDS = ("points", "line", "band", "spikes", "cells", "histogram")
 Fitter = Callable[[xr.Dataset], Mapping[str, xr.Dataset]]
-
-_SAVE_PICTURE = """
-const shown = [];
-const walk = (view) => {
-  if (view.model.tags.includes("view")) shown.push(view);
-  else for (const child of view.child_views ?? []) walk(child);
-};
-for (const view of Bokeh.index) walk(view);
-(shown[slot] ?? shown[0]).export(kind).to_blob().then((blob) => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = "spikecube." + kind;
-  link.click();
-});
-"""
 
 
 class Screen:
     """A place for one view: patched in place while the view keeps its parts, drawn anew when they change."""
 
-    def __init__(self, on_brush: Callable[[Brush], None]) -> None:
-        self.pane = pn.pane.Bokeh(sizing_mode="stretch_width", min_height=440)
+    def __init__(self, view: str, on_brush: Callable[[Brush], None]) -> None:
+        options = {entry.title: name for name, entry in CATALOGUE.items()}
+        self.choice = pn.widgets.Select(options=options, value=view, sizing_mode="stretch_width")
+        self.title = pn.pane.HTML("", css_classes=["title"], sizing_mode="stretch_width")
+        self.pane = pn.pane.Bokeh(sizing_mode="stretch_both")
+        self.with_table = pn.widgets.Toggle(label="Table", variant="outline", width=58, height=32, margin=(4, 3))
+        self.table = pn.pane.HTML("", visible=False, css_classes=["table"], sizing_mode="stretch_width")
+        self.python = pn.widgets.TextAreaInput(value="", visible=False)
+        self.stem = ""
         self.shown = Picture([])
         self._canvas: Canvas | None = None
         self._on_brush = on_brush
+        self.with_table.param.watch(lambda _event: self._tell(), "value")
 
-    def show(self, picture: Picture, brushable: bool) -> None:
-        """Draws a picture."""
-        self.shown = picture
+    @property
+    def entry(self) -> Entry:
+        """The view that is chosen."""
+        return CATALOGUE[self.choice.value]
+
+    def show(self, picture: Picture, stem: str, python: str) -> None:
+        """Draws a picture; `stem` names the files that it is saved as, `python` draws it again."""
+        self.shown, self.stem, self.python.value = picture, stem, python
         if self._canvas is not None and self._canvas.parts == picture.parts:
             self._canvas.show(picture)
-            return
-        self._canvas = Canvas(picture)
-        if brushable:
-            self._canvas.let_select(self._brushed)
-        self.pane.object = self._canvas.root
+        else:
+            self._canvas = Canvas(picture)
+            for figure in self._canvas.figures:
+                figure.sizing_mode = "stretch_both"
+            self._canvas.root.sizing_mode = "stretch_both"
+            self._canvas.figure.title.visible = False  # the page has it above, where it can be as long as it is
+            if self.entry.alpha_axis:
+                self._canvas.let_select(lambda start, end: self._on_brush((start, end)))
+            self.pane.object = self._canvas.root
+        self._canvas.root.tags = [VIEW, stem]
+        first, *rest = map(html.escape, picture.title.split("\n"))
+        self.title.object = f"<b>{first}</b>" + "".join(f"<br>{line}" for line in rest)
+        self._tell()
 
-    def _brushed(self, start: float, end: float) -> None:
-        self._on_brush((start, end))
+    def _tell(self) -> None:
+        """The table of what is seen, where it is wanted."""
+        self.table.visible = self.with_table.value
+        if self.with_table.value:
+            self.table.object = exports.seen_table(self.shown)
 
 
 class Explorer:
@@ -76,7 +89,11 @@ class Explorer:
     prediction, fits
         What is known already.
     fitter
-        Computes the fits of a cube when asked for; None offers none.
+        Computes the fits of a cube when asked for, a function of a module; None offers none.
+    other
+        A second cube, drawn beside the first in the view of any variable.
+    compute
+        Calls a function with arguments, by default in a process of its own so that the page is not held up.
     """
 
     def __init__(
@@ -85,23 +102,34 @@ class Explorer:
         prediction: xr.Dataset | None = None,
         fits: Mapping[str, xr.Dataset] | None = None,
         fitter: Fitter | None = None,
+        other: xr.Dataset | None = None,
+        compute: Callable[..., Any] = in_process,
     ) -> None:
-        self.source, self.fitter = source, fitter
+        self.source, self.fitter, self.other, self._calls = source, fitter, other, compute
         self._version = source.version()
         self.scene = Scene(source.cube(), prediction, fits or {})
         self.brush: Brush = None
         self._running: list[str] = []
         self.sliders = {name: _slider(self.scene.cube, name) for name in _axes(self.scene.cube)}
-        options = {entry.title: name for name, entry in CATALOGUE.items()}
-        self.choices = [pn.widgets.Select(options=options, value=v) for v in ("spectrum", "test")]
-        self.screens = [Screen(self.set_brush) for _ in self.choices]
-        self.busy = pn.indicators.LoadingSpinner(value=False, size=22)
+        self.free = Free(self.scene.cube)
+        self.screens = [Screen(view, self.set_brush) for view in ("spectrum", "test")]
+        self.choices = [screen.choice for screen in self.screens]
+        self.busy = pn.indicators.LoadingSpinner(value=False, size=22, visible=False)
+        self.unmark = pn.widgets.Button(
+            label="Clear the mark", on_click=lambda _event: self.set_brush(None), visible=False
+        )
         self.message = pn.pane.Str("", css_classes=["message"])
+        self.state = pn.pane.HTML("", sizing_mode="stretch_width")
         for name, slider in self.sliders.items():
             slider.param.watch(lambda _event, axis=name: self.draw(axis), "value")
-        for choice in self.choices:
-            choice.param.watch(lambda _event: self.draw(), "value")
+        for widget in (*self.choices, *self.free.widgets.values()):
+            widget.param.watch(lambda _event: self.draw(), "value")
         self.draw()
+
+    def begin(self) -> None:
+        """What is done unasked once the page is there: the prediction, if there is none."""
+        if self.scene.prediction is None:
+            self.predict()
 
     @property
     def place(self) -> dict[str, Any]:
@@ -111,16 +139,29 @@ class Explorer:
     def draw(self, axis: str | None = None) -> None:
         """Draws the screens whose views are chosen along an axis; all of them without one."""
         further = further_axes(self.scene.cube)
-        for choice, screen in zip(self.choices, self.screens, strict=True):
-            entry = CATALOGUE[choice.value]
+        for screen in self.screens:
+            entry = screen.entry
             if axis is not None and axis not in (*entry.axes, *further):
                 continue
             labels = {name: label for name, label in self.place.items() if name in (*entry.axes, *further)}
-            screen.show(entry.draw(self.scene, self.brush, **labels), entry.alpha_axis)
+            chosen = labels | (self.free.keywords() if entry.name == FREE else {})
+            beside = {"other": self.other} if entry.name == FREE and self.other is not None else {}
+            picture = entry.draw(self.scene, self.brush, **chosen, **beside)
+            python = exports.python_of(entry, self.scene, self.source.name, chosen)
+            screen.show(picture, exports.stem(self.scene.cube, entry.name, chosen), python)
+        self.state.object = self._state()
+
+    def _state(self) -> str:
+        """How far a run has come, while it is looked at again and again."""
+        if not self.source.live:
+            return ""
+        done, asked = cells_done(self.scene.cube)
+        return f"<b>{done} of {asked} cells</b> are computed" + ("." if done == asked else "; new ones appear here.")
 
     def set_brush(self, brush: Brush) -> None:
         """Marks an interval of alpha in every view that has it; None clears it."""
         self.brush = None if brush is None else (float(brush[0]), float(brush[1]))
+        self.unmark.visible = self.brush is not None
         self.message.object = (
             "" if self.brush is None else f"α from {self.brush[0]:.3f} to {self.brush[1]:.3f} is marked"
         )
@@ -137,16 +178,15 @@ class Explorer:
 
     def predict(self, _event: object = None) -> None:
         """Computes the prediction in the background and draws it."""
-        cube = self.scene.cube
-        self._compute("Computing the prediction", lambda: predicted.predict_for(cube), "prediction")
+        study = study_of(self.scene.cube)
+        self._compute("Computing the prediction", predicted.predict_study, study.to_toml(), part="prediction")
 
     def fit(self, _event: object = None) -> None:
         """Computes the fits in the background."""
-        fitter, cube = self.fitter, self.scene.cube
-        if fitter is not None:
-            self._compute("Fitting", lambda: fitter(cube), "fits")
+        if self.fitter is not None:
+            self._compute("Fitting", self.fitter, self.scene.cube, part="fits")
 
-    def _compute(self, what: str, compute: Callable[[], Any], part: str) -> None:
+    def _compute(self, what: str, function: Callable[..., Any], argument: Any, part: str) -> None:
         """Computes a part of the scene, unless that is under way; says so meanwhile, and in a sentence what failed."""
         if what in self._running:
             return
@@ -160,7 +200,8 @@ class Explorer:
 
         self._running.append(what)
         self._tell()
-        in_background(compute, done, lambda error: self._ended(what, f"{what} failed: {error}"))
+        failed = f"{what} failed"
+        in_background(lambda: self._calls(function, argument), done, lambda e: self._ended(what, f"{failed}: {e}"))
 
     def _ended(self, what: str, trouble: str = "") -> None:
         self._running.remove(what)
@@ -168,12 +209,12 @@ class Explorer:
 
     def _tell(self, trouble: str = "") -> None:
         """Shows what is being computed and what went wrong."""
-        self.busy.value = bool(self._running)
+        self.busy.value = self.busy.visible = bool(self._running)
         self.message.object = "\n".join([*([trouble] if trouble else []), *(f"{what} ..." for what in self._running)])
 
     def data(self, slot: int) -> pd.DataFrame:
         """What a screen shows as one table: a series a legend entry."""
-        return table_of(self.screens[slot].shown)
+        return exports.table_of(self.screens[slot].shown)
 
     def follow_address(self, location: Any) -> None:
         """Keeps the selection and the address of the page the same."""
@@ -211,96 +252,13 @@ def _slider(cube: xr.Dataset, name: str) -> pn.widgets.Widget:
     return pn.widgets.DiscreteSlider(label=label, options=options, value=value, sizing_mode="stretch_width")
 
 
-def table_of(picture: Picture) -> pd.DataFrame:
-    """The measured and predicted series of a view, one below the other."""
-    parts = []
-    for layer in picture.layers:
-        if layer.kind in DATA_KINDS and len(layer.column(0)):
-            part = pd.DataFrame({name: column for name, column in layer.columns.items() if name != "weight"})
-            part.insert(0, "series", layer.label or ("measured" if layer.measured else "predicted"))
-            parts.append(part)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"series": []})
-
-
-def csv_of(table: pd.DataFrame) -> io.StringIO:
-    """A table as CSV text."""
-    return io.StringIO(table.to_csv(index=False))
-
-
-def netcdf_of(table: pd.DataFrame, scene: Scene) -> io.BytesIO:
-    """A table as a netCDF file in memory, with the study it comes from."""
-    data = xr.Dataset({str(name): ("row", column.to_numpy(dtype=object if column.dtype == object else None))
-                       for name, column in table.items()})  # fmt: skip
-    data.attrs = {k: v for k, v in scene.cube.attrs.items() if k in ("title", "study", "study_sha256")}
-    text = {name: data[name].astype("S") for name in data if data[name].dtype.kind in "OU"}
-    return io.BytesIO(bytes(data.assign(text).to_netcdf(engine="scipy")))
-
-
-def page(explorer: Explorer) -> pn.viewable.Viewable:
-    """The page of an explorer: selection on the left, two views beside it."""
-    link = pn.pane.HTML(sizing_mode="stretch_width")
-
-    def update_link(*_events: object) -> None:
-        link.object = f'<a href="{explorer.query()}" target="_blank">link to this selection</a>'
-
-    for widget in explorer.named_widgets().values():
-        widget.param.watch(update_link, "value")
-    update_link()
-    predict = pn.widgets.Button(label="Predict", color="primary", on_click=explorer.predict)
-    fit = pn.widgets.Button(label="Fit", color="primary", on_click=explorer.fit, disabled=explorer.fitter is None)
-    clear = pn.widgets.Button(label="Clear the mark", on_click=lambda _event: explorer.set_brush(None))
-    side = pn.Column(
-        pn.pane.HTML(f"<h2>{_escaped(explorer.scene.cube.attrs.get('title', 'spikecube'))}</h2>"),
-        pn.pane.HTML(f"<p>{_escaped(tables.model_sentence(explorer.scene.cube))}</p>"),
-        *explorer.sliders.values(),
-        pn.Row(predict, fit, explorer.busy),
-        explorer.message,
-        clear,
-        pn.pane.HTML(
-            "<p>Markers are measured (bars: one standard error), lines predicted, dashes limits. "
-            "Drag a box over a view with α on its axis to mark those points in both views.</p>"
-        ),
-        link,
-        width=300,
-    )
-    slots = [_slot(explorer, slot) for slot in range(len(explorer.screens))]
-    return pn.Row(side, pn.FlexBox(*slots, sizing_mode="stretch_width"), sizing_mode="stretch_width")
-
-
-def _escaped(text: object) -> str:
-    import html
-
-    return html.escape(str(text))
-
-
-_DOWNLOAD = {"embed": False, "width": 90, "variant": "outline"}
-
-
-def _slot(explorer: Explorer, slot: int) -> pn.viewable.Viewable:
-    pictures = []
-    for kind in ("png", "svg"):
-        button = pn.widgets.Button(label=kind.upper(), variant="outline", width=60)
-        button.js_on_click(args={"kind": kind, "slot": slot}, code=_SAVE_PICTURE)
-        pictures.append(button)
-    csv = pn.widgets.FileDownload(
-        callback=lambda: csv_of(explorer.data(slot)), filename="spikecube.csv", label="CSV", **_DOWNLOAD
-    )
-    netcdf = pn.widgets.FileDownload(
-        callback=lambda: netcdf_of(explorer.data(slot), explorer.scene),
-        filename="spikecube-view.nc",
-        label="netCDF",
-        **_DOWNLOAD,
-    )
-    return pn.Column(explorer.choices[slot], explorer.screens[slot].pane, pn.Row(*pictures, csv, netcdf), min_width=520,
-                     styles={"flex": "1 1 520px"})  # fmt: skip
-
-
 def explore(
     cube: xr.Dataset | str | Path | Source,
     prediction: xr.Dataset | None = None,
     fits: Mapping[str, xr.Dataset] | None = None,
     *,
     fitter: Fitter | None = None,
+    other: xr.Dataset | None = None,
 ) -> pn.viewable.Viewable:
     """The explorer of a cube: shown where a notebook cell ends, or served by `serve`.
 
@@ -309,9 +267,15 @@ def explore(
     cube
         A cube, its file, or a source of one that still grows.
     prediction, fits
-        What is known already; the page computes a prediction when asked.
+        What is known already; what theory says is computed in the background.
     fitter
-        Computes fits of a cube when asked.
+        Computes fits of a cube when asked, a function of a module.
+    other
+        A second cube, drawn beside the first in the view of any variable.
     """
+    from spikecube.pictures.app_page import page
+
     pn.extension(inline=True)
-    return page(Explorer(source_of(cube), prediction, fits, fitter))
+    explorer = Explorer(source_of(cube), prediction, fits, fitter, other)
+    explorer.begin()
+    return page(explorer)

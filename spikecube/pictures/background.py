@@ -1,4 +1,4 @@
-"""Long computations beside a page: in a thread that touches nothing of it, and hands over what it found."""
+"""Long computations beside a page: awaited by a thread that touches nothing of it, and hands over what was found."""
 
 from __future__ import annotations
 

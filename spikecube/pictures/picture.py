@@ -88,9 +88,10 @@ class Picture:
 
     def view(self) -> hv.Overlay | hv.Layout:
         """The picture as a HoloViews object, its strip below it."""
-        if self.strip is None:
-            return self.overlay()
-        return hv.Layout([self.overlay(), self.strip.overlay()]).cols(1)
+        shown: list[Picture] = [self]
+        while (below := shown[-1].strip) is not None:
+            shown.append(below)
+        return self.overlay() if self.strip is None else hv.Layout([part.overlay() for part in shown]).cols(1)
 
     def overlay(self) -> hv.Overlay:
         """The picture without its strip as a HoloViews object."""

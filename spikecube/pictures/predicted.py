@@ -35,7 +35,12 @@ def fine_study(study: Study, alphas: int = MOST_ALPHAS) -> Study:
 
 def predict_for(cube: xr.Dataset) -> xr.Dataset:
     """The prediction for a cube's study, on a fine grid of alphas that holds its own."""
-    return predict(fine_study(study_of(cube)))
+    return predict_study(study_of(cube).to_toml())
+
+
+def predict_study(study: str) -> xr.Dataset:
+    """As `predict_for`, of a study as TOML text: what another process is asked for."""
+    return predict(fine_study(study_from(study)))
 
 
 def between(cube: xr.Dataset, alphas: Sequence[float]) -> xr.Dataset:

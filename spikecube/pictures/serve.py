@@ -12,10 +12,13 @@ import panel as pn
 import tornado.web
 import xarray as xr
 
-from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter, page
+from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter
+from spikecube.pictures.app_page import page
+from spikecube.pictures.elsewhere import in_process, remembered
 from spikecube.pictures.sources import Source, source_of
 
 ADDRESS = "127.0.0.1"
+_PAGE = "body { margin: 0 !important; padding: 0 !important; }"
 HOSTS = ("localhost", ADDRESS)
 
 
@@ -26,6 +29,8 @@ def serve(
     prediction: xr.Dataset | None = None,
     fits: Mapping[str, xr.Dataset] | None = None,
     fitter: Fitter | None = None,
+    other: xr.Dataset | None = None,
+    predict: bool = True,
     show: bool = False,
     started: Callable[[str], None] | None = None,
 ) -> None:
@@ -39,6 +44,10 @@ def serve(
         A cube, its file, or a source of one that still grows.
     port
         0 takes a free one.
+    other
+        A second cube to draw beside the first.
+    predict
+        Whether to compute what theory says for each visitor from the start.
     show
         Whether to open a browser.
     started
@@ -50,8 +59,8 @@ def serve(
         If the port is taken.
     """
     source = source_of(cube)
-    pn.extension()
-    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter)
+    pn.extension(raw_css=[_PAGE])
+    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other, predict=predict)
     address = f"http://localhost:{server.port}/"
     _stop_on_signals(server)
     server.start()
@@ -63,14 +72,18 @@ def serve(
     server.stop()
 
 
-def make_server(source: Source, port: int, **known: Any) -> Any:
+def make_server(source: Source, port: int, *, predict: bool = True, **known: Any) -> Any:
     """A server that is not started: one explorer a visitor, all of them over one source."""
 
+    compute = remembered(in_process)
+
     def visit() -> pn.viewable.Viewable:
-        explorer = Explorer(source, **known)
+        explorer = Explorer(source, **known, compute=compute)
         explorer.follow_address(pn.state.location)
         if source.live:
             pn.state.add_periodic_callback(explorer.refresh, period=REFRESH_MS)
+        if predict:
+            explorer.begin()
         return page(explorer)
 
     taken = port or _free_port()

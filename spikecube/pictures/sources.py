@@ -15,9 +15,10 @@ from spikecube.cube.store import open_cube
 
 @runtime_checkable
 class Source(Protocol):
-    """A cube that may change; `live` tells whether it is worth asking again."""
+    """A cube that may change; `live` tells whether it is worth asking again, `name` is its file, if it has one."""
 
     live: bool
+    name: str
 
     def cube(self) -> xr.Dataset:
         """The cube as it is now."""
@@ -33,8 +34,8 @@ class Fixed:
 
     live = False
 
-    def __init__(self, cube: xr.Dataset) -> None:
-        self._cube = cube
+    def __init__(self, cube: xr.Dataset, name: str = "") -> None:
+        self._cube, self.name = cube, name
 
     def cube(self) -> xr.Dataset:
         """The cube."""
@@ -54,12 +55,14 @@ class Growing:
         Gives the cube as it is now.
     folder
         What grows; its files are never changed once written.
+    name
+        The file that it will be.
     """
 
     live = True
 
-    def __init__(self, read: Callable[[], xr.Dataset], folder: Path) -> None:
-        self.cube, self._folder = read, folder
+    def __init__(self, read: Callable[[], xr.Dataset], folder: Path, name: str = "") -> None:
+        self.cube, self._folder, self.name = read, folder, name
 
     def version(self) -> object:
         """The names of the files."""
@@ -79,4 +82,4 @@ def source_of(cube: xr.Dataset | str | Path | Source) -> Source:
         return cube
     opened = open_cube(cube) if isinstance(cube, str | Path) else cube
     refuse_prediction(opened)
-    return Fixed(as_cube(opened, "alpha", "n"))
+    return Fixed(as_cube(opened, "alpha", "n"), str(cube) if isinstance(cube, str | Path) else "")

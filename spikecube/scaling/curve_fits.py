@@ -40,6 +40,7 @@ class Table:
     response: Array
     leverage: Array
     fitted: Array
+    fitted_stderr: Array
     chi2: Array
     gof_pvalue: Array
     nobs: Array
@@ -63,6 +64,7 @@ class Table:
             response=blank(n_params, n_sizes),
             leverage=blank(n_sizes),
             fitted=blank(n_sizes),
+            fitted_stderr=blank(n_sizes),
             sign=np.ones(n_curves),
             status=np.full(n_curves, STATUS["no_data"], dtype=np.int8),
         )
@@ -133,7 +135,8 @@ def _is_zero(c: Curves) -> Array:
 
 
 def _blank(table: Table, b: int, status: str) -> None:
-    for name in (*_PARAMS, "covariance", "response", "leverage", "fitted", "chi2", "gof_pvalue", "aicc"):
+    lost = ("covariance", "response", "leverage", "fitted", "fitted_stderr", "chi2", "gof_pvalue", "aicc")
+    for name in (*_PARAMS, *lost):
         getattr(table, name)[b] = np.nan
     table.status[b] = STATUS[status]
 
@@ -178,6 +181,7 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
     table.response[b], table.leverage[b] = 0.0, 0.0
     table.response[b][:, used], table.leverage[b, used] = fit.influence, fit.leverage
     table.fitted[b] = c.value(theta[b : b + 1])[0]
+    table.fitted_stderr[b] = np.sqrt(np.einsum("kp,pq,kq->k", slopes[b], fit.covariance, slopes[b]))
     table.aicc[b] = _aicc(c, b, theta)
     table.status[b] = STATUS["ok"]
 
@@ -239,6 +243,7 @@ def _to_data_scale(table: Table, group: Group, mean: Array) -> None:
         if group.curves.law.log:
             table.response[:] = np.nan_to_num(table.response / mean[:, None, :])
             table.fitted[:] = np.exp(table.fitted)
+            table.fitted_stderr[:] *= table.fitted
         else:
             table.response[:] *= group.sign[:, None, None]
             table.fitted[:] *= group.sign[:, None]

@@ -20,6 +20,7 @@ from spikecube.scaling.verdict import verdicts
 
 CORNER = 1.345  # in standard errors: 95 per cent of the efficiency of squares for Gaussian noise
 _LEAST = 1e-9  # of delta: noise-free points have a scale of rounding
+_CLOSE = 0.05  # to a leverage of 1, at which a point is its own fit
 _ROUNDS = 3
 
 
@@ -103,7 +104,8 @@ def fit_robust(
     """Fill the `rows` of a table, and say what was found: status, message, weights and delta.
 
     With psi = d rho/dr the covariance is the sandwich A^-1 B A^-1, A = sum psi'_k J_k J_k^T and
-    B = K/(K - p) sum psi_k^2 J_k J_k^T; intervals are profiles of the loss in its units.
+    B = sum (psi_k/(1 - h_k))^2 J_k J_k^T, h_k = psi'_k J_k^T A^-1 J_k the leverage (the jackknife's HC3, which few
+    points need); intervals are profiles of the loss in its units.
 
     Raises
     ------
@@ -112,7 +114,8 @@ def fit_robust(
 
     References
     ----------
-    Huber, Ann. Math. Stat. 35 (1964) 73; Huber and Ronchetti, Robust Statistics (2009), section 7.6.
+    Huber, Ann. Math. Stat. 35 (1964) 73; Huber and Ronchetti, Robust Statistics (2009), section 7.6; MacKinnon and
+    White, J. Econometrics 29 (1985) 305.
     """
     if (sample.mean[used & sample.fine] <= 0).any():
         raise FitError("Huber's loss is one of log y, and the data hold values that are not positive")
@@ -159,8 +162,9 @@ def _infer(table: Table, b: int, k: Array, data: _Data, best: Minimum, delta: fl
         table.status[b] = STATUS["not_resolved"]
         return
     bread = np.linalg.inv((slopes[near] / size).T @ (slopes[near] / size)) / np.outer(size, size)
-    score = slopes * np.clip(r, -delta, delta)[:, None]
-    covariance = bread @ (score.T @ score) @ bread * count / (count - len(theta))
+    leverage = np.einsum("kp,pq,kq->k", slopes, bread, slopes) * near
+    score = slopes * (np.clip(r, -delta, delta) / np.maximum(1 - leverage, _CLOSE))[:, None]
+    covariance = bread @ (score.T @ score) @ bread
     stderr, dof = np.sqrt(np.diag(covariance)), float(count - len(theta))
     half = stats.t.ppf((1 + LEVEL) / 2, dof) * stderr
     own = np.diag(bread)
@@ -171,9 +175,11 @@ def _infer(table: Table, b: int, k: Array, data: _Data, best: Minimum, delta: fl
     table.ci_low[b], table.ci_high[b] = low[0], high[0]
     with np.errstate(divide="ignore"):
         table.pvalue[b] = 2 * stats.t.sf(np.sqrt(risen * own) / stderr, dof)
-    table.fitted[b] = data.law.value(data.sizes, best.theta)[0] if k.all() else np.nan
+    table.fitted[b, k] = data.law.value(data.sizes, best.theta)[0]
+    spread = np.sqrt(np.einsum("kp,pq,kq->k", slopes, covariance, slopes))
+    table.fitted_stderr[b, k] = spread * data.unit * table.fitted[b, k]
     table.response[b], table.leverage[b] = 0.0, 0.0
     mean = np.exp(data.logs)
     table.response[b][:, k] = (bread @ (slopes * near[:, None]).T) / (data.unit * mean)
-    table.leverage[b, k] = np.einsum("kp,pq,kq->k", slopes, bread, slopes) * near
+    table.leverage[b, k] = leverage
     table.status[b] = STATUS["ok" if np.isfinite([low, high]).all() else "open_interval"]

@@ -81,7 +81,7 @@ def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dat
     )
     result.attrs["curves"] = "independent" if sample.deviations is None else "share seeds"
     if "units" in sample.attrs:
-        for name in _IN_DATA:
+        for name in set(_IN_DATA) & set(result):
             result[name].attrs["units"] = sample.attrs["units"]
     return result
 
@@ -97,7 +97,7 @@ _VALUES: tuple[str, ...] = (
 )
 _VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
 _SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr", "draws")
-_IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "rollout", "rollout_stderr")
+_IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "fitted_stderr", "rollout", "rollout_stderr")
 _SHIFTED = ("log_amplitude",)
 _SCALED = ("limit", "amplitude", "next_amplitude", "offset", "amplitude_N", "amplitude_D", "amplitude_ND")
 
@@ -273,6 +273,7 @@ def plot_data(table: Table, sample: Sample, used: Array) -> Arrays:
         "data_stderr_plain": (dim, plain),
         "used": (dim, used),
         "fitted": (dim, table.fitted),
+        "fitted_stderr": (dim, table.fitted_stderr),
         "residual": (dim, residual),
         "leverage": (dim, table.leverage),
         "response": (("param", sample.dim), table.response),

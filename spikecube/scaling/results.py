@@ -91,6 +91,7 @@ _LONG_NAMES = {
     "data_stderr_plain": "standard error of the mean over seeds without control variates",
     "used": "whether the size entered the fit",
     "fitted": "value of the fitted law",
+    "fitted_stderr": "standard error of fitted (linearised)",
     "residual": "(data - fitted)/data_stderr",
     "leverage": "diagonal of the hat matrix",
     "influence": "shift of the estimate over its stderr when the size is left out",

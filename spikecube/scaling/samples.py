@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.means.controls import centred_controls
-from spikecube.means.seeds import controls_for, priority, replicate_means
+from spikecube.means.seeds import controls_for, means_by_count, priority
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
 from spikecube.scaling.types import Array
@@ -129,7 +129,7 @@ def _of_replicates(
     if own_units:
         labels["scale"] = _own_scale(flat.reshape(len(flat), -1), None)
         flat = flat / labels["scale"][:, None, None]
-    means = replicate_means(flat, regressors)
+    means = means_by_count(flat, regressors)
     return Sample(
         mean=means.mean,
         stderr=means.stderr,

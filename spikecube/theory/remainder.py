@@ -31,7 +31,7 @@ def loss_remainders(
     The root sum of squares of: what the blocks beyond those kept change in F_0; a quarter of what the radius of x and
     the gradient batch's matrix change; a tenth of what the step changes; the curvature of the loss in |beta|^2 over its
     spread from draw to draw (large for heavy-tailed labels); 0.5/d; and 0.005. The weights are calibrated
-    (docs/explanation/theory.md): with them measured losses lie within two standard errors and the remainder nine
+    (docs/explanation/theory-trust.md): with them measured losses lie within two standard errors and the remainder nine
     times in ten.
 
     Raises
@@ -41,10 +41,8 @@ def loss_remainders(
     ConvergenceError
         If the profile's equations are not solved.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> import spikecube as sc
+    >>> model = sc.Model(target=[0.0, 1.0, 0.5])
     >>> [bool(0.0 < remainder < 0.04) for remainder in loss_remainders(model, 0.1, 1000, 0.2)]
     [True, True]
     """

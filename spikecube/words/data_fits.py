@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.any_law import LAWS, fit_law
+from spikecube.scaling.any_law import LAWS, SURFACES, fit_law
 from spikecube.scaling.collapse import collapse
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.results import STATUS
@@ -20,7 +20,7 @@ from spikecube.text import with_error
 
 COLLAPSE = "collapse"
 DATA_LAWS = (*(name.replace("_", "-") for name in LAWS), COLLAPSE)
-_TOLD = {"log": ("amplitude",), "two_size": ("exponent_N", "exponent_D")}  # else the exponent
+_TOLD = {"log": ("amplitude",)} | dict.fromkeys(SURFACES, ("exponent_N", "exponent_D"))  # else the exponent
 _NUMBERS = ("estimate", "stderr", "ci_low", "ci_high")
 _NAMES = {v: k for k, v in STATUS.items()}
 
@@ -128,6 +128,7 @@ def fit_file(
     control: str | None = None,
     stderr: str | None = None,
     n_min: float | str | None = None,
+    loss: str = "squares",
 ) -> DataFit:
     """Fit one law to a table or a netCDF file.
 
@@ -136,7 +137,7 @@ def fit_file(
     law : one of `DATA_LAWS`.
     size : column or coordinate of the sizes; "N,D" for two sizes.
     value, control, stderr : columns or variables. A collapse needs a control; others are fitted at each.
-    n_min : see `fit_law`.
+    n_min, loss : see `fit_law`.
 
     Raises
     ------
@@ -147,19 +148,21 @@ def fit_file(
         raise FitError(f"law={law!r} is not one of {', '.join(DATA_LAWS)}, the laws for any data")
     name = law.replace("-", "_")
     names = tuple(part.strip() for part in size.split(","))
-    pair = (names[0], names[1]) if name == "two_size" and len(names) == 2 else size
-    if name == "two_size" and isinstance(pair, str):
-        raise FitError(f"size={size!r}: the law two-size needs two, say N,D")
+    pair = (names[0], names[1]) if name in SURFACES and len(names) == 2 else size
+    if name in SURFACES and isinstance(pair, str):
+        raise FitError(f"size={size!r}: the law {law} needs two, say N,D")
     if name == COLLAPSE and control is None:
         raise FitError("a collapse needs a control: name its column")
     if name == COLLAPSE and n_min is not None:
         raise FitError(f"n_min={n_min!r}: a collapse has no smallest size; leave the rows out")
+    if name == COLLAPSE and loss != "squares":
+        raise FitError(f"loss={loss!r} is for laws of two sizes, not for a collapse")
     data = read_data(path, pair, value, control=control, stderr=stderr)
     errors = None if stderr is None else data[stderr]
     if name == COLLAPSE:
         fit = collapse(data[value], size=size, control=str(control), stderr=errors)
         return DataFit(law, value, fit, tuple(fit["param"].values.tolist()))
-    fit = fit_law(data[value], name, pair, stderr=errors, n_min=n_min)
+    fit = fit_law(data[value], name, pair, stderr=errors, n_min=n_min, loss=loss)
     return DataFit(law, value, fit, _TOLD.get(name, ("exponent",)))
 
 

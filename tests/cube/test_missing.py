@@ -12,7 +12,7 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.cube import assemble as assembly
-from spikecube.cube import predict as predictions
+from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
 from spikecube.pictures import predicted, report
 from spikecube.study.study import Model
@@ -75,6 +75,7 @@ def test_steep_steps_go_through_the_whole_command_line(
     assert "17 predicted variables\n" in spikecube(tmp_path, "predict", "s.toml", "-o", "t.nc").stdout
     if name in REPORTED:
         monkeypatch.setattr(predicted, "fine_study", lambda study: study)
+        monkeypatch.setattr(predicted, "_POINTS", 16)
         views = REPORTED[name] or report.CATALOGUE
         monkeypatch.setattr(report, "CATALOGUE", {view: report.CATALOGUE[view] for view in views})
         assert spikecube(tmp_path, "report", "s", "-o", "s.html").stdout == "s.html\n"
@@ -102,7 +103,7 @@ def _failing(function: Any) -> Any:
 def test_an_edge_that_is_not_found_is_missing_with_its_reason(
     tmp_path: Path, in_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "_edge", broken)
+    monkeypatch.setattr(assembly, "_detection_edges", broken)
     (tmp_path / "b.toml").write_text(RELU)
     said = spikecube(tmp_path, "run", "b.toml").stdout
     lost = "detection_edge and outlier_count are missing at 3 of 6 points (alpha, n): theory has no edge there"

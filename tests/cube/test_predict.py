@@ -124,6 +124,16 @@ def test_predictions_for_the_draws_of_a_cube_follow_them() -> None:
     assert set((cube - found).train_loss.dims) == set(cube.train_loss.dims)
 
 
+def test_a_cube_without_the_draws_of_the_study_is_declined_in_a_sentence() -> None:
+    given, cube = study({"n": [300]}), empty_cube(study({"n": [300]}))
+    with pytest.raises(PredictionError, match=r"a cube without beta_power; each draw is predicted from it"):
+        predict(given, given=cube.drop_vars("beta_power"))
+    with pytest.raises(PredictionError, match=r"a cube with n = 300, without the 400 of the study"):
+        predict(study({"n": [300, 400]}), given=cube)
+    with pytest.raises(PredictionError, match=r"width_ratio = nothing, without the 1.0 of the study"):
+        predict(study({"n": [300], "width_ratio": [1.0, 2.0]}), given=cube)
+
+
 def test_the_theory_at_the_draw_is_the_sharper_test() -> None:
     """First outliers of 12 draws: what is left after the draw's own prediction spreads by a third less."""
     from spikecube.cube.cell import compute_cell

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,21 @@ def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(pickle, "load", forbidden)
     cube = open_cube(_stranger(tmp_path / "stranger.nc", attrs={"study": text}))
     assert cube.attrs["study"] == text
+
+
+def test_a_cube_written_in_parts_is_the_same(cube: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cube(cube, tmp_path / "whole.nc")
+    monkeypatch.setattr("spikecube.cube.store._PART_BYTES", 1)
+    write_cube(cube, tmp_path / "parts.nc")
+    xr.testing.assert_identical(open_cube(tmp_path / "whole.nc"), open_cube(tmp_path / "parts.nc"))
+
+
+def test_writing_copies_one_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when every variable is copied before the first is written."""
+    monkeypatch.setattr("spikecube.cube.store._PART_BYTES", 2**20)
+    cube = xr.Dataset({f"v{i}": ("x", np.zeros(2**17)) for i in range(10)})
+    tracemalloc.start()
+    write_cube(cube, tmp_path / "x.nc")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * 2**20

@@ -6,14 +6,13 @@ What happens is told on standard error: `computing`, and `refresh` for each look
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import xarray as xr
 
-from spikecube.cube.predict import predict
 from spikecube.live import source_of
-from spikecube.means.spikes import study_of
-from spikecube.pictures import predicted, serve
+from spikecube.pictures import serve
 from spikecube.pictures.app import Explorer
 
 refresh = Explorer.refresh
@@ -29,20 +28,18 @@ def told_refresh(explorer: Explorer) -> None:
     refresh(explorer)
 
 
-def slow_prediction(cube: xr.Dataset) -> xr.Dataset:
+def slow_call(function: Callable[[Any], Any], argument: Any) -> Any:
     tell("computing")
     sys.stdin.readline()
-    return predict(study_of(cube))
+    return function(argument)
 
 
-def slow_fits(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
-    tell("computing")
-    sys.stdin.readline()
+def fits(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
     return {"outliers": xr.Dataset(attrs={"sentence": "There is one size."})}
 
 
 if __name__ == "__main__":
     Explorer.refresh = told_refresh  # type: ignore[method-assign]
-    predicted.predict_for = slow_prediction
+    serve.in_process = slow_call  # type: ignore[assignment]
     serve.REFRESH_MS = 200
-    serve.serve(source_of(sys.argv[1]), fitter=slow_fits, started=lambda address: tell(f"at {address}"))
+    serve.serve(source_of(sys.argv[1]), fitter=fits, started=lambda address: tell(f"at {address}"))

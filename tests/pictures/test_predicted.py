@@ -14,6 +14,11 @@ from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.theory import bulk_density, conditional_density
 
 
+@pytest.fixture(scope="module", autouse=True)
+def bulk_points() -> None:
+    """As many as in a report."""
+
+
 def test_the_bulk_drawn_is_that_of_the_chosen_point(make: Callable[..., xr.Dataset]) -> None:
     """That of this alpha and n, to 1e-12, with the mass of all singular values; another point's is refused."""
     cube = make()

@@ -106,7 +106,7 @@ def test_a_plan_names_memory_and_disk_apart() -> None:
     few, many = (plan(standin.make_study(axes={"seed": k}), kernel=standin.kernel()) for k in (2, 2000))
     assert many.largest_cell_bytes == few.largest_cell_bytes == 8.0 * 40**2 == many.memory_bytes - WORKER_BYTES
     assert many.driver_bytes == few.driver_bytes == DRIVER_BYTES
-    assert many.assemble_bytes - few.assemble_bytes == pytest.approx(3 * (many.cube_bytes - few.cube_bytes))
+    assert many.assemble_bytes - few.assemble_bytes == pytest.approx(2 * (many.cube_bytes - few.cube_bytes))
     assert few.assemble_bytes > few.driver_bytes
     assert few.cube_bytes < few.shard_bytes < few.cube_bytes + 4096 * few.tasks + 1
     assert {"driver_bytes", "largest_cell_bytes", "assemble_bytes", "shard_bytes"} <= set(many.as_dict())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -31,6 +33,13 @@ ell = 3
 """
 
 
+@functools.cache
+def _empty() -> tuple[xr.Dataset, list[dict[str, float]]]:
+    """The cube of the study without a value, and the expectations of its controls at each size."""
+    study = Study.from_toml(STUDY)
+    return empty_cube(study), [control_expectations(study.model, n) for n in study.axes.n]
+
+
 def synthetic_cube(*, noise: float = 0.03, drift: float = 0.0, entropy: int = 1) -> xr.Dataset:
     """A cube of pure laws.
 
@@ -38,12 +47,11 @@ def synthetic_cube(*, noise: float = 0.03, drift: float = 0.0, entropy: int = 1)
     0.3 n^{-((ell + 1)(1 - 2 alpha) - 1)}. Draws are shared along alpha but for a tenth of their
     variance; half of it is that of beta_power.
     """
-    cube = empty_cube(Study.from_toml(STUDY))
-    study = Study.from_toml(STUDY)
+    empty, exact = _empty()
+    cube = empty.copy(deep=True)
     rng = np.random.default_rng(entropy)
     n = xr.DataArray(cube.n.values.astype(float), dims="n", coords={"n": cube.n})
     draws = {k: xr.DataArray(rng.standard_normal((5, 20)), dims=("n", "seed")) for k in ("power", "rest", "own")}
-    exact = [control_expectations(study.model, int(size)) for size in cube.n]
     for name in ("beta_power", "label_power", "test_label_power", "readout_power"):
         centre = xr.DataArray([e[name] for e in exact], dims="n", coords={"n": cube.n})
         own = draws["power"] if name == "beta_power" else xr.DataArray(rng.standard_normal((5, 20)), dims=("n", "seed"))

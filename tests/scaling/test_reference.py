@@ -39,7 +39,7 @@ def test_tail_of_unequal_eigenvalues_is_that_of_draws() -> None:
         assert abs((square > point).mean() - p) < 4 * np.sqrt(p * (1 - p) / len(square))
 
 
-@pytest.mark.parametrize("n_sizes", [4, 6])
+@pytest.mark.parametrize("n_sizes", [4, pytest.param(6, marks=pytest.mark.slow)])
 def test_intervals_without_errors_cover(n_sizes: int) -> None:
     """3000 sets, 3 standard errors. Negative control: the t of matched moments (Bell and McCaffrey) covers too much."""
     rng = np.random.default_rng(2)
@@ -111,6 +111,7 @@ def test_variance_of_the_log_of_a_noisy_mean(dof: int) -> None:
     assert (_of_log(relative[:5], np.full(5, np.inf)) == relative[:5]).all()
 
 
+@pytest.mark.slow
 def test_few_seeds_with_control_variates_keep_their_levels() -> None:
     """6 sizes, 8 seeds, one control that y is curved in, 2500 sets: intervals and test of fit, 3 standard errors.
 

@@ -138,6 +138,7 @@ def clustered(rng: np.random.Generator, slope: float) -> tuple[np.ndarray, ...]:
     return np.column_stack([np.ones(80), x]), matters[:, None], outcome.astype(float), groups
 
 
+@pytest.mark.slow
 def test_the_score_test_of_clusters_holds_its_level_and_sees_what_is_there() -> None:
     """200 samples: 5 per cent rejected within 3 standard errors, uniform p-values; rows taken as independent reject
     more than 15 per cent, and a real effect is found in nine of ten of 50."""

@@ -19,6 +19,7 @@ def noisy(rng, *, amplitude: float, copies: int, seeds: int = 20, noise: float =
     return xr.DataArray(draws, dims=("copy", "n", "seed"), coords={"n": SIZES})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amplitude", [0.0, 60.0])
 def test_intervals_hold_although_the_window_was_chosen(amplitude: float) -> None:
     """400 sets with and without a correction, within 3 standard errors; the window's own interval is the control."""

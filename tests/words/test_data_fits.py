@@ -14,7 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from spikecube.cli import app
-from spikecube.pictures.fit_page import write_fit_page
+from spikecube.pictures.fit_page import write_fit_picture
 from spikecube.words.data_fits import DATA_LAWS, fit_file
 from spikecube.words.fits import FitReport
 
@@ -95,7 +95,7 @@ def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path:
     cases = [(energy, law, {"size": "L", "value": "E", "stderr": "dE"}) for law in ("power", "offset", "log")]
     for path, law, columns in [*cases, (plane, "two-size", {"size": "N,D", "value": "y"})]:
         fit = fit_file(path, law, **columns)
-        written = write_fit_page(fit.dataset, tmp_path / f"{law}.html", fit.verdict()).read_text()
+        written = write_fit_picture(fit.dataset, tmp_path / f"{law}.html", fit.verdict()).read_text()
         assert fit.dataset.attrs["law"] in written
         assert ("residual in standard errors" in written) == (law != "two-size")
 
@@ -107,7 +107,11 @@ def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path:
         (["--size", "L", "--value", "E", "--law", "limits"], "law='limits' is not one of power, offset", 1),
         (["--size", "L", "--value", "E", "--law", "collapse"], "a collapse needs a control", 1),
         (["--size", "L", "--value", "E", "--law", "two-size"], "the law two-size needs two, say N,D", 1),
-        (["--size", "L", "--value", "E", "--plot", "a.png"], "pictures are written as .html, got .png", 1),
+        (
+            ["--size", "L", "--value", "E", "--plot", "a.bmp"],
+            "pictures are written as .html, .png, .svg, .pdf, got .bmp",
+            1,
+        ),
         (["--law", "offset"], "is a table: name its columns with --size and --value", 2),
         (["--value", "E"], "--value is for data other than cubes, which need --size and --value", 2),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +14,25 @@ from typer.testing import CliRunner
 
 from spikecube.cli import app
 from spikecube.cube.store import write_cube
-from spikecube.scaling import fit_power_law
+from spikecube.scaling import fit_outliers, fit_power_law
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
+from spikecube.words.fit_rows import FitReport
 from spikecube.words.fits import LAWS, fit_report
+from spikecube.words.seeds import shortage, worth
 
 SIZES = np.array([500.0, 1000.0, 2000.0, 4000.0])
 
 
+@pytest.fixture(scope="module")
+def reported(cube: xr.Dataset, prediction: xr.Dataset) -> Callable[[str], FitReport]:
+    """What is said of the fit of each law, made once."""
+    return functools.cache(lambda law: fit_report(cube, law, prediction=prediction))
+
+
 @pytest.mark.parametrize("law", LAWS)
-def test_every_law_has_a_table_and_a_sentence(cube: xr.Dataset, prediction: xr.Dataset, law: str) -> None:
-    report = fit_report(cube, law, prediction=prediction)
+def test_every_law_has_a_table_and_a_sentence(reported: Callable[[str], FitReport], law: str) -> None:
+    report = reported(law)
     assert report.dataset is not None
     assert "could be fitted" in report.sentence
     tested = any(np.isfinite(row["p_fit"]) for row in report.rows if row["status"] not in ("no_data", "not_applicable"))
@@ -32,8 +42,8 @@ def test_every_law_has_a_table_and_a_sentence(cube: xr.Dataset, prediction: xr.D
     json.dumps(report.as_dict(), allow_nan=False)
 
 
-def test_rows_are_the_numbers_of_the_dataset(cube: xr.Dataset, prediction: xr.Dataset) -> None:
-    report = fit_report(cube, "outliers", prediction=prediction)
+def test_rows_are_the_numbers_of_the_dataset(reported: Callable[[str], FitReport]) -> None:
+    report = reported("outliers")
     row = next(r for r in report.rows if (r["estimator"], r["degree"], r["alpha"]) == ("relative", 1.0, 0.3))
     one = report.dataset.sel(estimator="relative", degree=1, alpha=0.3, param="exponent")
     assert row["estimate"] == one.estimate.item()
@@ -139,3 +149,27 @@ def test_what_is_printed_of_a_cube_says_first_what_was_found_and_fits_into_80_co
     for law in LAWS:
         assert lines[lines.index(law) + 1].split()[0] not in ("estimator", "degree", "loss", "gap", "quantity")
     assert sum(line.endswith("  status") for line in lines) == len(LAWS)
+
+
+def ragged(cube: xr.Dataset, counts: list[int]) -> xr.Dataset:
+    """The cube with so many seeds at each size."""
+    made = cube.isel(n=slice(len(counts)))
+    kept = xr.DataArray(np.arange(20) < np.array(counts)[:, None], dims=("n", "seed"))
+    lost = {name: v.where(kept) for name, v in made.data_vars.items() if "seed" in v.dims and v.dtype.kind == "f"}
+    return made.assign(lost | {"status": made["status"].where(kept, 4).astype(np.int8)})
+
+
+def test_sizes_count_that_have_seeds_enough(cube: xr.Dataset) -> None:
+    few = shortage(ragged(cube, [20, 20, 2, 1]), "outliers")
+    assert "has 4 sizes with 1 to 20 seeds, 2 of them with 3 or more; a fit needs" in few
+    assert not shortage(ragged(cube, [20, 12, 3, 1]), "outliers")
+
+
+def test_plain_means_of_a_ragged_cube_are_plain(cube: xr.Dataset) -> None:
+    """What they are worth was held against the largest number of seeds, and praised control variates that were none."""
+    made = ragged(cube, [20, 12, 6]).isel(alpha=[5, 6])
+    plain = worth(fit_outliers(made, prediction=False, controls=False), made)
+    assert plain == " Means are plain: 6 to 20 seeds, by size, give no control variate its place."
+    sharp = worth(fit_outliers(made, prediction=False), made)
+    assert sharp.startswith(" Control variates make 6 to 20 seeds, by size, worth ")
+    assert sharp.endswith("times as many (median over sizes).")

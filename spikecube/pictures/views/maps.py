@@ -48,7 +48,7 @@ def grid(data: xr.Dataset, values: dict[str, xr.DataArray], *, even: bool = Fals
 
 
 def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: Ends | None = None) -> Picture:
-    """A map over (alpha, n) with the sizes as labels of its rows; without ends its columns are even and labelled too."""
+    """A map over (alpha, n) with the sizes as labels of its rows; without ends its columns are even, with labels."""
     options: dict[str, Any] = {"yticks": _labels(data["n"]), "show_grid": False, "legend_position": "top"}
     options |= {} if ends else {"xticks": _labels(data["alpha"])}
     return Picture(
@@ -58,7 +58,7 @@ def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: Ends | N
         ylabel=symbols.axis_label("n"),
         xlim=ends or (0, data.sizes["alpha"]),
         ylim=(0, data.sizes["n"]),
-        options=options | {"legend_cols": 3},
+        options=options | {"legend_cols": 2},
     )
 
 

@@ -24,32 +24,53 @@ def against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -
 
 
 def predicted_loss(
-    prediction: xr.Dataset | None, name: str, pick: Callable[[xr.DataArray], xr.DataArray], x: str, y: str, **look: Any
+    prediction: xr.Dataset | None,
+    name: str,
+    pick: Callable[[xr.DataArray], xr.DataArray],
+    x: str,
+    y: str,
+    fine: xr.Dataset | None = None,
+    **look: Any,
 ) -> list[Layer]:
     """A predicted loss as a line, in a band of its remainder where the prediction says how far it may be off.
 
-    `pick` takes the curve along `x` out of a variable; `look` is the line's label and colour.
+    `pick` takes the curve along `x` out of a variable; `look` is the line's label and colour. `fine` has the loss at
+    more places of a log axis: the remainder over the loss is drawn straight between those of the prediction.
     """
     if prediction is None or name not in prediction:
         return []
-    curve, remainder = pick(prediction[name]), f"{name}_remainder"
+    known, remainder = pick(prediction[name]), f"{name}_remainder"
+    curve = known if fine is None or name not in fine else pick(fine[name])
     line = marks.line(curve[x], curve, x, y, **look)
     if remainder not in prediction:
         return [line]
+    half = pick(prediction[remainder])
+    if curve is not known:
+        share = (half / known).sortby(x)
+        half = curve * np.interp(np.log(curve[x]), np.log(share[x]), share)
     around = look | {"label": look["label"].replace("predicted", "predicted ± remainder", 1)}
-    return [marks.band(curve[x], curve, pick(prediction[remainder]), x, **around), line]
+    return [marks.band(curve[x], curve, half, x, **around), line]
 
 
-def residual_strip(made: Picture, x: str, values: np.ndarray, residual: np.ndarray, name: str) -> Picture:
-    """Residuals in standard errors over the x axis of a picture, with lines at 0 and +-2."""
+def residual_strip(
+    made: Picture,
+    x: str,
+    values: np.ndarray,
+    residual: np.ndarray,
+    name: str,
+    *,
+    unit: str = "standard errors",
+    marked: float | None = 2.0,
+) -> Picture:
+    """Residuals over the x axis of a picture, with lines at 0 and at plus and minus the `marked` level."""
     ends, _ = made.limits()
-    tips = [(symbols.symbol(x), f"@{{{x}}}"), (f"{name} in standard errors", "@residual{0.00}")]
+    tips = [(symbols.symbol(x), f"@{{{x}}}"), (f"{name} in {unit}", "@residual{0.00}")]
     look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
     levels = [
         marks.steps([ends[0]], [ends[1]], [level], x, "residual", label="", colour=style.SOFT, dash=dash, width=1.2)
-        for level, dash in ((0, "solid"), (2, "dashed"), (-2, "dashed"))
+        for level, dash in ((0.0, "solid"), *(() if marked is None else ((marked, "dashed"), (-marked, "dashed"))))
     ]
-    most = max(3.0, 1.2 * float(np.abs(residual).max(initial=0)))
+    most = max(1.5 * (marked or 0.0), 1.2 * float(np.abs(residual).max(initial=0))) or 1.0
     points = Layer("points", {x: values, "residual": residual}, style=look, measured=True)
     return Picture(
         [*levels, points],

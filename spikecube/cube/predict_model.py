@@ -1,0 +1,207 @@
+"""Every predicted variable of one model of a study, as plain arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from spikecube.cube import schema
+from spikecube.cube.assemble import place_text
+from spikecube.cube.missing import Missing
+from spikecube.cube.predict_remainders import REMAINDERS, few_sizes, losses_of_size, relative_remainders, remainders
+from spikecube.study.fields import Model
+from spikecube.study.study import Study
+from spikecube.theory import (
+    best_linear_loss,
+    bulk_edge,
+    chosen_degrees,
+    detection_edge,
+    finite_losses,
+    initial_losses,
+    initial_outliers,
+    limit_losses,
+    spike_count,
+    spiked_losses,
+)
+from spikecube.theory.bulk import bulk_of
+from spikecube.theory.conditional.edge import conditional_edge
+from spikecube.theory.conditional.spikes import ConditionalSpectrum, conditional_spectra, spike_alignments
+from spikecube.theory.moments import Moments
+from spikecube.theory.staircase import UNBOUNDED
+
+Arrays = dict[str, np.ndarray]
+Index = tuple[int | slice, ...]
+Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
+T = TypeVar("T")
+_LOSSES = ("train_loss", "test_loss")
+
+
+@dataclass(frozen=True)
+class OfModel:
+    """Every wanted variable of one model, its dims in the order of the schema; what theory does not find is missing."""
+
+    study: Study
+    model: Model
+    wanted: tuple[str, ...]
+    degrees: int | None
+    labels: dict[str, float | str]
+    missing: Missing
+    arrays: Arrays = field(default_factory=dict)
+
+    def fill(self, tick: Callable[[], None]) -> Arrays:
+        """All of them; `tick` is called after each (n, alpha)."""
+        shape = self.study.shape
+        self.arrays.update({k: np.full([shape[d] for d in schema.PREDICTED[k].dims], np.nan) for k in self.wanted})
+        stepped = self.model.initial_output == "vanishing"
+        self._value("best_linear_loss", (), {}, lambda: best_linear_loss(self.model))
+        if stepped:
+            self._limits()
+        degrees = {}
+        for j, n in enumerate(self.study.axes.n):
+            kept = self.degrees or self._attempt(self.wanted, {"n": n}, partial(chosen_degrees, self.model, n))
+            if kept is not None:
+                degrees[n] = kept
+                self._of_size(j, kept, stepped, tick)
+        if stepped:
+            self._remainders(degrees)
+        return self.arrays
+
+    def _of_size(self, j: int, degrees: int, stepped: bool, tick: Callable[[], None]) -> None:
+        n = self.study.axes.n[j]
+        moments = self._moments(n, degrees)
+        self._initial(j, moments, stepped, degrees)
+        if stepped:
+            self._spectra(j, degrees)
+        for i in range(len(self.study.axes.alpha)):
+            if stepped:
+                self._point((i, j), moments, degrees)
+            tick()
+
+    def _remainders(self, degrees: dict[int, int]) -> None:
+        study, model, names = self.study, self.model, [name for name in REMAINDERS if name in self.arrays]
+        relative: dict[int, np.ndarray] = {}
+        for n in few_sizes(study) if names else ():
+            if n in degrees:
+                found = self._attempt(names, {"n": n}, partial(relative_remainders, study, model, n, degrees[n]))
+                relative |= {} if found is None else {n: found}
+        if not relative:
+            return
+        for name, values in remainders(study, relative, self._losses_of_all(names, degrees)).items():
+            if name in self.arrays:
+                self.arrays[name][:] = values
+
+    def _losses_of_all(self, names: Sequence[str], degrees: dict[int, int]) -> list[np.ndarray]:
+        """Train and test losses of F for what is made of them, (alpha, n, lam), where they are not among the wanted."""
+        study, model = self.study, self.model
+        if set(_LOSSES) <= self.arrays.keys():
+            return [self.arrays[name] for name in _LOSSES]
+        losses = np.full((2, *(study.shape[d] for d in ("alpha", "n", "lam"))), np.nan)
+        for j, n in enumerate(study.axes.n):
+            if n in degrees:
+                found = self._attempt(names, {"n": n}, partial(losses_of_size, study, model, n, degrees[n]))
+                losses[:, :, j] = np.nan if found is None else found
+        return list(losses)
+
+    def _limits(self) -> None:
+        for i, alpha in enumerate(self.study.axes.alpha):
+            ell = spike_count(alpha)
+            if ell != UNBOUNDED:
+                self._losses("_limit", (i,), {"alpha": alpha}, partial(limit_losses, self.model, ell=ell))
+
+    def _moments(self, n: int, degrees: int) -> Moments | None:
+        names = [f"{loss}_{of}" for loss in _LOSSES for of in ("init", "spiked")]
+        wanted = [name for name in names if name in self.arrays]
+        lam = self.study.axes.lam
+        return self._attempt(wanted, {"n": n}, lambda: bulk_of(self.model, n, degrees).moments(lam)) if wanted else None
+
+    def _initial(self, j: int, moments: Moments | None, stepped: bool, degrees: int) -> None:
+        model, n, lam = self.model, self.study.axes.n[j], self.study.axes.lam
+        at = {"n": n}
+        if moments is not None:
+            names = ("train_loss_init", "test_loss_init")
+            self._put(names, (j,), self._attempt(names, at, lambda: initial_losses(model, lam, n, moments=moments)))
+        found = self._attempt(("singular_value_init",), at, lambda: initial_outliers(model, n, degrees))
+        if found is not None:
+            self.arrays["singular_value_init"][j, : len(found)] = found
+        if not stepped:
+            self._value("bulk_edge", (slice(None), j), at, lambda: bulk_edge(model, n, degrees=degrees))
+
+    def _point(self, place: tuple[int, int], moments: Moments | None, degrees: int) -> None:
+        model, axes = self.model, self.study.axes
+        alpha, n, lam = axes.alpha[place[0]], axes.n[place[1]], axes.lam
+        at = {"alpha": alpha, "n": n}
+        self._losses("", place, at, lambda lam: finite_losses(model, lam, n, alpha, degrees=degrees))
+        for k in range(self.study.measure.ell if moments is not None else 0):
+            names = ("train_loss_spiked", "test_loss_spiked")
+            found = self._attempt(names, at, partial(spiked_losses, model, lam, n, alpha, k + 1, moments=moments))
+            self._put(names, (*place, slice(None), k), found)
+
+    def _spectra(self, j: int, degrees: int) -> None:
+        model, n, alphas = self.model, self.study.axes.n[j], list(self.study.axes.alpha)
+
+        def edges_of(some: list[float]) -> np.ndarray:
+            known = [found[alphas.index(alpha)] for alpha in some]
+            edges = [spectrum.edge for spectrum in known if spectrum is not None]
+            return detection_edge(model, n, some, degrees=degrees, edges=edges if len(edges) == len(some) else None)
+
+        wanted = ("singular_value", "alignment", "outlier_count")
+        found = self._of_alphas(wanted, n, lambda some: conditional_spectra(model, n, some, degrees))
+        edges = self._of_alphas(("detection_edge", "outlier_count"), n, edges_of)
+        for i, (spectrum, edge) in enumerate(zip(found, edges, strict=True)):
+            self._spectrum((i, j), {"alpha": alphas[i], "n": n}, spectrum, degrees)
+            if edge is not None:
+                self._put(("detection_edge",), (i, j), (edge,))
+                if spectrum is not None:
+                    self._put(("outlier_count",), (i, j), (np.sum(spectrum.outliers > edge),))
+
+    def _of_alphas(self, names: Sequence[str], n: int, compute: Callable[[list[float]], Iterable[T]]) -> list[T | None]:
+        alphas, wanted = self.study.axes.alpha, [name for name in names if name in self.arrays]
+        if not wanted:
+            return [None] * len(alphas)
+        places = [place_text({"alpha": alpha, "n": n, **self.labels}) for alpha in alphas]
+        return self.missing.attempt_all(wanted, places, alphas, compute)
+
+    def _spectrum(
+        self, place: tuple[int, int], at: dict[str, float], found: ConditionalSpectrum | None, degrees: int
+    ) -> None:
+        model, study = self.model, self.study
+        if found is None:
+            self._value(
+                "bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, int(at["n"]), at["alpha"], degrees).x)
+            )
+            return
+        kept = found.outliers[: study.measure.rank]
+        self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
+        self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
+        pointing = self._attempt(("alignment",), at, partial(spike_alignments, model, found, study.measure.degree))
+        self._put(("alignment",), place, None if pointing is None else (pointing,))
+
+    def _attempt(self, names: Sequence[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
+        wanted = [name for name in names if name in self.arrays]
+        return self.missing.attempt(wanted, place_text({**at, **self.labels}), compute) if wanted else None
+
+    def _value(self, name: str, index: Index, at: Mapping[str, float | str], compute: Callable[[], float]) -> None:
+        self._put((name,), index, None if (found := self._attempt((name,), at, compute)) is None else (found,))
+
+    def _losses(self, of: str, index: Index, at: Mapping[str, float | str], compute: Losses) -> None:
+        """Both losses at all penalties at once, or one by one where that fails."""
+        names = tuple(f"{loss}{of}" for loss in _LOSSES)
+        if not set(names) & self.arrays.keys():
+            return
+        try:
+            with np.errstate(all="ignore"):
+                self._put(names, index, compute(self.study.axes.lam))
+        except Exception:  # the reason is that of each penalty
+            for i, lam in enumerate(self.study.axes.lam):
+                found = self._attempt(names, {**at, "lam": lam}, partial(compute, (lam,)))
+                self._put(names, (*index, slice(i, i + 1)), found)
+
+    def _put(self, names: Sequence[str], index: Index, values: Sequence[Any] | None) -> None:
+        for name, value in zip(names, values or (), strict=values is not None):
+            if name in self.arrays:
+                self.arrays[name][index] = value

@@ -1,0 +1,178 @@
+"""The page of an explorer: what is chosen on the left, two views beside it; below them on a narrow screen."""
+
+from __future__ import annotations
+
+import html
+from importlib import resources
+from typing import Any
+
+import panel as pn
+
+from spikecube.pictures import exports, style, tables
+from spikecube.pictures.app import Explorer, Screen
+from spikecube.pictures.app_free import FREE
+
+_SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
+
+_SAVE_PICTURE = """
+const shown = [];
+const walk = (view) => {
+  if (view.model.tags.includes("view")) shown.push(view);
+  else for (const child of view.child_views ?? []) walk(child);
+};
+for (const view of Bokeh.index) walk(view);
+const view = shown[slot] ?? shown[0];
+const figure = view.model.title ? view.model : view.model.children[0];
+figure.title.visible = true;
+setTimeout(() => view.export(kind).to_blob().then((blob) => {
+  figure.title.visible = false;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = (view.model.tags[1] ?? "spikecube") + "." + kind;
+  link.click();
+}), 100);
+"""
+_COPY = """
+const label = button.label;
+navigator.clipboard.writeText(code.value).then(() => {
+  button.label = "copied";
+  setTimeout(() => { button.label = label; }, 1500);
+});
+"""
+
+
+def look() -> str:
+    """The look of the report, for a tree of components: its colours by day, since the figures are drawn for it."""
+    shared = style.stylesheet()
+    day = shared.partition("@media")[0]
+    own = (resources.files("spikecube.pictures") / "assets" / "app.css").read_text(encoding="utf-8")
+    return f"{shared}\n{day}\n{own}".replace(":root", ":host")
+
+
+def page(explorer: Explorer) -> pn.viewable.Viewable:
+    """The page of an explorer."""
+    sheet = look()
+    views = [_screen(explorer, slot, sheet) for slot in range(len(explorer.screens))]
+    return pn.Column(
+        _side(explorer, sheet),
+        pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_width"),
+        css_classes=["explorer"],
+        stylesheets=[sheet],
+        sizing_mode="stretch_width",
+    )
+
+
+def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
+    """Title, selection, and what can be asked for."""
+    cube = explorer.scene.cube
+    heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{_escaped(tables.model_sentence(cube))}</p>"
+    link = pn.pane.HTML(sizing_mode="stretch_width")
+
+    def update_link(*_events: object) -> None:
+        link.object = f'<a href="{explorer.query()}" target="_blank">link to this selection</a>'
+
+    for widget in explorer.named_widgets().values():
+        widget.param.watch(update_link, "value")
+    update_link()
+    predict = pn.widgets.Button(label="Predict", color="primary", on_click=explorer.predict)
+    fit = pn.widgets.Button(label="Fit", color="primary", on_click=explorer.fit, disabled=explorer.fitter is None)
+    explorer.state.stylesheets = [sheet]
+    return pn.Column(
+        pn.pane.HTML(heading, stylesheets=[sheet], sizing_mode="stretch_width"),
+        explorer.state,
+        *explorer.sliders.values(),
+        _free(explorer),
+        pn.FlexBox(predict, fit, explorer.unmark, explorer.busy, align_items="center"),
+        explorer.message,
+        pn.pane.HTML(
+            "<p class='key'>Markers are measured (bars: one standard error), lines predicted, dashes limits. "
+            "Drag a box over a view with α on its axis to mark those points in both views.</p>",
+            stylesheets=[sheet],
+            sizing_mode="stretch_width",
+        ),
+        link,
+        css_classes=["side"],
+        stylesheets=[sheet],
+        sizing_mode="stretch_width",
+    )
+
+
+def _free(explorer: Explorer) -> pn.viewable.Viewable:
+    """The choices of the view of any variable, while a screen shows it."""
+    free = explorer.free
+    box = pn.Column(
+        free.variable, pn.Row(free.x, free.colour), pn.Row(free.logx, free.logy), sizing_mode="stretch_width"
+    )
+
+    def appear(*_events: object) -> None:
+        box.visible = any(choice.value == FREE for choice in explorer.choices)
+
+    for choice in explorer.choices:
+        choice.param.watch(appear, "value")
+    appear()
+    return box
+
+
+def _screen(explorer: Explorer, slot: int, sheet: str) -> pn.viewable.Viewable:
+    """One view, its choice above it, what can be taken away below it."""
+    screen = explorer.screens[slot]
+    for part in (screen.title, screen.table):
+        part.stylesheets = [sheet]
+    return pn.Column(
+        screen.choice,
+        screen.title,
+        pn.Column(screen.pane, css_classes=["figure"], stylesheets=[sheet], sizing_mode="stretch_width"),
+        pn.FlexBox(*_pictures(slot), *_downloads(explorer, slot), _copy(screen), screen.with_table),
+        screen.python,
+        screen.table,
+        css_classes=["screen"],
+        stylesheets=[sheet],
+        sizing_mode="stretch_width",
+    )
+
+
+def _pictures(slot: int) -> list[Any]:
+    buttons = []
+    for kind in ("png", "svg"):
+        button = pn.widgets.Button(label=kind.upper(), width=54, **_SMALL)
+        button.js_on_click(args={"kind": kind, "slot": slot}, code=_SAVE_PICTURE)
+        buttons.append(button)
+    return buttons
+
+
+def _downloads(explorer: Explorer, slot: int) -> list[Any]:
+    """The data of a view as CSV and netCDF, under a name of its own."""
+    screen = explorer.screens[slot]
+    csv = pn.widgets.FileDownload(
+        callback=lambda: exports.csv_of(explorer.data(slot)),
+        filename=f"{screen.stem}.csv",
+        label="CSV",
+        embed=False,
+        width=58,
+        **_SMALL,
+    )
+    netcdf = pn.widgets.FileDownload(
+        callback=lambda: exports.netcdf_of(explorer.data(slot), explorer.scene),
+        filename=f"{screen.stem}.nc",
+        label="netCDF",
+        embed=False,
+        width=76,
+        **_SMALL,
+    )
+
+    def rename(*_events: object) -> None:
+        csv.filename, netcdf.filename = f"{screen.stem}.csv", f"{screen.stem}.nc"
+
+    screen.python.param.watch(rename, "value")
+    return [csv, netcdf]
+
+
+def _copy(screen: Screen) -> pn.viewable.Viewable:
+    """Copies the Python that draws this."""
+    button = pn.widgets.Button(label="Copy Python", width=104, **_SMALL)
+    button.js_on_click(args={"code": screen.python, "button": button}, code=_COPY)
+    return button
+
+
+def _escaped(text: object) -> str:
+    return html.escape(str(text))

@@ -1,0 +1,104 @@
+"""A picture as a figure for a paper, drawn from its layers by Matplotlib, if that is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikecube.errors import SpikecubeError
+from spikecube.pictures.layers import Layer
+from spikecube.pictures.picture import Picture
+
+SUFFIXES = (".png", ".svg", ".pdf")
+_INCH = 110  # points of the screen
+_HEIGHT = 420
+_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "inverted_triangle": "v", "hex": "h"}
+
+
+class FigureError(SpikecubeError, ValueError):
+    """A picture cannot be written to such a file; the sentence says why."""
+
+
+def write_figure(picture: Picture, path: Path) -> Path:
+    """Write a picture and its strips as PNG, SVG or PDF.
+
+    Raises
+    ------
+    ValueError
+        If Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise FigureError(
+            f"{path}: {path.suffix} is written by Matplotlib, which is not installed: pip install matplotlib, or write "
+            ".html"
+        ) from None
+    parts = [picture]
+    while (below := parts[-1].strip) is not None:
+        parts.append(below)
+    heights = [float(part.options.get("height", _HEIGHT)) for part in parts]
+    figure = Figure(figsize=(720 / _INCH, sum(heights) / _INCH), layout="constrained")
+    axes = figure.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for part, axis in zip(parts, axes, strict=True):
+        _draw(part, axis)
+    figure.savefig(path, dpi=2 * _INCH, metadata={"Date": None} if path.suffix == ".svg" else None)
+    return path
+
+
+def _draw(picture: Picture, axis: Any) -> None:
+    """Layers, scales, limits, labels and legend of one picture."""
+    for layer in picture.layers:
+        if layer.kind in _DRAWN:
+            _DRAWN[layer.kind](axis, layer)
+    axis.set_xscale("log" if picture.logx else "linear")
+    axis.set_yscale("log" if picture.logy else "linear")
+    xlim, ylim = picture.limits()
+    axis.set_xlim(*xlim)
+    axis.set_ylim(*ylim)
+    axis.set(title=picture.title, xlabel=picture.xlabel, ylabel=picture.ylabel)
+    if "xticks" in picture.options:
+        places, labels = zip(*picture.options["xticks"], strict=True)
+        axis.set_xticks(places, labels)
+        axis.xaxis.minorticks_off()
+    axis.grid(color="#e6e6e6", linewidth=0.6)
+    axis.set_axisbelow(True)
+    if picture.options.get("show_legend", True) and any(layer.label for layer in picture.layers):
+        axis.legend(frameon=False, fontsize="small")
+
+
+def _line(axis: Any, layer: Layer) -> None:
+    look = layer.style
+    axis.plot(
+        layer.column(0),
+        layer.column(1),
+        color=look.get("color"),
+        linestyle=look.get("line_dash", "solid"),
+        linewidth=0.7 * look.get("line_width", 2.0),
+        label=layer.label or None,
+    )
+
+
+def _points(axis: Any, layer: Layer) -> None:
+    look = layer.style
+    marker = _MARKERS.get(look.get("marker", "circle"), "o")
+    size = 0.7 * look.get("size", 8)
+    axis.plot(
+        layer.column(0), layer.column(1), marker, color=look.get("color"), markersize=size, label=layer.label or None
+    )
+
+
+def _bars(axis: Any, layer: Layer) -> None:
+    base, lower, upper = (np.asarray(layer.column(i)) for i in range(3))
+    axis.vlines(base, lower, upper, color=layer.style.get("line_color"), linewidth=1.0)
+
+
+def _texts(axis: Any, layer: Layer) -> None:
+    for x, y, text in zip(layer.column(0), layer.column(1), layer.column(2), strict=True):
+        axis.text(x, y, text, ha="center", va="center")
+
+
+_DRAWN: dict[str, Callable[[Any, Layer], None]] = {"line": _line, "points": _points, "bars": _bars, "texts": _texts}

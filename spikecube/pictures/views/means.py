@@ -1,0 +1,175 @@
+"""The view of any variable against any axis, coloured by another, perhaps beside a second cube."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import xarray as xr
+
+from spikecube.means.comparisons import means_at
+from spikecube.means.places import LabelError, Missing, at, default_label, fixed, foretold, further_axes, nearest
+from spikecube.means.places import variable as known
+from spikecube.pictures import marks, style
+from spikecube.pictures.entry import Entry, view
+from spikecube.pictures.layers import Layer
+from spikecube.pictures.marks import Brush
+from spikecube.pictures.picture import Picture
+from spikecube.pictures.views.parts import which_means
+from spikecube.text import number
+from spikecube.words import symbols
+
+MOST_SERIES = len(style.SERIES)
+_COUNTED = ("rank", "degree", "ell")
+
+
+@view(Entry("means", "Any variable", ("alpha", "n", "lam")))
+def means(
+    cube: xr.Dataset,
+    prediction: xr.Dataset | None = None,
+    *,
+    variable: str = "test_loss",
+    x: str = "alpha",
+    colour: str = "n",
+    component: int = 1,
+    logx: bool = False,
+    logy: bool = False,
+    other: xr.Dataset | None = None,
+    alpha: float | None = None,
+    n: int | None = None,
+    lam: float | None = None,
+    controls: bool = True,
+    brush: Brush = None,
+    **further: Any,
+) -> Picture:
+    """How does a variable change along an axis? Its means against `x`, one series for each label of `colour`.
+
+    Parameters
+    ----------
+    variable
+        Any measured variable of the cube.
+    x, colour
+        Axes that it depends on, `x` of numbers; "" for one series alone.
+    component
+        The label along `rank`, `degree` or `ell`, where the variable has one of these.
+    logx, logy
+        Logarithmic axes; values that are not positive are left out.
+    other
+        A second cube, drawn with hollow markers where it has the same labels.
+    controls
+        Means with control variates where the cube has them, see `means_at`.
+    """
+    labels = {"alpha": alpha, "n": n, "lam": lam, **dict.fromkeys(_COUNTED, component)} | fixed(cube, further)
+    dims = _dims(cube, variable, x, colour)
+    where = {d: label for d, label in labels.items() if d in dims and d not in (x, colour)}
+    data = means_at(cube, variable, controls=controls, **where)
+    shown = style.thin(data[colour].values.tolist(), MOST_SERIES) if colour else [None]
+    layers: list[Layer] = []
+    for i, label in enumerate(shown):
+        looks = _looks(colour, len(shown), i)
+        at_label = {} if label is None else {colour: label}
+        series = _named(colour, label)
+        line = _predicted(prediction, variable, x, where | at_label)
+        if line is not None:
+            values = line.where(line > 0) if logy else line
+            told, tone = f"predicted{series}", looks["colour"]
+            layers.append(marks.line(line[x], values, x, variable, label=told, colour=tone))
+        one = at(data, **at_label)
+        layers += marks.points(one, x, variable, label=f"measured{series}", brush=brush, positive=logy, **looks)
+    layers += _beside(other, variable, x, colour, _labels(data, where), {"controls": controls, "positive": logy})
+    spot = symbols.place(data, [d for d in dims if d not in (x, colour)])
+    title = f"{symbols.symbol(variable)} against {symbols.symbol(x)}{f' at {spot}' if spot else ''}{which_means(data)}"
+    xlabel, ylabel = symbols.axis_label(x), symbols.axis_label(variable)
+    return Picture(layers, title=title, xlabel=xlabel, ylabel=ylabel, logx=logx, logy=logy)
+
+
+def _labels(data: xr.Dataset, where: dict[str, Any]) -> dict[str, Any]:
+    """Where the means stand, the defaults of what was not chosen too."""
+    return {axis: data[axis].item() for axis in where}
+
+
+def axes_of(cube: xr.Dataset, name: str) -> list[str]:
+    """The axes that a variable may be drawn along: those with more than one label."""
+    allowed = ("alpha", "n", "lam", *_COUNTED, *further_axes(cube))
+    return [d for d in allowed if d in cube[name].dims and cube.sizes[d] > 1]
+
+
+def drawable(cube: xr.Dataset) -> list[str]:
+    """The measured variables that can be drawn so: means over seeds along one axis at least."""
+    return [str(name) for name, v in cube.data_vars.items() if "seed" in v.dims and v.dtype.kind == "f"
+            and "bin" not in v.dims and axes_of(cube, str(name))]  # fmt: skip
+
+
+def _dims(cube: xr.Dataset, name: str, x: str, colour: str) -> list[str]:
+    dims = [str(d) for d in known(cube, name).dims if d != "seed"]
+    for axis in filter(None, (x, colour)):
+        if axis not in dims:
+            raise Missing(f"{name} does not depend on {axis}; it depends on {', '.join(dims)}.")
+    if x == colour:
+        raise Missing(f"{x} cannot be both on the axis and the colour.")
+    if cube[x].dtype.kind not in "iuf":
+        raise Missing(f"{x} has names, not numbers: it can be the colour, not the axis.")
+    return dims
+
+
+def _looks(colour: str, count: int, place: int) -> dict[str, Any]:
+    """Ordered colours for axes of numbers that grow, one marker a series."""
+    colours = style.ordered_colours(count) if colour in ("n", "alpha", "lam", "") else style.SERIES
+    return {"colour": colours[place], "marker": style.markers(count)[place]}
+
+
+def _named(colour: str, label: Any) -> str:
+    if label is None:
+        return ""
+    return f", {symbols.symbol(colour)} = {label if isinstance(label, str) else number(float(label))}"
+
+
+def _predicted(prediction: xr.Dataset | None, name: str, x: str, where: dict[str, Any]) -> xr.DataArray | None:
+    """What theory has along the axis, where it has these labels."""
+    if prediction is None or name not in prediction or x not in prediction[name].dims:
+        return None
+    found = prediction[name]
+    try:
+        if "alpha" in where:
+            return foretold(found, **{"alpha": default_label(found, "alpha")} | _given(where))
+        return at(found, **where)
+    except LabelError:
+        return None
+
+
+def _given(where: dict[str, Any]) -> dict[str, Any]:
+    return {name: label for name, label in where.items() if label is not None}
+
+
+def _beside(
+    other: xr.Dataset | None, name: str, x: str, colour: str, where: dict[str, Any], look: dict[str, Any]
+) -> list[Layer]:
+    """The same of the second cube, hollow: its own labels of the colour, the nearest along other axes, named."""
+    if other is None or name not in other or not {x, colour} - {""} <= set(other[name].dims):
+        return []
+    place = {axis: _near(other, axis, label) for axis, label in where.items() if axis in other[name].dims}
+    try:
+        data = means_at(other, name, controls=look.pop("controls"), **place)
+    except Missing:
+        return []
+    moved = "".join(_named(axis, place[axis]) for axis in place if place[axis] != where[axis])
+    shown = style.thin(data[colour].values.tolist(), MOST_SERIES) if colour else [None]
+    layers: list[Layer] = []
+    for i, label in enumerate(shown):
+        looks = _looks(colour, len(shown), i)
+        one = data if label is None else at(data, **{colour: label})
+        layers += marks.points(one, x, name, label=f"second cube{_named(colour, label)}{moved}", **looks, **look)
+    return [_hollow(layer) if layer.measured else layer for layer in layers]
+
+
+def _near(cube: xr.Dataset, axis: str, label: Any) -> Any:
+    """The label of an axis that is nearest; of names the same or the first."""
+    if cube[axis].dtype.kind in "iuf":
+        return default_label(cube, axis) if label is None else nearest(cube, axis, float(label))
+    return label if label in cube[axis].values else default_label(cube, axis)
+
+
+def _hollow(layer: Layer) -> Layer:
+    return replace(
+        layer, style={**layer.style, "color": "white", "line_color": layer.style["color"], "line_width": 1.6}
+    )

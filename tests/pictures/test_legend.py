@@ -1,0 +1,138 @@
+"""Legends, limits and colours of figures: nothing is covered, nothing is dead, nothing is cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from scripts.madeup import made_prediction
+from spikecube.cube.predict import predict
+from spikecube.means.spikes import study_of
+from spikecube.pictures import predicted, style, views
+from spikecube.pictures.entry import picture_of
+from spikecube.pictures.layers import Layer
+from spikecube.pictures.picture import Canvas, Picture
+from spikecube.pictures.spoken import spoken
+
+
+def points(x: list[float], y: list[float], label: str) -> Layer:
+    return Layer("points", {"x": np.array(x), "y": np.array(y)}, label, measured=True)
+
+
+def line(x: list[float], y: list[float], label: str, *, framed: bool = True) -> Layer:
+    return Layer("line", {"x": np.array(x), "y": np.array(y)}, label, framed=framed)
+
+
+def legend_of(picture: Picture) -> tuple[str, str, list[str]]:
+    """Its corner, its title and the entries that are shown."""
+    (box,) = Canvas(picture).figure.legend
+    return box.location, box.title or "", [item.label["value"] for item in box.items if item.visible]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "corner"),
+    [
+        ([0, 0.5, 1], [1, 0.5, 0], "top_right"),
+        ([0, 0.5, 1], [0, 0.5, 1], "top_left"),
+        ([0, 0.5, 1, 1], [1, 1, 1, 0], "bottom_left"),
+    ],
+)
+def test_a_legend_stands_where_no_points_are(x: list[float], y: list[float], corner: str) -> None:
+    assert legend_of(Picture([points(x, y, "measured, all")]))[0] == corner
+
+
+def test_a_series_has_one_entry_and_the_title_tells_its_marks() -> None:
+    layers = [line([0, 1], [0, 1], "predicted, n = 5"), points([0, 1], [0, 1], "measured, n = 5")]
+    layers += [points([0, 1], [1, 0], "measured, n = 9")]
+    _, title, entries = legend_of(Picture(layers))
+    assert entries == ["n = 5", "measured, n = 9"]
+    assert title == "markers measured, lines predicted"
+
+
+def test_what_is_not_drawn_has_no_entry() -> None:
+    layers = [points([0, 1], [0, 1], "measured, some"), points([], [], "measured, none")]
+    layers += [line([0, 1], [np.nan, np.nan], "predicted, none")]
+    assert legend_of(Picture(layers))[2] == ["measured, some"]
+    canvas = Canvas(Picture(layers))
+    canvas.show(Picture([*layers[:1], points([0], [1], "measured, none"), layers[2]]))
+    assert [item.visible for item in canvas.figure.legend[0].items] == [True, True]  # `none` is one series
+
+
+def test_a_band_is_inside_the_frame_but_does_not_squeeze_the_points() -> None:
+    """It may double the frame on either side, no more."""
+    near = Picture([points([0, 1], [1, 2], "m"), line([0, 1], [0.5, 2.5], "band", framed=False)])
+    assert near.limits()[1] == pytest.approx((0.5, 2.5))
+    far = Picture([points([0, 1], [1, 2], "m"), line([0, 1], [-50, 80], "band", framed=False)])
+    assert far.limits()[1] == pytest.approx((1 - 0.04 - 1.08, 2 + 0.04 + 1.08))
+    log = Picture([points([1, 2], [1, 10], "m"), line([1, 2], [1e-9, 20], "b", framed=False)], logy=True)
+    assert log.limits()[1] == pytest.approx((10 ** (-0.04 - 1.08), 20), rel=1e-6)
+
+
+def test_no_colour_stands_on_both_sides_of_the_night() -> None:
+    """So a figure may be painted twice, and comes back as it was."""
+    assert not set(style.DARK) & set(style.DARK.values())
+    assert len(set(style.DARK.values())) == len(style.DARK)
+    drawn = {*style.SERIES, *style.ordered_colours(6), *style.COUNTS, style.INK, style.SOFT, style.FILL}
+    assert {colour.lower() for colour in drawn} <= set(style.DARK)
+
+
+def test_within_two_standard_errors_there_is_no_colour() -> None:
+    bins = np.linspace(-5, 5, len(style.DIVERGING) + 1)
+    plain = [
+        colour for colour, low, high in zip(style.DIVERGING, bins, bins[1:], strict=False) if -2 <= low < high <= 2
+    ]
+    assert set(plain) == {plain[0]}
+    assert style.DIVERGING.count(plain[0]) == len(plain) == 4
+
+
+def test_the_spike_walks_along_one_axis(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    shown = [picture_of(views.spectrum)(cube, prediction, alpha=a, n=n) for a, n in ((0.0, 250), (0.45, 1000))]
+    assert shown[0].xlim == shown[1].xlim
+    top = float(cube["singular_value"].max())
+    assert shown[0].xlim is not None
+    assert shown[0].xlim[1] > top
+    wide = cube.assign(singular_value=cube["singular_value"] * xr.where(cube["rank"] == 1, 30.0, 1.0))
+    one = picture_of(views.spectrum)(wide, prediction)
+    assert one.logx
+    assert one.xlim is not None
+    assert 0 < one.xlim[0] < 0.2 < 30 * top < one.xlim[1]
+
+
+def test_outliers_lie_on_the_diagonal_where_theory_is_right(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    made = picture_of(views.outlier_agreement)(cube, prediction)
+    same, *marks = made.layers
+    assert same.column(0).tolist() == same.column(1).tolist()
+    shown = {layer.label: layer for layer in marks if layer.kind == "points"}
+    assert {"measured, s₁", "measured, s₂"} <= set(shown)
+    clear = (cube["outlier_count"] >= 1).mean("seed") >= 0.95
+    known = prediction["singular_value"].sel(rank=1).notnull()
+    assert len(shown["measured, s₁"].column(0)) == int((clear & known).sum())
+    means = cube["singular_value"].sel(rank=1).mean("seed").where(clear & known).values
+    np.testing.assert_allclose(np.sort(shown["measured, s₁"].column(1)), np.sort(means[np.isfinite(means)]))
+    assert made.strip is not None
+    nothing = picture_of(views.outlier_agreement)(cube.assign(outlier_count=0 * cube["outlier_count"]), prediction)
+    assert "No outlier" in nothing.note or "yet" in nothing.note
+
+
+def test_lines_between_the_sizes_and_penalties_hold_the_prediction_at_them(make: Callable[..., xr.Dataset]) -> None:
+    cube = make(alpha=[0.3], n=[100, 110], lam=[0.1, 1.0], seed=2)
+    fine = predicted.between(cube, [0.3])
+    assert fine.sizes["n"] > 2
+    assert fine.sizes["lam"] > 20
+    own = predict(study_of(cube), only=("train_loss", "test_loss_init"))
+    for name in ("train_loss", "test_loss_init"):
+        np.testing.assert_allclose(fine[name].sel(n=own.n, lam=own.lam), own[name], rtol=1e-9)
+    drawn = picture_of(views.loss_against_penalty)(cube, own, fine=fine, kind="train", n=110)
+    assert len(next(layer for layer in drawn.layers if layer.kind == "line").column(0)) == fine.sizes["lam"]
+
+
+def test_a_figure_is_told_in_words(cube: xr.Dataset) -> None:
+    prediction = made_prediction(cube)
+    text = spoken(picture_of(views.loss)(cube, prediction, lam=0.1, n=500))
+    mean = cube["test_loss"].sel(n=500).sel(lam=0.1, method="nearest").mean("seed")
+    assert "test loss" in text
+    assert f"measured, n = 500: 9 points, from {float(mean[0]):.4g} at 0 to {float(mean[-1]):.4g} at 0.45" in text
+    assert spoken(Picture([], note="Nothing is there.")) == "Nothing is there."
