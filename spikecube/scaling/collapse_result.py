@@ -14,7 +14,7 @@ from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note,
 from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
-from spikecube.scaling.results import SHAPE, STATUS, fit_result, messages
+from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result, messages
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 
@@ -259,6 +259,8 @@ def _described(task: Task, parts: list[Variables], coords: dict[str, Any], reaso
         quantity=", ".join(observables) or str(data.name or "the data"),
         without=dict.fromkeys(SHAPE, reason) if reason else None,
     )
+    if not reason and result["pvalue"].isnull().all():
+        result["pvalue"].attrs["comment"] = UNEXPECTED
     _set_units(result, {str(array.attrs.get("units", "1")) for array in task.data}, own, units)
     return result
 

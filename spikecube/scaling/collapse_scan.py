@@ -15,7 +15,6 @@ from spikecube.scaling.collapse_search import Minimum, frugal_sizes, spline_size
 from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.collapse_tests import shift_test
-from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import descend
 from spikecube.scaling.types import Array
 
@@ -75,11 +74,6 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
     narrowest choice allowed keeps half of the points and more than half of the sizes; it is admitted always, others
     where neither the test of fit nor the pattern of residuals rejects them at 5 per cent, nor the shift of the
     parameters to those of the narrowest.
-
-    Raises
-    ------
-    FitError
-        If not even one choice has points enough.
     """
     u, sizes = np.abs(task.scaled(found.theta)), np.unique(task.points.size)
     widths = np.quantile(u, _SHARES)
@@ -89,8 +83,6 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
         choices[i, j] = _choice(task, mask, found, free, expected) if enough(task.points, mask) else None
     deepest = len(sizes) - max(3, len(sizes) // 2 + 1)
     allowed = [place for place, choice in choices.items() if choice is not None and place[1] <= max(deepest, 0)]
-    if not allowed:
-        raise FitError('window="auto" finds no window with points enough of 3 sizes: give window=None')
     strict = max(allowed, key=lambda place: (place[1], place[0]))
     reference = choices[strict]
     assert reference is not None
