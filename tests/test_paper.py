@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from scripts import paper
-from scripts.claims import equivalence, page, spikes, verdicts
+from scripts.claims import equivalence, page, spikes, thresholds, verdicts
 from scripts.claims.catalogue import CLAIMS
 from scripts.claims.cubes import CUBES, STUDIES, Place, made
 from scripts.claims.verdicts import CONFIRMED, REFUTED
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 PLACE = Place(ROOT / CUBES, ROOT / "paper-work")
 
 
-@pytest.mark.parametrize("module", [verdicts, spikes, equivalence])
+@pytest.mark.parametrize("module", [verdicts, spikes, equivalence, thresholds])
 def test_the_rules_do_what_their_examples_say(module: Any) -> None:
     found = doctest.testmod(module)
     assert found.attempted
