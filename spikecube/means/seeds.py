@@ -100,28 +100,6 @@ def replicate_means(values: Array, controls: Array | None = None) -> Means:
     return Means(mean, stderr, plain_stderr, dof, deviations, count, n_controls)
 
 
-def means_by_count(values: Array, controls: Array | None = None) -> Means:
-    """As `replicate_means`, each point with the controls that its own number of replicates allows.
-
-    `n_controls` is the most that any point used.
-
-    >>> rng = np.random.default_rng(1)
-    >>> y, z = rng.standard_normal((2, 40)), rng.standard_normal((2, 40, 6))
-    >>> y[1, 5:] = np.nan
-    >>> [m.count[np.isfinite(m.mean)].tolist() for m in (replicate_means(y, z), means_by_count(y, z))]
-    [[40], [40, 5]]
-    """
-    count = np.isfinite(values).sum(-1)
-    parts = {m: replicate_means(values[count == m], None if controls is None else controls[count == m])
-             for m in np.unique(count)}  # fmt: skip
-    found = {name: np.full(count.shape, np.nan) for name in ("mean", "stderr", "plain_stderr", "dof")}
-    found |= {"deviations": np.full(values.shape, np.nan), "count": np.zeros_like(count)}
-    for m, part in parts.items():
-        for name, whole in found.items():
-            whole[count == m] = getattr(part, name)
-    return Means(**found, n_controls=max((part.n_controls for part in parts.values()), default=0))
-
-
 def _spread(values: Array, known: Mask, enough: Mask) -> tuple[Array, Array, Array]:
     """Mean, standard error and scaled deviations of the known values."""
     count = np.where(enough, known.sum(-1), 2)

@@ -319,7 +319,7 @@ def test_a_cube_without_its_study_is_declined(small_networks: xr.Dataset) -> Non
 
 
 def test_sizes_of_few_seeds_keep_their_means_beside_sizes_of_many() -> None:
-    """A study laid out for a target has 40 seeds at one size and 5 at another: controls of the many are not the few's."""
+    """40 seeds at one size and 5 at another, as a design lays them out: controls of the many are not the few's."""
     rng = np.random.default_rng(5)
     y, z = rng.standard_normal((2, 40)), rng.standard_normal((2, 40, 6))
     y[1, 5:] = np.nan

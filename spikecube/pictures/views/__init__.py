@@ -11,6 +11,7 @@ from typing import Any
 from holoviews import Layout, Overlay
 
 from spikecube.pictures.entry import stands_for
+
 from spikecube.pictures.views.spectrum import spectrum  # isort: skip
 from spikecube.pictures.views import spikes
 from spikecube.pictures.views.spikes import alignments, outlier_count, singular_values
