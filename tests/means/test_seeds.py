@@ -252,6 +252,7 @@ def test_a_mean_does_not_depend_on_how_many_seeds_other_points_have() -> None:
         assert both.dof[i] == pytest.approx(alone.dof)
         np.testing.assert_allclose(both.deviations[i, :count], alone.deviations)
     assert both.n_controls.tolist() == [5, 0]
+    assert np.isnan(replicate_means(values, controls).mean[1])  # what one choice for all does
 
 
 def test_deviations_carry_the_standard_error() -> None:
@@ -316,17 +317,3 @@ def test_summaries_say_what_they_are(small_networks: xr.Dataset) -> None:
 def test_a_cube_without_its_study_is_declined(small_networks: xr.Dataset) -> None:
     with pytest.raises(ControlError, match="no attribute 'study'"):
         summarize(small_networks.drop_attrs())
-
-
-def test_sizes_of_few_seeds_keep_their_means_beside_sizes_of_many() -> None:
-    """40 seeds at one size and 5 at another, as a design lays them out: controls of the many are not the few's."""
-    rng = np.random.default_rng(5)
-    y, z = rng.standard_normal((2, 40)), rng.standard_normal((2, 40, 6))
-    y[1, 5:] = np.nan
-    both = means_by_count(y, z)
-    alone = [replicate_means(y[:1], z[:1]), replicate_means(y[1:, :5], z[1:, :5])]
-    assert np.array_equal(both.mean, [m.mean.item() for m in alone])
-    assert np.array_equal(both.stderr, [m.stderr.item() for m in alone])
-    assert [m.n_controls for m in alone] == [6, 0]
-    assert both.n_controls == 6
-    assert np.isnan(replicate_means(y, z).mean[1])  # what one number of controls for all does
