@@ -107,19 +107,20 @@ class NoErrors(CollapseCase):
 
 @dataclass(frozen=True)
 class Corrected(CollapseCase):
-    """Five sizes of 16 points with a correction f(u) (1 + 1/n) + 2 e^{-u^2/4}/n, u = (x - 0.45) n^{1/1.3}."""
+    """Five sizes of 25 points with a correction g(u) = f(u) + 2 e^{-u^2/8}, times 1/n or 16/n^2."""
 
     sizes: int = 5
+    omega: float = 1.0
 
     @property
     def name(self) -> str:
-        return "y = n^(zeta/nu) (f(u) + g(u)/n)"
+        return "y = n^(zeta/nu) (f(u) + g(u)/n)" if self.omega == 1 else "y = n^(zeta/nu) (f(u) + 16 g(u)/n^2)"
 
     def clean(self) -> xr.DataArray:
-        n, x = np.geomspace(16, 256, 5).round(), np.linspace(0.25, 0.65, 16)
+        n, x = np.geomspace(16, 256, 5).round(), np.linspace(0.25, 0.65, 25)
         nu, critical, zeta = self.truth.values()
-        u, over = (x - critical) * n[:, None] ** (1 / nu), 1 / n[:, None]
-        y = (1 - np.tanh(u / 3)) * (1 + over) + 2 * np.exp(-(u**2) / 4) * over
+        u, over = (x - critical) * n[:, None] ** (1 / nu), (16 / n[:, None]) ** self.omega / 16
+        y = (1 - np.tanh(u / 3)) * (1 + over) + 2 * np.exp(-(u**2) / 8) * over
         return plane(n, x, n[:, None] ** (zeta / nu) * y)
 
 
@@ -195,6 +196,7 @@ class Crossings(CollapseCase):
         return crossings(data, "n", "x", stderr=stderr)
 
 
+AUTO = {"window": "auto"}
 COLLAPSES = (
     CollapseCase("collapse", "log", 0.02),
     CollapseCase("collapse-5", "log", 0.02, 5),
@@ -202,14 +204,15 @@ COLLAPSES = (
     CollapseCase("collapse-40", "log", 0.02, 40),
     CollapseCase("collapse-power-0.005", "power", 0.005),
     CollapseCase("collapse-power-0.02", "power", 0.02),
-    NoErrors("collapse-none", "power", 0.005, said="no errors"),
-    Corrected("collapse-corrected", "power", 0.003, options={"correction": 1.0}, said="correction=1"),
-    CollapseCase("collapse-auto", "power", 0.005, options={"window": "auto"}, said='window="auto"', sets=500),
-    Corrected("collapse-auto-corrected", "power", 0.003, options={"window": "auto"}, said='window="auto"', sets=500),
-    Corrected("collapse-misfit", "power", 0.003, said="no correction", sets=500),
-    Shared("collapse-shared", "power", 0.02, options={"shared": "n"}, said='shared="n"', sets=500),
-    Shared("collapse-unshared", "power", 0.02, said="taken for independent", sets=500),
-    Known("collapse-covariance", "power", 0.02, said="covariance="),
-    TwoObservables("collapse-two", "power", 0.005, said="joint", sizes=5),
+    NoErrors("collapse-none", "power", 0.005, said="no errors", sets=500),
+    Corrected("collapse-corrected", "power", 0.005, options={"correction": 1.0}, said="correction=1"),
+    Corrected("collapse-misfit", "power", 0.005, said="no correction", sets=300),
+    CollapseCase("collapse-auto", "power", 0.005, options=AUTO, said='window="auto"', sets=300),
+    Corrected("collapse-auto-corrected", "power", 0.01, options=AUTO, said='window="auto"', sets=300, omega=2.0),
+    Corrected("collapse-auto-misfit", "power", 0.01, said="no correction", sets=300, omega=2.0),
+    Shared("collapse-shared", "power", 0.02, options={"shared": "n"}, said='shared="n"', sets=300),
+    Shared("collapse-unshared", "power", 0.02, said="taken for independent", sets=300),
+    Known("collapse-covariance", "power", 0.02, said="covariance=", sets=500),
+    TwoObservables("collapse-two", "power", 0.005, said="joint", sizes=5, sets=500),
     Crossings("crossings", "power", 0.005, said="crossings"),
 )

@@ -2,11 +2,13 @@
 
     python scripts/screenshots.py CUBE FOLDER
 
-report.png is the whole report, overview.png its first figures (the README shows it), explorer.png the explorer.
+report-1440.png, report-390.png, report-dark.png and report-print.pdf are the whole report on a wide screen, a phone, by
+night and on paper, overview.png is its first screen (the README shows it), explorer.png the explorer.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 import sys
@@ -24,29 +26,28 @@ BUTTON = """everywhere(document, "button").find((button) => button.textContent.t
 
 
 def main(cube: str, folder: Path) -> None:
-    """Writes the three pictures."""
+    """Writes the pictures."""
     with tempfile.TemporaryDirectory() as scratch, browser(offline=False) as page:
         file = Path(scratch) / "report.html"
         subprocess.run([*SPIKECUBE, "report", cube, "-o", str(file)], check=True, stdout=subprocess.DEVNULL)
-        page.open(file.as_uri(), width=1200, height=1000)
-        page.wait("document.body.dataset.ready")
-        page.screenshot(folder / "report.png")
-        page.screenshot(folder / "overview.png", clip=box(page, "#film-spectrum", "#film-train"))
+        take_report(page, file, folder)
         take_explorer(page, cube, folder)
 
 
 SPIKECUBE = (sys.executable, "-m", "spikecube")
 
 
-def box(page: Page, first: str, last: str) -> tuple[float, float, float, float]:
-    """The rectangle from the section of one element to that of another."""
-    return tuple(
-        page.run(f"""(() => {{
-          const edge = (name) => document.querySelector(name).closest("section").getBoundingClientRect();
-          const [a, b] = [edge("{first}"), edge("{last}")];
-          return [a.x + scrollX, a.y + scrollY, a.width, b.bottom - a.y];
-        }})()""")
-    )
+def take_report(page: Page, file: Path, folder: Path) -> None:
+    """The report as it is seen on screens of two widths, by night, and on paper."""
+    for name, width, scheme in (("1440", 1440, "light"), ("390", 390, "light"), ("dark", 1440, "dark")):
+        page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        page.open(file.as_uri(), width=width, height=930)
+        page.wait("document.body.dataset.ready")
+        if name == "1440":
+            page.screenshot(folder / "overview.png", full=False)
+        page.screenshot(folder / f"report-{name}.png")
+    data = page.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"]
+    (folder / "report-print.pdf").write_bytes(base64.b64decode(data))
 
 
 def take_explorer(page: Page, cube: str, folder: Path) -> None:

@@ -5,4 +5,5 @@ cd "$(dirname "$0")/.."
 EXTRAS="[test]"
 . scripts/environment.sh
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
+unset PYTHONDONTWRITEBYTECODE # else each of a hundred processes compiles the package anew
 python -m pytest -n 2 --dist loadfile "$@"

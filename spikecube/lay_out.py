@@ -73,6 +73,7 @@ def lay_out(
     relaxed = 1.0
     if max_hours is not None and float(made.cost) > max_hours:
         made, relaxed = _within(target, pilot, sizes, cost, max_hours)
+    made["cost"].attrs["units"] = "core-hours"
     seeds = {int(n): int(m) for n, m in zip(made.n.values, made.seeds.values, strict=True) if m > 0}
     return LaidOut(with_seeds(study, seeds), made, relaxed)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import typer
 
+import spikecube
 from spikecube import cli
 from spikecube.model.activations import ACTIVATIONS
 from spikecube.model.targets import TARGETS
@@ -116,3 +117,11 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "staircase.nc").exists()
+
+
+def test_every_name_that_users_type_stands_in_the_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "api.md").read_text()
+    named = set(re.findall(r"\.\. auto(?:function|class):: spikecube\.(\w+)[^.\w]", text))
+    assert named == set(spikecube.__all__) - {"views", "__version__"}
+    shown = set(re.findall(r"\.\. autofunction:: spikecube\.views\.(\w+)", text))
+    assert shown == set(spikecube.views.__all__)

@@ -72,6 +72,7 @@ def explore(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     beside: Annotated[str | None, typer.Option(metavar="CUBE", help="A second cube, drawn beside the first.")] = None,
+    predict: Annotated[bool, typer.Option(help="Compute what theory says, from the start.")] = True,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that has not begun.")] = False,
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it.
@@ -91,7 +92,7 @@ def explore(
     if wait:
         wait_for(cube, functools.partial(typer.echo, err=True))
     source, other = source_of(cube), second_cube(beside)
-    serve(source, port=port, fitter=_all_fits, other=other, show=browser, started=started)
+    serve(source, port=port, fitter=_all_fits, other=other, predict=predict, show=browser, started=started)
 
 
 def _all_fits(cube: Any, done: Callable[[], None] = lambda: None) -> dict[str, Any]:

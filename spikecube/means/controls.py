@@ -121,7 +121,8 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     )
     centred = [values - xr.Variable(("n", *further), expected[name]) for name, values in measured.items()]
     sizes = {d: cube.sizes[d] for values in centred for d in values.dims}
-    table = np.stack([values.set_dims(sizes).values for values in centred])
+    room = xr.Variable(tuple(sizes), np.zeros(tuple(sizes.values())))
+    table = np.stack([(room + values).values for values in centred])
     coords = {d: cube[d].variable for d in sizes if d in cube.coords}
     return xr.DataArray(table, {"control": list(measured), **coords}, ("control", *sizes))
 

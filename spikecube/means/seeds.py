@@ -32,7 +32,7 @@ class Means:
     dof : (...,), degrees of freedom of stderr.
     deviations : (..., m), of mean zero; the mean square over m of a mean of m resampled ones is stderr^2.
     count : (...,), replicates that are not NaN. Fewer than 3 give NaN everywhere.
-    n_controls : how many control variates were used.
+    n_controls : how many control variates were used, at all points or (...,).
     """
 
     mean: Array
@@ -41,7 +41,7 @@ class Means:
     dof: Array
     deviations: Array
     count: Array
-    n_controls: int
+    n_controls: int | Array
 
 
 def replicate_means(values: Array, controls: Array | None = None) -> Means:
@@ -98,28 +98,6 @@ def replicate_means(values: Array, controls: Array | None = None) -> Means:
         mean, stderr, dof = (np.where(enough, a, np.nan) for a in adjusted[:3])
         deviations = np.where(known & enough[..., None], adjusted[3], np.nan)
     return Means(mean, stderr, plain_stderr, dof, deviations, count, n_controls)
-
-
-def means_by_count(values: Array, controls: Array | None = None) -> Means:
-    """As `replicate_means`, each point with the controls that its own number of replicates allows.
-
-    `n_controls` is the most that any point used.
-
-    >>> rng = np.random.default_rng(1)
-    >>> y, z = rng.standard_normal((2, 40)), rng.standard_normal((2, 40, 6))
-    >>> y[1, 5:] = np.nan
-    >>> [m.count[np.isfinite(m.mean)].tolist() for m in (replicate_means(y, z), means_by_count(y, z))]
-    [[40], [40, 5]]
-    """
-    count = np.isfinite(values).sum(-1)
-    parts = {m: replicate_means(values[count == m], None if controls is None else controls[count == m])
-             for m in np.unique(count)}  # fmt: skip
-    found = {name: np.full(count.shape, np.nan) for name in ("mean", "stderr", "plain_stderr", "dof")}
-    found |= {"deviations": np.full(values.shape, np.nan), "count": np.zeros_like(count)}
-    for m, part in parts.items():
-        for name, whole in found.items():
-            whole[count == m] = getattr(part, name)
-    return Means(**found, n_controls=max((part.n_controls for part in parts.values()), default=0))
 
 
 def _spread(values: Array, known: Mask, enough: Mask) -> tuple[Array, Array, Array]:
@@ -253,29 +231,51 @@ def seed_means(cube: xr.Dataset, name: str, *, controls: bool = True) -> xr.Data
     return xr.Dataset(table, coords)
 
 
-def _by_count(y: Array, z: Array | None) -> dict[str, Array]:
-    """`replicate_means` of all points that have the same number of seeds, for each such number."""
-    count = np.isfinite(y).sum(-1)
-    found = {k: np.full(count.shape, np.nan) for k in ("mean", "stderr", "stderr_plain", "dof")}
-    found |= {"seeds": count, "controls": np.zeros(count.shape, dtype=np.int64)}
-    for m in np.unique(count[count > 0]):
+def means_by_count(values: Array, controls: Array | None = None) -> Means:
+    """`replicate_means` of all points that have the same number of replicates, for each such number.
+
+    A point then uses the controls that its own replicates allow, and is the same whatever other points there are.
+    `n_controls` has the shape of the means.
+
+    >>> values = np.array([[1.0, 2.0, 6.0, 7.0], [1.0, 2.0, 6.0, np.nan]])
+    >>> means = means_by_count(values)
+    >>> means.mean.tolist(), means.dof.tolist()
+    ([4.0, 3.0], [3.0, 2.0])
+    """
+    count = np.isfinite(values).sum(-1)
+    found = {k: np.full(count.shape, np.nan) for k in ("mean", "stderr", "plain_stderr", "dof")}
+    deviations, used = np.full(values.shape, np.nan), np.zeros(count.shape, dtype=np.int64)
+    for m in np.unique(count[count >= MIN_SEEDS]):
         rows = count == m
-        means = replicate_means(y[rows], None if z is None or m < MIN_SEEDS else z[rows])
-        mean, stderr = (means.mean, means.stderr) if m >= MIN_SEEDS else _of_few(y[rows])
-        plain = means.plain_stderr if m >= MIN_SEEDS else stderr
-        values = {"mean": mean, "stderr": stderr, "stderr_plain": plain, "dof": means.dof if m >= MIN_SEEDS else m - 1}
-        for k, value in (values | {"controls": means.n_controls}).items():
-            found[k][rows] = value
-    return found
+        means = replicate_means(values[rows], None if controls is None else controls[rows])
+        for name, array in found.items():
+            array[rows] = getattr(means, name)
+        deviations[rows], used[rows] = means.deviations, means.n_controls
+    return Means(**found, deviations=deviations, count=count, n_controls=used)
+
+
+def _by_count(y: Array, z: Array | None) -> dict[str, Array]:
+    """The means of `means_by_count`; those of one or two seeds are plain."""
+    means = means_by_count(y, z)
+    few = (means.count > 0) & (means.count < MIN_SEEDS)
+    mean, stderr = _of_few(y)
+    return {
+        "mean": np.where(few, mean, means.mean),
+        "stderr": np.where(few, stderr, means.stderr),
+        "stderr_plain": np.where(few, stderr, means.plain_stderr),
+        "dof": np.where(few, means.count - 1.0, means.dof),
+        "seeds": means.count,
+        "controls": np.asarray(means.n_controls),
+    }
 
 
 def _of_few(y: Array) -> tuple[Array, Array]:
     """Plain mean of one or two values in the last axis, and its standard error, NaN for one."""
     known = np.where(np.isfinite(y), y, 0.0)
     count = np.isfinite(y).sum(-1)
-    mean = known.sum(-1) / count
+    mean = known.sum(-1) / np.maximum(count, 1)
     square = (np.where(np.isfinite(y), y - mean[..., None], 0.0) ** 2).sum(-1)
-    return mean, np.where(count > 1, np.sqrt(square / np.maximum(count - 1, 1) / count), np.nan)
+    return mean, np.where(count > 1, np.sqrt(square / np.maximum((count - 1) * count, 1)), np.nan)
 
 
 def means(cube: xr.Dataset, name: str, *, controls: bool = True) -> xr.Dataset:

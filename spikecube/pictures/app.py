@@ -16,8 +16,9 @@ from spikecube.means.places import default_label, further_axes, nearest
 from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, predicted
 from spikecube.pictures.app_free import FREE, Free
-from spikecube.pictures.background import in_background, in_process
+from spikecube.pictures.background import in_background
 from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.pictures.elsewhere import in_process
 from spikecube.pictures.entry import Entry
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import VIEW, Canvas, Picture

@@ -100,6 +100,11 @@ def picture_of(shown: Shown) -> Callable[..., Picture]:
     return _PICTURES[shown]
 
 
+def stands_for(shown: Shown, other: Shown) -> None:
+    """Gives a function the picture of a view that it hands cubes to."""
+    _PICTURES[shown] = _PICTURES[other]
+
+
 def _shown(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
     takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
 

@@ -43,7 +43,8 @@ def netcdf_of(data: pd.DataFrame, scene: Scene) -> io.BytesIO:
     rows = xr.Dataset({str(name): ("row", column.to_numpy(dtype=object if column.dtype == object else None))
                        for name, column in data.items()})  # fmt: skip
     rows.attrs = {k: v for k, v in scene.cube.attrs.items() if k in ("title", "study", "study_sha256")}
-    text = {name: rows[name].astype("S") for name in rows if rows[name].dtype.kind in "OU"}
+    text = {name: ("row", np.char.encode(v.values.astype(str), "utf-8")) for name, v in rows.items()
+            if v.dtype.kind in "OU"}  # fmt: skip
     return io.BytesIO(bytes(rows.assign(text).to_netcdf(engine="scipy")))
 
 
@@ -52,7 +53,8 @@ def seen_table(picture: Picture) -> str:
     seen = [layer for layer in picture.layers if layer.measured and layer.kind in DATA_KINDS and len(layer.column(0))]
     if not seen:
         return "<p>Nothing is measured here.</p>"
-    data = table_of(Picture(seen)).drop(columns=["left", "right", "bottom", "top"], errors="ignore")
+    edges = {name for layer in seen if layer.kind == "cells" for name in layer.names[:4]} | {"left", "right"}
+    data = table_of(Picture(seen)).drop(columns=list(edges), errors="ignore")
     rows = [[_cell(value) for value in row] for row in data.head(MOST_ROWS).itertuples(index=False)]
     more = f"<p>{len(data) - MOST_ROWS} more rows: save them as CSV.</p>" if len(data) > MOST_ROWS else ""
     return table([symbols.symbol(str(name)) for name in data.columns], rows, text=(0,)) + more
@@ -70,7 +72,7 @@ def stem(cube: xr.Dataset, view: str, labels: Mapping[str, Any]) -> str:
     """
     title = re.sub(r"[^a-z0-9]+", "-", str(cube.attrs.get("title", "")).lower()).strip("-")[:40].strip("-")
     parts = [f"{name}{value if isinstance(value, str) else number(float(value))}" for name, value in labels.items()]
-    return "_".join([title or "spikecube", view, *(re.sub(r"[^\w.\-]+", "-", part) for part in parts)])
+    return "_".join([title or "spikecube", *(re.sub(r"[^\w.\-]+", "-", part) for part in (view, *parts))])
 
 
 def python_of(entry: Entry, scene: Scene, name: str, labels: Mapping[str, Any]) -> str:

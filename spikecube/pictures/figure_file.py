@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spikecube.errors import SpikecubeError
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
 
@@ -15,6 +16,10 @@ SUFFIXES = (".png", ".svg", ".pdf")
 _INCH = 110  # points of the screen
 _HEIGHT = 420
 _MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "inverted_triangle": "v", "hex": "h"}
+
+
+class FigureError(SpikecubeError, ValueError):
+    """A picture cannot be written to such a file; the sentence says why."""
 
 
 def write_figure(picture: Picture, path: Path) -> Path:
@@ -28,7 +33,7 @@ def write_figure(picture: Picture, path: Path) -> Path:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ValueError(
+        raise FigureError(
             f"{path}: {path.suffix} is written by Matplotlib, which is not installed: pip install matplotlib, or write "
             ".html"
         ) from None
@@ -58,7 +63,7 @@ def _draw(picture: Picture, axis: Any) -> None:
     if "xticks" in picture.options:
         places, labels = zip(*picture.options["xticks"], strict=True)
         axis.set_xticks(places, labels)
-        axis.minorticks_off()
+        axis.xaxis.minorticks_off()
     axis.grid(color="#e6e6e6", linewidth=0.6)
     axis.set_axisbelow(True)
     if picture.options.get("show_legend", True) and any(layer.label for layer in picture.layers):

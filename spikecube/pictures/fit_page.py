@@ -28,7 +28,8 @@ def write_fit_picture(fit: xr.Dataset, path: str | Path, verdict: str) -> Path:
     target = Path(path)
     if target.suffix not in (*_PAGES, *figure_file.SUFFIXES):
         allowed = ", ".join((_PAGES[0], *figure_file.SUFFIXES))
-        raise ValueError(f"{target}: pictures are written as {allowed}, got {target.suffix or 'no suffix'}")
+        given = target.suffix or "no suffix"
+        raise figure_file.FigureError(f"{target}: pictures are written as {allowed}, got {given}")
     if target.suffix in figure_file.SUFFIXES:
         return figure_file.write_figure(picture_of_fit(fit), target)
     from bokeh.embed import file_html

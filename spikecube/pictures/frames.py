@@ -60,7 +60,8 @@ def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
     drawn = [i for i in same if shots[i].parts == canvas.parts]
     captions = tuple(_caption(shot, i in drawn) for i, shot in enumerate(shots))
     if not same or len(shots) == 1:
-        return Film(_item(canvas), (), (), (captions[start],), shots[start].note)
+        only: dict[str, Any] | None = {} if same else None
+        return Film(_item(canvas), (), (only,), (captions[start],), shots[start].note)
     states = {}
     for i in drawn:
         canvas.show(shots[i])

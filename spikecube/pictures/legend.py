@@ -15,7 +15,7 @@ CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 _MARKS = {
     "measured": "markers measured",
     "predicted": "lines predicted",
-    "predicted ± remainder": "bands how far off",
+    "predicted ± remainder": "± bands",
     "limit": "dashes limit",
 }
 _LETTER, _LINE, _WIDTH, _HEIGHT = 6.2, 16.5, 450.0, 350.0  # of a legend and of the frame that it stands in, pixels

@@ -169,10 +169,10 @@ def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tup
     first, *questions = _questions()
     sections = [
         (first, parts.section(first, SECTIONS.get(first, ""), films, CATALOGUE, parts.KEY)),
-        ("What was found", parts.found(findings(cube, prediction, fits), prediction)),
+        ("What was found", parts.found(findings(cube, scene.given, fits), prediction)),
         *((question, parts.section(question, SECTIONS.get(question, ""), films, CATALOGUE)) for question in questions),
         ("What do the fits say?", parts.fits_section(fits)),
-        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(cube, prediction))),
+        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(cube, scene.given))),
         ("Means at the largest size", parts.table_section("Means at the largest size", tables.mean_table(cube))),
         ("Where this comes from", parts.study_section(cube)),
     ]

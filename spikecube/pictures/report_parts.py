@@ -64,7 +64,7 @@ def _slider(slider: Slider) -> str:
     symbol, last = symbols.symbol(slider.name), len(slider.values) - 1
     text = f"{symbol} = {slider.texts[slider.start]}"
     return (
-        f'<label>{escape(symbol)}<input type="range" name="{escape(slider.name)}" min="0" max="{last}" '
+        f'<label><span>{escape(symbol)}</span><input type="range" name="{escape(slider.name)}" min="0" max="{last}" '
         f'step="1" value="{slider.start}" autocomplete="off" data-symbol="{escape(symbol)}" '
         f'data-texts="{escape(json.dumps(slider.texts))}" aria-label="{escape(slider.name)}" '
         f'aria-valuetext="{escape(text)}"><output>{escape(text)}</output></label>'
@@ -102,7 +102,7 @@ def found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
 KEY = (
     '<div class="key"><span><i class="dot"></i>markers: measured, mean over seeds, bar of one standard error</span>'
     '<span><i class="rule"></i>lines: predicted at this n</span><span><i class="dash"></i>'
-    "dashes: predicted limit</span></div>"
+    "dashes: predicted limit</span><span>bands: how far a prediction may be off</span></div>"
 )
 
 
@@ -122,8 +122,9 @@ def figure(name: str, film: Film, title: str) -> str:
         f'<button type="button" data-kind="{kind.lower()}" aria-label="save {escape(title)} as {kind}">{kind}</button>'
         for kind in ("PNG", "SVG", "CSV")
     )
+    lacks = ' class="note"' if film.note else ""
     return (
-        f'<figure id="film-{name}"><figcaption aria-live="off"><b></b><span></span></figcaption>'
+        f'<figure id="film-{name}"{lacks}><figcaption aria-live="off"><b></b><span></span></figcaption>'
         f'<div class="plot" id="plot-{name}" role="img" aria-label="{escape(title)}"></div>'
         f'<p class="absent" role="status"></p><div class="tools">save as {buttons}</div></figure>'
     )

@@ -17,7 +17,7 @@ from spikecube.pictures import predicted
 class Scene:
     """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube.
 
-    A prediction for each draw is drawn as its mean; for `scores` each draw is held against its own.
+    A prediction for each draw is drawn as its mean, and stays `given`: in `scores` each draw is held against its own.
     `fine` is the prediction of the losses at more sizes and penalties, for smooth lines.
     """
 
@@ -25,13 +25,13 @@ class Scene:
     prediction: xr.Dataset | None = None
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
     fine: xr.Dataset | None = None
-    _given: xr.Dataset | None = field(default=None, init=False, repr=False, compare=False)
+    given: xr.Dataset | None = field(default=None, init=False, repr=False, compare=False)
     _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.prediction is not None:
             given = aligned(self.prediction, self.cube)
-            object.__setattr__(self, "_given", given)
+            object.__setattr__(self, "given", given)
             object.__setattr__(self, "prediction", comparisons.typical(given))
 
     def scores(self, variable: str) -> xr.Dataset:
@@ -42,10 +42,10 @@ class Scene:
         Missing
             If there is no prediction, or no error to hold it against.
         """
-        if self._given is None:
+        if self.given is None:
             raise Missing("The agreement map needs a prediction.")
         if variable not in self._scores:
-            self._scores[variable] = comparisons.z_scores(self.cube, self._given, variable)
+            self._scores[variable] = comparisons.z_scores(self.cube, self.given, variable)
         return self._scores[variable]
 
     def density(self, **at: Any) -> xr.DataArray | None:

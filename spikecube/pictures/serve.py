@@ -14,7 +14,7 @@ import xarray as xr
 
 from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter
 from spikecube.pictures.app_page import page
-from spikecube.pictures.background import in_process, remembered
+from spikecube.pictures.elsewhere import in_process, remembered
 from spikecube.pictures.sources import Source, source_of
 
 ADDRESS = "127.0.0.1"
@@ -30,6 +30,7 @@ def serve(
     fits: Mapping[str, xr.Dataset] | None = None,
     fitter: Fitter | None = None,
     other: xr.Dataset | None = None,
+    predict: bool = True,
     show: bool = False,
     started: Callable[[str], None] | None = None,
 ) -> None:
@@ -45,6 +46,8 @@ def serve(
         0 takes a free one.
     other
         A second cube to draw beside the first.
+    predict
+        Whether to compute what theory says for each visitor from the start.
     show
         Whether to open a browser.
     started
@@ -57,7 +60,7 @@ def serve(
     """
     source = source_of(cube)
     pn.extension(raw_css=[_PAGE])
-    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other)
+    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other, predict=predict)
     address = f"http://localhost:{server.port}/"
     _stop_on_signals(server)
     server.start()
@@ -69,7 +72,7 @@ def serve(
     server.stop()
 
 
-def make_server(source: Source, port: int, **known: Any) -> Any:
+def make_server(source: Source, port: int, *, predict: bool = True, **known: Any) -> Any:
     """A server that is not started: one explorer a visitor, all of them over one source."""
 
     compute = remembered(in_process)
@@ -79,7 +82,8 @@ def make_server(source: Source, port: int, **known: Any) -> Any:
         explorer.follow_address(pn.state.location)
         if source.live:
             pn.state.add_periodic_callback(explorer.refresh, period=REFRESH_MS)
-        explorer.begin()
+        if predict:
+            explorer.begin()
         return page(explorer)
 
     taken = port or _free_port()

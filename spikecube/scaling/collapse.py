@@ -61,16 +61,21 @@ def collapse(
 
     Parameters
     ----------
-    data : dims `size`, `control` and perhaps `seed`; NaN where the grid is ragged.
-    stderr : known errors (no `seed` then); without any, all points weigh the same and nothing is tested.
+    data : dims `size`, `control` and perhaps `seed`; NaN where the grid is ragged. A mapping or Dataset of several
+        observables shares critical and nu; each has its zeta (zeta_m of m) and its curve.
+    stderr : known errors (no `seed` then), by name for several observables; without any all points weigh the same.
     fixed : parameters held at a value, by name.
     window : use only points with low <= u <= high, u the scaled control at the final parameters; w stands for (-w, w).
+        "auto" scans windows and smallest sizes, reports all of them (`scan_*`), and its intervals hold those of every
+        choice that no test rejects.
     correction : omega > 0 or "free" (a parameter correction_exponent): f(u) + n^{-omega} g(u) stands for f(u), g a
-        spline with a quarter of the coefficients (5 to 10).
+        spline with half of the coefficients (5 to 10).
     curved : a parameter field bends the control, u = (x - critical) (1 + field (x - critical)) n^{1/nu}.
     rng : anything `numpy.random.default_rng` takes: gives a bootstrap over seeds (whole curves at each size; over the
         known errors with `stderr`).
     expected : values of parameters, by name, that `pvalue` tests; others have none.
+    covariance : of the errors at each size, dims {control}_i, {control}_j and perhaps `size`; an array for all sizes.
+    shared : the name of `size` where one run serves all controls of a size: what its points share is read off them.
 
     Returns
     -------

@@ -107,12 +107,13 @@ def _drift(
     if not len(free) or not enough(problem.points, rest):
         return shift, np.nan
     part = replace(problem, points=problem.points.keep(rest), places=problem.places[rest])
-    moved, _, at_rest = descend(part.form, part.points, theta, spline_sizes(part.points), free)
+    sizes = spline_sizes(problem.points)  # a poorer spline would move the parameters too
+    moved, _, at_rest = descend(part.form, part.points, theta, sizes, free)
     if not at_rest:
         return shift, np.nan
     shift[free] = (moved - theta)[free]
     change = -linear.response
-    change[:, rest] += linearised(part, moved).response
+    change[:, rest] += linearised(part, moved, sizes).response
     if problem.sample.stderr is None and problem.points.blocks is None:  # one variance for all points has more dof
         left = float(len(rest) - linear.fitted.shape[1])
         return shift, shift_test(shift[free], linear.at.cost / left * change @ change.T, left)

@@ -49,15 +49,19 @@ class Linear:
     unknown: Array
 
 
-def linearised(problem: Problem, theta: Array) -> Linear:
+def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = None) -> Linear:
     """The responses of parameters and coefficients, and which parameters the points leave unknown.
 
     Slopes in the parameters are taken from the frugal spline: the full one follows the noise, and the square of its
     noisy slope promises more than the data know. What they share with a shift or a stretch of u, f'(u) and u f'(u), is
     taken out: another f would do the same.
+
+    Parameters
+    ----------
+    sizes : of the splines of each part, by default those that belong to its points.
     """
     form, points, free = problem.form, problem.points, problem.free
-    at = reduce(form, points, theta, spline_sizes(points))
+    at = reduce(form, points, theta, sizes or spline_sizes(points))
     frugal = reduce(form, points, theta, frugal_sizes(form, points, theta))
     by_theta, by_u = slopes(form, points, theta, free, frugal)
     shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in parts_of(points)], axis=1)

@@ -14,7 +14,7 @@ from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note,
 from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
-from spikecube.scaling.results import SHAPE, STATUS, fit_result, messages
+from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result, messages
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 
@@ -28,7 +28,9 @@ def _aicc(chi2: float, n_points: int, n_params: float, known: bool) -> float:
     return float(fit + 2 * p + 2 * p * (p + 1) / (n_points - p - 1)) if n_points - p > 1 else np.nan
 
 
-def _findings(task: Task, found: Minimum, fit: Inference, table: dict[str, Array], part: int) -> CollapseFindings:
+def _findings(
+    task: Task, found: Minimum, fit: Inference, table: dict[str, Array], part: int, chosen: Scan | None
+) -> CollapseFindings:
     x = task.frame.centre + task.frame.span * task.points.control
     critical, free = float(table["estimate"][0]), np.isfinite(table["stderr"]) | np.isinf(table["stderr"])
     q = fit.quality
@@ -46,6 +48,7 @@ def _findings(task: Task, found: Minimum, fit: Inference, table: dict[str, Array
         bool(np.isfinite(np.stack([table["ci_low"], table["ci_high"]])[:, free]).all()),
         found.at_rest,
         None if not free[0] or x.min() <= critical <= x.max() else (critical, float(x.min()), float(x.max())),
+        chosen is not None and all(place[1] > 0 for place in chosen.admitted),
     )
 
 
@@ -102,7 +105,9 @@ def labelled_collapse(
     parts = []
     for k in range(task.plane[0]):
         rows = np.array(form.rows(k))
-        status, message = collapse_verdict(_findings(task, found, fit, {n: v[rows] for n, v in table.items()}, k))
+        status, message = collapse_verdict(
+            _findings(task, found, fit, {n: v[rows] for n, v in table.items()}, k, chosen)
+        )
         own: Variables = {name: (("param",), v[rows]) for name, v in table.items()}
         own["covariance"] = ("param_i", "param_j"), covariance[np.ix_(rows, rows)]
         if form.name == "power":
@@ -254,6 +259,8 @@ def _described(task: Task, parts: list[Variables], coords: dict[str, Any], reaso
         quantity=", ".join(observables) or str(data.name or "the data"),
         without=dict.fromkeys(SHAPE, reason) if reason else None,
     )
+    if not reason and result["pvalue"].isnull().all():
+        result["pvalue"].attrs["comment"] = UNEXPECTED
     _set_units(result, {str(array.attrs.get("units", "1")) for array in task.data}, own, units)
     return result
 

@@ -15,7 +15,6 @@ from spikecube.scaling.collapse_search import Minimum, frugal_sizes, spline_size
 from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.collapse_tests import shift_test
-from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import descend
 from spikecube.scaling.types import Array
 
@@ -75,11 +74,6 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
     narrowest choice allowed keeps half of the points and more than half of the sizes; it is admitted always, others
     where neither the test of fit nor the pattern of residuals rejects them at 5 per cent, nor the shift of the
     parameters to those of the narrowest.
-
-    Raises
-    ------
-    FitError
-        If not even one choice has points enough.
     """
     u, sizes = np.abs(task.scaled(found.theta)), np.unique(task.points.size)
     widths = np.quantile(u, _SHARES)
@@ -89,8 +83,6 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
         choices[i, j] = _choice(task, mask, found, free, expected) if enough(task.points, mask) else None
     deepest = len(sizes) - max(3, len(sizes) // 2 + 1)
     allowed = [place for place, choice in choices.items() if choice is not None and place[1] <= max(deepest, 0)]
-    if not allowed:
-        raise FitError('window="auto" finds no window with points enough of 3 sizes: give window=None')
     strict = max(allowed, key=lambda place: (place[1], place[0]))
     reference = choices[strict]
     assert reference is not None
@@ -189,6 +181,8 @@ def scan_note(scan_: Scan) -> str:
     """What was chosen, in a sentence."""
     n_choices, best = sum(c is not None for c in scan_.choices.values()), scan_.best
     place = next(p for p in scan_.admitted if scan_.at(p) is best)
+    if not best.passes:
+        return "No choice of window and sizes passes its tests: the narrowest is reported."
     return (
         f"The data chose |u| <= {scan_.widths[place[0]]:.4g} and sizes from {scan_.smallest[place[1]]:g} on; the "
         f"intervals hold those of all {len(scan_.admitted)} of {n_choices} choices that no test rejects, the narrowest "

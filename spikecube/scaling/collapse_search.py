@@ -14,6 +14,7 @@ from spikecube.scaling.types import Array
 
 LEAST_POINTS = 24
 _STARTS = 5
+_ALL_STARTS = 15  # where these do not agree
 _AGREE = 3  # starts that end in one minimum, after which no other is tried
 _COARSE = 250  # points of the coarse search
 _COARSE_BASIS = 8
@@ -41,7 +42,7 @@ class Minimum:
     @property
     def agreed(self) -> bool:
         """Whether at least two starts ended in the best minimum."""
-        return len(self.ends) < 2 or sum(self.ends < self.ends.min() * (1 + 1e-3) + 1e-12) > 1
+        return _agree(self.ends)
 
 
 @dataclass(frozen=True)
@@ -140,22 +141,27 @@ def _starts(form: Ansatz, points: Points, held: dict[str, float]) -> list[Array]
     order = np.lexsort((points.control, points.size))
     thinned = replace(points, blocks=None).keep(order[:: max(len(order) // _COARSE, 1)])
     parts = [_Ranked.of(thinned.keep(thinned.parts == k)) for k in range(thinned.parts.max() + 1)]
-    tried = [_best_zetas(form, parts, theta, held) for theta in _grid(form, points, held)]
-    return [theta for _, theta in sorted(tried, key=lambda t: t[0])[:_STARTS]]
+    tried = [start for theta in _grid(form, points, held) for start in _with_zetas(form, parts, theta, held)]
+    return [theta for _, theta in sorted(tried, key=lambda t: t[0])[:_ALL_STARTS]]
 
 
-def _best_zetas(form: Ansatz, parts: list[_Ranked], theta: Array, held: dict[str, float]) -> tuple[float, Array]:
-    """Minus twice the log likelihood at theta, up to a constant, and theta with the best zeta of each part."""
-    total, theta = 0.0, theta.copy()
+def _with_zetas(form: Ansatz, parts: list[_Ranked], theta: Array, held: dict[str, float]) -> list[tuple[float, Array]]:
+    """Minus twice the log likelihoods, up to a constant, and theta with zetas: the best, then the next best of all."""
+    logs, tried = [], []
     for k, ranked in enumerate(parts):
         at = form.zetas[k] if form.zetas else None
         zetas = np.zeros(1) if at is None else np.array([held.get(form.params[at], np.nan)])
         zetas = _ZETAS if np.isnan(zetas[0]) else zetas
         costs = ranked.costs(form, theta, np.zeros(1) if at is None else zetas / form.named(theta)["nu"])
-        total += len(ranked.points.y) * float(np.log(max(costs.min(), np.finfo(float).tiny)))
-        if at is not None:
-            theta[at] = zetas[costs.argmin()]
-    return total, theta
+        order = costs.argsort(kind="stable")
+        logs.append(len(ranked.points.y) * np.log(np.maximum(costs[order], np.finfo(float).tiny)))
+        tried.append(zetas[order])
+    found = []
+    for rank in range(min(len(z) for z in tried)):
+        moved = theta.copy()
+        moved[form.zetas] = [z[rank] for z in tried] if form.zetas else []
+        found.append((float(sum(cost[rank] for cost in logs)), moved))
+    return found
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,17 @@ class _Ranked:
 
 
 def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) -> tuple[Array, Array, bool]:
+    """The best end of the first starts; of all of them, where no two of the first agree on it."""
+    few, many = starts[:_STARTS], starts[_STARTS:]
+    theta, ends, rest = _descents_of(form, points, few, free)
+    if _agree(ends) or not many:
+        return theta, ends, rest
+    other, more, at_rest = _descents_of(form, points, many, free)
+    both = np.sort(np.concatenate([ends, more]))[:3]
+    return (other, both, at_rest) if more.min() < ends.min() else (theta, both, rest)
+
+
+def _descents_of(form: Ansatz, points: Points, starts: list[Array], free: Array) -> tuple[Array, Array, bool]:
     """The best end of all starts, where the three best of them ended, and whether the best came to rest.
 
     All start with a small spline, the three best go on with a frugal one, and the best of these with the full one. A
@@ -199,7 +216,7 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
     if not len(free):
         return starts[0], np.zeros(1), True
     found: list[tuple[Array, float, bool]] = []
-    small = (_COARSE_BASIS,) * len(spline_sizes(points))
+    small = tuple(int(np.clip(size // 3, _COARSE_BASIS, 12)) for size in spline_sizes(points))
     for start in starts:
         found.append(descend(form, points, start, small, free, close=_CLOSE))
         found.sort(key=lambda f: f[1])
@@ -210,9 +227,13 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
     for k, (theta, _, _) in enumerate(found[:3]):
         twin = next((j for j in range(k) if _same(found[j][0], theta)), None)
         again.append(descend(form, points, theta, sizes, free, close=_CLOSE) if twin is None else again[twin])
-    again.sort(key=lambda f: f[1])
-    theta, _, rest = descend(form, points, again[0][0], spline_sizes(points), free)
-    return theta, np.array([f[1] for f in again]), rest
+    theta, _, rest = descend(form, points, min(again, key=lambda f: f[1])[0], spline_sizes(points), free)
+    return theta, np.array(sorted(f[1] for f in again)), rest
+
+
+def _agree(ends: Array) -> bool:
+    """Whether at least two starts ended in the best minimum."""
+    return len(ends) < 2 or sum(ends < ends.min() * (1 + 1e-3) + 1e-12) > 1
 
 
 def _same(one: Array, other: Array) -> bool:

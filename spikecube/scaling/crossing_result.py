@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.crossing_points import Crossing, Drift, SizeCurve
-from spikecube.scaling.results import SHAPE, STATUS, fit_result
+from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import verdict
@@ -175,6 +175,8 @@ def _described(
         quantity=f"crossings of {data.name or 'the data'}",
         without=dict.fromkeys(SHAPE, reason) if reason else None,
     )
+    if not reason and result["pvalue"].isnull().all():
+        result["pvalue"].attrs["comment"] = UNEXPECTED
     own = str(data[control].attrs.get("units", "1"))
     for name in ("data", "data_stderr", "fitted"):
         if name in result:

@@ -171,6 +171,9 @@ def messages(status: Array, extra: Mapping[int, str] | None = None) -> Array:
     return flat.reshape(status.shape)
 
 
+UNEXPECTED = "no value was expected, so that none is tested"
+"""Why a fit has no p-values."""
+
 PER_PARAMETER = ("estimate", "stderr", "ci_low", "ci_high", "pvalue", "expected")
 SCALARS = ("nobs", "dof", "chi2", "gof_pvalue", "aicc", "n_min")
 SHAPE = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from spikecube.scaling.two_sizes import POINT
 from spikecube.scaling.types import Array
 
 _NOTHING = ["", "-", "nan", "NaN", "NAN", "NA", "na", "null"]
+_NUMBER = re.compile(r"([+-]?\d*)(?:[.,](\d*))?(?:[eEdD]([+-]?\d+))?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _SHOWN = 8  # columns that a sentence names
 
 
@@ -35,7 +38,8 @@ def read_table(
 
     Parameters
     ----------
-    path : a file whose first line names the columns; a "#" before it, and lines that begin with one, are allowed.
+    path : a file whose first line names the columns; a "#" before it, and lines that begin with one, are allowed. So
+        are decimal commas where the columns are not separated by commas, and exponents with a D. Parquet needs pyarrow.
     size : column of the sizes; for two sizes a pair, whose rows stay points along `point`.
     value : column of what was measured.
     control : column of a control parameter, say a temperature.
@@ -80,15 +84,8 @@ def read_table(
     return _grid(kept, labels, measured, stderr, str(path))
 
 
-def read_data(
-    path: str | Path,
-    size: str | tuple[str, str],
-    value: str,
-    *,
-    control: str | None = None,
-    stderr: str | None = None,
-) -> xr.Dataset:
-    """The same from a table, or from the variables of a netCDF file, which keep their dims.
+def read_data(path: str | Path, size: str | tuple[str, str], value: str, **columns: str | None) -> xr.Dataset:
+    """The same from a table, or from the variables of a netCDF file, which keep their dims; `columns` as there.
 
     Raises
     ------
@@ -96,7 +93,8 @@ def read_data(
         If the file, a variable or a dim is not there.
     """
     if Path(path).suffix not in (".nc", ".nc4", ".h5"):
-        return read_table(path, size, value, control=control, stderr=stderr)
+        return read_table(path, size, value, **columns)
+    control, stderr = columns.get("control"), columns.get("stderr")
     if not Path(path).is_file():
         raise FitError(f"there is no file {path}")
     try:
@@ -137,7 +135,9 @@ def _frame(path: Path) -> pd.DataFrame:
     if path.suffix in (".parquet", ".pq"):
         try:
             frame = pd.read_parquet(path)
-        except (ImportError, ValueError, OSError) as error:
+        except ImportError:
+            raise FitError(f"{path}: Parquet needs pyarrow, which is not installed: pip install pyarrow") from None
+        except (ValueError, OSError) as error:
             raise FitError(f"{path} cannot be read as Parquet: {' '.join(str(error).split())}") from None
         return frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
     try:
@@ -155,12 +155,28 @@ def _frame(path: Path) -> pd.DataFrame:
     for number, row in cells:
         if len(row) != len(columns):
             raise FitError(f"{path}: line {number} has {len(row)} cells, the first line names {len(columns)} columns")
-    return pd.DataFrame([row for _, row in cells], columns=columns, index=[n for n, _ in cells], dtype=object)
+    plain = [[_plain_number(cell, separator != ",") for cell in row] for _, row in cells]
+    return pd.DataFrame(plain, columns=columns, index=[n for n, _ in cells], dtype=object)
 
 
 def _split(line: str, separator: str | None) -> list[str]:
     cells = line.split() if separator is None else next(csv.reader([line], delimiter=separator, skipinitialspace=True))
     return [cell.strip() for cell in cells]
+
+
+def _plain_number(cell: str, comma: bool) -> str:
+    """A number with a decimal comma (if allowed), or an exponent as Fortran writes it, as Python reads it.
+
+    All else stays, as does a comma that may part thousands.
+
+    >>> _plain_number("0,5", True), _plain_number("1.0D-3", False), _plain_number("1,024", True)
+    ('0.5', '1.0e-3', '1,024')
+    """
+    found = _NUMBER.fullmatch(cell)
+    if not found or ("," in cell and (not comma or _THOUSANDS.fullmatch(cell))):
+        return cell
+    whole, part, exponent = found.groups()
+    return f"{whole}{'' if part is None else '.' + part}{f'e{exponent}' if exponent else ''}"
 
 
 def _columns(frame: pd.DataFrame, names: Sequence[str], path: str) -> pd.DataFrame:

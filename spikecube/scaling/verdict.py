@@ -119,6 +119,7 @@ class CollapseFindings:
     astray : points on the wrong side of a window that does not settle.
     beyond : the critical value and the ends of the control if it lies outside of them.
     at_rest : whether the search came to rest.
+    small_rejected : whether tests rejected every choice of points with the smallest size.
     """
 
     errors: str
@@ -134,6 +135,7 @@ class CollapseFindings:
     closed: bool
     at_rest: bool
     beyond: tuple[float, float, float] | None
+    small_rejected: bool = False
 
 
 def collapse_verdict(found: CollapseFindings) -> tuple[str, str]:
@@ -184,6 +186,12 @@ def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
             "drifting",
             f"Without the smallest size the parameters move by more than their errors allow "
             f"(p = {found.drift_pvalue:.2g}): the intervals do not allow for such a correction to scaling.",
+        )
+    if found.small_rejected:
+        yield (
+            "drifting",
+            "Every choice of points with the smallest size is rejected, so that there are corrections to scaling: what "
+            "they leave at larger sizes the intervals do not hold; give correction=.",
         )
     if found.too_good < TOO_SMALL:
         yield (

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.schema import STATUS
-from spikecube.means.comparisons import means_at
+from spikecube.means.comparisons import means_at, typical
 from spikecube.means.places import Missing, aligned, at, fixed, foretold
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
@@ -41,7 +41,7 @@ def headlines(
     cube: xr.Dataset, prediction: xr.Dataset | None = None, fits: Fits | None = None, **further: Any
 ) -> list[Headline]:
     """Size, spikes, an exponent, a loss, the thresholds: what there is of them, at one place along the further axes."""
-    known = None if prediction is None else aligned(prediction, cube)
+    known = None if prediction is None else typical(aligned(prediction, cube))
     writers: tuple[Callable[[], Headline], ...] = (
         lambda: size(cube),
         lambda: spikes_of_all(cube, **further),

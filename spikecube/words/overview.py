@@ -47,7 +47,8 @@ def overview(cube: xr.Dataset | str | Path, lam: float | None = None, *, every: 
     """
     cube = as_cube(cube)
     axes = text_table(["axis", "length", "values"], axis_rows(cube))
-    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), missing_edges(cube)]
+    goal = f"Seeds were added until {cube.attrs['until']}" if "until" in cube.attrs else ""
+    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), goal, missing_edges(cube)]
     if {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS):
         parts.append(mean_table(cube, lam, every=every))
     return "\n\n".join(part for part in parts if part)
@@ -114,9 +115,19 @@ def _places(cube: xr.Dataset, name: str, every: bool) -> np.ndarray:
 
 
 def axis_rows(cube: xr.Dataset) -> list[list[str]]:
-    """Name, length and first and last labels of every axis of the study."""
+    """Name, length and first and last labels of every axis of the study; of seeds their number by size if it varies."""
     names = [d for d in (*DIMS, *(str(d) for d in cube.dims if d not in DIMS)) if d in cube.dims and d not in _MEASURED]
-    return [[name, str(cube.sizes[name]), _some(cube[name].values)] for name in names]
+    by_size = _seeds_by_size(cube) if {"n", "seed"} <= set(names) else ""
+    shown = {name: _some(cube[name].values) for name in names} | ({"seed": by_size} if by_size else {})
+    return [[name, str(cube.sizes[name]), shown[name]] for name in names]
+
+
+def _seeds_by_size(cube: xr.Dataset) -> str:
+    """`5 at n = 20, 2 at n = 40`; an empty text where every size has all seeds."""
+    if "status" not in cube or (asked := cube["status"] != STATUS["absent"]).all():
+        return ""
+    counts = asked.any([d for d in asked.dims if d not in ("n", "seed")]).sum("seed")
+    return ", ".join(f"{m} at n = {n}" for n, m in zip(cube["n"].values.tolist(), counts.values.tolist(), strict=True))
 
 
 def _some(labels: np.ndarray) -> str:

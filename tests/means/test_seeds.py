@@ -237,6 +237,23 @@ def test_missing_replicates_are_left_out() -> None:
     assert np.isnan(means.stderr[1])
 
 
+def test_a_mean_does_not_depend_on_how_many_seeds_other_points_have() -> None:
+    """Five seeds beside a hundred: each point as it is alone. One choice of controls for all left the five without an
+    error, so that fits of seeds laid out by size lost the dear sizes.
+    """
+    rng = np.random.default_rng(4)
+    values, controls = rng.standard_normal((2, 100)), rng.standard_normal((2, 100, 5))
+    values[1, 5:] = np.nan
+    both = means_by_count(values, controls)
+    for i, count in enumerate((100, 5)):
+        alone = replicate_means(values[i, :count], controls[i, :count])
+        assert both.mean[i] == pytest.approx(alone.mean)
+        assert both.stderr[i] == pytest.approx(alone.stderr)
+        assert both.dof[i] == pytest.approx(alone.dof)
+        np.testing.assert_allclose(both.deviations[i, :count], alone.deviations)
+    assert both.n_controls.tolist() == [5, 0]
+
+
 def test_deviations_carry_the_standard_error() -> None:
     rng = np.random.default_rng(8)
     means = replicate_means(rng.standard_normal((3, 15)), rng.standard_normal((3, 15, 2)))
@@ -302,7 +319,7 @@ def test_a_cube_without_its_study_is_declined(small_networks: xr.Dataset) -> Non
 
 
 def test_sizes_of_few_seeds_keep_their_means_beside_sizes_of_many() -> None:
-    """A study laid out for a target has 40 seeds at one size and 5 at another: controls of the many are not the few's."""
+    """40 seeds at one size and 5 at another, as a design lays them out: controls of the many are not the few's."""
     rng = np.random.default_rng(5)
     y, z = rng.standard_normal((2, 40)), rng.standard_normal((2, 40, 6))
     y[1, 5:] = np.nan

@@ -92,6 +92,10 @@ def test_a_collapse_shows_every_size_and_its_master_curve() -> None:
     assert {"L = 8", "L = 16", "L = 32", "L = 64", "master curve"} <= {layer.label for layer in made.layers}
     assert [s.ylabel for s in strips(made)] == ["residual"]
     assert type(sc.views.collapse(fit)).__name__ == "Layout"
+    both = xr.concat([fit, fit.assign(message="Nothing moves.")], dim=xr.Variable("observable", ["m", "chi"]))
+    both["scaled_control"] = both["scaled_control"].where(both.observable == "m").transpose("observable", "T", "L")
+    assert picture_of_fit(both, observable="m").title.endswith("at observable = m")
+    assert picture_of_fit(both, observable="chi").note == "Nothing moves."
 
 
 def test_the_view_is_a_layout_of_all_parts(power: xr.Dataset) -> None:

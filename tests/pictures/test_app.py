@@ -26,16 +26,18 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
 
+import spikecube as sc
 from scripts.browser import Page
 from scripts.madeup import made_prediction
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
-from spikecube.live import source_of
+from spikecube.live import source_of, wait_for
 from spikecube.pictures.app import Explorer
-from spikecube.pictures.background import ComputationEnded, in_process, remembered
 from spikecube.pictures.catalogue import CATALOGUE
-from spikecube.pictures.exports import csv_of, netcdf_of
+from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
+from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem
+from spikecube.pictures.picture import Picture
 from spikecube.pictures.sources import Fixed
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study, StudyError
@@ -205,6 +207,7 @@ def test_a_running_study_is_shown_as_it_grows(cube: xr.Dataset) -> None:
         return len(explorer.screens[0].shown.layers[0].column(0))
 
     assert cells() == 9
+    assert "<b>9 of 27 cells</b>" in explorer.state.object or "cells</b>" in explorer.state.object
     explorer.refresh()
     assert cells() == 9
     source.sizes = 3
@@ -216,6 +219,94 @@ def test_the_address_brings_a_selection_back(explorer: Explorer) -> None:
     explorer.sliders["alpha"].value = 0.1
     explorer.choices[1].value = "train"
     assert explorer.query() == "?alpha=0.1&n=1000&lam=0.316227766017&left=spectrum&right=train"
+
+
+# What is chosen, and what is taken away
+
+
+def free(explorer: Explorer, **chosen: object) -> None:
+    """Chooses for the view of any variable, which the left screen shows."""
+    explorer.choices[0].value = "means"
+    for name, value in chosen.items():
+        explorer.free.widgets[name].value = value
+
+
+def labels(explorer: Explorer) -> list[str]:
+    return [layer.label for layer in explorer.screens[0].shown.layers if layer.kind == "points"]
+
+
+def test_any_variable_is_drawn_against_any_axis(explorer: Explorer, cube: xr.Dataset) -> None:
+    free(explorer, variable="train_loss", x="lam", colour="alpha", logx=True)
+    shown = explorer.screens[0].shown
+    assert (shown.logx, shown.logy) == (True, False)
+    assert len(labels(explorer)) == 6
+    assert labels(explorer)[-1] == "measured, α = 0.45"
+    points = [layer for layer in shown.layers if layer.kind == "points"][-1]
+    expected = cube["train_loss"].sel(alpha=0.45, n=explorer.place["n"]).mean("seed")
+    np.testing.assert_allclose(points.columns["train_loss"], expected)
+    free(explorer, colour="")
+    assert labels(explorer) == ["measured"]
+    assert "n = 1000" in title(explorer, 0)
+
+
+def test_the_axes_offered_are_those_of_the_variable(explorer: Explorer) -> None:
+    free(explorer, variable="singular_value")
+    assert set(explorer.free.x.options.values()) == {"alpha", "n", "rank"}
+    free(explorer, variable="beta_power") if "beta_power" in explorer.free.variable.options else None
+    assert explorer.free.x.value in explorer.free.x.options.values()
+    free(explorer, variable="test_loss", x="alpha", colour="alpha")
+    assert explorer.screens[0].shown.note == "alpha cannot be both on the axis and the colour."
+
+
+def test_a_second_cube_is_drawn_hollow_at_its_own_labels(cube: xr.Dataset, make: Callable[..., xr.Dataset]) -> None:
+    other = make(n=[300], lam=[0.2], seed=2)
+    explorer = Explorer(Fixed(cube), other=other)
+    free(explorer, variable="test_loss", colour="n")
+    assert labels(explorer)[-1] == "second cube, n = 300, λ = 0.2"
+    hollow = [layer for layer in explorer.screens[0].shown.layers if layer.kind == "points"][-1]
+    assert hollow.style["color"] == "white"
+    np.testing.assert_allclose(hollow.columns["test_loss"], other["test_loss"].mean("seed").squeeze())
+    lacking = Explorer(Fixed(cube), other=other.drop_vars("test_loss"))
+    free(lacking, variable="test_loss")
+    assert not any("second" in label for label in labels(lacking))
+
+
+def test_the_python_of_a_view_draws_it(explorer: Explorer, cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    free(explorer, variable="test_loss", x="n", colour="lam", logy=True)
+    for screen, function in zip(explorer.screens, ("means", "loss"), strict=True):
+        code = screen.python.value
+        assert code.startswith(
+            "import spikecube as sc\n\ncube = ...  # the cube that is explored\ntheory = sc.predict("
+        )
+        last = code.splitlines()[-1]
+        assert last.startswith(f"sc.views.{function}(cube, prediction=theory, ")
+        drawn = eval(last, {"sc": sc, "cube": cube, "theory": prediction})
+        measured = [layer for layer in screen.shown.layers if layer.kind == "points"]
+        points = [e for e in drawn.values() if type(e).__name__ == "Scatter"]
+        assert [e.label for e in points] == [layer.label for layer in measured]
+        np.testing.assert_array_equal(points[0].dimension_values(1), measured[0].column(1))
+    assert 'sc.open_cube("a.nc")'.replace('"', "'") in python_of(CATALOGUE["test"], explorer.scene, "a.nc", {})
+
+
+def test_every_place_is_saved_under_its_own_name(explorer: Explorer) -> None:
+    names = set()
+    for view in ("spectrum", "test"):
+        explorer.choices[0].value = view
+        for alpha in (0.1, 0.2):
+            explorer.sliders["alpha"].value = alpha
+            names |= {screen.stem for screen in explorer.screens}
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[\w.\-]+", name) for name in names)
+    assert stem(xr.Dataset(), "../x", {}) == "spikecube_..-x"
+
+
+def test_the_table_holds_what_is_measured(explorer: Explorer) -> None:
+    assert "<td>" not in explorer.screens[1].table.object
+    explorer.screens[1].with_table.value = True
+    assert explorer.screens[1].table.object.count("<tr>") == 1 + 27
+    explorer.choices[1].value = "agree_test"
+    assert "left_alpha" not in explorer.screens[1].table.object
+    assert seen_table(Picture([])) == "<p>Nothing is measured here.</p>"
 
 
 PAIRS = (("spectrum", "singular", "n"), ("agree_test", "test", "lam"), ("spectrum", "gap_spiked", "alpha"))
@@ -247,7 +338,9 @@ def test_a_moved_slider_replaces_columns_and_draws_nothing_anew(
 class Served:
     """`spikecube explore` as a process of its own, or another command that serves and says so the same way."""
 
-    def __init__(self, file: Path, command: Sequence[str] = ("-m", "spikecube", "explore", "--no-browser")) -> None:
+    def __init__(
+        self, file: Path, command: Sequence[str] = ("-m", "spikecube", "explore", "--no-browser", "--no-predict")
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, *command, str(file)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -286,11 +379,17 @@ def served(cube: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def opened(served: Served) -> Iterator[Page]:
+def chromium() -> Iterator[Page]:
+    """One browser for all pages: it takes longer to start than they do."""
     with browser(offline=False) as visitor:
-        visitor.open(served.address + "?alpha=0.2&lam=0.1", 1500, 900)
-        visitor.wait("ink().length >= 2")
         yield visitor
+
+
+@pytest.fixture(scope="module")
+def opened(served: Served, chromium: Page) -> Page:
+    chromium.open(served.address + "?alpha=0.2&lam=0.1", 1440, 900)
+    chromium.wait("ink().length >= 2")
+    return chromium
 
 
 TITLE = """[...Bokeh.documents[0]._all_models.values()]
@@ -346,6 +445,43 @@ def test_a_view_is_saved_as_a_picture_in_the_browser(opened: Page) -> None:
     assert opened.errors == []
 
 
+@pytest.mark.parametrize(("width", "height", "columns"), [(1440, 900, 3), (1024, 768, 2), (390, 844, 1)])
+def test_the_page_fits_every_screen(width: int, height: int, columns: int, opened: Page) -> None:
+    """Nothing is cut off at the side; the parts stand beside each other where there is room, else below each other."""
+    opened.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    opened.wait(f"({PARTS}).length === 3 && new Set({PARTS}.map((part) => Math.round(part[0]))).size === {columns}")
+    parts = opened.run(PARTS)
+    assert opened.run("document.documentElement.scrollWidth") <= width
+    assert all(part[0] >= 0 and part[0] + part[2] <= width for part in parts)
+    assert max(part[0] + part[2] for part in parts) >= width - 24
+    assert all(part[3] >= 330 for part in parts[1:])
+
+
+PARTS = """everywhere(document, "div").filter((e) => e.classList.contains("side") || e.classList.contains("screen"))
+  .map((e) => e.getBoundingClientRect()).map((box) => [box.x, box.y, box.width, box.height])"""
+
+
+def test_what_is_seen_can_be_taken_away(opened: Page) -> None:
+    """As a table, as Python, and under names of its own."""
+    opened.call("Emulation.setDeviceMetricsOverride", width=1440, height=900, deviceScaleFactor=1, mobile=False)
+    names = opened.run("""[...Bokeh.documents[0]._all_models.values()].map((model) => model.filename ?? "")
+      .filter((name) => name.endsWith(".csv") || name.endsWith(".nc"))""")
+    assert len(set(names)) == 4
+    assert any("_test_lam0.1" in name for name in names)
+    opened.run("""(() => {
+      window.copied = [];
+      navigator.clipboard.writeText = async (text) => { window.copied.push(text); };
+      const buttons = everywhere(document, "button");
+      buttons.filter((e) => e.textContent.trim() === "Copy Python").forEach((e) => e.click());
+      buttons.filter((e) => e.textContent.trim() === "Table")[1].click();
+    })()""")
+    texts = opened.wait("window.copied.length === 2 && window.copied")
+    assert "sc.views.spectrum(cube, alpha=" in texts[0]
+    assert "sc.views.loss(cube, kind='test', lam=0.1)" in texts[1]
+    opened.wait("everywhere(document, 'td').length > 10")
+    assert opened.errors == []
+
+
 def test_a_foreign_host_name_is_refused(served: Served) -> None:
     request = urllib.request.Request(served.address, headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError, match="403") as refusal:
@@ -381,17 +517,13 @@ def test_it_listens_on_this_machine_only(served: Served) -> None:
         socket.create_connection((address, served.port), timeout=PATIENCE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_when_asked_and_frees_its_port(number: int, served: Served, tmp_path: Path, cube: xr.Dataset) -> None:
-    """A second explorer by Ctrl-C, while the first is there; then the first, which had visitors, by SIGTERM."""
-    server = served
-    if number == signal.SIGINT:
-        write_cube(cube, tmp_path / "other.nc")
-        server = Served(tmp_path / "other.nc")
-    assert server.stop(number) == 0
-    assert "Traceback" not in server.log
+def test_it_ends_when_asked_and_frees_its_port(served: Served, opened: Page) -> None:
+    """At SIGTERM, with a page open; at SIGINT below."""
+    assert opened.errors == []
+    assert served.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in served.log
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+        socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE)
 
 
 def test_a_missing_cube_is_one_sentence(tmp_path: Path) -> None:
@@ -404,6 +536,22 @@ def test_every_view_of_the_catalogue_can_be_chosen(explorer: Explorer) -> None:
     for name in CATALOGUE:
         explorer.choices[0].value = name
         assert bool(explorer.screens[0].shown.note) == (name == "exponents"), name  # nothing is fitted here
+        if name != "exponents":
+            last = explorer.screens[0].python.value.splitlines()[-1]
+            assert eval(last, {"sc": sc, "cube": explorer.scene.cube, "theory": explorer.scene.prediction}), name
+
+
+def test_a_run_that_has_not_begun_is_waited_for(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def begin(sentence: str) -> None:
+        said.append(sentence)
+        (tmp_path / "late.run").mkdir()
+        (tmp_path / "late.run" / "study.toml").write_text("")
+
+    wait_for(tmp_path / "late", begin)
+    wait_for(tmp_path / "late", begin)
+    assert said == [f"waiting for the run {tmp_path / 'late.run'} to begin (Ctrl-C ends it)"]
 
 
 def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:
@@ -469,33 +617,38 @@ def release(server: Served) -> None:
     server.process.stdin.flush()
 
 
-def test_computations_longer_than_the_refresh_end_on_their_page(slow: Served) -> None:
-    """The prediction at the start, and Fit; a page is closed in the middle, and another one works."""
-    with browser(offline=False) as page:
-        page.open(slow.address + "?left=exponents", 1400, 900)
-        page.wait("ink().length >= 1")
-        outlast(slow)
-        shown = page.run(TEXTS)
-        assert "Computing the prediction ..." in shown
-        assert "1 of 1 cells" in shown
-        release(slow)
-        page.wait(f"!({TEXTS}).includes('Computing the prediction')")
-        page.wait(LABELS + ".includes('n = 60')")
-        press(page, slow, "Fit")
-        release(slow)
-        page.wait(f"({SHOWN}).includes('There is one size.')")
-        assert "failed" not in page.run(TEXTS)
-        press(page, slow, "Fit")
-        assert page.errors == []
+def troubles(page: Page) -> list[str]:
+    """Errors of the pages but those of one whose server has ended, or that is left while it is answered."""
+    return [error for error in page.errors if "not connected so cannot send" not in error]
+
+
+def test_computations_longer_than_the_refresh_end_on_their_page(slow: Served, chromium: Page) -> None:
+    """The prediction at the start, and Fit; a page is left in the middle, and another one works."""
+    page = chromium
+    page.open(slow.address + "?left=exponents", 1400, 900)
+    page.wait("ink().length >= 1")
+    outlast(slow)
+    shown = page.run(TEXTS)
+    assert "Computing the prediction ..." in shown
+    assert "1 of 1 cells" in shown
     release(slow)
-    with browser(offline=False) as page:
-        page.open(slow.address + "?left=exponents", 1400, 900)
-        page.wait(LABELS + ".includes('n = 60')")  # what theory says is known
-        press(page, slow, "Fit")
-        release(slow)
-        page.wait(f"({SHOWN}).includes('There is one size.')")
-        assert "failed" not in page.run(TEXTS)
-    slow.stop()
+    page.wait(f"!({TEXTS}).includes('Computing the prediction')")
+    page.wait(LABELS + ".includes('n = 60')")
+    press(page, slow, "Fit")
+    release(slow)
+    page.wait(f"({SHOWN}).includes('There is one size.')")
+    assert "failed" not in page.run(TEXTS)
+    press(page, slow, "Fit")
+    assert troubles(page) == []
+    page.open(slow.address + "?left=singular&right=exponents", 1400, 900)
+    release(slow)
+    page.wait(LABELS + ".some((label) => label.includes('predicted') || label === 's₁')")  # what theory says is known
+    press(page, slow, "Fit")
+    release(slow)
+    page.wait(f"({SHOWN}).includes('There is one size.')")
+    assert "failed" not in page.run(TEXTS)
+    assert troubles(page) == []
+    assert slow.stop(signal.SIGINT) == 0
     assert "Error" not in slow.log
     assert "Traceback" not in slow.log
 

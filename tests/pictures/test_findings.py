@@ -18,6 +18,7 @@ from spikecube.pictures import views
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.entry import picture_of
 from spikecube.pictures.report import SECTIONS
+from spikecube.pictures.views import spikes as spike_views
 from spikecube.study.study import Study
 from spikecube.words.findings import agreement, findings, loss_drop
 from spikecube.words.spikes_found import edge_moves, spikes_seen
@@ -63,7 +64,7 @@ def test_the_map_and_the_panel_beside_it_draw_one_theory() -> None:
 def test_a_spike_of_a_degree_that_is_not_there_does_not_collapse() -> None:
     (text,) = next(iter(views.collapse(of("tanh"), k=2)))["text"]
     assert text.replace("\n", " ") == "The activation has c₂ = 0: there is no spike of degree 2."
-    assert "singular value 2, the spike of degree 3" in picture_of(views.collapse)(of("tanh"), k=3).title
+    assert "singular value 2, the spike of degree 3" in picture_of(spike_views.collapse)(of("tanh"), k=3).title
 
 
 def test_outliers_that_point_nowhere_are_named_as_such() -> None:

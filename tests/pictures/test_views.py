@@ -212,6 +212,16 @@ def test_a_band_ends_where_its_remainder_is_not_known_and_moves_with_the_slider(
     assert "predicted ± remainder, n = 500: off by up to" in spoken(first)
 
 
+def test_a_finer_line_keeps_its_band(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    """Ten times the sizes: the remainder over the loss is still what the prediction says at its own sizes."""
+    sizes = np.geomspace(250, 1000, 31)
+    fine = prediction[["test_loss"]].interp(n=sizes)
+    layers = picture_of(views.limits)(cube, prediction, fine=fine, kind="test").layers
+    (band,), (line,) = ([la for la in layers if la.kind == "band"], [la for la in layers if la.label == "predicted"])
+    assert len(band.column(0)) == len(line.column(0)) == 31
+    np.testing.assert_allclose(band.column(2) - line.column(1), 0.015 * line.column(1), rtol=1e-9)
+
+
 def test_agreement_says_which_theory_it_was_held_against(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     """Draws held against their own predictions, of which each is off by as much as its loss is: no z-score is left."""
     mean = cube["test_loss"].mean("seed")

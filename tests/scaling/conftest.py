@@ -48,7 +48,7 @@ def synthetic_cube(*, noise: float = 0.03, drift: float = 0.0, entropy: int = 1)
     variance; half of it is that of beta_power.
     """
     empty, exact = _empty()
-    cube = empty.copy()
+    cube = empty.copy(deep=True)
     rng = np.random.default_rng(entropy)
     n = xr.DataArray(cube.n.values.astype(float), dims="n", coords={"n": cube.n})
     draws = {k: xr.DataArray(rng.standard_normal((5, 20)), dims=("n", "seed")) for k in ("power", "rest", "own")}

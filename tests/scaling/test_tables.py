@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -35,6 +37,44 @@ def test_rows_with_the_same_labels_are_replicates(tmp_path: Path) -> None:
     table = sc.read_table(path, size="L", value="m ($x, y$)")
     np.testing.assert_array_equal(table["m ($x, y$)"], [[1, 3, 5], [2, np.nan, np.nan]])
     assert table["m ($x, y$)"].dims == ("L", "seed")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "L;m\n8;0,5\n16;0,25\n"),
+        ("a.dat", "L m\n8 5.0D-1\n16 2.5d-01\n"),
+        ("a.csv", "\ufeffL , m\r\n 16 , .25\r\n8, +0.5\r\n"),
+        ("a.csv", "L,m,\n8,0.5,\n16,25e-2,\n"),
+        ("a.txt", "# L\tm\n16\t0,25\n#8\t7\n8\t0,5\n"),
+    ],
+)
+def test_tables_as_people_keep_them(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    table = sc.read_table(tmp_path / name, size="L", value="m")
+    assert dict(zip(table.L.values, table.m.values, strict=True)) == {8.0: 0.5, 16.0: 0.25}
+
+
+def test_numbers_that_may_mean_two_things_are_refused(tmp_path: Path) -> None:
+    for cell in ("1,024", "0.50(1)", "1,2,3", "d3"):
+        (tmp_path / "a.tsv").write_text(f"L\tm\n8\t{cell}\n")
+        with pytest.raises(ValueError, match="is no number"):
+            sc.read_table(tmp_path / "a.tsv", size="L", value="m")
+    (tmp_path / "b.csv").write_text('L,m\n8,"1,024"\n')
+    with pytest.raises(ValueError, match="'1,024' in line 2"):
+        sc.read_table(tmp_path / "b.csv", size="L", value="m")
+
+
+def test_parquet_is_read_or_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "fastparquet", None)
+    with pytest.raises(ValueError, match="Parquet needs pyarrow, which is not installed: pip install pyarrow"):
+        sc.read_table(tmp_path / "a.parquet", size="L", value="m")
+    monkeypatch.undo()
+    pytest.importorskip("pyarrow")
+    pd.DataFrame({"L": [8, 16], "m": [0.5, 0.25]}).to_parquet(tmp_path / "a.parquet")
+    assert sc.read_table(tmp_path / "a.parquet", size="L", value="m").m.values.tolist() == [0.5, 0.25]
 
 
 def test_two_sizes_stay_points(tmp_path: Path) -> None:

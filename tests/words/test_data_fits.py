@@ -107,7 +107,11 @@ def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path:
         (["--size", "L", "--value", "E", "--law", "limits"], "law='limits' is not one of power, offset", 1),
         (["--size", "L", "--value", "E", "--law", "collapse"], "a collapse needs a control", 1),
         (["--size", "L", "--value", "E", "--law", "two-size"], "the law two-size needs two, say N,D", 1),
-        (["--size", "L", "--value", "E", "--plot", "a.png"], "pictures are written as .html, got .png", 1),
+        (
+            ["--size", "L", "--value", "E", "--plot", "a.bmp"],
+            "pictures are written as .html, .png, .svg, .pdf, got .bmp",
+            1,
+        ),
         (["--law", "offset"], "is a table: name its columns with --size and --value", 2),
         (["--value", "E"], "--value is for data other than cubes, which need --size and --value", 2),
     ],

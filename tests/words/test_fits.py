@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from spikecube.cli import app
 from spikecube.cube.store import write_cube
-from spikecube.scaling import fit_power_law
+from spikecube.scaling import fit_outliers, fit_power_law
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
-from spikecube.words.fits import LAWS, FitReport, fit_report
+from spikecube.words.fit_rows import FitReport
+from spikecube.words.fits import LAWS, fit_report
+from spikecube.words.seeds import shortage, worth
 
 SIZES = np.array([500.0, 1000.0, 2000.0, 4000.0])
 
@@ -147,3 +149,27 @@ def test_what_is_printed_of_a_cube_says_first_what_was_found_and_fits_into_80_co
     for law in LAWS:
         assert lines[lines.index(law) + 1].split()[0] not in ("estimator", "degree", "loss", "gap", "quantity")
     assert sum(line.endswith("  status") for line in lines) == len(LAWS)
+
+
+def ragged(cube: xr.Dataset, counts: list[int]) -> xr.Dataset:
+    """The cube with so many seeds at each size."""
+    made = cube.isel(n=slice(len(counts)))
+    kept = xr.DataArray(np.arange(20) < np.array(counts)[:, None], dims=("n", "seed"))
+    lost = {name: v.where(kept) for name, v in made.data_vars.items() if "seed" in v.dims and v.dtype.kind == "f"}
+    return made.assign(lost | {"status": made["status"].where(kept, 4).astype(np.int8)})
+
+
+def test_sizes_count_that_have_seeds_enough(cube: xr.Dataset) -> None:
+    few = shortage(ragged(cube, [20, 20, 2, 1]), "outliers")
+    assert "has 4 sizes with 1 to 20 seeds, 2 of them with 3 or more; a fit needs" in few
+    assert not shortage(ragged(cube, [20, 12, 3, 1]), "outliers")
+
+
+def test_plain_means_of_a_ragged_cube_are_plain(cube: xr.Dataset) -> None:
+    """What they are worth was held against the largest number of seeds, and praised control variates that were none."""
+    made = ragged(cube, [20, 12, 6]).isel(alpha=[5, 6])
+    plain = worth(fit_outliers(made, prediction=False, controls=False), made)
+    assert plain == " Means are plain: 6 to 20 seeds, by size, give no control variate its place."
+    sharp = worth(fit_outliers(made, prediction=False), made)
+    assert sharp.startswith(" Control variates make 6 to 20 seeds, by size, worth ")
+    assert sharp.endswith("times as many (median over sizes).")

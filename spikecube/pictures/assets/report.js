@@ -26,13 +26,15 @@
   }
   function paint(doc, table) {
     for (const model of doc._all_models.values()) {
+      const changes = {};
       for (const property of model) {
         if (!/color|palette/.test(property.attr)) continue;
         const old = property.get_value();
         const isValue = old !== null && typeof old === "object" && "value" in old;
         const colour = exchange(isValue ? old.value : old, table);
-        if (String(colour) !== String(isValue ? old.value : old)) model[property.attr] = isValue ? { value: colour } : colour;
+        if (String(colour) !== String(isValue ? old.value : old)) changes[property.attr] = isValue ? { value: colour } : colour;
       }
+      if (Object.keys(changes).length) model.setv(changes);
     }
   }
   const back = Object.fromEntries(Object.entries(dark).map(([light, other]) => [other, light]));
@@ -52,7 +54,7 @@
     if (at === film.at) return;
     film.at = at;
     const [title, below, spoken] = film.captions[at];
-    const frame = film.frames.length ? film.frames[at] : {};
+    const frame = film.frames[at];
     film.box.classList.toggle("empty", frame === null);
     film.box.querySelector("figcaption b").textContent = frame ? title : "";
     film.box.querySelector("figcaption span").textContent = frame ? below : "";
@@ -135,22 +137,17 @@
   shade(night.matches);
   night.addEventListener("change", () => shade(night.matches));
 
-  // Paper: light, everything unfolded; what has changed is drawn at once, since paper does not wait.
+  // Paper: everything unfolded. It does not wait until figures are painted by day, so the style inverts those of the night.
 
   const folded = [...document.querySelectorAll("details")];
   let open = [];
-  function eachFigure(change) {
-    for (const film of films) figuresOf(film.doc.roots()[0]).forEach(change);
-  }
   addEventListener("beforeprint", () => {
     films.forEach(show);
-    shade(false);
+    document.body.classList.toggle("night", isDark);
     open = folded.filter((details) => details.open);
     folded.forEach((details) => { details.open = true; });
-    eachFigure((figure) => Bokeh.index.find_one_by_id(figure.id).paint());
   });
   addEventListener("afterprint", () => {
-    shade(night.matches);
     folded.forEach((details) => { details.open = open.includes(details); });
   });
   document.body.dataset.ready = "yes";

@@ -43,9 +43,9 @@ def fit(fit: xr.Dataset, **labels: Any) -> hv.Overlay | hv.Layout:
 def picture_of_fit(fit: xr.Dataset, **labels: Any) -> Picture:
     """The picture of a fit or of a collapse, layers as plain columns; a sentence for what is missing."""
     try:
-        if "scaled_control" in fit:
-            return collapsed(fit)
         one = _curve(fit, labels)
+        if "scaled_control" in fit:
+            return _collapsed(one, fit)
         x = str(one["data"].dims[0])
         return _against_law(one, fit) if x == POINT else _against_size(one, fit, x)
     except Missing as missing:
@@ -172,9 +172,11 @@ def _against_law(one: xr.Dataset, fit: xr.Dataset) -> Picture:
     return _stacked(made, _residuals(made, one, law, x))
 
 
-def collapsed(fit: xr.Dataset) -> Picture:
+def _collapsed(fit: xr.Dataset, whole: xr.Dataset) -> Picture:
     """Do the sizes fall on one curve? Scaled data of each size, the master curve with its band, and residuals."""
-    size = str(fit["scaled_control"].dims[1]) if fit["scaled_control"].ndim > 1 else "n"
+    if not np.isfinite(fit["scaled_control"]).any():
+        raise Missing(str(fit["message"].item()))
+    size = str(fit["scaled_control"].dims[-1])
     u, y = "scaled control", f"scaled {fit.attrs.get('quantity', 'data')}"
     sizes = fit[size].values.tolist()
     layers: list[Layer] = []
@@ -195,7 +197,7 @@ def collapsed(fit: xr.Dataset) -> Picture:
         layers.append(
             marks.line(grid, curve, u, y, label=label, colour=style.INK, dash=dash, width=width, framed=not side)
         )
-    made = Picture(layers, title=_title(fit, fit), xlabel=u, ylabel=y)
+    made = Picture(layers, title=_title(fit, whole), xlabel=u, ylabel=y)
     if not fit["residual"].notnull().any():
         return made
     left = fit["residual"].transpose(*fit["scaled_control"].dims).values.ravel()

@@ -57,10 +57,8 @@ def limits(
     spot = symbols.place(data, ("alpha", "lam", *further))
     told = which_means(data)
     if prediction is not None and name in prediction:
-        look = {"label": "predicted", "colour": style.SERIES[0]}
-        layers += predicted_loss(
-            prediction if fine is None else fine, name, partial(foretold, **where), "n", name, **look
-        )
+        line: dict[str, Any] = {"label": "predicted", "colour": style.SERIES[0]}
+        layers += predicted_loss(prediction, name, partial(foretold, **where), "n", name, fine, **line)
         level = curves.last(foretold(prediction[f"{name}_limit"], **where))
         limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))

@@ -92,7 +92,7 @@ def loss(
     layers = _baselines(cube, prediction, name, where)
     for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
         if prediction is not None and size in prediction["n"]:
-            look = {"label": f"predicted, n = {size}", "colour": colour}
+            look: dict[str, Any] = {"label": f"predicted, n = {size}", "colour": colour}
             layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **look)
         layers += marks.points(
             data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
@@ -146,9 +146,7 @@ def loss_against_penalty(
         drawn.append(data)
         look: dict[str, Any] = {"colour": style.SERIES[1 - i]}
         line = look | {"label": f"predicted, {what}"}
-        layers += predicted_loss(
-            prediction if fine is None else fine, name, partial(foretold, **where), "lam", "loss", **line
-        )
+        layers += predicted_loss(prediction, name, partial(foretold, **where), "lam", "loss", fine, **line)
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
     title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"

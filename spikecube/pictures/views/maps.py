@@ -58,7 +58,7 @@ def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: Ends | N
         ylabel=symbols.axis_label("n"),
         xlim=ends or (0, data.sizes["alpha"]),
         ylim=(0, data.sizes["n"]),
-        options=options | {"legend_cols": 3},
+        options=options | {"legend_cols": 2},
     )
 
 

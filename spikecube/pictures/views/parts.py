@@ -24,20 +24,32 @@ def against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -
 
 
 def predicted_loss(
-    prediction: xr.Dataset | None, name: str, pick: Callable[[xr.DataArray], xr.DataArray], x: str, y: str, **look: Any
+    prediction: xr.Dataset | None,
+    name: str,
+    pick: Callable[[xr.DataArray], xr.DataArray],
+    x: str,
+    y: str,
+    fine: xr.Dataset | None = None,
+    **look: Any,
 ) -> list[Layer]:
     """A predicted loss as a line, in a band of its remainder where the prediction says how far it may be off.
 
-    `pick` takes the curve along `x` out of a variable; `look` is the line's label and colour.
+    `pick` takes the curve along `x` out of a variable; `look` is the line's label and colour. `fine` has the loss at
+    more places of a log axis: the remainder over the loss is drawn straight between those of the prediction.
     """
     if prediction is None or name not in prediction:
         return []
-    curve, remainder = pick(prediction[name]), f"{name}_remainder"
+    known, remainder = pick(prediction[name]), f"{name}_remainder"
+    curve = known if fine is None or name not in fine else pick(fine[name])
     line = marks.line(curve[x], curve, x, y, **look)
     if remainder not in prediction:
         return [line]
+    half = pick(prediction[remainder])
+    if curve is not known:
+        share = (half / known).sortby(x)
+        half = curve * np.interp(np.log(curve[x]), np.log(share[x]), share)
     around = look | {"label": look["label"].replace("predicted", "predicted ± remainder", 1)}
-    return [marks.band(curve[x], curve, pick(prediction[remainder]), x, **around), line]
+    return [marks.band(curve[x], curve, half, x, **around), line]
 
 
 def residual_strip(

@@ -134,12 +134,10 @@ def conditional_edges(
     ConvergenceError
         If an edge is not found.
     """
-    profiles, searches = [], []
-    for alpha, known in zip(alphas, near or [None] * len(alphas), strict=True):
-        profile, guess = profile_of_edge(model, n, alpha, degrees, share)
-        profiles.append(profile)
-        searches.append(edge_search(profile, guess if known is None else _NEAR * known))
-    return side_by_side(profiles, searches)
+    profiles, guess = profiles_of_edges(model, n, alphas, degrees, share)
+    known = near or [None] * len(alphas)
+    starts = [guess if x is None else _NEAR * x for x in known]
+    return side_by_side(profiles, [edge_search(*pair) for pair in zip(profiles, starts, strict=True)])
 
 
 def conditional_edge(model: Model, n: int, alpha: float, degrees: int) -> Edge:
@@ -147,10 +145,15 @@ def conditional_edge(model: Model, n: int, alpha: float, degrees: int) -> Edge:
     return conditional_edges(model, n, [alpha], degrees)[0]
 
 
-def profile_of_edge(
-    model: Model, n: int, alpha: float, degrees: int, share: float, draw: Draw | None = None
-) -> tuple[Profile, float]:
-    """The profile that edge and outliers come from, and a first guess of the edge.
+def profiles_of_edges(
+    model: Model,
+    n: int,
+    alphas: Sequence[float],
+    degrees: int,
+    share: float,
+    draws: Sequence[Draw | None] | None = None,
+) -> tuple[list[Profile], float]:
+    """The profiles that edges and outliers come from, and a first guess of the edges.
 
     Blocks beyond the first are noise to the resolvent there, and only have coordinates in kappa and xi, unless they
     move the edge of F_0.
@@ -158,4 +161,5 @@ def profile_of_edge(
     bulk = bulk_of(model, n)
     moves = degrees > 1 and abs(bulk.edge_shift(bulk_of(model, n, degrees))) > _MOVES
     parts = dataclasses.replace(parts_of(degrees), in_bulk=degrees if moves else 1)
-    return resolved_profile(model, n, alpha, share, parts, draw=draw), 1.02 * bulk.edge
+    places = zip(alphas, draws or [None] * len(alphas), strict=True)
+    return [resolved_profile(model, n, alpha, share, parts, draw=draw) for alpha, draw in places], 1.02 * bulk.edge

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array, hermite_values
 from spikecube.theory.conditional.build import Draw
-from spikecube.theory.conditional.edge import SHARE, Edge, edge_search, profile_of_edge
+from spikecube.theory.conditional.edge import SHARE, Edge, edge_search, profiles_of_edges
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
 from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
@@ -69,12 +69,8 @@ def conditional_spectra(
     ConvergenceError
         If one of the edges or outliers is not found.
     """
-    made = [
-        profile_of_edge(model, n, alpha, degrees, share, draw)
-        for alpha, draw in zip(alphas, draws or [None] * len(alphas), strict=True)
-    ]
-    profiles = [profile for profile, _ in made]
-    return side_by_side(profiles, [_search(profile, guess) for profile, guess in made])
+    profiles, guess = profiles_of_edges(model, n, alphas, degrees, share, draws)
+    return side_by_side(profiles, [_search(profile, guess) for profile in profiles])
 
 
 def conditional_spectrum(model: Model, n: int, alpha: float, degrees: int) -> ConditionalSpectrum:

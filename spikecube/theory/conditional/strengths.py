@@ -141,6 +141,15 @@ def strengths(form: StrengthForm, point: Point, count: int) -> Strengths:
 
 def _matrix(form: StrengthForm, point: Point) -> tuple[Array, Array, Array]:
     """-L^T D L, L and D."""
-    root = linalg.block_diag(*(prior.root(point.w) for prior in form.priors))
+    root = _block_diagonal([prior.root(point.w) for prior in form.priors])
     data = ((form.profile.samples * point.rho) @ form.squares).reshape(root.shape)
     return -root.T @ data @ root, root, data
+
+
+def _block_diagonal(blocks: list[Array]) -> Array:
+    """As in SciPy, which looks at its arguments for longer than all the rest takes."""
+    ends = np.cumsum([0, *map(len, blocks)])
+    out = np.zeros((ends[-1], ends[-1]))
+    for start, end, block in zip(ends, ends[1:], blocks, strict=False):
+        out[start:end, start:end] = block
+    return out

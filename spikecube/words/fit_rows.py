@@ -1,0 +1,134 @@
+"""The fit of a law to a cube as rows of a table, wide, narrow, or for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from spikecube.scaling.results import STATUS
+
+_SILENT = ("no_data", "not_applicable")
+
+Row = dict[str, str | float | None]
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """The fit of one law: the whole result, one row for each curve, and what they mean.
+
+    Attributes
+    ----------
+    law : outliers, gaps, limits, thresholds or collapse.
+    dataset : the fit, or None where the cube is too small for one.
+    rows : labels, estimate, interval, theory, z, p-value of the lack of fit, sizes used, seeds' worth, status.
+    sentence : what the table says, or what the cube lacks.
+    """
+
+    law: str
+    dataset: xr.Dataset | None
+    rows: list[Row]
+    sentence: str
+
+    def header(self) -> list[str]:
+        """The columns of the table."""
+        return list(self.rows[0]) if self.rows else []
+
+    def text(self) -> list[list[str]]:
+        """The rows as text, numbers with four significant digits; curves that no law speaks of are left out."""
+        return [[shown(v) for v in row.values()] for row in self.rows if row["status"] not in _SILENT]
+
+    def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
+        """The columns of the table that matter most and fit into `width`, and their rows as text.
+
+        Labels that are the same in all rows are left out; columns, then digits give way.
+        """
+        kept = [row for row in self.rows if row["status"] not in _SILENT]
+        labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
+        for digits, without in _WAYS:
+            table = [{c: shown(row[c]) for c in labels} | _essence(row, digits) for row in kept]
+            columns = [*labels, *(c for c in _ESSENCE if c not in without and any(r[c] != "-" for r in table))]
+            if sum(2 + max([len(c), *(len(row[c]) for row in table)]) for c in columns) <= width:
+                break
+        return columns, [[row[c] for c in columns] for row in table]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: numbers that are not finite become null."""
+        rows = [{k: _plain(v) for k, v in row.items()} for row in self.rows]
+        return {"law": self.law, "sentence": self.sentence, "rows": rows}
+
+
+_ESSENCE = ("estimate", "interval", "theory", "p_fit", "sizes", "status")
+_COLUMNS = {*_ESSENCE, "low", "high", "z", "p", "p_holm", "n_min", "worth", "points"}
+
+
+_WAYS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    *((4, ()), (4, ("sizes",)), (4, ("sizes", "p_fit")), (3, ("sizes", "p_fit"))),
+    *((3, ("sizes", "p_fit", "theory")), (2, ("sizes", "p_fit", "theory"))),
+)
+
+
+def _essence(row: Row, digits: int) -> dict[str, str]:
+    """The columns of a narrow table."""
+    low, high = (shown(row.get(end), digits) for end in ("low", "high"))
+    short = {name: shown(row.get(name), digits) for name in _ESSENCE if name != "interval"}
+    return short | {"interval": "-" if low == high == "-" else f"[{low}, {high}]"}
+
+
+def _plain(value: str | float | None) -> str | float | None:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def shown(value: str | float | None, digits: int = 4) -> str:
+    """A cell as text, a dash for what is not there."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "-"
+    return value if isinstance(value, str) else f"{value:.{digits}g}"
+
+
+def rows_of(fit: xr.Dataset, param: str, dims: list[str]) -> list[Row]:
+    """One row for each curve, in the order of `dims`."""
+    chosen = fit.sel(param=param)
+    rows: list[Row] = []
+    names = {v: k for k, v in STATUS.items()}
+    for place in np.ndindex(*(fit.sizes[d] for d in dims)):
+        at = dict(zip(dims, place, strict=True))
+        one = chosen.isel(at)
+        labels: Row = {d: _label(fit[d].values[i]) for d, i in at.items()}
+        rows.append(labels | numbers_of(one) | {"status": names[int(one["status"])]})
+    return rows
+
+
+def _label(value: Any) -> str | float:
+    return str(value) if isinstance(value, str) else float(value)
+
+
+def numbers_of(one: xr.Dataset) -> Row:
+    """The columns of one parameter of one curve."""
+    columns = {
+        "estimate": "estimate",
+        "low": "ci_low",
+        "high": "ci_high",
+        "theory": "expected",
+        "z": "z",
+        "p": "pvalue",
+        "p_holm": "pvalue_holm",
+        "p_fit": "gof_pvalue",
+        "sizes": "nobs",
+        "n_min": "n_min",
+        "worth": "seeds_worth",
+    }
+    return {column: float(one[name]) for column, name in columns.items() if name in one}
+
+
+def dims_of(fit: xr.Dataset) -> list[str]:
+    """The labels of the curves of a fit."""
+    return [str(d) for d in fit["status"].dims]
+
+
+def with_all_columns(rows: list[Row]) -> list[Row]:
+    """The same columns in every row, those of the longest; nothing where a row has none."""
+    columns = max(rows, key=len, default={})
+    return [{name: row.get(name) for name in columns} for row in rows]
