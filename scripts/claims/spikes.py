@@ -26,7 +26,9 @@ SECTION = "section 3"
 
 def judge_spectra(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
     """Counts at the largest n, and how far the bulk is from its density at each n."""
-    return [_without_step(cube), *(_count(cube, prediction, a) for a in cube["alpha"].values), _bulk(cube)]
+    alphas = cube["alpha"].values.tolist()
+    bulks = [_bulk(cube, alpha) for alpha in (alphas[0], alphas[-1])]
+    return [_without_step(cube), *(_count(cube, prediction, alpha) for alpha in alphas), *bulks]
 
 
 def _without_step(cube: xr.Dataset) -> Finding:
@@ -63,8 +65,7 @@ def _count(cube: xr.Dataset, prediction: xr.Dataset, alpha: float) -> Finding:
     )
 
 
-def _bulk(cube: xr.Dataset) -> Finding:
-    alpha = float(cube["alpha"].max())
+def _bulk(cube: xr.Dataset, alpha: float) -> Finding:
     found, _ = exponent(bulk_distance(cube, alpha))
     return Finding(
         "Below the spikes lies a bulk with the density that theory has for it.",
