@@ -125,3 +125,10 @@ def test_every_name_that_users_type_stands_in_the_reference() -> None:
     assert named == set(spikecube.__all__) - {"views", "__version__"}
     shown = set(re.findall(r"\.\. autofunction:: spikecube\.views\.(\w+)", text))
     assert shown == set(spikecube.views.__all__)
+
+
+def test_the_readme_counts_the_verdicts_as_the_page_of_claims_does() -> None:
+    page = (ROOT / "docs" / "explanation" / "claims.md").read_text()
+    counts = re.search(r"\*\*(\d+ statements: [^*]+)\*\*", page)
+    assert counts
+    assert f"**{counts[1]}**" in (ROOT / "README.md").read_text()
