@@ -23,7 +23,8 @@ against simulation at sizes that a laptop reaches. The figures of the paper are 
 A verdict follows from an interval or a test by a rule, never by hand. *Confirmed*: the interval of 95 per cent holds
 what is claimed and nothing that it is told from. *Not resolved*: it holds both, or it misses a limit but the theory at
 these very sizes has the same. *Refuted*: neither. One interval in twenty misses by chance, and rows of one study share
-their draws. This page is written by `python scripts/paper.py` from the cubes in `{cubes}`, which took {minutes:.0f} core-minutes.
+their draws. This page is written by `python scripts/paper.py` from the cubes in `{cubes}`, which took
+{minutes:.0f} core-minutes in all.
 """
 
 
