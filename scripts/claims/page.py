@@ -23,7 +23,8 @@ against simulation at sizes that a laptop reaches. The figures of the paper are 
 A verdict follows from an interval or a test by a rule, never by hand. *Confirmed*: the interval of 95 per cent holds
 what is claimed and nothing that it is told from. *Not resolved*: it holds both, or it misses a limit but the theory at
 these very sizes has the same. *Refuted*: neither. One interval in twenty misses by chance, and rows of one study share
-their draws. This page is written by `python scripts/paper.py` from the cubes in `{cubes}`.
+their draws. This page is written by `python scripts/paper.py` from the cubes in `{cubes}`, which took
+{minutes:.0f} core-minutes in all.
 """
 
 
@@ -36,7 +37,8 @@ def page(found: Mapping[str, Sequence[Finding]], claims: Mapping[str, Claim], ma
     made : see `cubes.made`.
     """
     findings = [f for rows in found.values() for f in rows]
-    head = HEAD.format(counts=counts_text(findings), cubes=CUBES.as_posix())
+    minutes = sum(one["core_seconds"] for one in made.values()) / 60
+    head = HEAD.format(counts=counts_text(findings), cubes=CUBES.as_posix(), minutes=minutes)
     sections = [_section(claims[letter], rows, made) for letter, rows in found.items()]
     return "\n".join([head, table(found), "", *sections])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.interpolate import CubicSpline
 
 from scripts.claims.finding import Finding
 from scripts.claims.sizes import against_n, exponent, largest
@@ -84,9 +85,9 @@ def bulk_distance(cube: xr.Dataset, alpha: float) -> xr.DataArray:
     for n in cube["n"].values:
         density = predicted.bulk(cube, alpha=alpha, n=int(n))
         x, p = density["x"].values, density.values
-        area = np.concatenate([[0.0], np.cumsum(np.diff(x) * (p[1:] + p[:-1]) / 2)])
+        area = CubicSpline(np.append(0.0, x), np.append(p[0], p)).antiderivative()
         inside = cube["bin_upper"].values < x[-1]
-        theory = np.interp(cube["bin_upper"].values[inside], x, area)
+        theory = area(cube["bin_upper"].values[inside])
         counted = cube["spectrum"].sel(alpha=alpha, n=n).isel(bin=inside).transpose("seed", "bin")
         rows.append(np.abs(counted.cumsum("bin", skipna=False).values / n - theory).max(-1))
     return xr.DataArray(rows, dims=("n", "seed"), coords={"n": cube["n"].values.astype(float)})

@@ -122,7 +122,7 @@ def of_share(found: Interval, n: int, *, here: float = math.nan) -> Verdict:
     ('confirmed', 'refuted', 'not resolved')
     """
     made = of_sign(found, 1, n, bar=0.5, here=here)
-    texts = {CONFIRMED: f"confirmed for most draws at n = {n}", OPEN: f"not resolved at n = {n}"}
+    texts = {CONFIRMED: f"confirmed for most at n = {n}", OPEN: f"not resolved at n = {n}"}
     return Verdict(made.word, texts.get(made.word, f"refuted at n = {n}"))
 
 
