@@ -25,7 +25,7 @@ from spikecube.study.study import Study
 _FIRST_FLOPS = 4e12  # of the first round: two minutes of one core
 
 
-class _CellsFailedError(Exception):
+class _CellsFailedError(SpikecubeError, RuntimeError):
     """Some cells of a round failed: it says nothing before they are there."""
 
 

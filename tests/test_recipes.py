@@ -66,7 +66,7 @@ RECIPES = {
     "view": [
         Edit(
             "pictures/views/spikes.py",
-            '@view(\n    Entry("spectrum",',
+            '@view(\n    Entry("outliers",',
             '''@view(Entry("peaks", "Largest entry of the readout", question=_WHEN))
 def peaks(cube: xr.Dataset, **further: Any) -> Picture:
     """How large is the largest entry of the readout? Means over seeds against n."""

@@ -264,25 +264,24 @@ def _edges(study: Study, missing: Missing) -> np.ndarray:
     """The detection edge over (alpha, n, ...further axes), NaN where theory has none."""
     further = [study.labels(name) for name in study.further]
     edges = np.full((len(study.axes.alpha), len(study.axes.n), *map(len, further)), np.nan)
-    names = ("detection_edge", "outlier_count")
-    for j, *place in np.ndindex(*edges.shape[1:]):
-        n, labels = study.axes.n[j], {k: v[i] for k, v, i in zip(study.further, further, place, strict=True)}
-        at = [place_text({"alpha": alpha, "n": n, **labels}) for alpha in study.axes.alpha]
-        compute = partial(_detection_edges, study.model_at(**labels), n)
-        for i, edge in enumerate(missing.attempt_all(names, at, study.axes.alpha, compute)):
-            if edge is not None:
-                edges[(i, j, *place)] = edge
+    for place in np.ndindex(*edges.shape):
+        alpha, n = study.axes.alpha[place[0]], study.axes.n[place[1]]
+        labels = {k: values[i] for k, values, i in zip(study.further, further, place[2:], strict=True)}
+        where = place_text({"alpha": alpha, "n": n, **labels})
+        compute = partial(_kept_edge, study.model_at(**labels), n, alpha)
+        edge = missing.attempt(("detection_edge", "outlier_count"), where, compute)
+        if edge is not None:
+            edges[place] = edge
     return edges
 
 
-def _detection_edges(model: Model, n: int, alphas: Sequence[float]) -> tuple[float, ...]:
-    return _kept_edges(model, n, tuple(alphas))
+@lru_cache(maxsize=4096)
+def _kept_edge(model: Model, n: int, alpha: float) -> float:
+    """The detection edge, kept: cubes that are extended, merged or cut ask for the same ones again.
 
-
-@lru_cache(maxsize=1024)
-def _kept_edges(model: Model, n: int, alphas: tuple[float, ...]) -> tuple[float, ...]:
-    """The detection edges, kept: cubes that are extended, merged or cut ask for the same ones again."""
-    return tuple(map(float, detection_edge(model, n, alphas, FALSE_POSITIVE_RATE)))
+    One alpha at a time: several at once move the last digits, and an extended cube has the bits of one made at once.
+    """
+    return float(detection_edge(model, n, alpha, FALSE_POSITIVE_RATE))
 
 
 def place_text(labels: Mapping[str, float | str]) -> str:

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from spikecube.errors import SpikecubeError
+
 T = TypeVar("T")
 _processes: set[subprocess.Popen[bytes]] = set()
 
 
-class ComputationEnded(RuntimeError):
+class ComputationEnded(SpikecubeError, RuntimeError):
     """A process that was computing ended without an answer."""
 
 

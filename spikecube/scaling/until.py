@@ -85,7 +85,7 @@ def widening(dof: float) -> float:
     """The factor (1 + c/f)^{1/2} of an interval at which a run stopped, its error known with f degrees of freedom.
 
     >>> round(widening(20.0), 3), widening(float("inf"))
-    (1.049, 1.0)
+    (1.072, 1.0)
     """
     return float(np.sqrt(1 + WIDER / dof)) if dof > 0 else 1.0
 

@@ -88,7 +88,7 @@ def broken(model: Any, n: int, alpha: Any, *_: Any, **__: Any) -> Any:
         raise ConvergenceError("no x beyond the bulk is found up to 7", f"n = {n}, alpha = {alpha}, {model}")
     if np.max(alpha) > 0.35 and n == 30:
         raise ZeroDivisionError
-    return detection_edge(model, n, alpha)
+    return float(detection_edge(model, n, alpha))
 
 
 def _failing(function: Any) -> Any:
@@ -103,7 +103,7 @@ def _failing(function: Any) -> Any:
 def test_an_edge_that_is_not_found_is_missing_with_its_reason(
     tmp_path: Path, in_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "_detection_edges", broken)
+    monkeypatch.setattr(assembly, "_kept_edge", broken)
     (tmp_path / "b.toml").write_text(RELU)
     said = spikecube(tmp_path, "run", "b.toml").stdout
     lost = "detection_edge and outlier_count are missing at 3 of 6 points (alpha, n): theory has no edge there"

@@ -448,7 +448,7 @@ def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Data
     import spikecube as sc
 
     assert sc.views is views
-    assert type(sc.explore(cube)).__name__ == "Row"
+    assert type(sc.explore(cube)).__name__ == "Column"
     assert sc.report.__name__ == "report"
 
 
