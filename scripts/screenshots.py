@@ -3,7 +3,8 @@
     python scripts/screenshots.py CUBE FOLDER
 
 report-1440.png, report-390.png, report-dark.png and report-print.pdf are the whole report on a wide screen, a phone, by
-night and on paper, overview.png is its first screen (the README shows it), explorer.png the explorer.
+night and on paper, overview.png is its first screen (the README shows it), explorer.png the explorer, collapse.png the
+fit of a made-up table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -32,6 +35,7 @@ def main(cube: str, folder: Path) -> None:
         subprocess.run([*SPIKECUBE, "report", cube, "-o", str(file)], check=True, stdout=subprocess.DEVNULL)
         take_report(page, file, folder)
         take_explorer(page, cube, folder)
+        take_collapse(page, Path(scratch), folder)
 
 
 SPIKECUBE = (sys.executable, "-m", "spikecube")
@@ -66,6 +70,25 @@ def take_explorer(page: Page, cube: str, folder: Path) -> None:
     finally:
         server.terminate()
         server.wait(timeout=30)
+
+
+def take_collapse(page: Page, scratch: Path, folder: Path) -> None:
+    """The collapse of made-up curves of five sizes: critical 2.27, nu 1, zeta -0.125, one per cent of noise."""
+    rng = np.random.default_rng(2)
+    rows = ["L,T,m,dm"]
+    for size in (8, 16, 32, 64, 128):
+        for control in np.linspace(2.0, 2.6, 25):
+            error = 0.01 * size**-0.125
+            value = size**-0.125 / (1 + np.exp(0.8 * (control - 2.27) * size)) + error * rng.standard_normal()
+            rows.append(f"{size},{control:.4f},{value:.6f},{error:.6f}")
+    table, plot = scratch / "data.csv", scratch / "collapse.html"
+    table.write_text("\n".join(rows) + "\n")
+    columns = ("--size", "L", "--control", "T", "--value", "m", "--stderr", "dm")
+    command = [*SPIKECUBE, "fit", str(table), *columns, "--law", "collapse", "--plot", str(plot)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    page.open(plot.as_uri(), width=720, height=580)
+    page.wait("ink().length >= 1")
+    page.screenshot(folder / "collapse.png", full=False)
 
 
 if __name__ == "__main__":
