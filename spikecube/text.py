@@ -20,8 +20,13 @@ def with_error(value: float, stderr: float) -> str:
     '2'
     >>> with_error(1234.5, 21.0), with_error(7.815, 0.0996)
     ('1234(21)', '7.82(10)')
+
+    An error that is the rounding of the value is none:
+
+    >>> with_error(1.0000000000000022, 1e-15)
+    '1'
     """
-    if not stderr > 0:
+    if not stderr > 1e-12 * abs(value):
         return f"{value:.5g}"
     digits = max(0, 1 - math.floor(math.log10(float(f"{stderr:.1e}"))))
     return f"{value:.{digits}f}({round(stderr * 10**digits)})"
