@@ -156,8 +156,12 @@ class Page:
         self.call("Input.dispatchMouseEvent", type="mouseReleased", x=end[0], y=end[1], button="left", clickCount=1)
 
     def close(self) -> None:
-        """Leaves the page."""
-        self._socket.close()
+        """Leaves the page; within the loop, since the thread may have no current one by now."""
+
+        async def leave() -> None:
+            self._socket.close()
+
+        self._loop.run_sync(leave, timeout=PATIENCE)
         self._loop.close()
 
 
