@@ -16,6 +16,7 @@ from spikecube.text import number
 from spikecube.words import symbols
 from spikecube.words.findings import said
 from spikecube.words.headlines import Headline
+from spikecube.words.seeds import counted
 
 _VERDICT = {True: "holds", False: "fails", None: "quoted"}
 
@@ -30,9 +31,10 @@ def header(cube: xr.Dataset) -> str:
     sizes = ", ".join(
         f"{symbols.symbol(name)}: {_axis_text(cube, name)}" for name in ("alpha", "n", "lam") if name in cube.dims
     )
+    sizes += f"; {counted(cube.sizes.get('seed', 1), 'seed')}."
     return (
         f"<header><h1>{escape(title_of(cube))}</h1>"
-        f"<p>{symbols.scripts(tables.model_sentence(cube))} {escape(sizes)}; {cube.sizes.get('seed', 1)} seeds.</p>"
+        f"<p>{symbols.scripts(tables.model_sentence(cube))} {escape(sizes)}</p>"
         "</header>"
     )
 

@@ -102,11 +102,13 @@ def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
     limit = float(prediction["test_loss_limit"].sel(alpha=0.45)[int(best.argmin("lam"))])
     assert f"limit of infinite n {limit:.4g}" in line.told
     assert loss(tanh, None).told == "no theory beside it"
+    assert line.name.endswith(f", the least of {tanh.sizes['lam']} λ")
+    assert "least" not in loss(tanh.isel(lam=[0]), prediction).name
 
 
 def test_what_a_cube_lacks_is_not_quoted(tanh: xr.Dataset) -> None:
     names = [line.name.split(" at ")[0] for line in headlines(tanh)]
-    assert names == ["Measured up to", "Spikes seen of expected", "Least test loss"]
+    assert names == ["Measured up to", "Spikes seen of expected", "Test loss"]
     bare = tanh.drop_vars(["outlier_count", "test_loss"])
     assert [line.name for line in headlines(bare)] == ["Measured up to"]
     pending = tanh.assign(status=tanh["status"].where(tanh["seed"] < 3, 0))
