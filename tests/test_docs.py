@@ -134,3 +134,9 @@ def test_the_readme_counts_the_verdicts_as_the_page_of_claims_does() -> None:
     counts = re.search(r"\*\*(\d+ statements: [^*]+)\*\*", page)
     assert counts
     assert f"**{counts[1]}**" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    for name in re.findall(r"(?:scripts|tests|data|spikecube)/[\w/.\-]+\.(?:py|sh|toml|nc|md|csv)", page.read_text()):
+        assert (ROOT / name).exists(), name
