@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib
+import inspect
 import re
 import shlex
 import shutil
@@ -140,3 +143,30 @@ def test_the_readme_counts_the_verdicts_as_the_page_of_claims_does() -> None:
 def test_every_file_that_a_page_names_exists(page: Path) -> None:
     for name in re.findall(r"(?:scripts|tests|data|spikecube)/[\w/.\-]+\.(?:py|sh|toml|nc|md|csv)", page.read_text()):
         assert (ROOT / name).exists(), name
+
+
+def check_python(code: str) -> None:
+    """Parses a block that has data of its reader in it: its names of spikecube and their keywords exist."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("spikecube"):
+            for alias in node.names:
+                getattr(importlib.import_module(str(node.module)), alias.name)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sc":
+            getattr(spikecube, node.attr)
+        if isinstance(node, ast.Call) and re.fullmatch(r"sc\.\w+", ast.unparse(node.func)):
+            known = inspect.signature(getattr(spikecube, ast.unparse(node.func)[3:])).parameters
+            named = {keyword.arg for keyword in node.keywords}
+            assert named <= set(known), f"{ast.unparse(node)}: {named - set(known)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_that_is_not_run_names_what_exists(page: Path) -> None:
+    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M):
+        check_python(code)
+
+
+def test_python_with_a_wrong_name_or_keyword_fails() -> None:
+    with pytest.raises(AttributeError, match="fit_outlier"):
+        check_python("import spikecube as sc\nsc.fit_outlier(cube)")
+    with pytest.raises(AssertionError, match="colour"):
+        check_python("sc.fit_outliers(cube, colour=1)")
