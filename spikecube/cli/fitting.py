@@ -108,10 +108,14 @@ def _fit_cube(
     if as_json:
         typer.echo(json.dumps([report.as_dict() for report in reports], indent=2))
     else:
+        told: set[str] = set()
         for report in reports:
             header, rows = report.narrow(_WIDTH)
             table = f"{text_table(header, rows)}\n" if rows else ""
-            typer.echo(f"{report.law}\n{textwrap.fill(report.sentence, _WIDTH)}\n{table}")
+            reason = report.sentence.removeprefix(f"{report.law}: ")
+            sentence = f"{report.law}: no fit, for the same reason" if reason in told else report.sentence
+            told |= {reason} if report.dataset is None else set()
+            typer.echo(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
         if stopped := stopped_at(data):
             typer.echo(stopped)
     return 0 if found else ERROR

@@ -173,3 +173,13 @@ def test_plain_means_of_a_ragged_cube_are_plain(cube: xr.Dataset) -> None:
     sharp = worth(fit_outliers(made, prediction=False), made)
     assert sharp.startswith(" Control variates make 6 to 20 seeds, by size, worth ")
     assert sharp.endswith("times as many (median over sizes).")
+
+
+def test_a_reason_is_told_once(cube: xr.Dataset, tmp_path: Path) -> None:
+    """With one seed no law has a fit: the sentence that says why stands there once, and every law is named."""
+    write_cube(cube.isel(seed=[0]), tmp_path / "one.nc")
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / "one.nc")])
+    assert done.exit_code == 1
+    assert done.stdout.count("this cube has") == 1
+    assert done.stdout.count("for the same reason") == len(LAWS) - 1
+    assert all(f"\n{law}: no fit" in done.stdout for law in LAWS)
