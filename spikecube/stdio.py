@@ -39,7 +39,9 @@ def _open_closed() -> None:
 
 def _lead_nowhere(number: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    if null != number:
+    if null == number:
+        os.set_inheritable(number, True)  # else workers start with the stream closed, and wait for ever in its number
+    else:
         os.dup2(null, number)
         os.close(null)
 

@@ -43,6 +43,13 @@ def test_a_run_needs_no_standard_stream(tmp_path: Path) -> None:
     assert (tmp_path / "x.nc").exists()
 
 
+def test_processes_that_are_started_have_the_streams_too(tmp_path: Path) -> None:
+    """Fails when a null device in the place of a closed stream is not handed on: dask's workers then wait for ever."""
+    look = "import os; [os.fstat(number) for number in range(3)]"
+    code = f"import subprocess\nended = subprocess.run([sys.executable, '-c', {look!r}])\nsys.exit(ended.returncode)"
+    assert python(code, "<&- >&- 2>&-", tmp_path).returncode == 0
+
+
 @pytest.mark.parametrize("command", ["--help", "run --help", "status x"])
 def test_results_that_cannot_be_written_are_an_error_in_one_sentence(tmp_path: Path, command: str) -> None:
     (tmp_path / "x.run").mkdir()

@@ -91,9 +91,9 @@ def _spread(cube: xr.Dataset) -> float:
     if cube.sizes["seed"] < 2 or not {"singular_value", "rank"} <= set(cube.variables):
         return np.nan
     values = cube["singular_value"].isel(rank=0, alpha=-1)
-    several = values.count("seed") > 1
-    spread = values.std("seed", ddof=1).where(several) / values.mean("seed")
-    return float(np.sqrt((spread**2).mean()))
+    count, mean = values.count("seed"), values.mean("seed")
+    variance = ((values - mean) ** 2).sum("seed") / (count - 1).where(count > 1)
+    return float(np.sqrt((variance / mean**2).mean()))
 
 
 def _enough_sizes(sizes: np.ndarray, wanted: int) -> np.ndarray:
