@@ -129,7 +129,10 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
         encoding[name]["_FillValue"] = None
     for name, chunks in _chunks(cube).items():
         encoding[name]["chunksizes"] = chunks
-    plain = without_fill_values(cube.drop_encoding())
+    plain = cube.copy(deep=False)
+    for variable in plain.variables.values():
+        variable.encoding = {}  # `drop_encoding` of older xarray copies the data
+    plain = without_fill_values(plain)
     parts = _parts(plain)
 
     def write(temporary: Path) -> None:
