@@ -41,7 +41,7 @@ class Asked:
     expected: Array
 
 
-def ansatz_of(ansatz: str, correction: float | str | None, curved: bool) -> Ansatz:
+def ansatz_of(ansatz: Any, correction: Any, curved: Any) -> Ansatz:
     """The ansatz with its correction and its field."""
     if not isinstance(ansatz, str) or ansatz not in ANSATZE:
         raise FitError(f"ansatz={ansatz!r} is not one of {', '.join(ANSATZE)}")
@@ -56,7 +56,7 @@ def ansatz_of(ansatz: str, correction: float | str | None, curved: bool) -> Ansa
     formula = f"{form.formula}, f(u) + n^(-correction_exponent) g(u) for f(u)"
     if isinstance(correction, str) and correction == "free":
         return replace(form, params=(*form.params, "correction_exponent"), formula=formula)
-    if not isinstance(correction, Real) or isinstance(correction, bool) or not 0 < correction < np.inf:
+    if not is_number(correction) or not correction > 0:
         raise FitError(f'correction={correction!r} is not None, "free" or a positive exponent omega of n^-omega')
     return replace(form, omega=float(correction), formula=formula.replace("correction_exponent", f"{correction:g}"))
 
@@ -104,6 +104,11 @@ def asked(
     theory = numbers_by_name("expected", expected, form.params, form.name)
     at = np.array([theory.get(name, np.nan) for name in form.params])
     return Asked(form, arrays, errors, covariance, held, _ends(window), at)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is one finite number."""
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
 
 
 def numbers_by_name(argument: str, given: Any, params: tuple[str, ...], law: str) -> dict[str, float]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from spikecube.scaling.collapse_frame import usable, value_unit
-from spikecube.scaling.collapse_inputs import check_labels, curves_of, numbers_by_name
+from spikecube.scaling.collapse_inputs import check_labels, curves_of, is_number, numbers_by_name
 from spikecube.scaling.crossing_points import LEAST_POINTS, SizeCurve, cross, extrapolate, size_curve
 from spikecube.scaling.crossing_result import PARAMS, Asked, Found, Units, empty_crossings, labelled_crossings
 from spikecube.scaling.errors import FitError
@@ -75,8 +74,7 @@ def crossings(
     0.4
     """
     check_labels(data, size, control, law="a crossing")
-    numbers = all(isinstance(v, Real) and np.isfinite(v) for v in (ratio, zeta_over_nu))
-    if not numbers or not ratio > 1:
+    if not (is_number(ratio) and is_number(zeta_over_nu)) or not ratio > 1:
         raise FitError(f"ratio={ratio!r} must be greater than 1, and zeta_over_nu={zeta_over_nu!r} a number")
     want = Asked(ratio, _exponents(exponent), zeta_over_nu, _expected({} if expected is None else expected))
     value = value_unit(data.to_numpy().astype(float))

@@ -44,7 +44,7 @@ def problem(own: Points) -> Problem:
     return Problem(CORRECTED, own, places, sample, FREE)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [2, 3, 4])
 def test_the_stated_response_finds_nothing_in_the_residuals(seed: int) -> None:
     """The error is stated for the root of S^T r, S the slopes of frugal curves: the estimate is this root.
 
