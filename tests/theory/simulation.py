@@ -59,7 +59,7 @@ class Network:
         out = []
         for start, batch in zip(self.initial, self.batches, strict=True):
             spike = c[1] * eta * np.outer(batch.inputs @ self.beta, self.readout)
-            out.append(start + sum(c[k] * spike**k for k in range(1, ell + 1)))
+            out.append(start + np.polynomial.polynomial.polyval(spike, [0, *c[1 : ell + 1]]))
         return out
 
     def losses(self, pair: list[np.ndarray], *lams: float) -> np.ndarray:
@@ -74,7 +74,7 @@ class Network:
         return np.array(found if len(lams) > 1 else found[0])
 
     def singular_values(self, pair: list[np.ndarray]) -> np.ndarray:
-        """Those of the training features over sqrt n, largest first; by their squares, which is exact enough from 1e-6 on."""
+        """Those of the training features over sqrt n, largest first; by their squares, exact enough from 1e-6 on."""
         train = pair[0] if pair[0].shape[0] <= pair[0].shape[1] else pair[0].T
         return np.asarray(np.sqrt(np.maximum(np.linalg.eigvalsh(train @ train.T)[::-1], 0) / self.n))
 
