@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.numbers import real_array
-from spikecube.theory.conditional.build import Draw, parts_of, profile_of
+from spikecube.theory.conditional.build import Draw, initial_profile, parts_of, profile_of
 from spikecube.theory.conditional.equations import jacobian, solve
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.ridge_form import quadratic_form
-from spikecube.theory.losses import chosen_degrees
+from spikecube.theory.losses import chosen_degrees, initial_losses
 from spikecube.theory.parameters import Model
 
 
@@ -91,4 +91,35 @@ def finite_losses(
     """
     profile = profile_of(model, n, alpha, parts_of(degrees or chosen_degrees(model, n)), draw=draw)
     losses = conditional_losses(profile, lam)
+    return losses.train, losses.test
+
+
+def finite_initial_losses(
+    model: Model, lam: npt.ArrayLike, n: int, *, degrees: int | None = None
+) -> tuple[Array, Array]:
+    """Losses (train, test) of F_0 at finite n with the radius of x in them; each of the shape of lam.
+
+    Inputs of one length see a kernel of their own: what the blocks are to a typical input (`initial_losses`), they are
+    here to each. The two differ by some (1 to 5)/d.
+
+    Parameters
+    ----------
+    degrees : blocks kept; None chooses, 1 is `initial_losses` of degree 1.
+
+    Raises
+    ------
+    ValueError
+        If a penalty is not positive.
+    ConvergenceError
+        If the profile's equations are not solved.
+
+    >>> import spikecube as sc
+    >>> model = sc.Model(target=[0.0, 1.0, 0.5], dim_ratio=0.05)
+    >>> [round(float(loss), 2) for loss in finite_initial_losses(model, 0.1, 400)]
+    [0.0, 0.0]
+    """
+    degrees = degrees or chosen_degrees(model, n)
+    if degrees == 1:
+        return initial_losses(model, lam, n, degrees=1)
+    losses = conditional_losses(initial_profile(model, n, degrees), lam)
     return losses.train, losses.test
