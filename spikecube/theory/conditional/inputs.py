@@ -9,7 +9,12 @@ import numpy as np
 
 from spikecube.model.hermite import Array, factorials, hermite_values
 from spikecube.theory.conditional.expectations import Nodes, hermite_moments
-from spikecube.theory.conditional.sphere import LEAST_DIM, along, harmonic_moments, shells
+from spikecube.theory.conditional.sphere import LEAST_DIM, MOST_DIM, along, harmonic_moments, shells
+
+
+def radius_is_a_node(dim: int) -> bool:
+    """Whether the length of an input is told apart: densities are smooth, and no Gaussian to within 1e-5."""
+    return LEAST_DIM < dim <= MOST_DIM
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Inputs:
     @classmethod
     def of(cls, kappa: Nodes, dim: int, *, radius: bool) -> Inputs:
         """Nodes of kappa, and of the radius where that is asked for and there are dimensions enough."""
-        if not radius or dim < LEAST_DIM + 1:
+        if not radius or not radius_is_a_node(dim):
             ones = np.ones(len(kappa[0]))
             return cls(*kappa, ones, ones, 0)
         square, share = shells(dim - 1)
