@@ -134,7 +134,7 @@ def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
     model, n, alpha = SomeModel("tanh", readout="constant", dim_ratio=0.8), 500, 0.48
     network = Network(model, n, 3)
     pre = network.pre[1] + model.eta(n, alpha) * network.shift[1]
-    kappa = network.test.inputs @ network.beta / np.linalg.norm(network.beta)
+    kappa = network.batches[1].inputs @ network.beta / np.linalg.norm(network.beta)
     along, spread = step_reach(model, n, alpha, beta_length(model, n))
     theta = (kappa @ pre) / (kappa @ kappa)
     rest = pre - np.outer(kappa, theta)
