@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import inspect
 import json
+import platform
+import re
 import shutil
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -23,7 +27,8 @@ from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.study.fields import TABLES
 from spikecube.study.study import Study
 
-FOLDER = Path(__file__).parent / "reference" / "made"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference" / "made"
 PLAIN = str.maketrans({sign: f"\\{sign}" for sign in "|*_<$"})
 
 FORMULAS = {
@@ -88,6 +93,28 @@ def commands() -> str:
         context = command.make_context(f"spikecube {name}", [], resilient_parsing=True, terminal_width=100)
         parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
+
+
+def versions() -> str:
+    """Oldest and newest version of what the package uses, from pyproject.toml and the versions of the lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = (ROOT / "scripts" / "requirements.lock").read_text()
+    newest = {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)$", lock, re.M)}
+    groups = {"always": project["dependencies"]} | {
+        f"extra `{extra}`": project["optional-dependencies"][extra] for extra in ("slurm", "figures", "parquet")
+    }
+    rows = [("Python", project["requires-python"].strip(">="), platform.python_version(), "always")]
+    for when, asked in groups.items():
+        for name, oldest in (requirement.split(">=") for requirement in asked):
+            rows.append((name, oldest, newest.get(name.lower(), "not in the lock"), when))
+    return table(["what", "oldest", "newest", "needed"], rows)
+
+
+def slow_tests() -> str:
+    """The last result of the slow tests, file by file, from what `scripts/slow_table.py` keeps."""
+    with (FOLDER.parent / "slow.csv").open(encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    return table(header, rows)
 
 
 CALLS = {
@@ -170,6 +197,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "activations": lambda: coefficients(ACTIVATIONS),
     "targets": lambda: coefficients(TARGETS),
     "commands": commands,
+    "versions": versions,
+    "slow": slow_tests,
     "version": lambda: f"This is spikecube {__version__}.\n",
 }
 
