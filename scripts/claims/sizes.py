@@ -13,6 +13,9 @@ from spikecube import fit_power_law
 from spikecube.means.seeds import means
 from spikecube.pictures import curves, marks, style
 from spikecube.pictures.picture import Layer, Picture
+from spikecube.scaling.labelled_fits import fit_sample
+from spikecube.scaling.laws import POWER
+from spikecube.scaling.samples import cube_controls, from_data
 
 
 def largest(cube: xr.Dataset | xr.DataArray) -> int:
@@ -21,8 +24,9 @@ def largest(cube: xr.Dataset | xr.DataArray) -> int:
 
 
 def mean_of(cube: xr.Dataset, values: xr.DataArray, kind: str = "train") -> xr.Dataset:
-    """Mean and error over seeds of values that are no variable of the cube, with the controls of a `kind` of loss."""
-    name = f"{kind}_loss_made"
+    """Mean and error over seeds of values that are no variable of the cube, with the controls of a `kind` of variable:
+    "train", "test" or "singular"."""
+    name = f"{kind}_made"
     bare = values.drop_vars([c for c in values.coords if c not in values.dims])
     found = means(cube.assign({name: bare}), name)
     return found.squeeze([d for d in found.dims if d != "n" and found.sizes[d] == 1], drop=True)
@@ -40,14 +44,23 @@ def exponent(values: xr.DataArray) -> tuple[Interval, xr.Dataset]:
     return fitted(fit), fit
 
 
-def against_n(curves_by_label: Mapping[str, xr.DataArray], ylabel: str, title: str, **options: Any) -> Picture:
-    """Means over seeds against n on log axes, each with its fitted power law where it has one."""
+def outlier_exponent(cube: xr.Dataset, values: xr.DataArray) -> Interval:
+    """The exponent of n of one curve made of singular values, with their control variates, as `fit_outliers` has it."""
+    bare = values.drop_vars([c for c in values.coords if c not in values.dims])
+    sample = from_data(bare, "n", controls=cube_controls(cube, "singular_value", True))
+    return fitted(fit_sample(POWER, sample))
+
+
+def against_n(
+    curves_by_label: Mapping[str, xr.DataArray], ylabel: str, title: str, *, law: bool = True, **options: Any
+) -> Picture:
+    """Means over seeds against n on log axes, each with its fitted power law where it has one and `law` is wanted."""
     layers: list[Layer] = []
     for (label, values), colour, marker in zip(curves_by_label.items(), style.SERIES, style.MARKERS, strict=False):
         bare = values.drop_vars([c for c in values.coords if c not in values.dims])
         data = means(bare.to_dataset(name="values"), "values", controls=False)
         fit = fit_power_law(bare)
-        if np.isfinite(fit["estimate"].sel(param="exponent")):
+        if law and np.isfinite(fit["estimate"].sel(param="exponent")):
             law = curves.power_law(fit, data["n"].values)
             layers.append(
                 marks.line(law.n, law["value"], "n", "value", label="", colour=colour, dash="dotted", width=1.5)
