@@ -54,7 +54,9 @@ CLAIMS = {
         Claim(
             "f_degrees",
             "What each spike learns",
-            _MEASURED + "Lines: predicted at this n; dashes: claimed limits Δ₁ and Δ₂.",
+            _MEASURED
+            + "Lines: predicted at this n, in the band of the remainder of the loss itself; dashes: claimed limits "
+            "Δ₁ and Δ₂. At one n only η₀n^α counts: the rows at α = 0.42 are those at 0.2 with η₀ = 4.6.",
             losses.judge_degrees,
             losses.draw_degrees,
         ),
@@ -69,7 +71,7 @@ CLAIMS = {
         Claim(
             "h_thresholds",
             "The critical step exponents",
-            "Left: mean number of outliers measured; dashes: claimed thresholds, their limits; green: predicted at each n. "
+            "Left: mean number of outliers measured; dashes: claimed thresholds; green: predicted at each n. "
             "Right: measured, with fitted power laws; claimed: level at α = 1/4.",
             thresholds.judge_thresholds,
             thresholds.draw_thresholds,
@@ -111,7 +113,7 @@ CLAIMS = {
         Claim(
             "m_third",
             "The third spike and its threshold",
-            "Left: mean number of outliers measured; dashes: claimed thresholds, their limits; green: predicted at each n. "
+            "Left: mean number of outliers measured; dashes: claimed thresholds; green: predicted at each n. "
             "Right: means over seeds with bars of one standard error; lines: predicted.",
             odd.judge_third,
             odd.draw_third,

@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from scripts.claims.finding import Finding
-from scripts.claims.sizes import against_n, exponent, interval, largest, mean_of
+from scripts.claims.sizes import against_n, exponent, interval, largest, log_ticks, mean_of
 from scripts.claims.spikes import SECTION
 from scripts.claims.verdicts import of_nothing, of_share, of_sign, share
 from spikecube.means.comparisons import plain_means
@@ -106,7 +106,7 @@ def _by_activation(cube: xr.Dataset, prediction: xr.Dataset) -> Picture:
         theory[a] = prediction["singular_value"].sel(where).sel(rank=2) / edge
     layers = _lines(cube, prediction, "ratio", measured, theory)
     title = f"Second singular value over the edge of the bulk, n = {n}; lines: predicted outlier"
-    return Picture(layers, title=title, xlabel="α", ylabel="s₂ over the edge", logy=True)
+    return Picture(layers, title=title, xlabel="α", ylabel="s₂ over the edge", logy=True, options=log_ticks(layers))
 
 
 def _by_readout(cube: xr.Dataset, prediction: xr.Dataset) -> Picture:
@@ -123,6 +123,7 @@ def _by_readout(cube: xr.Dataset, prediction: xr.Dataset) -> Picture:
         xlabel="α",
         ylabel="s₁(F)/√n",
         logy=True,
+        options=log_ticks(layers),
     )
 
 

@@ -1,4 +1,4 @@
-"""Claims on the third spike, where an odd activation has no second: tanh at a large scale of the step, tanh and erf at 1."""
+"""Claims on the third spike of odd activations, which have no second: at a large scale of the step, and at 1."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def _seen(cube: xr.Dataset, prediction: xr.Dataset, alpha: float) -> Finding:
         rate,
         "all draws",
         of_share(rate, n, here=float((theory >= RANK) == there)),
-        f"The theory at this n counts {theory} outlier{'s' * (theory != 1)}; the second left singular vector has a mean "
-        f"squared cosine of {cosine:.2f} with (Xβ)³.",
+        f"The theory at this n counts {theory} outlier{'s' * (theory != 1)}; the second left singular vector has a "
+        f"mean squared cosine of {cosine:.2f} with (Xβ)³.",
     )
 
 
@@ -86,7 +86,10 @@ def _growth(cube: xr.Dataset, prediction: xr.Dataset, alpha: float = 0.42) -> Fi
 
 def draw_third(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
     """The map of counts, and the second singular value over its edge against n."""
-    return [views.outlier_count(cube, detachment(cube, prediction)), _over_edge(cube, prediction).view()]
+    return [
+        views.outlier_count(cube, detachment(cube, prediction).sel(degree=[3])),
+        _over_edge(cube, prediction).view(),
+    ]
 
 
 def _over_edge(cube: xr.Dataset, prediction: xr.Dataset) -> Picture:
@@ -125,8 +128,8 @@ def _alone(cube: xr.Dataset, prediction: xr.Dataset, activation: str, alpha: flo
         found,
         "all draws",
         of_share(found, n, here=float(theory == 1)),
-        f"Theory has the third from n = {float(f'{next_one:.2g}'):,.0f} on; the second left singular vector has a mean squared cosine of "
-        f"{cosine:.2g} with (Xβ)³.",
+        f"Theory has the third from n = {float(f'{next_one:.2g}'):,.0f} on; the second left singular vector has a "
+        f"mean squared cosine of {cosine:.2g} with (Xβ)³.",
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,21 @@ def against_n(
                 marks.line(law.n, law["value"], "n", "value", label="", colour=colour, dash="dotted", width=1.5)
             )
         layers += marks.points(data, "n", "value", label=label, colour=colour, marker=marker, positive=True)
-    ticks = [(int(n), f"{int(n)}") for n in data["n"].values]
-    return Picture(
-        layers, title=title, xlabel="n", ylabel=ylabel, logx=True, logy=True, options={"xticks": ticks, **options}
-    )
+    marked = {"xticks": [(int(n), f"{int(n)}") for n in data["n"].values], **log_ticks(layers)}
+    return Picture(layers, title=title, xlabel="n", ylabel=ylabel, logx=True, logy=True, options={**marked, **options})
+
+
+def log_ticks(layers: Sequence[Layer]) -> dict[str, list[tuple[float, str]]]:
+    """The option `yticks` of a picture with a log axis: 1, 2, 3 and 5 times powers of ten; 1 alone over three decades.
+
+    >>> layer = marks.line([1, 2], [0.004, 0.3], "n", "value", label="", colour="black")
+    >>> [text for _, text in log_ticks([layer])["yticks"]]
+    ['0.005', '0.01', '0.02', '0.03', '0.05', '0.1', '0.2', '0.3']
+    """
+    values = np.concatenate([list(layer.columns.values())[1] for layer in layers])
+    values = values[np.isfinite(values) & (values > 0)]
+    low, high = float(values.min()), float(values.max())
+    steps = (1, 2, 3, 5) if high < 1000 * low else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    places = [float(f"{k}e{p}") for p in powers for k in steps]
+    return {"yticks": [(v, f"{v:g}") for v in places if low <= v * (1 + 1e-9) and v <= high * (1 + 1e-9)]}

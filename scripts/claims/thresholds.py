@@ -106,8 +106,8 @@ def _largest_step(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
         found,
         "0.5",
         of_value(found, 0.5, [0.5 - k * 0.04], largest(cube)),
-        f"It is told from {0.5 - k * 0.04:.2f}, which α = 0.46 has; a plain power law through the theory's own values has "
-        f"{plain:.3f}.",
+        f"It is told from {0.5 - k * 0.04:.2f}, which α = 0.46 has; a plain power law through the theory's own values "
+        f"has {plain:.3f}.",
     )
 
 
@@ -117,7 +117,7 @@ def draw_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
     curves = {f"measured, α = {a:g}": _over_edge(cube, prediction, float(a)) for a in around}
     title = "Second singular value over the predicted edge, and fitted power laws"
     return [
-        views.outlier_count(cube, detachment(cube, prediction)),
+        views.outlier_count(cube, detachment(cube, prediction).sel(degree=[2])),
         against_n(curves, "s₂ over the edge", title).view(),
     ]
 
