@@ -98,13 +98,9 @@ def make_profile(
     """The profile on given nodes (values, probabilities) of kappa and of sqrt(N) a."""
     draw = draw or typical_draw(model, n)
     readout = (readout[0] * math.sqrt(draw.readout_power), readout[1])
-    activation, degrees = resolve_activation(model.activation), parts.degrees
-    along, spread = step_reach(model, n, alpha, draw.length)
-    offset = 2 * activation.coefficients(2)[2] * float(resolve_target(model.target).coefficients(0)[0])
+    degrees = parts.degrees
     step = model.eta(n, alpha) / math.sqrt(model.width(n)) * readout[0]
-    scale = np.sqrt((1 + offset * step) ** 2 + (spread * readout[0]) ** 2)
-    shift = along * np.multiply.outer(kappa[0], readout[0])
-    q, noise = hermite_moments(activation, activation.kinks, shift, scale, degrees)
+    q, noise = _moments(model, n, alpha, kappa[0], readout[0], draw.length, degrees)
     kinds = batch_kinds(model, n, step, degrees, plane=parts.plane, typical=parts.batch)
     d = model.dim(n)
     in_bulk = parts.in_bulk or degrees
@@ -130,6 +126,19 @@ def make_profile(
         label_noise=label_noise + model.noise**2,
         radius=parts.radius,
     )
+
+
+def _moments(
+    model: Model, n: int, alpha: float, kappa: Array, readout: Array, length: float, degrees: int
+) -> tuple[Array, Array]:
+    """q_0..q_K and the noise beyond them, of the activation at each (kappa, neuron)."""
+    activation = resolve_activation(model.activation)
+    along, spread = step_reach(model, n, alpha, length)
+    offset = 2 * activation.coefficients(2)[2] * float(resolve_target(model.target).coefficients(0)[0])
+    step = model.eta(n, alpha) / math.sqrt(model.width(n)) * readout
+    scale = np.sqrt((1 + offset * step) ** 2 + (spread * readout) ** 2)
+    shift = along * np.multiply.outer(kappa, readout)
+    return hermite_moments(activation, activation.kinks, shift, scale, degrees)
 
 
 def _label(model: Model, kappa: Array, draw: Draw, degrees: int) -> tuple[Array, Array]:
