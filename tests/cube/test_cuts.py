@@ -158,3 +158,9 @@ def test_what_is_no_cube_is_named(given: object) -> None:
     for use in (sc.fit_thresholds, sc.verify, overview, summarize, lambda cube: sc.merge([cube])):
         with pytest.raises(StoreError, match="allowed: a cube"):
             use(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", ["nothing", "nothing.nc", "nothing.run"])
+def test_a_cube_that_is_not_there_is_named_as_it_would_be(given: str) -> None:
+    with pytest.raises(StoreError, match=r"there is no cube nothing\.nc$"):
+        sc.merge([given])

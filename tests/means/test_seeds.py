@@ -20,7 +20,8 @@ from spikecube.means.controls import (
     radius_quadrature,
     target_moments,
 )
-from spikecube.means.seeds import controls_for, means_by_count, priority, replicate_means, summarize
+from spikecube.means.replicates import means_by_count, replicate_means
+from spikecube.means.seeds import controls_for, priority, summarize
 from spikecube.model.hermite import gaussian_quadrature
 from spikecube.model.network import draw_network, draw_test_batch
 from spikecube.model.targets import resolve_target
