@@ -153,5 +153,5 @@ def test_what_is_no_cube_is_named(given: object) -> None:
 
 @pytest.mark.parametrize("given", ["nothing", "nothing.nc", "nothing.run"])
 def test_a_cube_that_is_not_there_is_named_as_it_would_be(given: str) -> None:
-    with pytest.raises(StoreError, match="there is no cube nothing.nc$"):
+    with pytest.raises(StoreError, match=r"there is no cube nothing\.nc$"):
         sc.merge([given])
