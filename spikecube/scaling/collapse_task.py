@@ -11,8 +11,9 @@ import xarray as xr
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_frame import Frame, frame, of_logs, only, points, stacked, usable, value_unit
 from spikecube.scaling.collapse_linear import Problem, enough, linearised
-from spikecube.scaling.collapse_search import LEAST_POINTS, Minimum, Window
+from spikecube.scaling.collapse_search import Minimum, Window
 from spikecube.scaling.collapse_sharing import Sharing, read_sharing
+from spikecube.scaling.collapse_sizes import LEAST_POINTS
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import Points
 from spikecube.scaling.samples import Sample, from_data

@@ -301,7 +301,15 @@ def test_both_losses_stand_side_by_side(cube: xr.Dataset) -> None:
     assert len(views.losses(cube, lam=0.1)) == 2
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+TWINS = {"train": "test", "penalty_train": "penalty_test", "agree_train": "agree_test", "collapse2": "collapse1"}
+"""Entries of one function and the same layers, of another column."""
+
+
+def test_twins_are_one_function() -> None:
+    assert all(CATALOGUE[one].shown is CATALOGUE[other].shown for one, other in TWINS.items())
+
+
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE) - set(TWINS)))
 def test_a_patched_figure_holds_what_a_new_one_would(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
     entry, scene = CATALOGUE[name], Scene(cube, prediction)
     first, second = ({axis: cube[axis].values[place].item() for axis in entry.axes} for place in (1, 2))
@@ -442,6 +450,23 @@ def test_the_residuals_of_a_fitted_limit_stand_below_it(cube: xr.Dataset, predic
     np.testing.assert_allclose(labelled(main, "measured, as fitted")["test_loss"], [1.0, 0.9, 0.8])
     assert_strip(strip)
     assert "fitted limit 0.800(50), theory 0.75, lack of fit p = 0.03" in main.opts.get("plot").kwargs["title"]
+
+
+def test_measured_points_stay_where_there_is_no_fit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    """A fit of other places leaves the points that are measured at this one, and the parts of the figure."""
+    fit = with_points(power_law_fit(cube), cube)
+    none = fit.copy()
+    for name in ("data", "data_stderr", "residual", "estimate"):
+        none[name] = fit[name].where(fit["alpha"] != 0.29)
+    at = {"gap": "spiked", "kind": "train", "alpha": 0.29, "lam": 0.1}
+    drawn = picture_of(views.gaps)(cube, prediction, none, **at)
+    assert "no fit" in drawn.title
+    points = [layer for layer in drawn.layers if layer.measured and layer.kind == "points"]
+    gap = comparisons.gap_to_spiked(cube, **{key: label for key, label in at.items() if key != "gap"})
+    np.testing.assert_allclose(
+        sorted(np.concatenate([layer.columns["gap"] for layer in points])), np.sort(np.abs(gap["mean"]))
+    )
+    assert drawn.parts == picture_of(views.gaps)(cube, prediction, fit, **at).parts
 
 
 def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Dataset) -> None:

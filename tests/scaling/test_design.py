@@ -8,8 +8,8 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.scaling.design import design
-from spikecube.scaling.errors import FitError
-from spikecube.scaling.pilot import smoothed_variance
+from spikecube.scaling.errors import FitError, TooManySeedsError
+from spikecube.scaling.pilot import pilot_curve, smoothed_variance
 from spikecube.scaling.targets import parse_targets
 
 SIZES = np.array([250.0, 500.0, 1000.0, 2000.0, 4000.0])
@@ -93,6 +93,32 @@ def test_sizes_and_costs_are_the_users() -> None:
         design("exponent = 0.05", pilot=pilot, sizes=[500, 1000])
 
 
+def test_few_sizes_are_told_and_none_is_dropped_in_silence() -> None:
+    pilot = draws(np.full(5, 20), np.random.default_rng(2))
+    made = design("exponent = 0.05", pilot=pilot)
+    assert (made.seeds > 0).all()
+    assert made.attrs["notes"] == ""
+    made = design("exponent = 0.1", pilot=pilot, sizes=SIZES[:4])
+    assert (made.seeds > 0).all()
+    assert "4 sizes for 3 parameters; the lack-of-fit test is better with 5" in made.attrs["notes"]
+    with pytest.raises(FitError, match="3 sizes for 3 parameters leave none for an error; allow one size more"):
+        design("exponent = 0.1", pilot=pilot, sizes=SIZES[:3])
+    made = design("exponent = 0.05", pilot=pilot, sizes=[*SIZES, 6000])
+    assert made.seeds.sel(n=6000) == 0
+    assert made.attrs["notes"] == "no seeds at n = 6000: they say more for their time elsewhere"
+
+
+def test_a_correction_that_cannot_be_told_from_the_law_is_refused_with_what_helps() -> None:
+    """1 + D n^-0.05 is nearly a power over a factor of 16 in n; a wide half-width has few seeds and is no problem."""
+    pilot = draws(np.full(5, 20), np.random.default_rng(2))
+    words = r"correction cannot be told from the law over these sizes, n = 250 to 4000, .* a larger range of sizes"
+    with pytest.raises(TooManySeedsError, match=words):
+        design("exponent = 0.02", pilot=pilot, correction=0.05)
+    assert design("exponent = 2", pilot=pilot, correction=0.05).seeds.max() < 10_000
+    with pytest.raises(TooManySeedsError, match="at most 1000000 are possible at one size; ask for a wider half-width"):
+        design("mean n=250 = 0.0001", pilot=pilot)
+
+
 def test_fits_of_ragged_seeds_weigh_each_size_by_its_own_count() -> None:
     """Estimates of 200 studies scatter as their standard errors say: 20 per cent are four standard errors of the check.
 
@@ -137,12 +163,25 @@ def test_targets_of_a_cube(cube: xr.Dataset, target: str) -> None:
     assert made.n.values.tolist() == SIZES.tolist()
 
 
+@pytest.mark.parametrize("target", ["alignment 2 exponent alpha=0.4 = 0.05", "norm 3 exponent alpha=0.4 = 0.05"])
+def test_what_is_missing_of_a_claim_falls_as_it_was_made(target: str) -> None:
+    """n^-0.5 (1 + 20/n) with 5 per cent of noise: within three standard errors."""
+    missing = draws(np.full(5, 40), np.random.default_rng(4), spread=0.05)
+    missing = (missing / missing["n"] / 10).expand_dims(alpha=[0.4])
+    made = {"alignment": (1 - missing).expand_dims(degree=[2]), "equivalence_error": missing.expand_dims(ell=[3])}
+    curve = pilot_curve(parse_targets(target)[0], xr.Dataset(made), 1.0)
+    found = curve.found()
+    assert abs(found.estimate + 0.5) < 3 * (found.high - found.low) / 4
+    assert found.high < -0.4
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
         ("outlier 1 exponent alpha=0.41 = 0.02", "the pilot has alpha = 0.05, 0.1"),
         ("outlier 5 exponent alpha=0.4 = 0.02", "the pilot has spikes of degree 1, 2"),
         ("outlier 2 exponent alpha=0.05 = 0.02", "at no size of the pilot does the spike stand clear"),
+        ("norm 9 exponent alpha=0.1 = 0.05", "the pilot has equivalence_error of ell 1, 2, 3"),
     ],
 )
 def test_what_a_pilot_does_not_hold_is_one_sentence(cube: xr.Dataset, target: str, words: str) -> None:
