@@ -80,10 +80,12 @@ def slope_noise(form: Ansatz, points: Points, theta: Array, free: Array, at: Red
     known : (P, r), an orthonormal basis of what is not counted.
     """
     n_coefficients, moved = len(at.coefficients), []
+    none = replace(at, coefficients=np.zeros(n_coefficients), value=np.zeros(len(points.y)))
+    constant = slopes(form, points, theta, free, none)[0]  # of logarithms: their slopes are affine in the curve
     basis = at.curve.basis(at.here.u, at.here.decay, points.parts)
     for j, one in enumerate(np.eye(n_coefficients)):
         alone = replace(at, coefficients=one, value=basis[:, j])
-        slope = points.white(slopes(form, points, theta, free, alone)[0]) / at.length[j]
+        slope = points.white(slopes(form, points, theta, free, alone)[0] - constant) / at.length[j]
         moved.append(slope - known @ (known.T @ slope))
     spread = linalg.solve_triangular(at.root, np.stack(moved).reshape(n_coefficients, -1), trans="T")
     spread = spread.reshape(n_coefficients, len(points.y), -1)

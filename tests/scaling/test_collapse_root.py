@@ -68,10 +68,11 @@ def test_the_root_does_not_depend_on_the_start() -> None:
         np.testing.assert_allclose(again, found, atol=1e-5 * error.min(), rtol=0)
 
 
+@pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("form", [ANSATZE["power"], CORRECTED])
-def test_the_noise_of_slopes_is_that_of_their_answers_to_each_point(form: Ansatz) -> None:
+def test_the_noise_of_slopes_is_that_of_their_answers_to_each_point(form: Ansatz, log: bool) -> None:
     """Slopes at given parameters are linear in the values: N is the sum of squares of their answers to one error."""
-    own, size = points(5), (10,)
+    own, size = replace(points(5), log=log), (10,)
     at = reduce(form, own, TRUTH, spline_sizes(own))
     frugal = reduce(form, own, TRUTH, size)
     base, others = white_slopes(form, own, TRUTH, FREE, frugal)
