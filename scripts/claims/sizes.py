@@ -72,7 +72,8 @@ def against_n(
 
 
 def log_ticks(layers: Sequence[Layer]) -> dict[str, list[tuple[float, str]]]:
-    """The option `yticks` of a picture with a log axis: 1, 2, 3 and 5 times powers of ten; 1 alone over three decades.
+    """The option `yticks` of a picture with a log axis: 1, 2, 3, 5 times powers of ten; 1 alone where these are many,
+    all halves where they are few, nothing where those are few too.
 
     >>> layer = marks.line([1, 2], [0.004, 0.3], "n", "value", label="", colour="black")
     >>> [text for _, text in log_ticks([layer])["yticks"]]
@@ -80,8 +81,14 @@ def log_ticks(layers: Sequence[Layer]) -> dict[str, list[tuple[float, str]]]:
     """
     values = np.concatenate([list(layer.columns.values())[1] for layer in layers])
     values = values[np.isfinite(values) & (values > 0)]
-    low, high = float(values.min()), float(values.max())
-    steps = (1, 2, 3, 5) if high < 1000 * low else (1,)
+    low, high = float(values.min()) * (1 - 1e-9), float(values.max()) * (1 + 1e-9)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    places = [float(f"{k}e{p}") for p in powers for k in steps]
-    return {"yticks": [(v, f"{v:g}") for v in places if low <= v * (1 + 1e-9) and v <= high * (1 + 1e-9)]}
+    for steps in _STEPS:
+        places = [v for p in powers for k in steps if low <= (v := float(f"{k}e{p}")) <= high]
+        if len(places) >= _LEAST_TICKS:
+            return {"yticks": [(v, f"{v:g}") for v in places]}
+    return {}
+
+
+_STEPS = ((1,), (1, 2, 3, 5), tuple(np.arange(10, 100, 5) / 10))
+_LEAST_TICKS = 4

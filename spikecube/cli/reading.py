@@ -73,7 +73,7 @@ def explore(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     beside: Annotated[str | None, typer.Option(metavar="CUBE", help="A second cube, drawn beside the first.")] = None,
     predict: Annotated[bool, typer.Option(help="Compute what theory says, from the start.")] = True,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that has not begun.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="The page waits for a run that has not begun.")] = False,
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it.
 
@@ -83,15 +83,13 @@ def explore(
         spikecube explore staircase --wait
         spikecube explore staircase --beside tanh.nc
     """
-    from spikecube.live import second_cube, source_of, wait_for
+    from spikecube.live import awaited, second_cube, source_of
     from spikecube.pictures.serve import serve
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    if wait:
-        wait_for(cube, functools.partial(typer.echo, err=True))
-    source, other = source_of(cube), second_cube(beside)
+    source, other = awaited(cube) if wait else source_of(cube), second_cube(beside)
     serve(source, port=port, fitter=_all_fits, other=other, predict=predict, show=browser, started=started)
 
 

@@ -302,7 +302,15 @@ def test_both_losses_stand_side_by_side(cube: xr.Dataset) -> None:
     assert len(views.losses(cube, lam=0.1)) == 2
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+TWINS = {"train": "test", "penalty_train": "penalty_test", "agree_train": "agree_test", "collapse2": "collapse1"}
+"""Entries of one function and the same layers, of another column."""
+
+
+def test_twins_are_one_function() -> None:
+    assert all(CATALOGUE[one].shown is CATALOGUE[other].shown for one, other in TWINS.items())
+
+
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE) - set(TWINS)))
 def test_a_patched_figure_holds_what_a_new_one_would(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
     entry, scene = CATALOGUE[name], Scene(cube, prediction)
     first, second = ({axis: cube[axis].values[place].item() for axis in entry.axes} for place in (1, 2))
