@@ -48,19 +48,17 @@ def report(
     from spikecube.cube.cuts import as_cube
     from spikecube.cube.store import open_cube, refuse_target
     from spikecube.live import cube_of
-    from spikecube.pictures.predicted import predict_or_none
     from spikecube.pictures.report import report as write_report
     from spikecube.runs.progress import for_terminal
     from spikecube.words.fits import LAWS
 
     refuse_target(Path(output))
     opened = as_cube(cube_of(cube), "study", "alpha", "n", "seed", "lam")
-    steps = len(LAWS) * fits + 2
+    steps = len(LAWS) * fits + 1
     with for_terminal() as progress:
-        progress.start(steps, steps, f"report of {cube}: theory, fits, then its pictures", unit="steps")
+        progress.start(steps, steps, f"report of {cube}: fits, then theory and pictures", unit="steps")
         done = functools.partial(progress.advance, 1.0, failed=False)
-        prediction = predict_or_none(opened) if theory is None else open_cube(theory)
-        done()
+        prediction = None if theory is None else open_cube(theory)
         written = write_report(opened, output, prediction, _all_fits(opened, done) if fits else None)
         done()
     typer.echo(str(written))

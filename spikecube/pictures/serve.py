@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ import xarray as xr
 from bokeh.models import CustomJS
 from bokeh.models.widgets import Toggle
 from panel.io.resources import LOCAL_DIST
+from tornado.websocket import WebSocketClosedError
 
 from spikecube.pictures import style
 from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter
@@ -66,6 +69,7 @@ def serve(
     server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other, predict=predict)
     address = f"http://localhost:{server.port}/"
     _stop_on_signals(server)
+    _keep_to_the_point(server)
     server.start()
     if started is not None:
         started(address)
@@ -149,6 +153,18 @@ def _refuse_other_hosts(application: tornado.web.Application, hosts: set[str]) -
         return application.get_handler_delegate(request, tornado.web.ErrorHandler, {"status_code": 403})
 
     application.find_handler = guarded  # type: ignore[method-assign]
+
+
+def _keep_to_the_point(server: Any) -> None:
+    """Keeps from the terminal what nobody can act on: how sizes were settled, and pages left in the middle."""
+    for name in ("param", "bokeh.server.views.ws"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+    def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), WebSocketClosedError):
+            loop.default_exception_handler(context)
+
+    server.io_loop.asyncio_loop.set_exception_handler(failed)
 
 
 def _stop_on_signals(server: Any) -> None:
