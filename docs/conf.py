@@ -25,12 +25,14 @@ extensions = [
 exclude_patterns = ["_build", "jupyter_execute", "reference/made", "reference/timings"]
 html_theme = "furo"
 html_title = "spikecube"
-html_static_path = ["_static"]
+html_static_path = ["_static", "reference/made/static"]
+html_css_files = ["docs.css"]
 myst_enable_extensions = ["amsmath", "dollarmath"]
 nb_render_markdown_format = "gfm"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
+nb_merge_streams = True
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"
@@ -48,6 +50,14 @@ def plain_equations(app, what, name, obj, options, lines):
             lines[i] = re.sub(r"([|*_])", r"\\\1", line) if "``" not in line else line
 
 
+def scripts_of_views(app, pagename, templatename, context, doctree):
+    """A page with pictures of views loads what draws them, from beside it; other pages load nothing."""
+    if '<figure class="view"' in context.get("body", ""):
+        for name in ("bokeh.min.js", "paint.js", "pictures.js"):
+            app.add_js_file(name)
+
+
 def setup(app):
-    """Before numpydoc reads them."""
+    """Docstrings before numpydoc reads them."""
+    app.connect("html-page-context", scripts_of_views)
     app.connect("autodoc-process-docstring", plain_equations, priority=100)

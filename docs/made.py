@@ -1,22 +1,35 @@
-"""Makes the pages of docs/reference/made from what the package knows; `conf.py` calls `write_all` before a build."""
+"""Makes pages of docs/reference from what the package knows; `conf.py` calls `write_all` before a build."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import inspect
+import json
+import platform
+import re
+import shutil
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import bokeh
 import typer
 
-from spikecube import __version__, cli
+from spikecube import __version__, cli, views
 from spikecube.model.activations import ACTIVATIONS
 from spikecube.model.parameters import Model
 from spikecube.model.targets import TARGETS
+from spikecube.pictures import style
+from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.study.fields import TABLES
 from spikecube.study.study import Study
 
-FOLDER = Path(__file__).parent / "reference" / "made"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference" / "made"
+PLAIN = str.maketrans({sign: f"\\{sign}" for sign in "|*_<$"})
 
 FORMULAS = {
     "relu": r"\max(z, 0)",
@@ -82,19 +95,130 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def versions() -> str:
+    """Oldest and newest version of what the package uses, from pyproject.toml and the versions of the lock."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = (ROOT / "scripts" / "requirements.lock").read_text()
+    newest = {name.lower(): version for name, version in re.findall(r"^([\w.-]+)==(\S+)$", lock, re.M)}
+    groups = {"always": project["dependencies"]} | {
+        f"extra `{extra}`": project["optional-dependencies"][extra] for extra in ("slurm", "figures", "parquet")
+    }
+    rows = [("Python", project["requires-python"].strip(">="), platform.python_version(), "always")]
+    for when, asked in groups.items():
+        for name, oldest in (requirement.split(">=") for requirement in asked):
+            rows.append((name, oldest, newest.get(name.lower(), "not in the lock"), when))
+    return table(["what", "oldest", "newest", "needed"], rows)
+
+
+def csv_table(path: str) -> str:
+    """A file of `docs` as a table; a cell that is a hyphen stays one, where `csv-table` makes it a list."""
+    with (ROOT / "docs" / path).open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    return table(header, ([cell.replace("_", "\\_") for cell in row] for row in rows))
+
+
+CALLS = {
+    "spectrum": "sc.views.spectrum(cube, theory, alpha=0.42)",
+    "collapse": "sc.views.collapse(cube, k=1)",
+    "means": 'sc.views.means(cube, theory, variable="singular_value", x="n", colour="alpha")',
+    "exponents": "sc.views.exponents(sc.fit_outliers(cube))",
+    "gaps": 'sc.views.gaps(cube, theory, sc.fit_gaps(cube), gap="spiked", kind="train", alpha=0.2)',
+    "limits": "sc.views.limits(cube, theory, sc.fit_limits(cube), alpha=0.2)",
+    "fit": "first = cube.singular_value.sel(alpha=0.42, rank=1)\nsc.views.fit(sc.fit_power_law(first))",
+    "design": 'sc.views.design(sc.design("outlier 1 exponent alpha=0.42 = 0.2", pilot=cube))',
+}
+"""How a view is called where its cube and the theory are not enough, or another place tells more."""
+
+
+VIEWS_START = """---
+file_format: mystnb
+kernelspec:
+  name: python3
+---
+
+# Views
+
+A cube in, a HoloViews object out: here is each of the public ones, drawn from one small cube. Hover for numbers, click
+a name in a legend to hide it; the tools above a figure zoom and save. {doc}`/how-to/explore` says how report, explorer
+and notebooks use them, {doc}`api` has their keywords, and {doc}`gallery` asks questions with them. This is the study:
+
+```{code-cell} python
+:tags: [remove-cell]
+import sys
+
+sys.path.insert(0, "..")
+from pictured import refuse_empty, show_in_page
+
+show_in_page()
+```
+
+```{literalinclude} ../views.toml
+:language: toml
+```
+
+```{code-cell} python
+import spikecube as sc
+
+study = sc.Study.from_file("../views.toml")
+cube, theory = sc.run(study, "made/views"), sc.predict(study)
+```
+"""
+
+
+def views_page() -> str:
+    """A page that is run: every view by name, with the first paragraph of its docstring, its code and picture."""
+    parts = [VIEWS_START]
+    for name in views_in_order():
+        said = " ".join(inspect.getdoc(getattr(views, name)).split("\n\n")[0].split())
+        parts.append(f"## {name}\n\n{said.translate(PLAIN)}\n\n{cell(CALLS.get(name) or call(name))}")
+    parts.append(cell("refuse_empty()", tags="[remove-cell]"))
+    return "\n".join(parts)
+
+
+def views_in_order() -> list[str]:
+    """The public views, in the order in which report and explorer offer them."""
+    offered = (entry.shown.__name__ for entry in CATALOGUE.values() if entry.shown)
+    return [name for name in dict.fromkeys([*offered, *views.__all__]) if name in views.__all__]
+
+
+def call(name: str) -> str:
+    """The code that draws a view of a cube, with the theory if it takes one."""
+    takes = inspect.signature(getattr(views, name)).parameters
+    return f"sc.views.{name}(cube, theory)" if "prediction" in takes else f"sc.views.{name}(cube)"
+
+
+def cell(code: str, tags: str = "") -> str:
+    """A cell of a notebook in MyST."""
+    return "\n".join(["```{code-cell} python", *([f":tags: {tags}"] if tags else []), code, "```", ""])
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "study_keys": study_keys,
     "activations": lambda: coefficients(ACTIVATIONS),
     "targets": lambda: coefficients(TARGETS),
     "commands": commands,
+    "versions": versions,
+    "slow": lambda: csv_table("reference/slow.csv"),
+    "coverage": lambda: csv_table("reference/coverage.csv"),
+    "coverage-laws": lambda: csv_table("reference/coverage-laws.csv"),
+    "compare": lambda: csv_table("explanation/compare.csv"),
     "version": lambda: f"This is spikecube {__version__}.\n",
 }
 
 
 def write_all() -> None:
-    """Writes every page that has changed."""
-    FOLDER.mkdir(exist_ok=True)
+    """Writes every page, and the scripts that draw the pictures of a page."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
     for name, make in PAGES.items():
-        path, text = FOLDER / f"{name}.md", make()
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        (FOLDER / f"{name}.md").write_text(make(), encoding="utf-8")
+    (FOLDER.parent / "views.md").write_text(views_page(), encoding="utf-8")
+    _write_scripts(FOLDER / "static")
+
+
+def _write_scripts(folder: Path) -> None:
+    """BokehJS from the installed package, and what paints figures in the colours of the night."""
+    folder.mkdir()
+    shutil.copy(Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js", folder)
+    paint = (resources.files("spikecube.pictures") / "assets" / "paint.js").read_text(encoding="utf-8")
+    (folder / "paint.js").write_text(f"{paint}\nconst NIGHT = {json.dumps(style.DARK)};\n", encoding="utf-8")

@@ -1,13 +1,15 @@
 """How far measurements are from the theory: a cube by alpha, or random configurations.
 
     python scripts/agreement.py quickstart.nc [--gains] [--theory theory.nc] [--given]
+    python scripts/agreement.py quickstart.nc --relative
     python scripts/agreement.py --random 40 [--seeds 20] [--first 0]
 
 z = (mean over seeds - prediction)/(standard error of that mean), with Student's t in mind: ten seeds give |z| > 3.25
 once in a hundred. A column gives the root mean square and the largest |z| over n and penalties. `--gains` compares what
 the step gains on F_0 on the same draw instead of the loss itself: the noise that both share falls out. `--given`
 compares each draw with the theory at its own |beta|^2, alignment and |a|^2. The second table holds F_ell for every ell,
-and the outliers.
+and the outliers. `--relative` prints measured over predicted less 1 instead, in per cent, with its standard error and
+the remainder, for each loss of F.
 
 `--random` draws configurations, runs them with the exact test risk and prints, for each, how many of its losses lie
 within two standard errors and the remainder, the worst relative deviation, and the largest z that the remainder leaves.
@@ -83,6 +85,29 @@ def table(found: dict[str, xr.DataArray]) -> str:
             known = f"{np.sqrt(np.mean(values**2)):9.1f}{values.max():7.1f}" if values.size else f"{'-':>9}{'-':>7}"
             cells.append(known)
         lines.append(f"{alpha:<8.3f}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def relative_table(cube: xr.Dataset, theory: xr.Dataset) -> str:
+    """One line an (alpha, n): measured over predicted less 1 +- standard error (remainder) in per cent, by penalty."""
+    lams = cube["lam"].values
+    lines = [
+        f"lam = {', '.join(f'{lam:g}' for lam in lams)}",
+        "| alpha | n | training loss | test loss |",
+        "|---|---|---|---|",
+    ]
+    for alpha in cube["alpha"].values:
+        for n in cube["n"].values:
+            cells = []
+            for name in ("train_loss", "test_loss"):
+                place = {"alpha": alpha, "n": n}
+                seeds, predicted = cube[name].sel(place).dropna("seed"), theory[name].sel(place)
+                off = 100 * (seeds.mean("seed") / predicted - 1)
+                stderr = 100 * seeds.std("seed", ddof=1) / predicted / seeds.sizes["seed"] ** 0.5
+                left = 100 * theory[f"{name}_remainder"].sel(place) / predicted
+                each = zip(off.values, stderr.values, left.values, strict=True)
+                cells.append(", ".join(f"{o:+.1f} +- {s:.1f} ({r:.1f})" for o, s, r in each))
+            lines.append(f"| {alpha:g} | {n} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
 
 
@@ -176,6 +201,7 @@ def main() -> None:
     parser.add_argument("--theory", help="a prediction; by default it is computed from the study in the cube")
     parser.add_argument("--gains", action="store_true", help="compare the gain on F_0 of the same draw")
     parser.add_argument("--given", action="store_true", help="the theory at each draw's own values")
+    parser.add_argument("--relative", action="store_true", help="relative deviations and remainders of the losses of F")
     parser.add_argument("--random", type=int, metavar="COUNT", help="random configurations in the place of a cube")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0, help="the first random configuration to run")
@@ -193,6 +219,8 @@ def main() -> None:
     else:
         theory = sc.open_cube(options.theory) if options.theory else sc.predict(study)
     print(f"{cube.sizes['seed']} seeds, n = {cube['n'].values.tolist()}, {cube.sizes['lam']} penalties")
+    if options.relative:
+        return print(relative_table(cube, theory))
     found = columns(cube, theory, gains=options.gains)
     if options.given:  # of losses less their predictions, the limits and the spikes say nothing
         found = {name: z for name, z in found.items() if name.endswith(" F")}

@@ -1,6 +1,6 @@
 """How often the intervals of the scaling fits hold the truth, and how often the lack-of-fit test rejects.
 
-    python scripts/coverage.py [--sets 2000] [--only power] [--seeds 5]
+    python scripts/coverage.py [--sets 2000] [--only power] [--seeds 5] [--keep DIR]
 
 Every row is a configuration of synthetic data with known truth. `cover` is the share of 95 per cent intervals that hold
 the true parameter, `open` the share of fits with an interval that is open on one side, `reject` that of data sets which
@@ -256,6 +256,7 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=2000, help="data sets for each row")
     parser.add_argument("--only", default="", help="one group: power, skew, known, none, corrected, limit, gap, ...")
     parser.add_argument("--seeds", type=int, help="only the power laws with so many seeds")
+    parser.add_argument("--keep", type=Path, help="where batches of collapses are kept, and found by a later run")
     options = parser.parse_args()
     print(HEADER)
     print("|" + " --- |" * (HEADER.count("|") - 1))
@@ -268,7 +269,7 @@ def main() -> None:
         print(threshold_row(options.sets), flush=True)
     for collapse in COLLAPSES:
         if options.only in ("", "collapses", collapse.group):
-            print(collapse.row(options.sets), flush=True)
+            print(collapse.row(options.sets, options.keep), flush=True)
     if options.only in ("", "bootstrap"):
         print(bootstrap_row(options.sets), flush=True)
 

@@ -19,7 +19,8 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.means.controls import centred_controls
-from spikecube.means.seeds import SEEDS_PER_CONTROL, priority
+from spikecube.means.replicates import SEEDS_PER_CONTROL
+from spikecube.means.seeds import priority
 
 MODELS = {
     "relu, target 0,1,.5": sc.Model(activation="relu", target=[0.0, 1.0, 0.5], noise=0.5, dim_ratio=0.5),

@@ -13,6 +13,7 @@ from spikecube.errors import SpikecubeError
 from spikecube.lay_out import lay_out, lay_out_text
 from spikecube.scaling.errors import TooManySeedsError
 from spikecube.study.study import Study
+from tests.runs.conftest import in_threads, threads  # noqa: F401  fixtures of these tests too
 from tests.scaling.conftest import cube  # noqa: F401  a fixture of these tests too
 
 TARGET = "outlier 1 exponent alpha=0.4 = 0.01"
@@ -69,7 +70,11 @@ def test_the_largest_size_is_the_users(study: Study, cube: xr.Dataset) -> None: 
         lay_out(study, TARGET, pilot=cube, hours=hours, max_n=500)
 
 
-def test_the_command_runs_a_pilot_and_writes_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_runs_a_pilot_and_writes_the_study(
+    tmp_path: Path,
+    in_threads: None,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.toml").write_text(
         "[axes]\nalpha = [0.1, 0.4]\nn = [20, 24, 30, 36, 44]\nseed = 2\nlam = [0.1]\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import hashlib
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 import xarray as xr
 
 from scripts import paper
-from scripts.claims import equivalence, page, spikes, thresholds, verdicts
+from scripts.claims import equivalence, page, sizes, spikes, thresholds, verdicts
 from scripts.claims.catalogue import CLAIMS
 from scripts.claims.cubes import CUBES, STUDIES, Place, made
 from scripts.claims.verdicts import CONFIRMED, REFUTED
 from spikecube.cube.store import open_cube
+from spikecube.means.seeds import seed_means
 from spikecube.runs.verify import verify
 from spikecube.study.study import Study
 
@@ -24,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 PLACE = Place(ROOT / CUBES, ROOT / "paper-work")
 
 
-@pytest.mark.parametrize("module", [verdicts, spikes, equivalence, thresholds])
+@pytest.mark.parametrize("module", [verdicts, sizes, spikes, equivalence, thresholds])
 def test_the_rules_do_what_their_examples_say(module: Any) -> None:
     found = doctest.testmod(module)
     assert found.attempted
@@ -63,13 +65,54 @@ def test_the_cubes_are_those_of_the_studies_and_of_the_checksums() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / CUBES).glob("*.nc")), ids=lambda path: path.stem)
-def test_a_cell_of_a_cube_is_computed_again(path: Path) -> None:
-    """The cheapest kind: one draw at the smallest size, at one label of each further axis."""
+def test_cells_of_a_cube_are_computed_again(path: Path) -> None:
+    """The cheapest kind: two draws at the smallest size, at one label of each further axis."""
     cube = open_cube(path)
     first = {name: [0] for name in Study.from_toml(str(cube.attrs["study"])).further}
-    found = verify(cube.isel(n=[0], seed=[1], **first), sample=1, rng=0)
-    assert len(found.deviations) == 1
+    found = verify(cube.isel(n=[0], seed=[1, 2], **first), sample=2, rng=0)
+    assert len(found.deviations) == 2
     assert max(found.deviations.values()) <= 1e-8, found
+
+
+def _as_theory(cube: xr.Dataset) -> xr.Dataset:
+    """The means over seeds under the names of a prediction, with a remainder of 2 per cent."""
+    means = cube.drop_vars("status").mean("seed", keep_attrs=True)
+    means = means.assign({k: seed_means(cube, k)["mean"] for k in ("train_loss", "test_loss")})
+    more = {f"{k}_remainder": 0.02 * means[k] for k in ("train_loss", "test_loss")}
+    more |= {f"{k}_limit": means[k].isel(n=-1, drop=True) for k in ("train_loss", "test_loss")}
+    more |= {"bulk_edge": means["detection_edge"], "outlier_count": means["outlier_count"].round()}
+    return means.assign(more)
+
+
+@pytest.mark.parametrize("letter", list(CLAIMS))
+def test_every_claim_is_judged_at_tiny_sizes(letter: str) -> None:
+    """Few draws at the smallest sizes of its cube: as many rows as the page has, each with a verdict and a reason."""
+    claim = CLAIMS[letter]
+    whole = open_cube(ROOT / CUBES / f"{claim.study}.nc")
+    cube = whole.isel(n=slice(0, 3), seed=slice(0, 4))
+    rows = claim.judge(cube, _as_theory(cube))
+    text = (ROOT / paper.PAGE).read_text(encoding="utf-8")
+    assert f"[{letter}{len(rows)}](#claim-{letter})" in text
+    assert f"[{letter}{len(rows) + 1}](#claim-{letter})" not in text
+    assert all(row.verdict.word in page.WORDS and row.statement and row.why for row in rows)
+
+
+@pytest.mark.parametrize("letter", list(CLAIMS))
+def test_the_small_study_of_every_claim_has_its_points_at_small_sizes(letter: str) -> None:
+    place = Place(ROOT / CUBES, ROOT / "paper-work")
+    whole, small = place.study(CLAIMS[letter]), dataclasses.replace(place, small=True).study(CLAIMS[letter])
+    assert small.axes.alpha == whole.axes.alpha
+    assert small.further == whole.further
+    assert max(small.axes.n) <= 128
+
+
+def test_losses_far_from_the_theory_are_refuted() -> None:
+    """The same draws against their own means, and against a theory that lies a fifth higher."""
+    cube = open_cube(ROOT / CUBES / "i_shapes.nc")
+    near = _as_theory(cube)
+    far = near.assign({k: 1.2 * near[k] for k in ("train_loss", "test_loss")})
+    words = [{row.verdict.word for row in CLAIMS["i"].judge(cube, theory)} for theory in (near, far)]
+    assert words == [{CONFIRMED}, {REFUTED}]
 
 
 def test_a_small_run_makes_cubes_rows_and_page_and_is_resumed(

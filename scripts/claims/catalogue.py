@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scripts.claims import equivalence, few_dims, losses, networks, spikes, thresholds
+from scripts.claims import equivalence, few_dims, losses, networks, odd, spikes, thresholds
 from scripts.claims.finding import Claim
 
 _MEASURED = "Markers: measured, means over seeds with bars of one standard error. "
@@ -14,7 +14,7 @@ CLAIMS = {
             "a_spectra",
             "How many spikes there are",
             "Bars: all singular values measured; spikes from the axis: those beyond the edge. Curve: predicted bulk at "
-            "this n; stems: predicted edge and outliers.",
+            "this n; stems: predicted edge and outliers. Claimed: one, two and three outliers.",
             spikes.judge_spectra,
             spikes.draw_spectra,
         ),
@@ -47,29 +47,32 @@ CLAIMS = {
             "e_staircase",
             "The staircase of the losses",
             _MEASURED + "Lines: predicted at each n, with the band of the theory's remainder; dashed "
-            "steps: limits with 1, 2, ... spikes; verticals: thresholds.",
+            "steps: claimed limits with 1, 2, ... spikes; verticals: thresholds.",
             losses.judge_staircase,
             losses.draw_staircase,
         ),
         Claim(
             "f_degrees",
             "What each spike learns",
-            _MEASURED + "Lines: predicted at this n; dashes: claimed limits Δ₁ and Δ₂.",
+            _MEASURED
+            + "Lines: predicted at this n, in the band of the remainder of the loss itself; dashes: claimed limits "
+            "Δ₁ and Δ₂. At one n only η₀n^α counts: the rows at α = 0.42 are those at 0.2 with η₀ = 4.6.",
             losses.judge_degrees,
             losses.draw_degrees,
         ),
         Claim(
             "g_networks",
             "Other activations and readouts",
-            _MEASURED + "Lines: predicted outliers, absent where none is predicted.",
+            _MEASURED
+            + "Lines: predicted outliers, absent where none is predicted. Claimed: a second spike where c₂ ≠ 0.",
             networks.judge_networks,
             networks.draw_networks,
         ),
         Claim(
             "h_thresholds",
             "The critical step exponents",
-            "Left: mean number of outliers measured; dashes: limits of the thresholds; green: predicted at each n. "
-            "Right: measured, with fitted power laws.",
+            "Left: mean number of outliers measured; dashes: claimed thresholds; green: predicted at each n. "
+            "Right: measured, with fitted power laws; claimed: level at α = 1/4.",
             thresholds.judge_thresholds,
             thresholds.draw_thresholds,
         ),
@@ -77,14 +80,17 @@ CLAIMS = {
             "i_shapes",
             "Shapes far from square",
             _MEASURED
-            + "Lines: predicted at this n; dashed steps: limits. What fails at d/n = 0.05 is followed up in l.",
+            + "Lines: predicted at this n, which is what is claimed, with the band of the theory's remainder; dashed "
+            "steps: limits. What fails at d/n = 0.05 is followed up in l.",
             losses.judge_shapes,
             losses.draw_shapes,
         ),
         Claim(
             "j_output",
             "The scale of the output",
-            _MEASURED + "Dotted: fitted power laws. Nothing is predicted for a full output.",
+            _MEASURED
+            + "Dotted: fitted power laws. Claimed: the vanishing output falls, the full one does not; nothing is "
+            "predicted for it.",
             networks.judge_output,
             networks.draw_output,
             predicts=False,
@@ -99,9 +105,25 @@ CLAIMS = {
         Claim(
             "l_few_dims",
             "Few input dimensions: a finding followed up",
-            _MEASURED + "Dotted: fitted power laws.",
+            _MEASURED
+            + "Dotted: fitted power laws. Dashes: the theory's own remainder, which is claimed to cover them.",
             few_dims.judge_few_dims,
             few_dims.draw_few_dims,
+        ),
+        Claim(
+            "m_third",
+            "The third spike and its threshold",
+            "Left: mean number of outliers measured; dashes: claimed thresholds; green: predicted at each n. "
+            "Right: means over seeds with bars of one standard error; lines: predicted.",
+            odd.judge_third,
+            odd.draw_third,
+        ),
+        Claim(
+            "n_odd",
+            "Odd activations with the scale 1",
+            _MEASURED + "Claimed: no second spike; a third, along (Xβ)³, only at sizes beyond these.",
+            odd.judge_odd,
+            odd.draw_odd,
         ),
     )
 }

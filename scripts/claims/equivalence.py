@@ -19,13 +19,15 @@ from spikecube.theory.staircase import spike_count, threshold
 ENOUGH = 0.01
 """A degree is enough for a loss where it changes it by less than this part."""
 
+RIGHT, ONE_LESS = [(0.2, 1), (0.29, 2), (0.36, 3)], [(0.33, 1), (0.36, 2)]
+"""Places (alpha, ell) with ell = ell(alpha), and with one spike less: there at the largest alpha of each range, where
+the missing spike grows fastest."""
+
 
 def judge_equivalence(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
     """Norms and losses with the right ell and with one spike less, and which degree the losses need."""
-    steps = [(0.2, 1), (0.29, 2), (0.36, 3)]
-    norms = [_norm(cube, a, ell) for a, ell in steps] + [_norm(cube, a, ell - 1) for a, ell in steps[1:]]
-    losses = [_loss(cube, prediction, a, ell) for a, ell in steps]
-    losses += [_loss(cube, prediction, a, ell - 1) for a, ell in steps[1:]]
+    norms = [_norm(cube, a, ell) for a, ell in RIGHT + ONE_LESS]
+    losses = [_loss(cube, prediction, a, ell) for a, ell in RIGHT + ONE_LESS]
     return [*norms, *losses, _enough(cube, prediction), *(_spare(cube, prediction, a) for a in (0.2, 0.29))]
 
 
@@ -160,7 +162,7 @@ def _spare(cube: xr.Dataset, prediction: xr.Dataset, alpha: float) -> Finding:
 def draw_equivalence(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
     """The norms for both ells, and the degree that the losses need between the two rules."""
     norms = {}
-    for alpha, ell in ((0.2, 1), (0.29, 2), (0.29, 1), (0.36, 3), (0.36, 2)):
+    for alpha, ell in RIGHT + ONE_LESS:
         which = "ℓ(α)" if ell == spike_count(alpha) else "one less"
         norms[f"measured, α = {alpha:g}, ℓ = {ell}: {which}"] = cube["equivalence_error"].sel(
             alpha=alpha, ell=ell, drop=True

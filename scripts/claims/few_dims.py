@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scripts.claims.finding import Finding
 from scripts.claims.losses import PAST
 from scripts.claims.sizes import against_n, exponent, interval, largest, mean_of
 from scripts.claims.verdicts import of_nothing, of_sign
+from spikecube.pictures import marks, style
 
 MOST = 0.05
 
@@ -61,11 +63,17 @@ def _test_loss(cube: xr.Dataset, prediction: xr.Dataset, alpha: float, lam: floa
 
 
 def draw_few_dims(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
-    """The error of the training loss against n, for both alphas and penalties."""
+    """The error of the training loss against n, for both alphas and penalties, with the theory's own remainder."""
+    places = [(float(a), float(lam)) for a in cube["alpha"].values for lam in cube["lam"].values]
     curves = {
-        f"measured, α = {a:g}, λ = {lam:g}": np.abs(deviation(cube, prediction, "train_loss", float(a), float(lam)))
-        for a in cube["alpha"].values
-        for lam in cube["lam"].values
+        f"measured, α = {a:g}, λ = {lam:g}": np.abs(deviation(cube, prediction, "train_loss", a, lam))
+        for a, lam in places
     }
-    title = "Size of (training loss over theory, less 1) of each draw, mean over draws"
-    return [against_n(curves, "size of the deviation", title).view()]
+    layers = []
+    for (a, lam), colour in zip(places, style.SERIES, strict=False):
+        one = prediction.sel(alpha=a, lam=lam)
+        share = one["train_loss_remainder"] / one["train_loss"]
+        layers.append(marks.line(share.n, share, "n", "value", label="", colour=colour, dash="dashed"))
+    title = "Size of (training loss over theory, less 1) of each draw, mean over draws; dashes: remainder"
+    plain = against_n(curves, "size of the deviation", title)
+    return [dataclasses.replace(plain, layers=[*layers, *plain.layers]).view()]

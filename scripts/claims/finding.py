@@ -62,9 +62,6 @@ class Claim:
 
 
 def caption(claim: Claim, findings: Sequence[Finding]) -> str:
-    """What is measured, predicted and claimed, and each verdict with its interval."""
-    rows = [
-        f"{claim.letter}{i}, {f.quantity}: {f.found}, claimed {f.claimed}: *{f.verdict.word}*"
-        for i, f in enumerate(findings, 1)
-    ]
-    return claim.shows + " " + "; ".join(rows) + "."
+    """What is measured, predicted and claimed, and each verdict with its interval; of what, the table says."""
+    rows = [f"{claim.letter}{i} {f.found}, *{f.verdict.word}*" for i, f in enumerate(findings, 1)]
+    return f"{claim.shows} Verdicts: {'; '.join(rows)}."

@@ -224,6 +224,9 @@ def _gains(cube: xr.Dataset, prediction: xr.Dataset, ell: int, lam: float = 0.1)
         theory = [_finite_gain(prediction, target, float(a), ell, lam, n) for a in alphas]
         model = study_of(cube).model_at(target=target)
         limit = float(limit_losses(model, lam, ell - 1)[0] - limit_losses(model, lam, ell)[0])
+        where = {"target": target, "lam": lam, "n": n}
+        half = prediction["train_loss_remainder"].sel(where).sel(alpha=alphas)
+        layers.append(marks.band(alphas, theory, half, "alpha", label="", colour=colour))
         layers.append(marks.line(alphas, theory, "alpha", "gain", label="", colour=colour))
         layers.append(
             marks.steps([alphas[0]], [alphas[-1]], [limit], "alpha", "gain", label="", colour=colour, dash="dashed")

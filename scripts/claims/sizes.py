@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from spikecube import fit_power_law
 from spikecube.means.seeds import means
 from spikecube.pictures import curves, marks, style
 from spikecube.pictures.picture import Layer, Picture
+from spikecube.scaling.labelled_fits import fit_sample
+from spikecube.scaling.laws import POWER
+from spikecube.scaling.samples import cube_controls, from_data
 
 
 def largest(cube: xr.Dataset | xr.DataArray) -> int:
@@ -21,8 +25,9 @@ def largest(cube: xr.Dataset | xr.DataArray) -> int:
 
 
 def mean_of(cube: xr.Dataset, values: xr.DataArray, kind: str = "train") -> xr.Dataset:
-    """Mean and error over seeds of values that are no variable of the cube, with the controls of a `kind` of loss."""
-    name = f"{kind}_loss_made"
+    """Mean and error over seeds of values that are no variable of the cube, with the controls of a `kind` of variable:
+    "train", "test" or "singular"."""
+    name = f"{kind}_made"
     bare = values.drop_vars([c for c in values.coords if c not in values.dims])
     found = means(cube.assign({name: bare}), name)
     return found.squeeze([d for d in found.dims if d != "n" and found.sizes[d] == 1], drop=True)
@@ -40,20 +45,50 @@ def exponent(values: xr.DataArray) -> tuple[Interval, xr.Dataset]:
     return fitted(fit), fit
 
 
-def against_n(curves_by_label: Mapping[str, xr.DataArray], ylabel: str, title: str, **options: Any) -> Picture:
-    """Means over seeds against n on log axes, each with its fitted power law where it has one."""
+def outlier_exponent(cube: xr.Dataset, values: xr.DataArray) -> Interval:
+    """The exponent of n of one curve made of singular values, with their control variates, as `fit_outliers` has it."""
+    bare = values.drop_vars([c for c in values.coords if c not in values.dims])
+    sample = from_data(bare, "n", controls=cube_controls(cube, "singular_value", True))
+    return fitted(fit_sample(POWER, sample))
+
+
+def against_n(
+    curves_by_label: Mapping[str, xr.DataArray], ylabel: str, title: str, *, law: bool = True, **options: Any
+) -> Picture:
+    """Means over seeds against n on log axes, each with its fitted power law where it has one and `law` is wanted."""
     layers: list[Layer] = []
     for (label, values), colour, marker in zip(curves_by_label.items(), style.SERIES, style.MARKERS, strict=False):
         bare = values.drop_vars([c for c in values.coords if c not in values.dims])
         data = means(bare.to_dataset(name="values"), "values", controls=False)
         fit = fit_power_law(bare)
-        if np.isfinite(fit["estimate"].sel(param="exponent")):
+        if law and np.isfinite(fit["estimate"].sel(param="exponent")):
             law = curves.power_law(fit, data["n"].values)
             layers.append(
                 marks.line(law.n, law["value"], "n", "value", label="", colour=colour, dash="dotted", width=1.5)
             )
         layers += marks.points(data, "n", "value", label=label, colour=colour, marker=marker, positive=True)
-    ticks = [(int(n), f"{int(n)}") for n in data["n"].values]
-    return Picture(
-        layers, title=title, xlabel="n", ylabel=ylabel, logx=True, logy=True, options={"xticks": ticks, **options}
-    )
+    marked = {"xticks": [(int(n), f"{int(n)}") for n in data["n"].values], **log_ticks(layers)}
+    return Picture(layers, title=title, xlabel="n", ylabel=ylabel, logx=True, logy=True, options={**marked, **options})
+
+
+def log_ticks(layers: Sequence[Layer]) -> dict[str, list[tuple[float, str]]]:
+    """The option `yticks` of a picture with a log axis: 1, 2, 3, 5 times powers of ten; 1 alone where these are many,
+    all halves where they are few, nothing where those are few too.
+
+    >>> layer = marks.line([1, 2], [0.004, 0.3], "n", "value", label="", colour="black")
+    >>> [text for _, text in log_ticks([layer])["yticks"]]
+    ['0.005', '0.01', '0.02', '0.03', '0.05', '0.1', '0.2', '0.3']
+    """
+    values = np.concatenate([list(layer.columns.values())[1] for layer in layers])
+    values = values[np.isfinite(values) & (values > 0)]
+    low, high = float(values.min()) * (1 - 1e-9), float(values.max()) * (1 + 1e-9)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in _STEPS:
+        places = [v for p in powers for k in steps if low <= (v := float(f"{k}e{p}")) <= high]
+        if len(places) >= _LEAST_TICKS:
+            return {"yticks": [(v, f"{v:g}") for v in places]}
+    return {}
+
+
+_STEPS = ((1,), (1, 2, 3, 5), tuple(np.arange(10, 100, 5) / 10))
+_LEAST_TICKS = 4

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from scripts.claims.finding import Finding
-from scripts.claims.sizes import against_n, exponent, largest
+from scripts.claims.sizes import against_n, exponent, largest, outlier_exponent
 from scripts.claims.spikes import SECTION
 from scripts.claims.verdicts import Interval, fitted, of_nothing, of_share, of_value, share
 from spikecube import fit_thresholds, views
@@ -27,24 +27,26 @@ from spikecube.words.when import first_alpha, first_size
 
 
 def judge_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
-    """Extrapolated thresholds, the second spike at its threshold, and the first outlier at alpha = 1/2."""
-    found = [_critical(cube, prediction, k) for k in degrees(cube) if k > 1]
-    return [*found, _at_threshold(cube, prediction), _largest_step(cube, prediction)]
+    """The second spike's extrapolated threshold, its growth there, and both outliers at alpha = 1/2."""
+    below = cube.sel(alpha=cube["alpha"] < HARD_EDGE)
+    found = [critical(below, 2), _at_threshold(cube, prediction)]
+    return [*found, *(_largest_step(cube, prediction, k) for k in (1, 2))]
 
 
 HARD_EDGE = 0.37
 """Beyond this alpha the edge of the bulk is soft for an activation without bounds, and takes spikes in again."""
-
-
 LEAST_SIZES, SEEN = 3, 0.95
+ALONG = 0.5
+"""The mean squared cosine from which on a singular vector is that of a spike, as in `fit_outliers`."""
 
 
-def _critical(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
-    below, rank, n = cube.sel(alpha=cube["alpha"] < HARD_EDGE), degrees(cube).index(k) + 1, largest(cube)
-    sizes = [m for m in cube["n"].values.tolist() if float(spike_share(below, k, rank, n=m).max()) >= SEEN]
+def critical(cube: xr.Dataset, k: int) -> Finding:
+    """The alpha from which spike k is seen, extrapolated from the sizes that show it."""
+    rank, n = degrees(cube).index(k) + 1, largest(cube)
+    sizes = [m for m in cube["n"].values.tolist() if float(spike_share(cube, k, rank, n=m).max()) >= SEEN]
     found, theory = Interval(math.nan, -math.inf, math.inf), math.nan
     if len(sizes) >= LEAST_SIZES:
-        found = fitted(fit_thresholds(below.sel(n=sizes)).sel(degree=k), "critical")
+        found = fitted(fit_thresholds(cube.sel(n=sizes)).sel(degree=k), "critical")
         theory = extrapolated(sizes, [first_alpha(study_of(cube).model, m, rank) for m in sizes])
     return Finding(
         f"Spike {k} appears beyond α = {threshold(k):.4g}.",
@@ -53,8 +55,8 @@ def _critical(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
         found,
         f"{threshold(k):.4g}",
         of_value(found, threshold(k), [threshold(k - 1), threshold(k + 1)], n, here=theory),
-        f"Of {cube.sizes['n']} sizes {len(sizes)} show it in {SEEN:.0%} of the draws at some α below {HARD_EDGE:g}, "
-        f"where the edge is not soft; the others do not count"
+        f"{len(sizes)} of {cube.sizes['n']} sizes show it in {SEEN:.0%} of the draws at some α up to "
+        f"{float(cube['alpha'].max()):g}, and count"
         + (f". The theory's own thresholds, extrapolated alike, end at {theory:.3f}." if sizes else "."),
     )
 
@@ -88,21 +90,24 @@ def _at_threshold(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
     )
 
 
-def _largest_step(cube: xr.Dataset, prediction: xr.Dataset) -> Finding:
-    alpha, n = 0.5, largest(cube)
-    curve = cube["singular_value"].sel(alpha=alpha, rank=1, drop=True)
-    theory = prediction["singular_value"].sel(alpha=alpha, rank=1).reset_coords(drop=True)
-    relative, _ = exponent(curve.reset_coords(drop=True) / theory)
-    found = Interval(*(v + 0.5 for v in relative))
-    plain = np.polyfit(np.log(theory["n"].values.astype(float)), np.log(theory.values), 1)[0]
+def _largest_step(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
+    """The k-th outlier at alpha = 1/2, at the sizes at which its singular vector points along its monomial."""
+    where = {"alpha": 0.5, "rank": k}
+    curve, theory = (d["singular_value"].sel(where).reset_coords(drop=True) for d in (cube, prediction))
+    along = cube["alignment"].sel(alpha=0.5, degree=k).mean("seed").reset_coords(drop=True) >= ALONG
+    found = Interval(*(v + 0.5 for v in outlier_exponent(cube, (curve / theory).where(along))))
+    seen = theory.dropna("n")
+    plain = np.polyfit(np.log(seen["n"].values.astype(float)), np.log(seen.values), 1)[0]
+    name = ("first", "second")[k - 1]
     return Finding(
-        "At the largest step, α = 1/2, the first outlier grows as n to the power 1/2.",
+        f"At the largest step, α = 1/2, the {name} outlier grows as n to the power 1/2.",
         "past the paper (α = 1/2)",
-        "exponent of n of the first outlier, relative to the theory at each n",
+        f"exponent of n of the {name} outlier, relative to the theory at each n",
         found,
         "0.5",
-        of_value(found, 0.5, [0.46], n),
-        f"A plain power law through the theory's own values at these sizes has {plain:.3f}.",
+        of_value(found, 0.5, [0.5 - k * 0.04], largest(cube)),
+        f"It is told from {0.5 - k * 0.04:.2f}, which α = 0.46 has; a plain power law through the theory's own values "
+        f"has {plain:.3f}.",
     )
 
 
@@ -112,7 +117,7 @@ def draw_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
     curves = {f"measured, α = {a:g}": _over_edge(cube, prediction, float(a)) for a in around}
     title = "Second singular value over the predicted edge, and fitted power laws"
     return [
-        views.outlier_count(cube, detachment(cube, prediction)),
+        views.outlier_count(cube, detachment(cube, prediction).sel(degree=[2])),
         against_n(curves, "s₂ over the edge", title).view(),
     ]
 

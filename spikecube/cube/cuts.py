@@ -106,7 +106,8 @@ def _opened(cube: Any) -> xr.Dataset:
         return cube
     if isinstance(cube, str | Path):
         path = Path(cube)
-        return open_cube(path if path.is_file() else path.with_name(f"{path.name.removesuffix('.run')}.nc"))
+        stem = path.name.removesuffix(".run").removesuffix(".nc")
+        return open_cube(path if path.is_file() else path.with_name(f"{stem}.nc"))
     raise StoreError(
         f"given {type(cube).__module__}.{type(cube).__qualname__}; allowed: a cube (an xarray.Dataset of run or "
         "open_cube) or the name of its file"

@@ -26,11 +26,11 @@ from spikecube.theory import (
     initial_outliers,
     limit_losses,
     spike_count,
-    spiked_losses,
 )
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.edge import conditional_edge
 from spikecube.theory.conditional.spikes import ConditionalSpectrum, conditional_spectra, spike_alignments
+from spikecube.theory.losses import block_losses, relative_change
 from spikecube.theory.moments import Moments
 from spikecube.theory.staircase import UNBOUNDED
 
@@ -74,12 +74,12 @@ class OfModel:
     def _of_size(self, j: int, degrees: int, stepped: bool, tick: Callable[[], None]) -> None:
         n = self.study.axes.n[j]
         moments = self._moments(n, degrees)
-        self._initial(j, moments, stepped, degrees)
+        radius = self._initial(j, moments, stepped, degrees)
         if stepped:
             self._spectra(j, degrees)
         for i in range(len(self.study.axes.alpha)):
             if stepped:
-                self._point((i, j), moments, degrees)
+                self._point((i, j), moments, radius, degrees)
             tick()
 
     def _remainders(self, degrees: dict[int, int]) -> None:
@@ -119,27 +119,33 @@ class OfModel:
         lam = self.study.axes.lam
         return self._attempt(wanted, {"n": n}, lambda: bulk_of(self.model, n, degrees).moments(lam)) if wanted else None
 
-    def _initial(self, j: int, moments: Moments | None, stepped: bool, degrees: int) -> None:
+    def _initial(self, j: int, moments: Moments | None, stepped: bool, degrees: int) -> np.ndarray | None:
+        """What is known of F_0; what the length of inputs does to its losses, over those of a typical length."""
         model, n, lam = self.model, self.study.axes.n[j], self.study.axes.lam
-        at = {"n": n}
+        at, losses = {"n": n}, None
         if moments is not None:
-            names = ("train_loss_init", "test_loss_init")
-            self._put(names, (j,), self._attempt(names, at, lambda: initial_losses(model, lam, n, moments=moments)))
+            names = [f"{loss}_{of}" for of in ("init", "spiked") for loss in _LOSSES]
+            losses = self._attempt(names, at, lambda: initial_losses(model, lam, n, degrees=degrees))
+            self._put(names[:2], (j,), losses)
         found = self._attempt(("singular_value_init",), at, lambda: initial_outliers(model, n, degrees))
         if found is not None:
             self.arrays["singular_value_init"][j, : len(found)] = found
         if not stepped:
             self._value("bulk_edge", (slice(None), j), at, lambda: bulk_edge(model, n, degrees=degrees))
+        if losses is None:
+            return None
+        return 1 + relative_change(np.array(losses), np.array(block_losses(model, lam, n, moments=moments)))
 
-    def _point(self, place: tuple[int, int], moments: Moments | None, degrees: int) -> None:
+    def _point(self, place: tuple[int, int], moments: Moments | None, radius: np.ndarray | None, degrees: int) -> None:
         model, axes = self.model, self.study.axes
         alpha, n, lam = axes.alpha[place[0]], axes.n[place[1]], axes.lam
         at = {"alpha": alpha, "n": n}
         self._losses("", place, at, lambda lam: finite_losses(model, lam, n, alpha, degrees=degrees))
         for k in range(self.study.measure.ell if moments is not None else 0):
             names = ("train_loss_spiked", "test_loss_spiked")
-            found = self._attempt(names, at, partial(spiked_losses, model, lam, n, alpha, k + 1, moments=moments))
-            self._put(names, (*place, slice(None), k), found)
+            found = self._attempt(names, at, partial(block_losses, model, lam, n, alpha, k + 1, moments=moments))
+            if found is not None and radius is not None:
+                self._put(names, (*place, slice(None), k), tuple(found * radius))
 
     def _spectra(self, j: int, degrees: int) -> None:
         model, n, alphas = self.model, self.study.axes.n[j], list(self.study.axes.alpha)

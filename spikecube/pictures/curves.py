@@ -76,7 +76,12 @@ def power_law(fit: xr.Dataset, n: np.ndarray) -> xr.Dataset:
     return xr.Dataset({name: ("n", np.exp(np.minimum(v, 700))) for name, v in curves.items()}, coords={"n": along})
 
 
-def fitted_means(fit: xr.Dataset) -> xr.Dataset:
-    """The means that a fit was made to (with control variates, if it used them), with their errors and residuals."""
+def fitted_means(fit: xr.Dataset, measured: xr.Dataset) -> xr.Dataset:
+    """The means that a fit was made to (with control variates, if it used them), with their errors and residuals.
+
+    Where there is no fit of this place they are those that are `measured`, without residuals.
+    """
     means = {"mean": fit["data"], "stderr": fit["data_stderr"]}
+    if not bool(fit["data"].notnull().any()):
+        means = {name: measured[name] for name in means}
     return xr.Dataset(means | ({"residual": fit["residual"]} if "residual" in fit else {}))

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.collapse_linear import Linear, Problem, enough, linearised, parts_of
+from spikecube.scaling.collapse_linear import Linear, Problem, enough, linearised
 from spikecube.scaling.collapse_noise import OwnNoise, covariance_of, noise_of, uneven_pvalue
 from spikecube.scaling.collapse_quality import Quality, judge
-from spikecube.scaling.collapse_search import spline_sizes
+from spikecube.scaling.collapse_root import parts_of, settle
+from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
 from spikecube.scaling.collapse_tests import shift_test
-from spikecube.scaling.master_curve import Points, Reduction, descend
+from spikecube.scaling.master_curve import Points, Reduction
 from spikecube.scaling.regression import regression_splines
 from spikecube.scaling.samples import resample
 from spikecube.scaling.shared_draws import SharedDraws
@@ -108,7 +109,7 @@ def _drift(
         return shift, np.nan
     part = replace(problem, points=problem.points.keep(rest), places=problem.places[rest])
     sizes = spline_sizes(problem.points)  # a poorer spline would move the parameters too
-    moved, _, at_rest = descend(part.form, part.points, theta, sizes, free)
+    moved, at_rest = settle(part.form, part.points, theta, free, sizes)
     if not at_rest:
         return shift, np.nan
     shift[free] = (moved - theta)[free]
@@ -121,15 +122,15 @@ def _drift(
 
 
 def bootstrap(problem: Problem, theta: Array, rng: np.random.Generator) -> Array:
-    """Descents from the optimum after resampling seeds at each size (or normal errors where only those are known)."""
+    """Estimates near the optimum after resampling seeds at each size (or normal errors where only those are known)."""
     sample, points, places = problem.sample, problem.points, problem.places
     assert sample.stderr is not None
     if sample.deviations is None:
         noise = rng.standard_normal((_RESAMPLES, *sample.mean.shape)) * sample.stderr
     else:
         noise = resample(sample.deviations, sample.stderr, rng, _RESAMPLES)
-    draws, n_basis = np.tile(theta, (_RESAMPLES, 1)), spline_sizes(points)
-    for b in range(_RESAMPLES if len(problem.free) else 0):
+    draws, frugal = np.tile(theta, (_RESAMPLES, 1)), frugal_sizes(problem.form, points, theta)
+    for b in range(_RESAMPLES):
         moved = replace(points, y=points.y + noise[b, places[:, 0], places[:, 1]])
-        draws[b] = descend(problem.form, moved, theta, n_basis, problem.free, iterations=6)[0]
+        draws[b] = settle(problem.form, moved, theta, problem.free, frugal=frugal)[0]
     return draws

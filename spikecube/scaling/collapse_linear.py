@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.collapse_search import LEAST_POINTS, frugal_sizes, spline_sizes
+from spikecube.scaling.collapse_root import UNKNOWN, parts_of, slope_noise, white_slopes
 from spikecube.scaling.collapse_sharing import Sharing
-from spikecube.scaling.master_curve import Points, Reduction, reduce, slopes
+from spikecube.scaling.collapse_sizes import LEAST_POINTS, frugal_sizes, spline_sizes
+from spikecube.scaling.master_curve import Points, Reduction, reduce
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
-
-_UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,8 @@ class Linear:
 def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = None) -> Linear:
     """The responses of parameters and coefficients, and which parameters the points leave unknown.
 
-    Slopes in the parameters are taken from the frugal spline: the full one follows the noise, and the square of its
-    noisy slope promises more than the data know. What they share with a shift or a stretch of u, f'(u) and u f'(u), is
-    taken out: another f would do the same.
+    The square of the slopes S is I + N in the mean (see `settle`), and the response I^-1 S^T = (1 + (S^T S)^-1 N + ...)
+    (S^T S)^-1 S^T.
 
     Parameters
     ----------
@@ -63,18 +61,20 @@ def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = N
     form, points, free = problem.form, problem.points, problem.free
     at = reduce(form, points, theta, sizes or spline_sizes(points))
     frugal = reduce(form, points, theta, frugal_sizes(form, points, theta))
-    by_theta, by_u = slopes(form, points, theta, free, frugal)
-    shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in parts_of(points)], axis=1)
-    others = points.white(np.concatenate([shifts, shifts * at.here.u[:, None]], axis=1))
+    by_theta, others = white_slopes(form, points, theta, free, frugal)
     basis, inverse = orthonormal(at.design)
-    left, by_theta = orthonormal(np.concatenate([basis, others], axis=1))[0], points.white(by_theta)
+    left = orthonormal(np.concatenate([basis, others], axis=1))[0]
     slope = by_theta - left @ (left.T @ by_theta)
     unknown = np.zeros(len(free), dtype=bool)
     for j in range(len(free)):
         rest = orthonormal(np.delete(slope, j, axis=1))[0]
         own = slope[:, j] - rest @ (rest.T @ slope[:, j])
-        unknown[j] = np.linalg.norm(own) <= _UNKNOWN * np.linalg.norm(by_theta[:, j])
+        unknown[j] = np.linalg.norm(own) <= UNKNOWN * np.linalg.norm(by_theta[:, j])
     directions, response = orthonormal(slope)
+    noise = slope_noise(form, points, theta, free, frugal, left)
+    if problem.sample.stderr is None and points.blocks is None:
+        noise *= at.cost / max(len(points.y) - at.design.shape[1] - len(free), 1)
+    response = response + response @ response.T @ noise @ response
     return Linear(at, response, inverse / at.length[:, None], np.concatenate([directions, basis], axis=1), unknown)
 
 
@@ -89,11 +89,6 @@ def orthonormal(design: Array) -> tuple[Array, Array]:
     good = values > 1e-12 * values[0]
     basis = left @ inner[:, good]
     return basis, (right[good].T / values[good]) @ basis.T / size[:, None]
-
-
-def parts_of(points: Points) -> range:
-    """The numbers of the observables."""
-    return range(int(points.parts.max()) + 1)
 
 
 def enough(points: Points, mask: Array) -> bool:

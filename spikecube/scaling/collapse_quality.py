@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikecube.scaling.collapse_linear import Linear, Problem, orthonormal, parts_of
+from spikecube.scaling.collapse_linear import Linear, Problem, orthonormal
 from spikecube.scaling.collapse_noise import shared_draws
+from spikecube.scaling.collapse_root import parts_of
 from spikecube.scaling.collapse_tests import pattern_test
 from spikecube.scaling.master_curve import Points
 from spikecube.scaling.samples import Sample

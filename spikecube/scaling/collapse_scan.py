@@ -11,7 +11,9 @@ import numpy as np
 from spikecube.scaling.collapse_linear import Problem, enough, linearised
 from spikecube.scaling.collapse_noise import covariance_of, noise_of
 from spikecube.scaling.collapse_quality import judge
-from spikecube.scaling.collapse_search import Minimum, frugal_sizes, spline_sizes
+from spikecube.scaling.collapse_root import settle
+from spikecube.scaling.collapse_search import Minimum
+from spikecube.scaling.collapse_sizes import frugal_sizes
 from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.collapse_tests import shift_test
@@ -99,7 +101,7 @@ def _choice(task: Task, mask: Array, found: Minimum, free: Array, expected: Arra
         if len(free)
         else found.theta
     )
-    theta, _, rest = descend(form, points, theta, spline_sizes(points), free) if len(free) else (theta, 0.0, True)
+    theta, rest = settle(form, points, theta, free)
     linear = linearised(problem, theta)
     covariance, t_dof = covariance_of(problem, linear, noise_of(problem, linear))
     quality, unit = judge(problem, linear), task.frame.unit(form)

@@ -8,18 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.master_curve import Points, descend, reduce
+from spikecube.scaling.collapse_root import settle
+from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
+from spikecube.scaling.master_curve import Points, descend
 from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 
-LEAST_POINTS = 24
 _STARTS = 5
 _ALL_STARTS = 15  # where these do not agree
 _AGREE = 3  # starts that end in one minimum, after which no other is tried
 _COARSE = 250  # points of the coarse search
 _COARSE_BASIS = 8
-_BASES = (6, 8, 10, 12, 16, 20, 24, 32, 40)
-_POINTS_EACH = 5  # points for each coefficient of the spline
 _ROUNDS = 40  # of a window
 _ZETAS = np.array([-1.0, -0.4, 0.0, 0.4, 1.0])
 _CLOSE = 1e-6  # relative gain at which a descent with a small spline ends
@@ -93,35 +92,9 @@ def _settled(form: Ansatz, window: Window, theta: Array, starts: list[Array], fr
             break
         seen.add(new.tobytes())
         mask, chosen = new, window.select(new)
-        theta, _, rest = descend(form, chosen, theta, spline_sizes(chosen), free)
+        theta, rest = settle(form, chosen, theta, free)
     assert nearest is not None
     return nearest
-
-
-def spline_size(n_points: int) -> int:
-    """Coefficients of the spline: a rule that does not look at the data, so that it costs no test its level."""
-    return int(np.clip(n_points // _POINTS_EACH, _BASES[0], _BASES[-1]))
-
-
-def spline_sizes(points: Points) -> tuple[int, ...]:
-    """Coefficients of the spline of each part."""
-    return tuple(spline_size(int(count)) for count in np.bincount(points.parts))
-
-
-def frugal_sizes(form: Ansatz, points: Points, theta: Array) -> tuple[int, ...]:
-    """For each part the number of coefficients with the least corrected Akaike criterion, at most the full one."""
-    return tuple(_frugal_size(form, points.keep(points.parts == k), theta) for k in range(points.parts.max() + 1))
-
-
-def _frugal_size(form: Ansatz, points: Points, theta: Array) -> int:
-    n_points = len(points.y)
-
-    def aicc(n_basis: int) -> float:
-        p = n_basis + len(form.names) + 1
-        cost = max(reduce(form, points, theta, n_basis).cost, np.finfo(float).tiny)
-        return float(n_points * np.log(cost / n_points) + 2 * p + 2 * p * (p + 1) / max(n_points - p - 1, 1e-9))
-
-    return min((b for b in _BASES if b <= spline_size(n_points)), key=aicc)
 
 
 def _grid(form: Ansatz, points: Points, held: dict[str, float]) -> list[Array]:
@@ -210,8 +183,8 @@ def _descents(form: Ansatz, points: Points, starts: list[Array], free: Array) ->
 def _descents_of(form: Ansatz, points: Points, starts: list[Array], free: Array) -> tuple[Array, Array, bool]:
     """The best end of all starts, where the three best of them ended, and whether the best came to rest.
 
-    All start with a small spline, the three best go on with a frugal one, and the best of these with the full one. A
-    rich spline through noise has many poor minima; a descent that begins in the right one stays there.
+    All start with a small spline, the three best go on with a frugal one, and the best of these settles. A rich spline
+    through noise has many poor minima.
     """
     if not len(free):
         return starts[0], np.zeros(1), True
@@ -227,7 +200,7 @@ def _descents_of(form: Ansatz, points: Points, starts: list[Array], free: Array)
     for k, (theta, _, _) in enumerate(found[:3]):
         twin = next((j for j in range(k) if _same(found[j][0], theta)), None)
         again.append(descend(form, points, theta, sizes, free, close=_CLOSE) if twin is None else again[twin])
-    theta, _, rest = descend(form, points, min(again, key=lambda f: f[1])[0], spline_sizes(points), free)
+    theta, rest = settle(form, points, min(again, key=lambda f: f[1])[0], free)
     return theta, np.array(sorted(f[1] for f in again)), rest
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikecube.means.seeds import MIN_SEEDS
+from spikecube.means.replicates import MIN_SEEDS
 from spikecube.scaling.fit_scale import Curves, Group, groups, is_nothing
 from spikecube.scaling.kinds import Asked
 from spikecube.scaling.laws import Law

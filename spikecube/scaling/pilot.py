@@ -100,7 +100,7 @@ def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) 
         return _of_data(target, pilot, omega)
     if target.kind in ("exponent", "limit", "mean"):
         raise FitError(f"target {target.text!r} is one for a DataArray; this pilot is a cube")
-    makers = {"outlier": _of_outlier, "threshold": _of_threshold}
+    makers = {"outlier": _of_outlier, "threshold": _of_threshold, "alignment": _of_shortfall, "norm": _of_shortfall}
     return makers.get(target.kind, _of_loss)(target, as_cube(pilot))
 
 
@@ -217,6 +217,17 @@ def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
         raise FitError(f"target {target.text!r} cannot be met: at no size of the pilot does the spike stand clear")
     omega = float(np.nan_to_num(correction_exponents([target.labels["alpha"]], [target.degree])[0, 0], nan=1.0))
     return _relative(sample, omega, float(sample.sizes[seen].min()))
+
+
+def _of_shortfall(target: Target, cube: xr.Dataset) -> PilotCurve:
+    """1 - cos^2 of a singular vector with its monomial, or |F - F_ell|/sqrt n: what is missing of a claim."""
+    name, axis = {"alignment": ("alignment", "degree"), "norm": ("equivalence_error", "ell")}[target.kind]
+    there = cube[axis].values.tolist() if name in cube else []
+    if target.degree not in there:
+        raise FitError(f"target {target.text!r}: the pilot has {name} of {axis} {', '.join(map(str, there)) or 'none'}")
+    found = cube[name].sel({axis: target.degree}, drop=True)
+    values = 1 - found if target.kind == "alignment" else found
+    return _relative(from_data(_at(values, target), "n"), 1.0)
 
 
 def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:

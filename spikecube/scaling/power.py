@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from spikecube.means.seeds import MIN_SEEDS
+from spikecube.means.replicates import MIN_SEEDS
 
 MOST_SEEDS = 1_000_000
 

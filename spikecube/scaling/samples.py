@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from spikecube.means.controls import centred_controls
-from spikecube.means.seeds import controls_for, means_by_count, priority
+from spikecube.means.replicates import means_by_count
+from spikecube.means.seeds import controls_for, priority
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
 from spikecube.scaling.types import Array

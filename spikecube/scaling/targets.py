@@ -14,6 +14,8 @@ FORMS = {
     "limit": "limit = H",
     "mean": "mean n=N = H",
     "outlier": "outlier K exponent alpha=A = H",
+    "alignment": "alignment K exponent alpha=A = H",
+    "norm": "norm K exponent alpha=A = H",
     "threshold": "threshold K = H",
     "loss limit": "train_loss|test_loss limit alpha=A lam=L = H",
     "loss gap": "train_loss|test_loss gap exponent alpha=A lam=L = H",
@@ -25,6 +27,8 @@ _PATTERNS = {
     "limit": ("limit", ()),
     "mean": ("mean", ("n",)),
     "outlier": (r"outlier (?P<degree>\d+) exponent", ("alpha",)),
+    "alignment": (r"alignment (?P<degree>\d+) exponent", ("alpha",)),
+    "norm": (r"norm (?P<degree>\d+) exponent", ("alpha",)),
     "threshold": (r"threshold (?P<degree>\d+)", ()),
     "loss limit": (rf"{_LOSS} limit", ("alpha", "lam")),
     "loss gap": (rf"{_LOSS} gap exponent", ("alpha", "lam")),
@@ -43,7 +47,7 @@ class Target:
     text : what was written.
     half_width : of the 95 per cent interval, in units of the estimate; > 0.
     variable : "train_loss" or "test_loss" where the kind has one.
-    degree : of the spike, or 0.
+    degree : of the spike, the ell of F_ell for a norm, or 0.
     labels : the points along the axes of a cube.
     """
 

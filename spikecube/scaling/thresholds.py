@@ -18,6 +18,7 @@ from spikecube.scaling.regression import Logistic, logistic_regression
 from spikecube.scaling.results import STATUS, describe, fit_result
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import verdict
+from spikecube.scaling.window import from_size
 from spikecube.theory.staircase import threshold
 
 PARAMS = ("critical", "offset", "sharpness")
@@ -28,7 +29,7 @@ _LEAST_SIZES = 3
 NEEDED = ("alpha", "n", "seed", "rank", "degree", "outlier_count", "alignment")
 
 
-def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
+def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) -> xr.Dataset:
     """Logistic regression of "the k-th spike is detached" on alpha and log n, with errors clustered by seed.
 
     A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
@@ -49,6 +50,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     Parameters
     ----------
     cube : with `outlier_count`, `alignment` and its study.
+    n_min : smallest size used.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     ----------
     Baik, Ben Arous, Peche, Ann. Probab. 33 (2005) 1643, for the width n^{-1/3} of the transition.
     """
-    cube = as_cube(cube, *NEEDED)
+    cube = from_size(as_cube(cube, *NEEDED), n_min, "thresholds")
     known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=False)
     degrees = [k for k in _measured(cube) if k not in known.degrees or k in spikes]
@@ -178,37 +180,19 @@ def _entry(
     notes: tuple[str, ...] = (),
     stray: Array | None = None,
 ) -> Entry:
-    nothing = np.full(3, np.nan)
-    estimate, stderr, low, high, covariance = nothing, nothing, nothing, nothing, np.full((3, 3), np.nan)
-    threshold = np.full((4, len(logs)), np.nan)
-    if fit is not None:
-        estimate, covariance = _reparametrise(fit)
-        stderr = np.sqrt(np.diag(covariance))
-        t = float(stats.t.ppf((1 + _LEVEL) / 2, dof))
-        ends = [fieller(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
-        low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
-        high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])
-        threshold = np.array([_threshold(estimate, covariance, fit, x, t) for x in logs]).T
-        if status == "ok" and not np.isfinite(np.stack([low, high])).all():
-            status = "open_interval"
     null = np.where(np.isfinite(expected), expected, 0.0)
-    z = nothing if fit is None else _distances(fit, null)
+    z = np.full(3, np.nan) if fit is None else _distances(fit, null)
+    numbers = _intervals(fit, logs, dof)
+    if status == "ok" and not np.isfinite([numbers["ci_low"][1], numbers["ci_high"][1]]).all():
+        status = "open_interval"
     name, message = verdict(status, gof, float(nobs - 2), "given", notes)
     param = ("param",)
     return {
-        "estimate": (param, estimate),
-        "stderr": (param, stderr),
-        "ci_low": (param, low),
-        "ci_high": (param, high),
+        **numbers,
         "pvalue": (param, np.asarray(2 * stats.t.sf(np.abs(z), dof))),
         "expected": (param, expected),
         "null_value": (param, null),
         "z": (param, np.where(np.isfinite(expected), z, np.nan)),
-        "covariance": (("param_i", "param_j"), covariance),
-        "threshold": (("n",), threshold[0]),
-        "threshold_stderr": (("n",), threshold[1]),
-        "threshold_low": (("n",), threshold[2]),
-        "threshold_high": (("n",), threshold[3]),
         "nobs": ((), float(nobs)),
         "dof": ((), float(nobs - 2)),
         "gof_pvalue": ((), gof),
@@ -217,6 +201,29 @@ def _entry(
         "stray_fraction": (("n",), np.full(len(logs), np.nan) if stray is None else stray),
         "status": ((), np.int8(STATUS[name])),
         "message": ((), message),
+    }
+
+
+def _intervals(fit: Logistic | None, logs: Array, dof: float) -> Entry:
+    """Estimates, errors and intervals of the parameters, and of the threshold at each size; NaN without a fit."""
+    estimate, stderr, low, high = np.full((4, 3), np.nan)
+    covariance, threshold = np.full((3, 3), np.nan), np.full((4, len(logs)), np.nan)
+    if fit is not None:
+        estimate, covariance = _reparametrise(fit)
+        stderr = np.sqrt(np.diag(covariance))
+        t = float(stats.t.ppf((1 + _LEVEL) / 2, dof))
+        ends = [fieller(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
+        low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
+        high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])
+        threshold = np.array([_threshold(estimate, covariance, fit, x, t) for x in logs]).T
+    of_sizes = zip(("threshold", "threshold_stderr", "threshold_low", "threshold_high"), threshold, strict=True)
+    return {
+        "estimate": (("param",), estimate),
+        "stderr": (("param",), stderr),
+        "ci_low": (("param",), low),
+        "ci_high": (("param",), high),
+        "covariance": (("param_i", "param_j"), covariance),
+        **{name: (("n",), values) for name, values in of_sizes},
     }
 
 

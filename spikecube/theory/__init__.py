@@ -3,11 +3,11 @@
 from spikecube.theory.bulk import bulk_atom
 from spikecube.theory.bulk_density import bulk_density
 from spikecube.theory.conditional.density import conditional_density
-from spikecube.theory.conditional.losses import conditional_losses, finite_losses
+from spikecube.theory.conditional.losses import conditional_losses, finite_losses, initial_losses, spiked_losses
 from spikecube.theory.detection import detection_edge
 from spikecube.theory.exponents import EXPONENTS
 from spikecube.theory.initial_edge import bulk_edge
-from spikecube.theory.losses import best_linear_loss, chosen_degrees, initial_losses, limit_losses, spiked_losses
+from spikecube.theory.losses import best_linear_loss, chosen_degrees, limit_losses
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.outliers import detachment_alphas, initial_outliers, predicted_outliers
 from spikecube.theory.remainder import loss_remainders

@@ -40,31 +40,9 @@ def best_linear_loss(model: Model) -> float:
     return label_power(model) - linear_power(model)
 
 
-def initial_losses(
-    model: Model,
-    lam: npt.ArrayLike,
-    n: int | None = None,
-    *,
-    degrees: int | None = None,
-    moments: Moments | None = None,
-) -> Losses:
-    """Losses (train, test) of F_0: in the limit, or at finite n; each of the shape of lam.
-
-    T = sum_k k! c_{*,k}^2 m_(k) + (everything else of V) m_1, in the limit c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1.
-
-    Parameters
-    ----------
-    degrees : blocks kept at finite n; None chooses, 1 is the limit's formula with the rounded d and N of n.
-    moments : those of `bulk_of(model, n, degrees)` at lam, where they are known already.
-
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5, width_ratio=1.0)
-    >>> [round(float(loss), 4) for loss in initial_losses(model, 0.1)]
-    [0.5958, 1.495]
-    """
-    if n is not None:
-        return _spiked(model, n, None, 0, moments or _moments_at(model, lam, n, degrees))
-    moments = moments or bulk_of(model).moments(lam)
+def initial_limit(model: Model, lam: npt.ArrayLike) -> Losses:
+    """Limits (train, test) of the losses of F_0: T = c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1."""
+    moments = bulk_of(model).moments(lam)
     linear = linear_power(model)
     return _losses(moments, *_mix(moments, linear, label_power(model) - linear))
 
@@ -109,10 +87,6 @@ def _blocks_only(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Arra
     return np.array(_losses(moments, *_no_spikes(model, moments)))
 
 
-def _moments_at(model: Model, lam: npt.ArrayLike, n: int, degrees: int | None) -> Moments:
-    return bulk_of(model, n, degrees or chosen_degrees(model, n)).moments(lam)
-
-
 def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
     """Limits (train, test) of the losses of F_ell, the spikes being infinitely strong; each of the shape of lam.
 
@@ -138,7 +112,7 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
     [0.43, 1.1317]
     """
     if ell == 0:
-        return initial_losses(model, lam)
+        return initial_limit(model, lam)
     require_vanishing_output(model)
     moments = bulk_of(model).moments(lam)
     spikes, label = hermite_spikes(model, ell)
@@ -155,46 +129,33 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
     return _losses(moments, value - np.sum(explained**2, axis=-1), slope)
 
 
-def spiked_losses(
+def block_losses(
     model: Model,
     lam: npt.ArrayLike,
     n: int,
-    alpha: float,
-    ell: int,
+    alpha: float | None = None,
+    ell: int = 0,
     *,
     degrees: int | None = None,
     moments: Moments | None = None,
 ) -> Losses:
-    """Losses (train, test) of F_ell at finite n: the spikes keep their finite strength; each of the shape of lam.
+    """Losses (train, test) of F_ell at finite n for inputs of typical length; each of the shape of lam.
 
     T = T_0 - v^T (A + (u S C S)^{-1})^{-1} v,   u = lambda (m_1 + (N-n)/(lambda n)) n/N
 
-    with T_0 that of F_0, s_k = c_k (c_1 eta b)^k and C_{jk} = N E[a^{j+k}]. With S C S = R^T R the last term is
-    v^T Q v, Q = u R^T (I + u R A R^T)^{-1} R, which also holds where C is singular.
+    with T_0 = sum_k k! c_{*,k}^2 m_(k) + (everything else of V) m_1 that of F_0, s_k = c_k (c_1 eta b)^k and
+    C_{jk} = N E[a^{j+k}]. With S C S = R^T R the last term is v^T Q v, Q = u R^T (I + u R A R^T)^{-1} R, which also
+    holds where C is singular.
 
     Parameters
     ----------
-    lam : penalties > 0.
-    n, alpha : samples of the ridge batch and exponent of the step size.
-    ell : number of spikes; 0 is F_0.
     degrees : blocks kept; None chooses, 1 is the proportional theory. With more than one, the radius of x is a spike.
     moments : those of `bulk_of(model, n, degrees)` at lam, where they are known already.
-
-    Raises
-    ------
-    ValueError
-        If a penalty is not positive, or if the model's initial output is not vanishing (and ell > 0).
-
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
-    >>> [round(float(loss), 4) for loss in spiked_losses(model, 0.1, 1000, 0.3, 5, degrees=1)]
-    [0.4714, 1.2108]
     """
     if ell > 0:
         require_vanishing_output(model)
-    return _spiked(model, n, alpha, ell, moments or _moments_at(model, lam, n, degrees))
+    moments = moments or bulk_of(model, n, degrees or chosen_degrees(model, n)).moments(lam)
+    return _spiked(model, n, alpha, ell, moments)
 
 
 def _spiked(model: Model, n: int, alpha: float | None, ell: int, moments: Moments) -> Losses:

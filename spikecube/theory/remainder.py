@@ -12,11 +12,11 @@ from spikecube.model.hermite import Array
 from spikecube.model.targets import resolve_target
 from spikecube.theory.conditional.batch import label_law
 from spikecube.theory.conditional.build import Parts, parts_of, profile_of, typical_draw
-from spikecube.theory.conditional.losses import conditional_losses
-from spikecube.theory.losses import block_remainder, chosen_degrees, initial_losses, relative_change
+from spikecube.theory.conditional.losses import conditional_losses, initial_losses
+from spikecube.theory.losses import block_remainder, chosen_degrees, relative_change
 from spikecube.theory.parameters import Model
 
-_OF_CORRECTIONS = 0.25  # of what the radius and the batch's matrix change: their own next order
+_OF_MATRIX = 0.25  # of what the batch's matrix changes: its own next order
 _OF_STEP = 0.1  # of what the step changes: its own next order
 _PER_DIM = 0.5  # relative, over d: corrections of order 1/d that no part has
 _FLOOR = 0.005  # relative
@@ -28,8 +28,8 @@ def loss_remainders(
 ) -> tuple[Array, Array]:
     """How much the losses (train, test) of `finite_losses` may be off, over them; each of the shape of lam.
 
-    The root sum of squares of: what the blocks beyond those kept change in F_0; a quarter of what the radius of x and
-    the gradient batch's matrix change; a tenth of what the step changes; the curvature of the loss in |beta|^2 over its
+    The root sum of squares of: what the blocks beyond those kept change in F_0; a quarter of what the gradient
+    batch's matrix changes; a tenth of what the step changes; the curvature of the loss in |beta|^2 over its
     spread from draw to draw (large for heavy-tailed labels); 0.5/d; and 0.005. The weights are calibrated
     (docs/explanation/theory-trust.md): with them measured losses lie within two standard errors and the remainder nine
     times in ten.
@@ -55,12 +55,12 @@ def loss_remainders(
         return np.array([found.train, found.test])
 
     whole = losses(parts_of(degrees), draw.power)
-    corrections = relative_change(whole, losses(Parts(degrees), draw.power))
+    matrix = relative_change(whole, losses(Parts(degrees, radius=True), draw.power))
     step = relative_change(whole, np.array(initial_losses(model, lam, n, degrees=degrees)))
     ends = [losses(parts_of(degrees), draw.power * factor) for factor in (1 + spread, 1 / (1 + spread))]
     curvature = relative_change((ends[0] + ends[1]) / 2, whole)
     blocks = block_remainder(model, lam, n, degrees)
-    parts = (blocks, _OF_CORRECTIONS * corrections, _OF_STEP * step, curvature, _PER_DIM / model.dim(n), _FLOOR)
+    parts = (blocks, _OF_MATRIX * matrix, _OF_STEP * step, curvature, _PER_DIM / model.dim(n), _FLOOR)
     train, test = np.sqrt(sum(np.square(part) for part in parts))
     return train, test
 

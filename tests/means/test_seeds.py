@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -19,7 +20,8 @@ from spikecube.means.controls import (
     radius_quadrature,
     target_moments,
 )
-from spikecube.means.seeds import controls_for, means_by_count, priority, replicate_means, summarize
+from spikecube.means.replicates import means_by_count, replicate_means
+from spikecube.means.seeds import controls_for, priority, summarize
 from spikecube.model.hermite import gaussian_quadrature
 from spikecube.model.network import draw_network, draw_test_batch
 from spikecube.model.targets import resolve_target
@@ -57,8 +59,10 @@ MODELS = {
     "relu": SmallModel(target="relu", noise=0.0, readout="rademacher"),
     "tanh, one dimension": SmallModel(target="tanh", d=1, readout="constant"),
 }
+DRAWS = dict.fromkeys(MODELS, 3000) | {"sphere": 4000}
 
 
+@functools.cache
 def draws(model: SmallModel, n_draws: int, *, n: int = 6) -> dict[str, np.ndarray]:
     """The measured powers of many small networks."""
     powers: dict[str, list[float]] = {}
@@ -82,7 +86,7 @@ def draws(model: SmallModel, n_draws: int, *, n: int = 6) -> dict[str, np.ndarra
 def test_expectations_are_exact_at_finite_n(name: str) -> None:
     """Simulated networks of a few dimensions, where a formula for n -> infinity would be far off: 4 standard errors."""
     model = MODELS[name]
-    simulated, exact = draws(model, 3000), control_expectations(model, 6)
+    simulated, exact = draws(model, DRAWS[name]), control_expectations(model, 6)
     for control, values in simulated.items():
         error = values.std(ddof=1) / np.sqrt(len(values))
         assert abs(values.mean() - exact[control]) < 4 * error + 1e-12, control
@@ -90,7 +94,7 @@ def test_expectations_are_exact_at_finite_n(name: str) -> None:
 
 def test_the_limit_would_be_seen_to_be_wrong() -> None:
     """Negative control: c_1^2 + phi V, the limit of beta_power, is many standard errors off at d = 4, n_0 = 6."""
-    values = draws(MODELS["sphere"], 4000)["beta_power"]
+    values = draws(MODELS["sphere"], DRAWS["sphere"])["beta_power"]
     limit = 1.0 + 4 / 6 * (1.5 + 0.25)
     assert abs(values.mean() - limit) > 6 * values.std(ddof=1) / np.sqrt(len(values))
 

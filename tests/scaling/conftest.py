@@ -40,7 +40,7 @@ def _empty() -> tuple[xr.Dataset, list[dict[str, float]]]:
     return empty_cube(study), [control_expectations(study.model, n) for n in study.axes.n]
 
 
-def synthetic_cube(*, noise: float = 0.03, drift: float = 0.0, entropy: int = 1) -> xr.Dataset:
+def synthetic_cube(*, noise: float = 0.03, drift: float = 0.0, entropy: int = 1, losses: bool = True) -> xr.Dataset:
     """A cube of pure laws.
 
     Outlier k: n^{1/2 - k(1/2 - alpha) + drift}; losses of F_ell: 0.5 + n^{-(1 - ell(1 - 2 alpha))}, of F: that plus
@@ -66,7 +66,7 @@ def synthetic_cube(*, noise: float = 0.03, drift: float = 0.0, entropy: int = 1)
     cube["outlier_count"] = xr.where(cube.alpha > 0.25, 2.0, 1.0).broadcast_like(cube["outlier_count"])
     cube["detection_edge"] = (("alpha", "n"), np.full((7, 5), 1.5))
     cube["alignment"] = xr.full_like(cube["alignment"], 0.97)
-    return _add_losses(cube, n, factor, rng, noise)
+    return _add_losses(cube, n, factor, rng, noise) if losses else cube
 
 
 def _add_losses(cube: xr.Dataset, n: xr.DataArray, factor: xr.DataArray, rng, noise: float) -> xr.Dataset:

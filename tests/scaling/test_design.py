@@ -9,7 +9,7 @@ import xarray as xr
 import spikecube as sc
 from spikecube.scaling.design import design
 from spikecube.scaling.errors import FitError, TooManySeedsError
-from spikecube.scaling.pilot import smoothed_variance
+from spikecube.scaling.pilot import pilot_curve, smoothed_variance
 from spikecube.scaling.targets import parse_targets
 
 SIZES = np.array([250.0, 500.0, 1000.0, 2000.0, 4000.0])
@@ -163,12 +163,25 @@ def test_targets_of_a_cube(cube: xr.Dataset, target: str) -> None:
     assert made.n.values.tolist() == SIZES.tolist()
 
 
+@pytest.mark.parametrize("target", ["alignment 2 exponent alpha=0.4 = 0.05", "norm 3 exponent alpha=0.4 = 0.05"])
+def test_what_is_missing_of_a_claim_falls_as_it_was_made(target: str) -> None:
+    """n^-0.5 (1 + 20/n) with 5 per cent of noise: within three standard errors."""
+    missing = draws(np.full(5, 40), np.random.default_rng(4), spread=0.05)
+    missing = (missing / missing["n"] / 10).expand_dims(alpha=[0.4])
+    made = {"alignment": (1 - missing).expand_dims(degree=[2]), "equivalence_error": missing.expand_dims(ell=[3])}
+    curve = pilot_curve(parse_targets(target)[0], xr.Dataset(made), 1.0)
+    found = curve.found()
+    assert abs(found.estimate + 0.5) < 3 * (found.high - found.low) / 4
+    assert found.high < -0.4
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
         ("outlier 1 exponent alpha=0.41 = 0.02", "the pilot has alpha = 0.05, 0.1"),
         ("outlier 5 exponent alpha=0.4 = 0.02", "the pilot has spikes of degree 1, 2"),
         ("outlier 2 exponent alpha=0.05 = 0.02", "at no size of the pilot does the spike stand clear"),
+        ("norm 9 exponent alpha=0.1 = 0.05", "the pilot has equivalence_error of ell 1, 2, 3"),
     ],
 )
 def test_what_a_pilot_does_not_hold_is_one_sentence(cube: xr.Dataset, target: str, words: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -23,6 +25,7 @@ CASES = {
 }
 
 
+@functools.cache
 def draw(name: str) -> tuple[Law, np.ndarray, Sample]:
     """Seeds with noise of a relative size, for the gap of an absolute one that makes it negative at times."""
     law, truth, noise = CASES[name]
@@ -40,10 +43,16 @@ def fit_with(name: str, null: np.ndarray | None) -> Table:
     return fit_curves(law, sample, np.ones(sample.mean.shape, dtype=bool), null=null)
 
 
+@functools.cache
+def fitted(name: str) -> Table:
+    """The fit against a value of zero."""
+    return fit_with(name, None)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_rejected_exactly_where_the_interval_excludes(name: str) -> None:
     """For each set, each parameter, and values spread over the interval and beyond, zero and the truth."""
-    fit = fit_with(name, None)
+    fit = fitted(name)
     rng = np.random.default_rng(1)
     spread = np.nan_to_num(fit.estimate + 2.0 * fit.stderr * rng.standard_normal(fit.estimate.shape))
     rejected = 0
@@ -59,7 +68,7 @@ def test_rejected_exactly_where_the_interval_excludes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["corrected", "corrected, precise", "gap", "limit"])
 def test_an_end_of_the_interval_has_a_pvalue_of_five_per_cent(name: str) -> None:
-    fit = fit_with(name, None)
+    fit = fitted(name)
     for end in (fit.ci_low, fit.ci_high):
         closed = np.isfinite(end)
         table = fit_with(name, np.where(closed, end, 0.0))

@@ -209,7 +209,7 @@ def test_it_is_closer_to_simulation(model: SomeModel) -> None:
     for seed in range(80):
         network = Network(model, n, 1000 + seed)
         pair, still = network.updated(0.5), network.spiked(0.0, 0)
-        ratios.append([network.losses(pair, lam) / network.losses(still, lam) for lam in lams])
+        ratios.append(network.losses(pair, *lams) / network.losses(still, *lams))
     stderr = np.std(ratios, axis=0, ddof=1) / len(ratios) ** 0.5
     plain, whole = (
         (

@@ -13,7 +13,7 @@ from spikecube.model.hermite import gaussian_quadrature
 from spikecube.theory import conditional_losses, finite_losses, initial_losses, spiked_losses
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional import equations, ridge_form
-from spikecube.theory.conditional.build import parts_of, profile_of, step_reach
+from spikecube.theory.conditional.build import Parts, parts_of, profile_of, step_reach
 from spikecube.theory.conditional.equations import images, jacobian, solve
 from spikecube.theory.conditional.expectations import gaussian_nodes, hermite_moments
 from spikecube.theory.conditional.ridge_form import quadratic_form, seats_of
@@ -62,17 +62,22 @@ def test_the_setting_of_cui_et_al_gives_its_four_digits(n: int, expected: float)
 @pytest.mark.parametrize("degrees", [1, 2, 3])
 @pytest.mark.parametrize("dim_ratio", [0.05, 1.0])
 def test_no_step_is_the_initial_network(model: SomeModel, degrees: int, dim_ratio: float) -> None:
-    """Rotation invariance: kappa and xi, treated as functions, are coordinates like all others, in every block."""
+    """Rotation invariance: kappa and xi, treated as functions, are coordinates like all others, in every block.
+
+    With the radius as a node the coordinates are orthonormal only as far as its two or three nodes go.
+    """
     still = dataclasses.replace(model, eta_scale=1e-9, dim_ratio=dim_ratio)
     found = finite_losses(still, LAMS, 700, 0.2, degrees=degrees)
-    np.testing.assert_allclose(found, initial_losses(still, LAMS, 700, degrees=degrees), rtol=1e-7)
+    rtol = 1e-7 if degrees == 1 else 2e-4
+    np.testing.assert_allclose(found, initial_losses(still, LAMS, 700, degrees=degrees), rtol=rtol)
 
 
 def test_blocks_alone_do_not_hold_without_their_coordinates_in_kappa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: without the seats of block 2 the identity above fails."""
     still = SomeModel(eta_scale=1e-9, dim_ratio=0.05)
+    expected = initial_losses(still, LAMS, 700, degrees=2)
     monkeypatch.setattr(ridge_form, "seats_of", lambda profile: seats_of(profile)[:1])
-    found, expected = finite_losses(still, LAMS, 700, 0.2, degrees=2), initial_losses(still, LAMS, 700, degrees=2)
+    found = finite_losses(still, LAMS, 700, 0.2, degrees=2)
     assert np.abs(np.divide(found, expected) - 1).max() > 0.02
 
 
@@ -129,7 +134,7 @@ def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
     model, n, alpha = SomeModel("tanh", readout="constant", dim_ratio=0.8), 500, 0.48
     network = Network(model, n, 3)
     pre = network.pre[1] + model.eta(n, alpha) * network.shift[1]
-    kappa = network.test.inputs @ network.beta / np.linalg.norm(network.beta)
+    kappa = network.batches[1].inputs @ network.beta / np.linalg.norm(network.beta)
     along, spread = step_reach(model, n, alpha, beta_length(model, n))
     theta = (kappa @ pre) / (kappa @ kappa)
     rest = pre - np.outer(kappa, theta)
@@ -234,8 +239,10 @@ def test_training_error_without_the_penalty_is_the_derivative_in_lambda() -> Non
 @pytest.mark.parametrize("dim_ratio", [1 / 300, 0.5])
 def test_blocks_without_power_and_single_inputs_are_no_special_case(dim_ratio: float) -> None:
     linear = SomeModel((0.0, 1.0), (0.0, 1.0), 0.3, dim_ratio)
-    found = [finite_losses(linear, LAMS[4:], 300, 0.3, degrees=k) for k in (1, 2)]
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+    parts = [Parts(1), Parts(2)] if dim_ratio < 0.1 else [Parts(2, radius=True), Parts(3, radius=True)]
+    found = [conditional_losses(profile_of(linear, 300, 0.3, part), LAMS[4:]) for part in parts]
+    np.testing.assert_allclose(found[0].train, found[1].train, rtol=1e-9)
+    np.testing.assert_allclose(found[0].test, found[1].test, rtol=1e-9)
     losses = np.array(finite_losses(SomeModel("relu", (0.0, 1.0), 0.3, dim_ratio), LAMS, 300, 0.3))
     assert np.all(np.isfinite(losses) & (losses > 0))
 
@@ -260,18 +267,18 @@ def test_rho_is_flat_without_a_step() -> None:
 
 
 BEFORE = [
-    (SomeModel(noise=0.5), (0.059409590498803296, 0.9284724689139805, 5.428899038416637, 1.0670904604683134)),
+    (SomeModel(noise=0.5), (0.059057257373200486, 0.9269432960187034, 5.4038268459481325, 1.0677814170688025)),
     (
         SomeModel("tanh", (0.0, 0.7, 0.6), 0.5, 0.6, 0.5, readout="constant", step_ratio=2.0),
-        (0.546981327344289, 1.076629666699215, 2.0536470086510126, 1.1893538208797487),
+        (0.5447821349057064, 1.0759289659200162, 2.054927746183233, 1.189566733270872),
     ),
     (
         SomeModel("relu", (0.0, 1.0, 0.5), 0.1, 0.08, 3.0),
-        (0.0017079495233115725, 0.35943899269046203, 0.24909658036446142, 0.3576179580730223),
+        (0.0016857315662593862, 0.3541391232805828, 0.2580984799341545, 0.3645631378118234),
     ),
     (
         SomeModel("gelu", (0.3, 1.3, -0.62, 0.03), 1.0, 0.2, 3.0, 2.0, readout="constant", step_ratio=2.0),
-        (0.011065777443742271, 1.6701272655336727, 4.1488601993286895, 2.5787405137582726),
+        (0.011096052394073066, 1.6633982319059775, 4.208107366264725, 2.5878865935437383),
     ),
 ]
 

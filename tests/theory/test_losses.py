@@ -12,6 +12,7 @@ from spikecube.model.activations import resolve_activation
 from spikecube.model.targets import resolve_target
 from spikecube.theory import best_linear_loss, initial_losses, limit_losses, spiked_losses
 from spikecube.theory.bulk import bulk_of
+from spikecube.theory.losses import block_losses
 from spikecube.theory.quantities import beta_length, finite_spikes
 from tests.theory.models import REFERENCE, SomeModel, reference_model
 
@@ -82,9 +83,9 @@ def test_test_loss_is_the_derivative_of_the_training_loss(model: SomeModel, degr
     """L_te = -T'/m_1^2 with T = L_tr/lambda, against a central difference of T."""
     h = 1e-5 * LAMS
     point = (400, 0.3, 3)
-    up, down = (spiked_losses(model, LAMS + s * h, *point, degrees=degrees)[0] / (LAMS + s * h) for s in (1, -1))
+    up, down = (block_losses(model, LAMS + s * h, *point, degrees=degrees)[0] / (LAMS + s * h) for s in (1, -1))
     m_1 = bulk_of(model, 400, degrees).moments(LAMS).m_1
-    found = spiked_losses(model, LAMS, *point, degrees=degrees)[1]
+    found = block_losses(model, LAMS, *point, degrees=degrees)[1]
     np.testing.assert_allclose(found, -(up - down) / (2 * h) / m_1**2, rtol=1e-6)
 
 

@@ -38,7 +38,7 @@ def simulated(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         network = Network(MODELS[name], N, seed)
 
         def losses(pair: list[np.ndarray], network: Network = network) -> np.ndarray:
-            return np.array([network.losses(pair, lam) for lam in LAMS])
+            return network.losses(pair, *LAMS)
 
         start = losses(network.spiked(0.0, 0))
         initial.append(start)
@@ -110,7 +110,7 @@ def test_large_networks(name: str, alpha: float) -> None:
     for seed in range(24):
         network = Network(model, n, 100 + seed)
         pair, still = network.updated(alpha), network.spiked(0.0, 0)
-        ratios.append([network.losses(pair, lam) / network.losses(still, lam) for lam in lams])
+        ratios.append(network.losses(pair, *lams) / network.losses(still, *lams))
     expected = np.stack(finite_losses(model, lams, n, alpha), axis=-1) / np.stack(
         initial_losses(model, lams, n), axis=-1
     )

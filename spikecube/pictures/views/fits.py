@@ -65,7 +65,7 @@ def limits(
     if fit is not None and "estimate" in fit:
         one = at(fit, loss=name, **where).sel(param="limit")
         if "data" in one:
-            data, label = curves.fitted_means(one), _SHARP
+            data, label = curves.fitted_means(one, data), _SHARP
         told = f"\n{captions.limit_text(one)}"
         for end, called, dash in _FITTED_LIMIT:
             level = curves.finite(one[end])
@@ -147,7 +147,7 @@ def gaps(
     if fit is not None and _FITTED_GAPS.get(gap) in fit.coords.get("gap", ()) and "covariance" in fit:
         one = at(fit, **{"gap": _FITTED_GAPS[gap], "loss": f"{kind}_loss"} | where)
         if "data" in one:
-            data, label = curves.fitted_means(one), _SHARP
+            data, label = curves.fitted_means(one, data), _SHARP
     layers = _signed_points(data, label)
     if one is not None:
         layers += _law_with_band(curves.power_law(one, cube["n"].values))
@@ -228,6 +228,7 @@ _ESTIMATORS = {
         question="Do the exponents agree?",
         fit="outliers",
         alpha_axis=True,
+        overlays=False,
     ),
 )
 def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = None, **further: Any) -> Picture:

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.model.activations import resolve_activation
-from spikecube.model.hermite import Array, hermite_values
+from spikecube.model.hermite import Array
 from spikecube.model.targets import resolve_target
-from spikecube.theory.conditional.expectations import TAIL, Nodes, gaussian_nodes, hermite_moments, samples_reach
+from spikecube.theory.conditional.expectations import TAIL, Nodes, gaussian_nodes, samples_reach
+from spikecube.theory.conditional.inputs import Inputs
 from spikecube.theory.conditional.kinds import Kinds, batch_kinds
 from spikecube.theory.conditional.profile import Block, Profile, Shared
+from spikecube.theory.conditional.sphere import harmonics
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import beta_cosine, beta_length, label_power, readout_nodes, require_vanishing_output
 
 _RANK = 1e-6  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
 _RANK_OF_SPECTRA = 1e-5
+_WITH_RADIUS = 0.7  # of the nodes in kappa and a where there are nodes of the radius: no loss moves by 1e-5 of it
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Parts:
     ----------
     degrees : blocks up to this degree.
     in_bulk : those of them that the resolvent tells from noise; all by default.
-    radius : the radius of x.
+    radius : the radius of x: a node beside kappa for losses, to first order for spectra.
     plane, batch : the gradient batch's matrix, in the plane of beta and beta_*, and in all other coordinates.
     """
 
@@ -69,15 +72,18 @@ def parts_of(degrees: int) -> Parts:
 
 
 def step_reach(model: Model, n: int, alpha: float, length: float) -> tuple[float, float]:
-    """How far the step takes a neuron with sqrt(N) a = 1, |beta| being `length`.
+    """How far the step takes a neuron with sqrt(N) a = 1, |beta| being `length`: along beta, and at random."""
+    step = model.eta(n, alpha) / math.sqrt(model.width(n))
+    along, spread = _reach(model, n, length)
+    return step * along, step * spread
 
-    Along beta by c_1 eta b/sqrt(N), and at random by eta tau/sqrt(N), tau^2 = (d/n_0) V (E sigma'^2 - c_1^2).
-    """
+
+def _reach(model: Model, n: int, length: float) -> tuple[float, float]:
+    """The same of a neuron with eta a = 1: c_1 b, and tau with tau^2 = (d/n_0) V (E sigma'^2 - c_1^2)."""
     activation = resolve_activation(model.activation)
     c_1 = float(activation.coefficients(1)[1])
-    step = model.eta(n, alpha) / math.sqrt(model.width(n))
     spread = max(0.0, activation.slope_power - c_1**2) * label_power(model) * model.dim(n) / model.step_samples(n)
-    return c_1 * step * length, step * math.sqrt(spread)
+    return c_1 * length, math.sqrt(spread)
 
 
 def typical_draw(model: Model, n: int) -> Draw:
@@ -88,65 +94,77 @@ def typical_draw(model: Model, n: int) -> Draw:
 def make_profile(
     model: Model,
     n: int,
-    alpha: float,
-    kappa: Nodes,
+    alpha: float | None,
+    inputs: Inputs,
     readout: Nodes,
     parts: Parts,
-    draw: Draw | None,
+    draw: Draw,
     rank: float = _RANK,
 ) -> Profile:
-    """The profile on given nodes (values, probabilities) of kappa and of sqrt(N) a."""
-    draw = draw or typical_draw(model, n)
+    """The profile on given nodes, of kappa and of sqrt(N) a (values, probabilities); without alpha there is no step."""
     readout = (readout[0] * math.sqrt(draw.readout_power), readout[1])
-    activation, degrees = resolve_activation(model.activation), parts.degrees
-    along, spread = step_reach(model, n, alpha, draw.length)
-    offset = 2 * activation.coefficients(2)[2] * float(resolve_target(model.target).coefficients(0)[0])
-    step = model.eta(n, alpha) / math.sqrt(model.width(n)) * readout[0]
-    scale = np.sqrt((1 + offset * step) ** 2 + (spread * readout[0]) ** 2)
-    shift = along * np.multiply.outer(kappa[0], readout[0])
-    q, noise = hermite_moments(activation, activation.kinks, shift, scale, degrees)
+    degrees, d = parts.degrees, model.dim(n)
+    size = 0.0 if alpha is None else model.eta(n, alpha) / math.sqrt(model.width(n))
+    step = size * readout[0]
+    q, noise = _moments(model, n, step, inputs, draw.length, degrees)
     kinds = batch_kinds(model, n, step, degrees, plane=parts.plane, typical=parts.batch)
-    d = model.dim(n)
     in_bulk = parts.in_bulk or degrees
-    shared = _shared(q, kappa[0], d, kinds, parts.radius, rank)
-    if parts.radius:
+    shared = _shared(q, inputs, d, kinds, parts.radius, rank)
+    apart = parts.radius and not inputs.dim
+    if apart:
         q[2] *= math.sqrt(1 - 1 / d)  # the rest of block 2 is shared
-    blocks = tuple(
-        Block(k, math.comb(d + k - 1, k) / n, *factored(q[k], rank), kinds[k - 1]) for k in range(1, degrees + 1)
-    )
-    label, label_noise = _label(model, kappa[0], draw, degrees)
+    label, label_noise = _label(model, inputs, draw, degrees)
     return Profile(
-        name=f"n = {n}, alpha = {alpha:.6g}, {model}",
+        name=f"n = {n}, {'no step' if alpha is None else f'alpha = {alpha:.6g}'}, {model}",
         n=n,
-        kappa=kappa[0],
-        samples=kappa[1],
+        kappa=inputs.kappa,
+        along=tuple(inputs.along(k) for k in range(1, degrees + 1)),
+        samples=inputs.samples,
         readout=readout[0],
         neurons=model.width(n) / n * readout[1],
         shared=shared,
-        blocks=blocks,
+        blocks=tuple(_block(k, q[k], inputs.dim, d, n, rank, kinds[k - 1]) for k in range(1, degrees + 1)),
         in_bulk=in_bulk,
         noise=noise + (q[in_bulk + 1 :] ** 2).sum(axis=0),
         label=label,
         label_noise=label_noise + model.noise**2,
-        radius=parts.radius,
+        radius=apart,
     )
 
 
-def _label(model: Model, kappa: Array, draw: Draw, degrees: int) -> tuple[Array, Array]:
+def _block(degree: int, q: Array, sphere: int, d: int, n: int, rank: float, kinds: Kinds) -> Block:
+    count = harmonics(d, degree) if sphere else math.comb(d + degree - 1, degree)
+    return Block(degree, count / n, *factored(q, rank), kinds)
+
+
+def _moments(model: Model, n: int, step: Array, inputs: Inputs, length: float, degrees: int) -> tuple[Array, Array]:
+    """q_0..q_K and the noise beyond them, of the activation at each (kappa, neuron); `step` is eta a."""
+    activation = resolve_activation(model.activation)
+    along, spread = _reach(model, n, length)
+    offset = 2 * activation.coefficients(2)[2] * float(resolve_target(model.target).coefficients(0)[0])
+    scale = np.sqrt((1 + offset * step) ** 2 + (spread * step) ** 2)
+    return inputs.moments(activation, along * np.multiply.outer(inputs.kappa, step), scale, degrees)
+
+
+def _label(model: Model, inputs: Inputs, draw: Draw, degrees: int) -> tuple[Array, Array]:
     target = resolve_target(model.target)
     rho = math.copysign(draw.rho, float(target.coefficients(1)[1]))
-    turn = np.asarray(math.sqrt(max(0.0, 1 - rho**2)))
-    return hermite_moments(target, target.kinks, rho * kappa, turn, degrees)
+    return inputs.label_moments(target, rho * inputs.kappa, math.sqrt(max(0.0, 1 - rho**2)), degrees)
 
 
-def _shared(q: Array, kappa: Array, d: int, kinds: list[Kinds], radius: bool, rank: float) -> Shared:
-    """q_0, and with the radius the mean of block 2: q_2 times (its gain along a coordinate)/d, in the sum 1/sqrt(d)."""
+def _shared(q: Array, inputs: Inputs, d: int, kinds: list[Kinds], radius: bool, rank: float) -> Shared:
+    """q_0, and with the radius the mean of block 2: q_2 times (its gain along a coordinate)/d, in the sum 1/sqrt(d).
+
+    Where the radius is a node, q_0 has the mean of a block whose coordinates are alike, and the rest is added.
+    """
     rows = np.zeros((len(q) + 1, *q[0].shape))
     rows[0] = q[0]
     if radius:
-        h = hermite_values(kappa, 2) / np.sqrt([1.0, 1.0, 2.0])[:, None]
-        rows[-1] = q[2] * math.sqrt(max(d - 2, 0)) / d
-        for i, gain in enumerate(_mean_tensor(kinds[0])):
+        h = inputs.along(2)
+        alike = np.array([1.0, 0.0, 1.0])[:, None] if inputs.dim else np.zeros((3, 1))
+        if not inputs.dim:
+            rows[-1] = q[2] * math.sqrt(max(d - 2, 0)) / d
+        for i, gain in enumerate(_mean_tensor(kinds[0]) - alike):
             rows[2 - i] += q[2] * np.multiply.outer(h[i], gain) / d
     stacked = rows.reshape(-1, rows.shape[-1])
     left, right = factored(stacked, rank)
@@ -192,8 +210,15 @@ def profile_of(
     ValueError
         If the initial output is not vanishing, or the readout is unknown.
     """
-    nodes = _nodes(model, n, alpha, refine, (TAIL, TAIL))
-    return make_profile(model, n, alpha, *nodes, parts or Parts(), draw)
+    parts, draw = parts or Parts(), draw or typical_draw(model, n)
+    kappa, readout = _nodes(model, n, alpha, refine * (_WITH_RADIUS if parts.radius else 1.0), (TAIL, TAIL))
+    return make_profile(model, n, alpha, Inputs.of(kappa, model.dim(n), radius=parts.radius), readout, parts, draw)
+
+
+def initial_profile(model: Model, n: int, degrees: int) -> Profile:
+    """The profile of F_0, whose neurons are all alike; as `profile_of` without a step."""
+    inputs = Inputs.of(gaussian_nodes(1.5, 0.2 / _WITH_RADIUS), model.dim(n), radius=True)
+    return make_profile(model, n, None, inputs, (np.zeros(1), np.ones(1)), Parts(degrees, radius=True), Draw(1.0, 1.0))
 
 
 def resolved_profile(
@@ -211,7 +236,9 @@ def resolved_profile(
     """
     cuts = (samples_reach(n, share), samples_reach(model.width(n), share))
     parts = dataclasses.replace(parts or Parts(), batch=False)
-    return make_profile(model, n, alpha, *_nodes(model, n, alpha, 0.8, cuts), parts, draw, rank=_RANK_OF_SPECTRA)
+    kappa, readout = _nodes(model, n, alpha, 0.8, cuts)
+    inputs = Inputs.of(kappa, model.dim(n), radius=False)
+    return make_profile(model, n, alpha, inputs, readout, parts, draw or typical_draw(model, n), rank=_RANK_OF_SPECTRA)
 
 
 def _nodes(model: Model, n: int, alpha: float, refine: float, cuts: tuple[float, float]) -> tuple[Nodes, Nodes]:

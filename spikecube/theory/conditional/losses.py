@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array
 from spikecube.numbers import real_array
-from spikecube.theory.conditional.build import Draw, parts_of, profile_of
+from spikecube.theory.conditional.build import Draw, initial_profile, parts_of, profile_of
 from spikecube.theory.conditional.equations import jacobian, solve
+from spikecube.theory.conditional.inputs import radius_is_a_node
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.ridge_form import quadratic_form
-from spikecube.theory.losses import chosen_degrees
+from spikecube.theory.losses import block_losses, chosen_degrees, initial_limit, relative_change
 from spikecube.theory.parameters import Model
 
 
@@ -92,3 +93,74 @@ def finite_losses(
     profile = profile_of(model, n, alpha, parts_of(degrees or chosen_degrees(model, n)), draw=draw)
     losses = conditional_losses(profile, lam)
     return losses.train, losses.test
+
+
+def initial_losses(
+    model: Model, lam: npt.ArrayLike, n: int | None = None, *, degrees: int | None = None
+) -> tuple[Array, Array]:
+    """Losses (train, test) of F_0: in the limit, or at finite n; each of the shape of lam.
+
+    T = sum_k k! c_{*,k}^2 m_(k) + (everything else of V) m_1, in the limit c_{*,1}^2 m_2 + (V - c_{*,1}^2) m_1, is for
+    inputs of one length. At finite n that length differs from input to input, by 1/sqrt(2 d) of it, and so do kernels.
+
+    Parameters
+    ----------
+    lam : penalties > 0.
+    degrees : blocks kept at finite n; None chooses, 1 is the limit's formula with the rounded d and N of n.
+
+    Raises
+    ------
+    ValueError
+        If a penalty is not positive.
+    ConvergenceError
+        If the profile's equations are not solved.
+
+    >>> import spikecube as sc
+    >>> model = sc.Model(target=[0.0, 1.0, 0.5], noise=0.5)
+    >>> [round(float(loss), 4) for loss in initial_losses(model, 0.1)]
+    [0.5958, 1.495]
+    """
+    if n is None:
+        return initial_limit(model, lam)
+    degrees = degrees or chosen_degrees(model, n)
+    if degrees == 1 or not radius_is_a_node(model.dim(n)):
+        return block_losses(model, lam, n, degrees=degrees)
+    losses = conditional_losses(initial_profile(model, n, degrees), lam)
+    return losses.train, losses.test
+
+
+def spiked_losses(
+    model: Model, lam: npt.ArrayLike, n: int, alpha: float, ell: int, *, degrees: int | None = None
+) -> tuple[Array, Array]:
+    """Losses (train, test) of F_ell at finite n: the spikes keep their finite strength; each of the shape of lam.
+
+    Those of inputs of typical length (`block_losses`), times what the length of inputs does to F_0.
+
+    Parameters
+    ----------
+    lam : penalties > 0.
+    n, alpha : samples of the ridge batch and exponent of the step size.
+    ell : number of spikes; 0 is F_0.
+    degrees : blocks kept; None chooses, 1 is the proportional theory.
+
+    Raises
+    ------
+    ValueError
+        If a penalty is not positive, or if the model's initial output is not vanishing (and ell > 0).
+    ConvergenceError
+        If the profile's equations are not solved.
+
+    >>> import spikecube as sc
+    >>> model = sc.Model(target=[0.0, 1.0, 0.5], noise=0.5)
+    >>> [round(float(loss), 4) for loss in spiked_losses(model, 0.1, 1000, 0.3, 5, degrees=1)]
+    [0.4714, 1.2108]
+    """
+    degrees = degrees or chosen_degrees(model, n)
+    blocks = block_losses(model, lam, n, alpha, ell, degrees=degrees)
+    if degrees == 1 or not radius_is_a_node(model.dim(n)):
+        return blocks
+    change = 1 + relative_change(
+        np.array(initial_losses(model, lam, n, degrees=degrees)),
+        np.array(block_losses(model, lam, n, degrees=degrees)),
+    )
+    return blocks[0] * change[0], blocks[1] * change[1]

@@ -116,15 +116,17 @@ class Profile(System):
     Attributes
     ----------
     n : samples of the ridge batch.
-    kappa, readout : the nodes of kappa and of sqrt(N) a.
+    kappa, readout : the nodes of kappa and of sqrt(N) a. With the radius as a node, kappa is over |x|/sqrt(d).
+    along : for each block, the functions of kappa that go with degree k - i in xi, i = 0 ... k; shape (k + 1, kappa).
     shared : the mean part.
     label : p_j = E[y h_j(xi) | kappa], j = 0 ... K; shape (K + 1, kappa).
     label_noise : what they leave of E[y^2 | kappa]; shape (kappa,).
-    radius : whether the radius of x is seen (by block 2).
+    radius : whether block 2 has a coordinate for the radius of x; a radius that is a node needs none.
     """
 
     n: int
     kappa: Array
+    along: tuple[Array, ...]
     readout: Array
     shared: Shared
     label: Array

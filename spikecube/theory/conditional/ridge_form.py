@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikecube.model.hermite import Array, factorials, hermite_values
+from spikecube.model.hermite import Array
 from spikecube.theory.conditional.equations import BlockState, block_state, congruence
 from spikecube.theory.conditional.profile import Profile
 
@@ -24,7 +24,7 @@ class Seat:
     Attributes
     ----------
     block : the block's index.
-    rows, factors : the row of each coordinate, and h_i(kappa) on it; shapes (coordinates,), (coordinates, kappa).
+    rows, factors : the row of each coordinate, and its function of kappa; shapes (coordinates,), (coordinates, kappa).
     gain, plane : of the kinds of coordinates that make them up, shapes (kinds, a), (kinds, coordinates).
     """
 
@@ -38,14 +38,13 @@ class Seat:
 def seats_of(profile: Profile) -> list[Seat]:
     """The coordinates that are known as functions: those of every block in kappa and xi, and the radius of block 2."""
     top = len(profile.blocks)
-    h = hermite_values(profile.kappa, top) / np.sqrt(factorials(top))[:, None]
     seats = []
     for index, block in enumerate(profile.blocks):
         k, kinds = block.degree, block.kinds
-        seats.append(Seat(index, tuple(range(k, -1, -1)), h[: k + 1], kinds.plane_gain, kinds.plane))
+        seats.append(Seat(index, tuple(range(k, -1, -1)), profile.along[index], kinds.plane_gain, kinds.plane))
         if profile.radius and k == 2:
             plane = np.sqrt(kinds.share)[:, None]
-            seats.append(Seat(index, (top + 1,), h[:1], kinds.gain, plane))
+            seats.append(Seat(index, (top + 1,), profile.along[index][:1], kinds.gain, plane))
     return seats
 
 

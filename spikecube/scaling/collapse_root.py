@@ -1,0 +1,129 @@
+"""The estimate of a collapse: residuals about a rich curve in which the slopes of a frugal one find nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import linalg
+
+from spikecube.scaling.collapse_ansatz import Ansatz
+from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
+from spikecube.scaling.master_curve import Points, Reduction, reduce, slopes
+from spikecube.scaling.types import Array
+
+UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined
+_CHOICES = 3  # of the sizes of frugal curves, on the way to a root
+_STEPS = 200
+_LEAST_SHARE = 0.05  # of a step
+_AT_REST, _NEAR = 1e-14, 1e-6  # gain in parts of the sum of squares, at a root and at one that rounding hides
+
+
+def settle(
+    form: Ansatz,
+    points: Points,
+    theta: Array,
+    free: Array,
+    sizes: tuple[int, ...] | None = None,
+    frugal: tuple[int, ...] | None = None,
+) -> tuple[Array, bool]:
+    """The estimate near theta, and whether it was reached.
+
+    It is the root of S^T r = 0: r the residuals about the curves of `sizes`, S the slopes in the parameters, at frugal
+    curves, less what the rich ones take up. At the least squares of the rich curves S would be theirs, at coefficients
+    c = c_0 + B^+ e with the noise e of the points. With P = B B^+ and B_i the slope of the design B in a parameter, the
+    score c^T B_i^T (1 - P) e has mean 0, its Jacobian the mean I of exact slopes, but its covariance is I + N,
+
+        N_ij = tr (1 - P) B_i (B^T B)^-1 B_j^T ,
+
+    so that the covariance of such estimates is I^-1 (I + N) I^-1 and not I^-1. N grows with the number of coefficients
+    and, in parts of I, with the square of the noise; at frugal curves it is small, and `slope_noise` has it.
+
+    Parameters
+    ----------
+    sizes : of the splines of each part about which residuals are taken, by default those that belong to the points.
+    frugal : of those that give the slopes, by default with the least corrected Akaike criterion at the estimate.
+
+    References
+    ----------
+    Bekker, Econometrica 62 (1994) 657 (N where slopes are linear in the noise, of many instruments).
+    """
+    if not len(free):
+        return theta, True
+    sizes, given = sizes or spline_sizes(points), frugal
+    own = given or frugal_sizes(form, points, theta)
+    for _ in range(_CHOICES):
+        theta, rest = _root(form, points, theta, free, sizes, own)
+        new = given or frugal_sizes(form, points, theta)
+        if not rest or new == own:
+            break
+        own = new
+    return theta, rest
+
+
+def white_slopes(form: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> tuple[Array, Array]:
+    """Weighted slopes in the parameters (P, k), and f'(u) and u f'(u) of each part, at some curves.
+
+    A shift or stretch of u is another f, so that what slopes share with the latter tells nothing of a parameter.
+    """
+    by_theta, by_u = slopes(form, points, theta, free, at)
+    shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in parts_of(points)], axis=1)
+    return points.white(by_theta), points.white(np.concatenate([shifts, shifts * at.here.u[:, None]], axis=1))
+
+
+def slope_noise(form: Ansatz, points: Points, theta: Array, free: Array, at: Reduction, known: Array) -> Array:
+    """N of `settle`, (k, k), for independent errors of variance 1 in weighted units.
+
+    Parameters
+    ----------
+    at : the frugal curves.
+    known : (P, r), an orthonormal basis of what is not counted.
+    """
+    n_coefficients, moved = len(at.coefficients), []
+    basis = at.curve.basis(at.here.u, at.here.decay, points.parts)
+    for j, one in enumerate(np.eye(n_coefficients)):
+        alone = replace(at, coefficients=one, value=basis[:, j])
+        slope = points.white(slopes(form, points, theta, free, alone)[0]) / at.length[j]
+        moved.append(slope - known @ (known.T @ slope))
+    spread = linalg.solve_triangular(at.root, np.stack(moved).reshape(n_coefficients, -1), trans="T")
+    spread = spread.reshape(n_coefficients, len(points.y), -1)
+    return np.asarray(np.einsum("jpk,jpl->kl", spread, spread))
+
+
+def parts_of(points: Points) -> range:
+    """The numbers of the observables."""
+    return range(int(points.parts.max()) + 1)
+
+
+def _root(
+    form: Ansatz, points: Points, theta: Array, free: Array, sizes: tuple[int, ...], frugal: tuple[int, ...]
+) -> tuple[Array, bool]:
+    """Newton steps to the root, shorter where the last did not bring it nearer."""
+    share, last, least = 1.0, np.inf, np.finfo(float).eps ** 2 * float((points.white(points.y) ** 2).sum())
+    for _ in range(_STEPS):
+        at = reduce(form, points, theta, sizes)
+        step, gain = _step(at, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
+        if not np.isfinite(gain):
+            return theta, False
+        share = share if gain < last else max(share / 2, _LEAST_SHARE)
+        last, trial = gain, theta.copy()
+        trial[free] += share * step
+        while not form.allows(trial):
+            step = step / 2
+            trial[free] = theta[free] + share * step
+        if gain <= _AT_REST * at.cost + least:
+            return trial, True
+        theta = trial
+    return theta, bool(last <= _NEAR * at.cost)
+
+
+def _step(at: Reduction, by_theta: Array, others: Array) -> tuple[Array, float]:
+    """The step (k,) to the root of what is linear in it, and its gain of the sum of squares."""
+    left, k = at.rest(np.concatenate([others, by_theta], axis=1)), by_theta.shape[1]
+    length = np.maximum(np.linalg.norm(np.concatenate([others, by_theta], axis=1), axis=0), 1e-300)
+    if not np.isfinite(left).all():
+        return np.zeros(k), np.nan
+    directions, triangle = np.linalg.qr(left / length)
+    along = directions[:, -k:].T @ at.residual
+    step = np.linalg.pinv(triangle[-k:, -k:], rcond=UNKNOWN) @ along / length[-k:]
+    return step, float(along @ along)
