@@ -108,7 +108,7 @@ def asked(
 
 def is_number(value: Any) -> bool:
     """Whether it is one finite number."""
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    return type(value) is not bool and isinstance(value, Real) and bool(np.isfinite(float(value)))
 
 
 def numbers_by_name(argument: str, given: Any, params: tuple[str, ...], law: str) -> dict[str, float]:
