@@ -14,8 +14,8 @@ from spikecube.scaling.types import Array
 
 UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined
 _CHOICES = 3  # of the sizes of frugal curves, on the way to a root
-_STEPS = 60
-_SHRINKS, _LEAST_SHARE = 0.5, 0.1  # of the gain at each step, and of the step
+_STEPS = 200
+_LEAST_SHARE = 0.05  # of a step
 _AT_REST, _NEAR = 1e-14, 1e-6  # gain in parts of the sum of squares, at a root and at one that rounding hides
 
 
@@ -98,14 +98,15 @@ def parts_of(points: Points) -> range:
 def _root(
     form: Ansatz, points: Points, theta: Array, free: Array, sizes: tuple[int, ...], frugal: tuple[int, ...]
 ) -> tuple[Array, bool]:
-    """Newton steps to the root, shorter where they do not shrink."""
+    """Newton steps to the root, shorter where the last did not bring it nearer."""
     share, last, least = 1.0, np.inf, np.finfo(float).eps ** 2 * float((points.white(points.y) ** 2).sum())
     for _ in range(_STEPS):
         at = reduce(form, points, theta, sizes)
         step, gain = _step(at, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
         if not np.isfinite(gain):
             return theta, False
-        share, last, trial = share if gain < _SHRINKS * last else max(share / 2, _LEAST_SHARE), gain, theta.copy()
+        share = share if gain < last else max(share / 2, _LEAST_SHARE)
+        last, trial = gain, theta.copy()
         trial[free] += share * step
         while not form.allows(trial):
             step = step / 2

@@ -25,6 +25,7 @@ from spikecube.scaling.window import from_size, refuse_beyond
 from spikecube.theory.staircase import threshold
 from spikecube.words import fit_rows, seeds
 from spikecube.words.fit_rows import FitReport, Row
+from spikecube.words.plain_gap import plain_gap
 from spikecube.words.slow_edge import missed_limits
 from spikecube.words.verdicts import held_text, rejection, tally
 
@@ -137,7 +138,7 @@ def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
     lines = []
     for estimator in fit["estimator"].values:
         mine = [r for r in rows if r["estimator"] == estimator]
-        lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.")
+        lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.{plain_gap(fit) if estimator == 'plain' else ''}")
     sentence = "Exponents of n of the outliers. " + " ".join(lines) + _line_sentence(fit)
     sentence += seeds.worth(fit, cube) + _choice(options)
     return FitReport("outliers", fit, rows, f"{sentence} Only {SELECTED}")

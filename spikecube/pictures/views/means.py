@@ -54,7 +54,7 @@ def means(
     labels = {"alpha": alpha, "n": n, "lam": lam, **dict.fromkeys(_COUNTED, component)} | fixed(cube, further)
     dims = _dims(cube, variable, x, colour)
     where = {d: label for d, label in labels.items() if d in dims and d not in (x, colour)}
-    data = means_at(cube, variable, controls=controls, **where)
+    data = means_at(cube, variable, controls=controls, along=(x, colour), **where)
     shown = style.thin(data[colour].values.tolist(), MOST_SERIES) if colour else [None]
     layers: list[Layer] = []
     for i, label in enumerate(shown):
