@@ -32,6 +32,7 @@ nb_render_markdown_format = "gfm"
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
+nb_merge_streams = True
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"

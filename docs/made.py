@@ -110,11 +110,11 @@ def versions() -> str:
     return table(["what", "oldest", "newest", "needed"], rows)
 
 
-def slow_tests() -> str:
-    """The last result of the slow tests, file by file, from what `scripts/slow_table.py` keeps."""
-    with (FOLDER.parent / "slow.csv").open(encoding="utf-8") as file:
+def csv_table(path: str) -> str:
+    """A file of `docs` as a table; a cell that is a hyphen stays one, where `csv-table` makes it a list."""
+    with (ROOT / "docs" / path).open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    return table(header, rows)
+    return table(header, ([cell.replace("_", "\\_") for cell in row] for row in rows))
 
 
 CALLS = {
@@ -198,7 +198,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "targets": lambda: coefficients(TARGETS),
     "commands": commands,
     "versions": versions,
-    "slow": slow_tests,
+    "slow": lambda: csv_table("reference/slow.csv"),
+    "coverage": lambda: csv_table("reference/coverage.csv"),
+    "coverage-laws": lambda: csv_table("reference/coverage-laws.csv"),
+    "compare": lambda: csv_table("explanation/compare.csv"),
     "version": lambda: f"This is spikecube {__version__}.\n",
 }
 

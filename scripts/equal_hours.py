@@ -1,11 +1,13 @@
 """Half-widths of equal seeds and of a design for the same measured core-seconds, on real targets.
 
-    python scripts/equal_hours.py [FOLDER] [--seconds 60] [--foretell 8000]
+    python scripts/equal_hours.py [FOLDER] [--seconds 60] [--foretell 8000] [--only test_loss]
 
 For each target seeds are laid out by a pilot of eight seeds a size up to n = 1000, and computed with the processor time
 of each cell measured; then as many equal seeds at every size as take the same time. Fits of the same law give both
-half-widths. Cells are kept in FOLDER: what was interrupted goes on. With `--foretell N` nothing but the pilot is
-computed, and the ratio is foretold for sizes that go on doubling up to N, at 100 times the time.
+half-widths, whose errors are known with f degrees of freedom each: the logarithm of their ratio has the standard error
+(1/(2 f) + 1/(2 f'))^{1/2}. Cells are kept in FOLDER: what was interrupted goes on. With `--foretell N` nothing but the
+pilot is computed, and the ratio is foretold for sizes that go on doubling up to N: at the time asked for, at ten and a
+hundred times as much with costs as measured, and at the last with costs n^3.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +27,13 @@ from distributed import Client
 from spikecube.lay_out import seed_flops, with_seeds
 from spikecube.runs.run import Kernel, default_kernel, run_study
 from spikecube.scaling.design import design
+from spikecube.scaling.errors import TooManySeedsError
 from spikecube.scaling.pilot import pilot_curve
 from spikecube.scaling.targets import parse_targets
 from spikecube.study.study import Study
 
 PILOT, PILOT_SIZE, SPEED = 8, 1000, 3e10
-MEASURE = {"rank": 2, "degree": 2, "ell": 2}
+SIZES = [60, 125, 250, 500, 1000, 2000, 4000]
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Timed:
     def seconds(self, counts: dict[int, int]) -> float:
         """What the first seeds of each size took."""
         known = {(n, seed): taken for n, seed, taken in map(json.loads, self.notes.read_text().splitlines())}
-        return sum(known[n, seed] for n, count in counts.items() for seed in range(count))
+        return float(sum(known[n, seed] for n, count in counts.items() for seed in range(count)))
 
 
 @dataclass
@@ -58,15 +62,12 @@ class Comparison:
     """One study of one alpha, whose cells are shared by its targets."""
 
     name: str
-    alpha: float
-    sizes: list[int]
-    targets: list[str]
+    study: Study
     folder: Path
     client: Client
 
     def __post_init__(self) -> None:
-        axes = {"alpha": [self.alpha], "n": self.sizes, "seed": 1, "lam": [0.1]}
-        self.study, self.timed = Study(axes=axes, measure=MEASURE), Timed(self.folder / f"{self.name}.seconds")
+        self.timed, self.sizes = Timed(self.folder / f"{self.name}.seconds"), list(self.study.axes.n)
         kernel = default_kernel(self.study)
         self.kernel = Kernel(self.timed, kernel.flops, kernel.bytes)
         flops = seed_flops(self.study, kernel)
@@ -83,40 +84,78 @@ class Comparison:
         pilot = self.cube({n: PILOT for n in self.sizes if n <= PILOT_SIZE})
         made = self.design(target, pilot, seconds / 3600)
         counts = {int(n): int(m) for n, m in zip(made.n.values, made.seeds.values, strict=True) if m > 0}
-        ours, taken = self.half_width(target, counts), self.timed.seconds(counts)
-        cell = {n: self.timed.seconds({n: PILOT}) / PILOT for n in self.sizes if n <= PILOT_SIZE}
-        grown = {n: self.hours[n] / self.hours[max(cell)] * cell[max(cell)] for n in self.sizes if n > PILOT_SIZE}
-        equal = dict.fromkeys(self.sizes, max(3, round(taken / sum((cell | grown).values()))))
-        theirs, equal_taken = self.half_width(target, equal), self.timed.seconds(equal)
+        (ours, f), taken = self.half_width(target, counts), self.timed.seconds(counts)
+        equal = dict.fromkeys(self.sizes, max(3, round(taken / sum(self.measured().values()))))
+        (theirs, g), equal_taken = self.half_width(target, equal), self.timed.seconds(equal)
+        ratio, error = theirs / ours * np.sqrt(equal_taken / taken), np.sqrt(1 / (2 * f) + 1 / (2 * g))
         foretold = float(made.half_width_equal_seeds[0] / made.half_width[0])
         there = ", ".join(f"{n}: {m}" for n, m in counts.items())
         return (
-            f"| {target} | {there} | {taken:.0f} | {ours:.3g} | {equal[self.sizes[0]]} at each of {len(equal)} | "
-            f"{equal_taken:.0f} | {theirs:.3g} | {theirs / ours * np.sqrt(equal_taken / taken):.2f} | {foretold:.2f} |"
+            f"| `{target}` | {there} | {taken:.0f} | {ours:.3g} | {equal[self.sizes[0]]} at each of {len(equal)} | "
+            f"{equal_taken:.0f} | {theirs:.3g} | {ratio:.1f} ± {ratio * error:.1f} | {foretold:.1f} |"
         )
 
-    def foretold(self, target: str, seconds: float) -> str:
-        """The ratio that the design foretells."""
+    def measured(self) -> dict[int, float]:
+        """Seconds of one seed at each size: those of the pilot, beyond it grown as operations do."""
+        cell = {n: self.timed.seconds({n: PILOT}) / PILOT for n in self.sizes if n <= PILOT_SIZE}
+        grown = {n: self.hours[n] / self.hours[max(cell)] * cell[max(cell)] for n in self.sizes if n > PILOT_SIZE}
+        return cell | grown
+
+    def foretold(self, target: str, budgets: list[float]) -> str:
+        """The ratios that the design foretells, at costs as measured and, at the last budget, at costs n^3."""
         pilot = self.cube({n: PILOT for n in self.sizes if n <= PILOT_SIZE})
-        made = self.design(target, pilot, seconds / 3600)
-        return f"| {target} | {float(made.half_width_equal_seeds[0] / made.half_width[0]):.2f} |"
+        seconds, largest = self.measured(), self.sizes[-1]
+        self.hours, ratios = {n: s / 3600 for n, s in seconds.items()}, []
+        cubic = {n: self.hours[largest] * (n / largest) ** 3 for n in self.sizes}
+        for budget, hours in [*((b, self.hours) for b in budgets), (budgets[-1], cubic)]:
+            self.hours = hours
+            made = self.design(target, pilot, budget / 3600)
+            ratios.append(f"{float(made.half_width_equal_seeds[0] / made.half_width[0]):.1f}")
+        return f"| `{target}` | {self.sizes[0]} to {largest} | {' | '.join(ratios)} |"
 
     def design(self, target: str, pilot: xr.Dataset, hours: float) -> xr.Dataset:
         """The design with the shortest half-width at this cost, by bisection."""
         low, high = np.log(1e-3), np.log(10.0)
         for _ in range(9):
             half = float(np.exp((low + high) / 2))
-            made = design(f"{target} = {half!r}", pilot=pilot, sizes=self.sizes, cost=lambda n: self.hours[int(n)])
+            try:
+                made = design(f"{target} = {half!r}", pilot=pilot, sizes=self.sizes, cost=lambda n: self.hours[int(n)])
+            except TooManySeedsError:
+                low = np.log(half)
+                continue
             low, high = (np.log(half), high) if made.cost > hours else (low, np.log(half))
         return made
 
-    def half_width(self, target: str, counts: dict[int, int]) -> float:
-        """Of the fit of the target's law to the cube with these seeds."""
+    def half_width(self, target: str, counts: dict[int, int]) -> tuple[float, float]:
+        """Of the fit of the target's law to the cube with these seeds, and the degrees of freedom of its error."""
         found = pilot_curve(parse_targets(f"{target} = 1")[0], self.cube(counts), 1.0).found()
-        return (found.high - found.low) / 2
+        return (found.high - found.low) / 2, found.dof
 
 
 HEADER = "| target | seeds laid out | core-s | half-width | equal seeds | core-s | half-width | ratio | foretold |"
+
+FORETOLD = "| target | n | at the time | ten times | a hundred times | that, costs n^3 |"
+
+
+def study(alpha: float, sizes: list[int], lam: float, **tables: Mapping[str, float]) -> Study:
+    """One alpha, one penalty, and the sizes."""
+    return Study(axes={"alpha": [alpha], "n": sizes, "seed": 1, "lam": [lam]}, **tables)
+
+
+def cases(last: int) -> list[tuple[str, Study, list[str]]]:
+    """The studies, their sizes doubled up to `last`, and the targets of each.
+
+    Both outliers are wanted, and no losses: with one test sample their cells do not pay for a test batch. At
+    eta_0 = 4 all of 12 seeds have the first outlier clear of the bulk from n = 60 on, and the second from 125 on.
+    """
+    sizes = [*SIZES, *(SIZES[-1] * 2**k for k in range(1, 20) if SIZES[-1] * 2**k <= last)]
+    losses = study(0.16, sizes, 0.1, measure={"rank": 2, "degree": 2, "ell": 2})
+    bare = {"rank": 2, "degree": 2, "ell": 1, "test_samples": 1}
+    outliers = study(0.42, sizes, 1.0, measure=bare, model={"eta_scale": 4.0})
+    return [
+        ("outliers", outliers, ["outlier 1 exponent alpha=0.42", "outlier 2 exponent alpha=0.42"]),
+        ("losses", losses, ["test_loss limit alpha=0.16 lam=0.1", "test_loss gap exponent alpha=0.16 lam=0.1"]),
+    ]
 
 
 def main() -> None:
@@ -125,27 +164,20 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=Path("equal-hours"))
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--foretell", type=int, metavar="N")
+    parser.add_argument("--only", default="", help="targets that begin so")
     asked = parser.parse_args()
     asked.folder.mkdir(exist_ok=True)
-    cases: list[tuple[str, float, list[int], list[str]]] = [
-        (
-            "losses",
-            0.16,
-            [60, 125, 250, 500, 1000, 2000],
-            ["test_loss limit alpha=0.16 lam=0.1", "test_loss gap exponent alpha=0.16 lam=0.1"],
-        ),
-        ("first", 0.3, [125, 250, 500, 1000, 2000], ["outlier 1 exponent alpha=0.3"]),
-        ("second", 0.45, [250, 500, 1000, 2000], ["outlier 2 exponent alpha=0.45"]),
-    ]
-    print("| target | ratio |\n|---|---|" if asked.foretell else f"{HEADER}\n{'|---' * 9}|")
+    foretell = asked.foretell is not None
+    print(f"{FORETOLD}\n{'|---' * 6}|" if foretell else f"{HEADER}\n{'|---' * 9}|")
     with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
-        for name, alpha, sizes, targets in cases:
-            while asked.foretell and sizes[-1] < asked.foretell:
-                sizes.append(2 * sizes[-1])
-            made = Comparison(name, alpha, sizes, targets, asked.folder, client)
-            for target in targets:
-                foretell = asked.foretell is not None
-                print(made.foretold(target, 6000.0) if foretell else made.row(target, asked.seconds), flush=True)
+        for name, made, targets in cases(asked.foretell or SIZES[-1]):
+            for target in (t for t in targets if t.startswith(asked.only)):
+                compared, budgets = (
+                    Comparison(name, made, asked.folder, client),
+                    [asked.seconds * k for k in (1, 10, 100)],
+                )
+                found = compared.foretold(target, budgets) if foretell else compared.row(target, asked.seconds)
+                print(found, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/bin/sh
-# The environment of the quickstart with the test extra, then the whole test suite in two processes; arguments go to pytest.
+# The environment of the quickstart with the test extra, then the whole test suite: two processes that compute, a third for what waits; arguments go to pytest.
 set -eu
 cd "$(dirname "$0")/.."
 EXTRAS="[test]"
 . scripts/environment.sh
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 unset PYTHONDONTWRITEBYTECODE # else each of a hundred processes compiles the package anew
-python -m pytest -n 2 --dist loadfile "$@"
+python -m pytest -n 3 --dist loadfile "$@"

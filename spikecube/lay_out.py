@@ -16,7 +16,7 @@ from spikecube.runs.plan import calibrate, processor_time
 from spikecube.runs.run import Kernel, default_kernel, run
 from spikecube.runs.tasks import missing_tasks, task_cost
 from spikecube.scaling.design import design
-from spikecube.scaling.errors import FitError
+from spikecube.scaling.errors import FitError, TooManySeedsError
 from spikecube.study.study import Study
 from spikecube.text import text_table
 
@@ -69,10 +69,15 @@ def lay_out(
     if not sizes:
         raise FitError(f"--max-n {max_n} leaves no size of the study, which has n = {min(study.axes.n)} and more")
     cost = hours or cell_hours(study)
-    made = design(target, pilot=pilot, sizes=sizes, cost=cost)
-    relaxed = 1.0
-    if max_hours is not None and float(made.cost) > max_hours:
+    try:
+        made, relaxed = design(target, pilot=pilot, sizes=sizes, cost=cost), 1.0
+    except TooManySeedsError:
+        if max_hours is None:
+            raise
+        made = None
+    if max_hours is not None and (made is None or float(made.cost) > max_hours):
         made, relaxed = _within(target, pilot, sizes, cost, max_hours)
+    assert made is not None
     made["cost"].attrs["units"] = "core-hours"
     seeds = {int(n): int(m) for n, m in zip(made.n.values, made.seeds.values, strict=True) if m > 0}
     return LaidOut(with_seeds(study, seeds), made, relaxed)
@@ -135,6 +140,7 @@ def lay_out_text(found: LaidOut) -> str:
     lines.append(
         f"certificate: no sensitivity above 1; the time is within {100 * float(made.duality_gap):.2g} per cent of least"
     )
+    lines += made.attrs["notes"].splitlines()
     return "\n".join(lines)
 
 
@@ -160,11 +166,16 @@ def _within(
     low, high = 1.0, 2.0
     targets = parse_targets(target)
 
-    def at(factor: float) -> xr.Dataset:
-        return design([relaxed_text(t, factor) for t in targets], pilot=pilot, sizes=sizes, cost=cost)
+    def at(factor: float) -> xr.Dataset | None:
+        """The design, or None where it costs too much."""
+        try:
+            made = design([relaxed_text(t, factor) for t in targets], pilot=pilot, sizes=sizes, cost=cost)
+        except TooManySeedsError:
+            return None
+        return made if float(made.cost) <= most else None
 
     made = at(high)
-    while float(made.cost) > most:
+    while made is None:
         low, high = high, 2 * high
         if high > 1e4:
             raise FitError(f"{most:g} core-hours do not pay for the least number of seeds at each size")
@@ -174,7 +185,7 @@ def _within(
             break
         middle = float(np.sqrt(low * high))
         trial = at(middle)
-        low, high, made = (low, middle, trial) if float(trial.cost) <= most else (middle, high, made)
+        low, high, made = (low, middle, trial) if trial is not None else (middle, high, made)
     return made.assign_coords(target=[t.text for t in targets]).assign(
         wanted=("target", [t.half_width for t in targets])
     ), high

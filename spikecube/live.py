@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikecube.notebook import Words
 
 if TYPE_CHECKING:
-    from spikecube.pictures.sources import Source
+    from spikecube.pictures.sources import Awaited, Source
     from spikecube.runs.state import State
     from spikecube.runs.verify import Verified
 
@@ -95,17 +94,27 @@ def source_of(cube: Any) -> Source:
     return sources.Growing(lambda: assemble(folder.study, folder.results()), folder.shards, str(path))
 
 
-def wait_for(cube: str | Path, tell: Callable[[str], None]) -> None:
-    """Wait until there is a cube or a run of this name; `tell` hears of it where that takes a while."""
-    from spikecube.runs.folder import run_paths
+def awaited(name: str | Path) -> Awaited:
+    """What the explorer looks at once there is a cube or a run of this name.
 
-    folder = run_paths(cube)[0]
-    told = False
-    while _finished(cube) is None and not (folder / "study.toml").is_file():
-        if not told:
-            tell(f"waiting for the run {folder} to begin (Ctrl-C ends it)")
-            told = True
-        time.sleep(0.2)
+    A study NAME.toml beside it tells meanwhile how many cells there will be.
+    """
+    from spikecube.model.checks import StudyError
+    from spikecube.pictures.sources import Awaited
+    from spikecube.runs.folder import run_paths
+    from spikecube.study.study import Study
+
+    folder = run_paths(name)[0]
+
+    def find() -> Source | None:
+        there = _finished(name) is not None or (folder / "study.toml").is_file()
+        return source_of(name) if there else None
+
+    title, cells = folder.stem, ""
+    with contextlib.suppress(OSError, StudyError):
+        study = Study.from_file(folder.with_suffix(".toml"))
+        title, cells = study.title or title, f"; 0 of {sum(1 for _ in study.cells())} cells are computed"
+    return Awaited(find, title, f"This page waits for the run {folder} to begin{cells}.")
 
 
 def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any = None, other: Any = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,16 @@ LONGEST = (
 def pytest_configure(config: pytest.Config) -> None:
     """`--dist loadfile` keeps the order of the files, where it would begin with those of the most tests."""
     config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, a third process takes the files that wait."""
+    if config.option.dist != "loadfile":
+        return None
+    from tests.distribution import WaitingBeside
+
+    return WaitingBeside(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

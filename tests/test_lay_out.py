@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from spikecube.cli import app
 from spikecube.errors import SpikecubeError
 from spikecube.lay_out import lay_out, lay_out_text
+from spikecube.scaling.errors import TooManySeedsError
 from spikecube.study.study import Study
 from tests.runs.conftest import in_threads, threads  # noqa: F401  fixtures of these tests too
 from tests.scaling.conftest import cube  # noqa: F401  a fixture of these tests too
@@ -49,6 +50,15 @@ def test_a_budget_that_is_too_small_is_told(study: Study, cube: xr.Dataset) -> N
     assert float(found.design.cost) <= most
     assert "0.01 cannot be met in this time" in lay_out_text(found)
     assert lay_out(study, TARGET, pilot=cube, hours=hours, max_hours=4 * most).relaxed == 1
+
+
+def test_a_budget_takes_the_place_of_absurdly_many_seeds(study: Study, cube: xr.Dataset) -> None:  # noqa: F811
+    absurd = "outlier 1 exponent alpha=0.4 = 0.004"
+    with pytest.raises(TooManySeedsError, match="correction cannot be told from the law"):
+        lay_out(study, absurd, pilot=cube, hours=hours)
+    found = lay_out(study, absurd, pilot=cube, hours=hours, max_hours=13000.0)
+    assert found.relaxed > 2
+    assert float(found.design.cost) <= 13000.0
 
 
 def test_the_largest_size_is_the_users(study: Study, cube: xr.Dataset) -> None:  # noqa: F811

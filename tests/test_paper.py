@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from scripts import paper
-from scripts.claims import equivalence, odd, page, sizes, spikes, thresholds, verdicts
+from scripts.claims import cubes, equivalence, odd, page, sizes, spikes, thresholds, verdicts
 from scripts.claims.catalogue import CLAIMS
 from scripts.claims.cubes import CUBES, STUDIES, Place, made
 from scripts.claims.verdicts import CONFIRMED, REFUTED
@@ -34,7 +34,8 @@ def test_the_rules_do_what_their_examples_say(module: Any) -> None:
 
 
 @pytest.mark.parametrize("letter", [letter for letter, claim in CLAIMS.items() if not claim.predicts])
-def test_the_page_holds_what_the_cubes_say(letter: str) -> None:
+def test_the_page_holds_what_the_cubes_say(letter: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cubes, "run", None)  # a cube of another study is a failure, not a reason to compute
     text = (ROOT / paper.PAGE).read_text(encoding="utf-8")
     rows = page.table({letter: paper.judged(PLACE, letter)}).splitlines()[2:]
     assert len(rows) >= 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import resource
@@ -15,6 +16,7 @@ import xarray as xr
 from scripts.claims.finding import Claim
 from spikecube import Study, open_cube, predict, run
 from spikecube.cube.store import write_cube
+from spikecube.runs.code import canonical
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES, CUBES = Path("data/studies/paper"), Path("data/cubes/paper")
@@ -82,18 +84,26 @@ class Place:
         (self.cubes / MADE).write_text(text, encoding="utf-8")
 
     def prediction(self, claim: Claim) -> xr.Dataset:
-        """What theory says on the axes of a claim's study, kept; empty for a claim that does not look at it."""
+        """What this code's theory says on the axes of a claim's study, kept; empty for a claim that does not look."""
         if not claim.predicts:
             return xr.Dataset()
         path, study = self.work / f"{claim.study}-theory.nc", self.study(claim)
         if path.is_file():
             kept = xr.load_dataset(path)
-            if kept.attrs["study_sha256"] == study.sha256:
+            if kept.attrs["study_sha256"] == study.sha256 and kept.attrs.get("theory_sha256") == theory_sha256():
                 return kept
-        made_now = predict(study)
+        made_now = predict(study).assign_attrs(theory_sha256=theory_sha256())
         self.work.mkdir(parents=True, exist_ok=True)
         write_cube(made_now, path)
         return made_now
+
+
+@functools.cache
+def theory_sha256() -> str:
+    """A hash of what decides predictions: the theory and what it knows of networks, without text and comments."""
+    package = ROOT / "spikecube"
+    files = sorted(path for wing in ("linalg", "model", "theory") for path in (package / wing).rglob("*.py"))
+    return hashlib.sha256("".join(canonical(path.read_text(encoding="utf-8")) for path in files).encode()).hexdigest()
 
 
 def made(cubes: Path) -> dict[str, dict[str, Any]]:

@@ -39,7 +39,9 @@ def fit(
     theory: Annotated[
         str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
     ] = None,
-    controls: Annotated[bool, typer.Option(help="Use control variates for the means over seeds.")] = True,
+    controls: Annotated[
+        bool, typer.Option(help="Use control variates for the means over seeds: outliers, gaps, limits.")
+    ] = True,
     n_min: Annotated[
         str | None,
         typer.Option(
@@ -83,6 +85,11 @@ def fit(
         if Path(cube).suffix in _TABLES:
             raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
         return _fit_cube(cube, law, output, theory, controls, smallest, as_json)
+    of_cubes = ["--theory"] * (theory is not None) + ["--no-controls"] * (not controls)
+    if of_cubes:
+        raise typer.BadParameter(f"{of_cubes[0]} is for cubes, not for other data")
+    if latex and as_json:
+        raise typer.BadParameter("--latex and --json exclude each other: one table is printed")
     columns = {"size": size, "value": value, "control": control, "stderr": stderr, "loss": loss}
     return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
 
@@ -97,10 +104,9 @@ def _fit_cube(
     from spikecube.words.stopping import stopped_at
 
     data = cube_of(cube)
-    prediction = open_cube(theory) if theory else True
+    given = {"prediction": open_cube(theory) if theory else True, "controls": controls, "n_min": n_min}
     reports = [
-        fit_report(data, name, prediction=prediction, controls=controls, n_min=n_min)
-        for name in ([law] if law else LAWS)
+        fit_report(data, name, **(given if law else _known_to(name, given))) for name in ([law] if law else LAWS)
     ]
     found = {report.law: report.dataset for report in reports if report.dataset is not None}
     if output and found:
@@ -116,9 +122,20 @@ def _fit_cube(
             sentence = f"{report.law}: no fit, for the same reason" if reason in told else report.sentence
             told |= {reason} if report.dataset is None else set()
             typer.echo(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
+        unused = ["--theory"] * bool(theory) + ["--no-controls"] * (not controls) + ["--n-min auto"] * (n_min == "auto")
+        if unused and law is None:
+            typer.echo(f"thresholds and collapse rest on single draws: they are fitted without {', '.join(unused)}")
         if stopped := stopped_at(data):
             typer.echo(stopped)
     return 0 if found else ERROR
+
+
+def _known_to(law: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The options that a law uses, where one of all laws is fitted; thresholds and collapse choose no sizes."""
+    from spikecube.words.fits import USES
+
+    known = {name: value for name, value in given.items() if name in USES[law]}
+    return {} if known == {"n_min": "auto"} else known
 
 
 def _fit_data(

@@ -51,6 +51,11 @@ def plan(
         spikecube plan study.toml
         spikecube plan study.toml --target 'threshold 2 = 0.02' -o larger.toml
     """
+    alone = {"--pilot": pilot, "--max-n": max_n, "--max-hours": max_hours, "-o": output}
+    plain = {"--max-memory": max_memory, "--workers": workers, "--json": as_json or None}
+    unused = [name for name, text in (alone if target is None else plain).items() if text is not None]
+    if unused:
+        raise typer.BadParameter(f"{unused[0]} goes {'with' if target is None else 'without'} --target")
     if target is not None:
         return _lay_out(study, target, pilot, max_n, max_hours, output)
     from spikecube.runs.plan import plan as make_plan

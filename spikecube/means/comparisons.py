@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,15 @@ def plain_means(data: xr.DataArray) -> xr.Dataset:
     return seeds.means(data.to_dataset(name="values"), "values", controls=False)
 
 
-def means_at(cube: xr.Dataset, name: str, *, controls: bool = True, **where: Any) -> xr.Dataset:
+def means_at(
+    cube: xr.Dataset, name: str, *, controls: bool = True, along: Sequence[str] = (), **where: Any
+) -> xr.Dataset:
     """Means of a variable at a place, those of `spikecube.means.seeds.means`: mean, stderr, seeds, controls.
 
-    Control variates need the draws in the cube, its study, and 7 seeds or more; `controls` says how many were used.
+    A further axis of the cube stays if `along` names it, else it takes its default. Control variates need the draws in
+    the cube, its study, and 7 seeds or more; `controls` says how many were used.
     """
-    place = where | fixed(cube, where)
+    place = where | {axis: label for axis, label in fixed(cube, where).items() if axis not in along}
     variable(cube, name)
     box = _box(cube[[name, *(c for c in CONTROLS if c in cube)]], place)
     data = at(seeds.means(box, name, controls=controls), **place)

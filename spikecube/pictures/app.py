@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,12 @@ from spikecube.means.places import default_label, further_axes, nearest
 from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, predicted
 from spikecube.pictures.app_free import FREE, Free
+from spikecube.pictures.app_screen import Screen
 from spikecube.pictures.background import in_background
-from spikecube.pictures.catalogue import CATALOGUE, Scene
-from spikecube.pictures.elsewhere import in_process
-from spikecube.pictures.entry import Entry
+from spikecube.pictures.bulks import Bulks
+from spikecube.pictures.catalogue import Scene
+from spikecube.pictures.elsewhere import Elsewhere, in_process
 from spikecube.pictures.marks import Brush
-from spikecube.pictures.picture import VIEW, Canvas, Picture
 from spikecube.pictures.sources import Source, source_of
 from spikecube.text import number
 from spikecube.words import symbols
@@ -29,54 +28,6 @@ from spikecube.words.overview import cells_done
 
 REFRESH_MS = 2000
 Fitter = Callable[[xr.Dataset], Mapping[str, xr.Dataset]]
-
-
-class Screen:
-    """A place for one view: patched in place while the view keeps its parts, drawn anew when they change."""
-
-    def __init__(self, view: str, on_brush: Callable[[Brush], None]) -> None:
-        options = {entry.title: name for name, entry in CATALOGUE.items()}
-        self.choice = pn.widgets.Select(options=options, value=view, sizing_mode="stretch_width")
-        self.title = pn.pane.HTML("", css_classes=["title"], sizing_mode="stretch_width")
-        self.pane = pn.pane.Bokeh(sizing_mode="stretch_both")
-        self.with_table = pn.widgets.Toggle(label="Table", variant="outline", width=58, height=32, margin=(4, 3))
-        self.table = pn.pane.HTML("", visible=False, css_classes=["table"], sizing_mode="stretch_width")
-        self.python = pn.widgets.TextAreaInput(value="", visible=False)
-        self.stem = ""
-        self.shown = Picture([])
-        self._canvas: Canvas | None = None
-        self._on_brush = on_brush
-        self.with_table.param.watch(lambda _event: self._tell(), "value")
-
-    @property
-    def entry(self) -> Entry:
-        """The view that is chosen."""
-        return CATALOGUE[self.choice.value]
-
-    def show(self, picture: Picture, stem: str, python: str) -> None:
-        """Draws a picture; `stem` names the files that it is saved as, `python` draws it again."""
-        self.shown, self.stem, self.python.value = picture, stem, python
-        if self._canvas is not None and self._canvas.parts == picture.parts:
-            self._canvas.show(picture)
-        else:
-            self._canvas = Canvas(picture)
-            for figure in self._canvas.figures:
-                figure.sizing_mode = "stretch_both"
-            self._canvas.root.sizing_mode = "stretch_both"
-            self._canvas.figure.title.visible = False  # the page has it above, where it can be as long as it is
-            if self.entry.alpha_axis:
-                self._canvas.let_select(lambda start, end: self._on_brush((start, end)))
-            self.pane.object = self._canvas.root
-        self._canvas.root.tags = [VIEW, stem]
-        first, *rest = map(html.escape, picture.title.split("\n"))
-        self.title.object = f"<b>{first}</b>" + "".join(f"<br>{line}" for line in rest)
-        self._tell()
-
-    def _tell(self) -> None:
-        """The table of what is seen, where it is wanted."""
-        self.table.visible = self.with_table.value
-        if self.with_table.value:
-            self.table.object = exports.seen_table(self.shown)
 
 
 class Explorer:
@@ -91,9 +42,11 @@ class Explorer:
     fitter
         Computes the fits of a cube when asked for, a function of a module; None offers none.
     other
-        A second cube, drawn beside the first in the view of any variable.
+        A second cube, drawn over the first in every view of points.
     compute
         Calls a function with arguments, by default in a process of its own so that the page is not held up.
+    answer
+        Calls a function that each place of a slider needs, by default in one process that stays.
     """
 
     def __init__(
@@ -104,15 +57,17 @@ class Explorer:
         fitter: Fitter | None = None,
         other: xr.Dataset | None = None,
         compute: Callable[..., Any] = in_process,
+        answer: Callable[..., Any] | None = None,
     ) -> None:
         self.source, self.fitter, self.other, self._calls = source, fitter, other, compute
         self._version = source.version()
-        self.scene = Scene(source.cube(), prediction, fits or {})
+        self._bulks = Bulks(answer or Elsewhere(), lambda: self.draw("alpha"), self._tell)
+        self.scene = Scene(source.cube(), prediction, fits or {}, bulk=self._bulks)
         self.brush: Brush = None
         self._running: list[str] = []
         self.sliders = {name: _slider(self.scene.cube, name) for name in _axes(self.scene.cube)}
         self.free = Free(self.scene.cube)
-        self.screens = [Screen(view, self.set_brush) for view in ("spectrum", "test")]
+        self.screens = [Screen(view, self.set_brush, self._draw_one) for view in ("spectrum", "test")]
         self.choices = [screen.choice for screen in self.screens]
         self.busy = pn.indicators.LoadingSpinner(value=False, size=22, visible=False)
         self.unmark = pn.widgets.Button(
@@ -138,18 +93,29 @@ class Explorer:
 
     def draw(self, axis: str | None = None) -> None:
         """Draws the screens whose views are chosen along an axis; all of them without one."""
-        further = further_axes(self.scene.cube)
         for screen in self.screens:
-            entry = screen.entry
-            if axis is not None and axis not in (*entry.axes, *further):
-                continue
-            labels = {name: label for name, label in self.place.items() if name in (*entry.axes, *further)}
-            chosen = labels | (self.free.keywords() if entry.name == FREE else {})
-            beside = {"other": self.other} if entry.name == FREE and self.other is not None else {}
-            picture = entry.draw(self.scene, self.brush, **chosen, **beside)
-            python = exports.python_of(entry, self.scene, self.source.name, chosen)
-            screen.show(picture, exports.stem(self.scene.cube, entry.name, chosen), python)
+            if axis is None or axis in self._axes_of(screen):
+                self._draw_one(screen)
         self.state.object = self._state()
+
+    def _axes_of(self, screen: Screen) -> list[str]:
+        """The axes with a slider along which a screen is chosen."""
+        return [name for name in self.sliders if name in (*screen.entry.axes, *further_axes(self.scene.cube))]
+
+    def _draw_one(self, screen: Screen) -> None:
+        """Draws a screen where the sliders stand, as it is chosen."""
+        entry, place = screen.entry, self.place
+        labels = {name: place[name] for name in self._axes_of(screen)}
+        chosen = labels | (self.free.keywords() if entry.name == FREE else {}) | screen.scales
+        beside = {"other": self.other} if entry.overlays and self.other is not None else {}
+        picture = entry.draw(self.scene, self.brush, **chosen, **beside)
+        python = exports.python_of(entry, self.scene, self.source.name, chosen, second=bool(beside))
+        screen.show(picture, exports.stem(self.scene.cube, entry.name, chosen), python)
+
+    def darken(self, dark: bool) -> None:
+        """Draws by night, or by day."""
+        for screen in self.screens:
+            screen.darken(dark)
 
     def _state(self) -> str:
         """How far a run has come, while it is looked at again and again."""
@@ -271,7 +237,7 @@ def explore(
     fitter
         Computes fits of a cube when asked, a function of a module.
     other
-        A second cube, drawn beside the first in the view of any variable.
+        A second cube, drawn over the first in every view of points.
     """
     from spikecube.pictures.app_page import page
 

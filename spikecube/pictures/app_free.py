@@ -15,7 +15,7 @@ FREE = "means"
 
 
 class Free:
-    """What is chosen: the variable, its axis, its colour, and which axes are logarithmic."""
+    """What is chosen: the variable, its axis, its colour."""
 
     def __init__(self, cube: xr.Dataset) -> None:
         self.cube = cube
@@ -24,16 +24,13 @@ class Free:
         self.variable = pn.widgets.Select(label="variable", options=names, value=first, sizing_mode="stretch_width")
         self.x = pn.widgets.Select(label="on the axis", sizing_mode="stretch_width")
         self.colour = pn.widgets.Select(label="as colour", sizing_mode="stretch_width")
-        self.logx = pn.widgets.Checkbox(label="log axis", value=False)
-        self.logy = pn.widgets.Checkbox(label="log values", value=False)
         self.variable.param.watch(lambda _event: self._offer(), "value")
         self._offer()
 
     @property
     def widgets(self) -> dict[str, Any]:
         """Every choice by its keyword."""
-        named = {"variable": self.variable, "x": self.x, "colour": self.colour}
-        return {**named, "logx": self.logx, "logy": self.logy}
+        return {"variable": self.variable, "x": self.x, "colour": self.colour}
 
     def keywords(self) -> dict[str, Any]:
         """What is chosen, as keywords of the view."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-from importlib import resources
 from typing import Any
 
 import panel as pn
 
-from spikecube.pictures import exports, style, tables
-from spikecube.pictures.app import Explorer, Screen
+from spikecube.pictures import exports, night, style, tables
+from spikecube.pictures.app import Explorer
 from spikecube.pictures.app_free import FREE
+from spikecube.pictures.app_screen import Screen
 
 _SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
 
@@ -41,25 +41,42 @@ navigator.clipboard.writeText(code.value).then(() => {
 """
 
 
-def look() -> str:
-    """The look of the report, for a tree of components: its colours by day, since the figures are drawn for it."""
+def look(*, nights: bool) -> str:
+    """The look of the report, for a tree of components; without nights its colours by day alone."""
     shared = style.stylesheet()
-    day = shared.partition("@media")[0]
-    own = (resources.files("spikecube.pictures") / "assets" / "app.css").read_text(encoding="utf-8")
-    return f"{shared}\n{day}\n{own}".replace(":root", ":host")
+    day = "" if nights else shared.partition("@media")[0]
+    return f"{shared}\n{day}\n{style.asset('app.css')}".replace(":root", ":host")
 
 
-def page(explorer: Explorer) -> pn.viewable.Viewable:
-    """The page of an explorer."""
-    sheet = look()
+def page(explorer: Explorer, *, nights: bool = False) -> pn.viewable.Viewable:
+    """The page of an explorer; with nights it is dark where the visitor's screen is, as a page of its own can be."""
+    sheet = look(nights=nights)
     views = [_screen(explorer, slot, sheet) for slot in range(len(explorer.screens))]
-    return pn.Column(
+    whole = pn.Column(
         _side(explorer, sheet),
         pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_width"),
+        *([night.watch(explorer.darken)] if nights else []),
         css_classes=["explorer"],
         stylesheets=[sheet],
         sizing_mode="stretch_width",
     )
+    return _with_nights(whole) if nights else whole
+
+
+def _with_nights(whole: pn.viewable.Viewable) -> pn.viewable.Viewable:
+    """A page whose every part is dark where the visitor's screen is."""
+    for part in whole.select():
+        part.stylesheets = [*part.stylesheets, style.asset("app_night.css")]
+    return whole
+
+
+def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.viewable.Viewable:
+    """The page of an explorer that has nothing to show yet."""
+    sheet = look(nights=True)
+    text = f"<h1>{_escaped(title)}</h1><p role='status'>{_escaped(sentence)} What it computes will appear here.</p>"
+    words = pn.pane.HTML(text, stylesheets=[sheet], sizing_mode="stretch_width")
+    side = pn.Column(words, unseen, css_classes=["side"], stylesheets=[sheet], sizing_mode="stretch_width")
+    return _with_nights(pn.Column(side, css_classes=["explorer"], stylesheets=[sheet], sizing_mode="stretch_width"))
 
 
 def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
@@ -100,9 +117,7 @@ def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
 def _free(explorer: Explorer) -> pn.viewable.Viewable:
     """The choices of the view of any variable, while a screen shows it."""
     free = explorer.free
-    box = pn.Column(
-        free.variable, pn.Row(free.x, free.colour), pn.Row(free.logx, free.logy), sizing_mode="stretch_width"
-    )
+    box = pn.Column(free.variable, pn.Row(free.x, free.colour), sizing_mode="stretch_width")
 
     def appear(*_events: object) -> None:
         box.visible = any(choice.value == FREE for choice in explorer.choices)
@@ -119,7 +134,7 @@ def _screen(explorer: Explorer, slot: int, sheet: str) -> pn.viewable.Viewable:
     for part in (screen.title, screen.table):
         part.stylesheets = [sheet]
     return pn.Column(
-        screen.choice,
+        pn.Row(screen.choice, *screen.logs.values(), sizing_mode="stretch_width"),
         screen.title,
         pn.Column(screen.pane, css_classes=["figure"], stylesheets=[sheet], sizing_mode="stretch_width"),
         pn.FlexBox(*_pictures(slot), *_downloads(explorer, slot), _copy(screen), screen.with_table),

@@ -1,4 +1,4 @@
-"""Computations in a process of their own, which imports what they need and no page."""
+"""Computations in another process, which imports what they need and no page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,55 +22,108 @@ class ComputationEnded(SpikecubeError, RuntimeError):
     """A process that was computing ended without an answer."""
 
 
+class Elsewhere:
+    """A process that answers one call after another; it starts with the first, and again after its end."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function of a module returns, or raises, called there: this process goes on at its full speed.
+
+        Raises
+        ------
+        ComputationEnded
+            If the process ends without an answer.
+        """
+        request = pickle.dumps((function, arguments))
+        with self._lock:
+            process = self._process = self._process or _started()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(request)
+                process.stdin.flush()
+                good, found = pickle.load(process.stdout)
+            except (OSError, EOFError, pickle.UnpicklingError):
+                self._end()
+                raise ComputationEnded("its process ended before it had an answer") from None
+        if not good:
+            raise found
+        return found  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Ends the process once it has answered."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            _ended(self._process)
+        self._process = None
+
+
 def in_process(function: Callable[..., T], *arguments: Any) -> T:
-    """What a function of a module returns, or raises, called in a new process: this one goes on at its full speed.
+    """What a function of a module returns, or raises, called in a new process.
 
     Raises
     ------
     ComputationEnded
         If the process ends without an answer.
     """
-    command = [sys.executable, "-c", "from spikecube.pictures.elsewhere import answer; answer()"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
-        _processes.add(process)
-        try:
-            out, _ = process.communicate(pickle.dumps((function, arguments)))
-        finally:
-            _processes.discard(process)
-    if process.returncode:
-        raise ComputationEnded("its process ended before it had an answer")
-    good, found = pickle.loads(out)
-    if not good:
-        raise found
-    return found  # type: ignore[no-any-return]
+    with contextlib.closing(Elsewhere()) as elsewhere:
+        return elsewhere(function, *arguments)
 
 
 def remembered(call: Callable[..., Any]) -> Callable[..., Any]:
-    """As `call`, but a function of text is called once for each text: visitors share what theory says of a study."""
+    """As `call`, but a function of values is called once for each: visitors share what theory says of a study."""
     known: dict[Any, Any] = {}
 
-    def called(function: Callable[..., Any], argument: Any) -> Any:
-        if not isinstance(argument, str):
-            return call(function, argument)
-        if (function, argument) not in known:
-            known[function, argument] = call(function, argument)
-        return known[function, argument]
+    def called(function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            found = (function, *arguments) in known
+        except TypeError:  # data have no hash
+            return call(function, *arguments)
+        if not found:
+            known[function, *arguments] = call(function, *arguments)
+        return known[function, *arguments]
 
     return called
 
 
 def answer() -> None:
-    """Calls the function on standard input, and writes what it returns or raises to standard output."""
+    """Calls each function on standard input, and writes what it returns or raises to standard output."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not stand in the answer
-    function, arguments = pickle.load(sys.stdin.buffer)
-    try:
-        found = True, function(*arguments)
-    except Exception as error:  # whatever it is, it is told on the page
-        found = False, error
-    with out:
-        out.write(pickle.dumps(found))
+    with out, contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            function, arguments = pickle.load(sys.stdin.buffer)
+            try:
+                found = True, function(*arguments)
+            except Exception as error:  # whatever it is, it is told on the page
+                found = False, error
+            out.write(pickle.dumps(found))
+            out.flush()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from spikecube.pictures.elsewhere import answer; answer()"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    _processes.add(process)
+    return process
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Closes the pipes of a process, at which it ends, and waits for that."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(OSError):  # what was not taken up is lost
+        process.stdin.close()
+    process.stdout.close()
+    process.wait()
+    _processes.discard(process)
 
 
 @atexit.register

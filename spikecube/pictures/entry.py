@@ -1,30 +1,34 @@
 """Views by name: a function with `@view` is what notebooks call, and what report and explorer find and draw.
 
 A new view is one such function. It asks for what it draws by the names of its arguments: `cube`, `prediction`, `fit`,
-`density`, `detachment`, `scores`, `brush`, and the labels of axes.
+`density`, `detachment`, `scores`, `brush`, and the labels of axes. Every view knows `logx` and `logy` besides, and one
+that draws points of a cube `other`, a second cube.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ParamSpec
 
 import holoviews as hv
+import xarray as xr
 
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
-from spikecube.means.places import Missing, aligned, refuse_unknown
-from spikecube.pictures import picture
+from spikecube.means.places import LabelError, Missing, aligned, further_axes, refuse_unknown
+from spikecube.pictures import picture, second
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
+from spikecube.pictures.scales import scaled
 from spikecube.pictures.scene import Scene
 
 P = ParamSpec("P")
 Shown = Callable[..., hv.Overlay | hv.Layout]
 _NEEDED = ("alpha", "n", "seed", "lam")
+_COMMON = ("other", "logx", "logy")
 _PICTURES: dict[Shown, Callable[..., Picture]] = {}
 _OF_SCENE: dict[str, Callable[[Scene, Entry, dict[str, Any]], Any]] = {
     "cube": lambda scene, entry, at: scene.cube,
@@ -49,6 +53,7 @@ class Entry:
     alpha_axis : whether alpha lies on its x axis, so that a brush can mark an interval.
     fit : the law whose fit it takes.
     fixed : keywords of the view that this entry sets.
+    overlays : whether a second cube may be drawn over the first: not over a map, nor over fits alone.
     """
 
     name: str
@@ -58,10 +63,14 @@ class Entry:
     alpha_axis: bool = False
     fit: str = ""
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    overlays: bool = True
     shown: Shown | None = None
 
     def draw(self, scene: Scene, brush: Brush, **at: Any) -> Picture:
-        """The picture at labels of its axes and of the further axes of the cube; a sentence for what is missing."""
+        """The picture at labels of its axes and of the further axes of the cube; a sentence for what is missing.
+
+        Among the labels may be `other`, `logx` and `logy`.
+        """
         assert self.shown is not None
         wanted = inspect.signature(self.shown).parameters
         try:
@@ -71,7 +80,7 @@ class Entry:
         if "cube" not in wanted:  # a view of a fit alone
             if given["fit"] is None:
                 return picture.note("Nothing is fitted yet.")
-            at = {}
+            at = {name: value for name, value in at.items() if name in _COMMON}
         marked = {"brush": brush} if "brush" in wanted else {}
         return picture_of(self.shown)(**given, **self.fixed, **marked, **at)
 
@@ -87,7 +96,7 @@ def view(*entries: Entry) -> Callable[[Callable[P, Picture]], Callable[P, hv.Ove
     """
 
     def register(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
-        shown = _shown(draw)
+        shown = _shown(draw, sorted({axis for entry in entries for axis in entry.axes}))
         for entry in entries:
             CATALOGUE[entry.name] = replace(entry, shown=shown)
         return shown
@@ -105,7 +114,7 @@ def stands_for(shown: Shown, other: Shown) -> None:
     _PICTURES[shown] = _PICTURES[other]
 
 
-def _shown(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
+def _shown(draw: Callable[P, Picture], axes: Sequence[str]) -> Callable[P, hv.Overlay | hv.Layout]:
     takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
 
     @functools.wraps(draw)
@@ -117,24 +126,80 @@ def _shown(draw: Callable[P, Picture]) -> Callable[P, hv.Overlay | hv.Layout]:
                 rest[0] = as_cube(rest[0], *_NEEDED)
             elif takes_cube and "cube" in named:
                 named["cube"] = as_cube(named["cube"], *_NEEDED)
+            if named.get("other") is not None:
+                named["other"] = as_cube(named["other"], *_NEEDED)
             return _PICTURES[shown](*rest, **named).view()
         except StoreError as lacking:
             return picture.note(f"{lacking}.").view()
 
+    shown.__signature__ = _signature(draw, takes_cube)  # type: ignore[attr-defined]
     shown.__annotations__ = {**draw.__annotations__, "return": hv.Overlay | hv.Layout}
-    _PICTURES[shown] = functools.partial(_drawn, draw)
+    _PICTURES[shown] = functools.partial(_drawn, draw, axes)
     return shown
 
 
-def _drawn(draw: Callable[..., Picture], *args: Any, **kwargs: Any) -> Picture:
+def _signature(draw: Callable[P, Picture], takes_cube: bool) -> inspect.Signature:
+    """The signature of a view with the keywords that all of them know."""
+    own = inspect.signature(draw)
+    common = _COMMON if takes_cube else _COMMON[1:]
+    added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in common]
+    parameters = list(own.parameters.values())
+    place = len(parameters) - any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return own.replace(parameters=[*parameters[:place], *added, *parameters[place:]])
+
+
+def _drawn(
+    draw: Callable[..., Picture],
+    axes: Sequence[str],
+    *args: Any,
+    other: xr.Dataset | None = None,
+    logx: bool | None = None,
+    logy: bool | None = None,
+    **kwargs: Any,
+) -> Picture:
+    """What a view draws, a second cube over it, on the axes that are asked for."""
+    bound = _bound(draw, args, kwargs)
+    made = _or_sentence(draw, bound)
+    if other is not None and not made.note:
+        made = _with_second(draw, axes, made, bound, other)
+    return scaled(made, logx, logy)
+
+
+def _or_sentence(draw: Callable[..., Picture], bound: Mapping[str, Any]) -> Picture:
     """What a view draws, or a sentence where it has nothing measured to draw."""
     try:
-        made = draw(**_bound(draw, args, kwargs))
+        made = draw(**bound)
     except Missing as missing:
         return picture.note(str(missing))
     if any(len(layer.column(0)) for layer in made.layers if layer.measured):
         return made
     return picture.note("Nothing is measured here yet.")
+
+
+def _with_second(
+    draw: Callable[..., Picture], axes: Sequence[str], made: Picture, bound: Mapping[str, Any], other: xr.Dataset
+) -> Picture:
+    """A picture with the same view of a second cube over it."""
+    if "cube" not in bound:
+        raise LabelError(f"{draw.__name__} draws a fit: other, a second cube, has no place in it")
+    along = {bound.get(name, default) for name, default in _along(draw).items()}
+    cube, variable = bound["cube"], bound.get("variable", _default(draw, "variable"))
+    apart = [a for a in axes if a not in along and (variable not in cube or a in cube[variable].dims)]
+    labels, moved = second.place_in(other, cube, apart, bound)
+    own = {name: value for name, value in bound.items() if name not in (*_OF_SCENE, "brush", *labels)}
+    own = {name: value for name, value in own.items() if name not in further_axes(cube)}
+    return second.over(made, _or_sentence(draw, {**own, "cube": other, **labels}), moved)
+
+
+def _along(draw: Callable[..., Picture]) -> dict[str, Any]:
+    """The keywords of a view that name the axes that it draws along, with their defaults."""
+    return {name: _default(draw, name) for name in ("x", "colour")}
+
+
+def _default(draw: Callable[..., Picture], name: str) -> Any:
+    """The default of a keyword of a view; None where it has no such keyword."""
+    found = inspect.signature(draw).parameters.get(name)
+    return None if found is None else found.default
 
 
 def _bound(draw: Callable[..., Picture], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

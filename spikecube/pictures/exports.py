@@ -75,19 +75,24 @@ def stem(cube: xr.Dataset, view: str, labels: Mapping[str, Any]) -> str:
     return "_".join([title or "spikecube", *(re.sub(r"[^\w.\-]+", "-", part) for part in (view, *parts))])
 
 
-def python_of(entry: Entry, scene: Scene, name: str, labels: Mapping[str, Any]) -> str:
+def python_of(entry: Entry, scene: Scene, name: str, labels: Mapping[str, Any], *, second: bool = False) -> str:
     """The Python that draws a view in a notebook; `name` is what opens the cube, empty for one that has no file.
 
     Parameters
     ----------
     labels
         Keywords of the view: where it stands, and what is chosen.
+    second
+        Whether a second cube is drawn over the first.
     """
     assert entry.shown is not None
     wanted = inspect.signature(entry.shown).parameters
     lines, arguments = ["import spikecube as sc", ""], ["cube"] if "cube" in wanted else []
     if "cube" in wanted or entry.fit:
         lines.append(f"cube = sc.open_cube({name!r})" if name else "cube = ...  # the cube that is explored")
+    if second:
+        lines.append("other = ...  # the second cube")
+        arguments.append("other=other")
     if "prediction" in wanted and scene.prediction is not None:
         lines.append('theory = sc.predict(sc.Study.from_toml(cube.attrs["study"]))')
         arguments.append("prediction=theory")

@@ -215,7 +215,7 @@ def _tidy(plot: Any, _element: Any) -> None:
     for box in figure.legend:
         box.click_policy = "hide"
         legend.gather(box)
-        box.spacing = 14 if box.orientation == "horizontal" else 0
+        box.spacing = 14 if box.orientation == "horizontal" or box.ncols != "auto" else 0
     for part in plot.subplots.values():
         if "weight" in getattr(part.handles.get("source"), "data", {}):
             part.handles["glyph"].update(fill_alpha="weight", line_alpha="weight")

@@ -65,8 +65,27 @@ def bulk(cube: xr.Dataset, **labels: Any) -> xr.DataArray:
 
     At one alpha and n of the cube. Where theory declines F, that of F_0: `long_name` says which.
     """
+    return bulk_at(*bulk_place(cube, **labels))
+
+
+Place = tuple[str, Labels, float, int]
+"""Where a bulk is: the study, labels of further axes, alpha and n."""
+
+
+def bulk_place(cube: xr.Dataset, **labels: Any) -> Place:
+    """What `bulk_at` needs to know of a cube and labels."""
     alpha, n = (float(at(cube[name], **{name: labels.get(name)})) for name in ("alpha", "n"))
-    x, density, whose = _bulk(str(cube.attrs["study"]), further_labels(cube, labels), alpha, int(n))
+    return str(cube.attrs["study"]), further_labels(cube, labels), alpha, int(n)
+
+
+def no_bulk() -> xr.DataArray:
+    """A bulk that is not known yet: a line without points."""
+    return xr.DataArray(np.empty(0), dims="x", coords={"x": np.empty(0)}, attrs={"long_name": "predicted bulk of F"})
+
+
+def bulk_at(*place: Any) -> xr.DataArray:
+    """As `bulk`, of the place alone: what another process is asked for."""
+    x, density, whose = _bulk(*place)
     return xr.DataArray(density, dims="x", coords={"x": x}, attrs={"long_name": f"predicted bulk of {whose}"})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,13 +18,15 @@ class Scene:
     """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube.
 
     A prediction for each draw is drawn as its mean, and stays `given`: in `scores` each draw is held against its own.
-    `fine` is the prediction of the losses at more sizes and penalties, for smooth lines.
+    `fine` is the prediction of the losses at more sizes and penalties, for smooth lines; `bulk` gives the density of
+    the bulk at a place, None where it is not known yet.
     """
 
     cube: xr.Dataset
     prediction: xr.Dataset | None = None
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
     fine: xr.Dataset | None = None
+    bulk: Callable[..., xr.DataArray | None] = predicted.bulk
     given: xr.Dataset | None = field(default=None, init=False, repr=False, compare=False)
     _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -50,7 +52,7 @@ class Scene:
 
     def density(self, **at: Any) -> xr.DataArray | None:
         """The predicted density of the bulk at one place; None without a prediction."""
-        return None if self.prediction is None else predicted.bulk(self.cube, **at)
+        return None if self.prediction is None else self.bulk(self.cube, **at)
 
     def detachment(self, **at: Any) -> xr.DataArray | None:
         """From which alpha theory has each spike counted; None where it has no singular values."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,19 +13,23 @@ from typing import Any
 import panel as pn
 import tornado.web
 import xarray as xr
+from bokeh.models import CustomJS
+from bokeh.models.widgets import Toggle
+from panel.io.resources import LOCAL_DIST
+from tornado.websocket import WebSocketClosedError
 
+from spikecube.pictures import style
 from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter
-from spikecube.pictures.app_page import page
-from spikecube.pictures.elsewhere import in_process, remembered
-from spikecube.pictures.sources import Source, source_of
+from spikecube.pictures.app_page import page, waiting_page
+from spikecube.pictures.elsewhere import Elsewhere, in_process, remembered
+from spikecube.pictures.sources import Awaited, Source, source_of
 
 ADDRESS = "127.0.0.1"
-_PAGE = "body { margin: 0 !important; padding: 0 !important; }"
 HOSTS = ("localhost", ADDRESS)
 
 
 def serve(
-    cube: xr.Dataset | str | Path | Source,
+    cube: xr.Dataset | str | Path | Source | Awaited,
     *,
     port: int = 0,
     prediction: xr.Dataset | None = None,
@@ -41,7 +47,7 @@ def serve(
     Parameters
     ----------
     cube
-        A cube, its file, or a source of one that still grows.
+        A cube, its file, a source of one that still grows, or one that is not there yet: its page waits for it.
     port
         0 takes a free one.
     other
@@ -58,11 +64,12 @@ def serve(
     OSError
         If the port is taken.
     """
-    source = source_of(cube)
-    pn.extension(raw_css=[_PAGE])
+    source = cube if isinstance(cube, Awaited) else source_of(cube)
+    pn.extension(raw_css=[style.asset("app_page.css")])
     server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other, predict=predict)
     address = f"http://localhost:{server.port}/"
     _stop_on_signals(server)
+    _keep_to_the_point(server)
     server.start()
     if started is not None:
         started(address)
@@ -72,19 +79,26 @@ def serve(
     server.stop()
 
 
-def make_server(source: Source, port: int, *, predict: bool = True, **known: Any) -> Any:
+def make_server(source: Source | Awaited, port: int, *, predict: bool = True, **known: Any) -> Any:
     """A server that is not started: one explorer a visitor, all of them over one source."""
 
-    compute = remembered(in_process)
+    compute, answer = remembered(in_process), remembered(Elsewhere())
 
     def visit() -> pn.viewable.Viewable:
-        explorer = Explorer(source, **known, compute=compute)
+        _keep_here()
+        if not isinstance(source, Awaited):
+            return explored(source)
+        found = source.source()
+        return waiting(source) if found is None else explored(found)
+
+    def explored(found: Source) -> pn.viewable.Viewable:
+        explorer = Explorer(found, **known, compute=compute, answer=answer)
         explorer.follow_address(pn.state.location)
-        if source.live:
+        if found.live:
             pn.state.add_periodic_callback(explorer.refresh, period=REFRESH_MS)
         if predict:
             explorer.begin()
-        return page(explorer)
+        return page(explorer, nights=True)
 
     taken = port or _free_port()
     server = pn.serve(
@@ -99,6 +113,26 @@ def make_server(source: Source, port: int, *, predict: bool = True, **known: Any
     )
     _refuse_other_hosts(server._tornado, {f"{host}:{taken}" for host in HOSTS})
     return server
+
+
+def waiting(awaited: Awaited) -> pn.viewable.Viewable:
+    """The page of a source that is not there yet: once it is, the browser loads the page again."""
+    begun = Toggle(visible=False)
+    begun.js_on_change("active", CustomJS(code="location.reload();"))
+
+    def look() -> None:
+        if awaited.source() is not None:
+            watch.stop()
+            begun.active = True
+
+    watch = pn.state.add_periodic_callback(look, period=REFRESH_MS)
+    return waiting_page(awaited.title, awaited.sentence, pn.pane.Bokeh(begun, width=0, height=0, margin=0))
+
+
+def _keep_here() -> None:
+    """Has what changes on a page after it was sent ask this server for its styles, where Panel would ask a network."""
+    if pn.state.curdoc is not None:
+        pn.state.curdoc.template_variables["dist_url"] = LOCAL_DIST
 
 
 def _free_port() -> int:
@@ -119,6 +153,18 @@ def _refuse_other_hosts(application: tornado.web.Application, hosts: set[str]) -
         return application.get_handler_delegate(request, tornado.web.ErrorHandler, {"status_code": 403})
 
     application.find_handler = guarded  # type: ignore[method-assign]
+
+
+def _keep_to_the_point(server: Any) -> None:
+    """Keeps from the terminal what nobody can act on: how sizes were settled, and pages left in the middle."""
+    for name in ("param", "bokeh.server.views.ws"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+    def failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), WebSocketClosedError):
+            loop.default_exception_handler(context)
+
+    server.io_loop.asyncio_loop.set_exception_handler(failed)
 
 
 def _stop_on_signals(server: Any) -> None:

@@ -70,6 +70,28 @@ class Growing:
         return frozenset(e.name for e in os.scandir(self._folder) if not e.name.startswith(".")) if known else 0
 
 
+class Awaited:
+    """A source that is not there yet.
+
+    Parameters
+    ----------
+    find
+        Gives it once it is there, else None.
+    title, sentence
+        What a page says meanwhile.
+    """
+
+    def __init__(self, find: Callable[[], Source | None], title: str, sentence: str) -> None:
+        self._find, self.title, self.sentence = find, title, sentence
+        self._found: Source | None = None
+
+    def source(self) -> Source | None:
+        """The source, once it is there."""
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+
 def source_of(cube: xr.Dataset | str | Path | Source) -> Source:
     """The source for a cube or its file; a source is its own.
 

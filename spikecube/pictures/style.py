@@ -42,7 +42,12 @@ DARK = {
 
 def stylesheet() -> str:
     """The look that every page of ours shares: colours by day and by night, text, tables, focus."""
-    return (resources.files("spikecube.pictures") / "assets" / "look.css").read_text(encoding="utf-8")
+    return asset("look.css")
+
+
+def asset(name: str) -> str:
+    """A style sheet or script of ours."""
+    return (resources.files("spikecube.pictures") / "assets" / name).read_text(encoding="utf-8")
 
 
 def ordered_colours(count: int) -> list[str]:

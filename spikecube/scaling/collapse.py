@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,6 +18,7 @@ from spikecube.scaling.collapse_result import empty_collapse, labelled_collapse
 from spikecube.scaling.collapse_scan import scan
 from spikecube.scaling.collapse_search import Minimum, Window, search
 from spikecube.scaling.collapse_task import Task, task_of
+from spikecube.scaling.inputs import generator
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import REJECTED
 
@@ -37,10 +39,11 @@ def collapse(
     window: float | tuple[float, float] | str | None = None,
     correction: float | str | None = None,
     curved: bool = False,
-    rng: np.random.Generator | int | None = None,
+    rng: Any = None,
     expected: Mapping[str, float] | None = None,
     covariance: xr.DataArray | Array | None = None,
     shared: str | None = None,
+    zeros: str = "refuse",
 ) -> xr.Dataset:
     """Find the parameters for which curves of all sizes collapse on one smooth master curve f.
 
@@ -48,8 +51,9 @@ def collapse(
     ``"log"``: y = f((x - critical) ln n), param critical (a spike leaves the bulk this way).
 
     f is a cubic regression spline with one coefficient for every five points (6 to 40; a size chosen by looking at the
-    data would spoil the test of the collapse); for given parameters it is a linear fit, and the weighted sum of squares
-    of y itself is what is minimised, so that no trivial rescaling lowers it. Positive values known to a third that span
+    data would spoil the test of the collapse); for given parameters it is a linear fit, and residuals are those of y
+    itself, so that no trivial rescaling lowers them. At the estimate the slopes in the parameters, at a frugal spline,
+    find nothing in them. Positive values known to a third that span
     more than four decades are fitted by their logarithms. The best of a coarse grid are starting points of a descent;
     at its end statsmodels' regression on the B-splines of its GAMs gives the curve and the sum of squares. Units and
     zero of the control, the unit of y, that of the sizes (with "power") and the order of labels change nothing.
@@ -75,6 +79,7 @@ def collapse(
         known errors with `stderr`).
     expected : values of parameters, by name, that `pvalue` tests; others have none.
     covariance : of the errors at each size, dims {control}_i, {control}_j and perhaps `size`; an array for all sizes.
+    zeros : "drop" leaves out points whose error is zero, which are refused otherwise.
     shared : the name of `size` where one run serves all controls of a size: what its points share is read off them.
 
     Returns
@@ -111,11 +116,11 @@ def collapse(
         stderr=stderr,
         covariance=covariance,
         shared=shared,
-        fixed=fixed or {},
+        fixed={} if fixed is None else fixed,
         window=window,
-        expected=expected or {},
+        expected={} if expected is None else expected,
     )
-    task = task_of(want.form, want.data, size, control, want.stderr, want.covariance)
+    task, random = task_of(want.form, want.data, size, control, want.stderr, want.covariance, zeros), generator(rng)
     missing, flat = _missing(task)
     if missing:
         return empty_collapse(task, missing, want.expected)
@@ -132,8 +137,8 @@ def collapse(
     if np.isnan(flat) and _f_pvalue(problem, fit) > _MOVED:
         return empty_collapse(task, "not_resolved", want.expected)
     draws = None
-    if rng is not None and problem.sample.stderr is not None:
-        draws = bootstrap(problem, found.theta, np.random.default_rng(rng))
+    if random is not None and problem.sample.stderr is not None:
+        draws = bootstrap(problem, found.theta, random)
     return labelled_collapse(task, problem, found, fit, want.expected, draws, chosen)
 
 

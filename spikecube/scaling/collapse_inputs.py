@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import labelled
+from spikecube.scaling.inputs import labelled, place_of, real_values
+from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.types import Array
 
 _RESERVED = ("param", "param_i", "param_j", "start", "end", "scaled_grid", "seed", "derived", "observable")
@@ -39,11 +41,13 @@ class Asked:
     expected: Array
 
 
-def ansatz_of(ansatz: str, correction: float | str | None, curved: bool) -> Ansatz:
+def ansatz_of(ansatz: Any, correction: Any, curved: Any) -> Ansatz:
     """The ansatz with its correction and its field."""
-    if ansatz not in ANSATZE:
+    if not isinstance(ansatz, str) or ansatz not in ANSATZE:
         raise FitError(f"ansatz={ansatz!r} is not one of {', '.join(ANSATZE)}")
     form = ANSATZE[ansatz]
+    if not isinstance(curved, bool | np.bool_):
+        raise FitError(f"curved={curved!r} is not True or False")
     if curved:
         bent = form.formula.replace("(x - critical)", "(x - critical) (1 + field (x - critical))")
         form = replace(form, params=(*form.params, "field"), formula=bent)
@@ -52,7 +56,7 @@ def ansatz_of(ansatz: str, correction: float | str | None, curved: bool) -> Ansa
     formula = f"{form.formula}, f(u) + n^(-correction_exponent) g(u) for f(u)"
     if isinstance(correction, str) and correction == "free":
         return replace(form, params=(*form.params, "correction_exponent"), formula=formula)
-    if isinstance(correction, str | bool) or not 0 < correction < np.inf:
+    if not is_number(correction) or not correction > 0:
         raise FitError(f'correction={correction!r} is not None, "free" or a positive exponent omega of n^-omega')
     return replace(form, omega=float(correction), formula=formula.replace("correction_exponent", f"{correction:g}"))
 
@@ -79,7 +83,7 @@ def asked(
     """
     arrays, errors = _observables(data, size, control, stderr)
     form = form if list(arrays) == [""] else form.of(tuple(arrays))
-    held = _values("fixed", fixed, form)
+    held = numbers_by_name("fixed", fixed, form.params, form.name)
     if not all(np.isfinite(v) for v in held.values()):
         raise FitError(f"fixed={dict(fixed)} must hold finite numbers")
     if held.get("nu") == 0:
@@ -97,19 +101,25 @@ def asked(
         covariance = _covariance(covariance, arrays[""], size, control)
     if shared and len(arrays) > 1:
         raise FitError(f"shared={shared!r} takes one observable: give several with seeds")
-    theory = _values("expected", expected, form)
+    theory = numbers_by_name("expected", expected, form.params, form.name)
     at = np.array([theory.get(name, np.nan) for name in form.params])
     return Asked(form, arrays, errors, covariance, held, _ends(window), at)
 
 
-def _values(argument: str, given: Mapping[str, float], form: Ansatz) -> dict[str, float]:
+def is_number(value: Any) -> bool:
+    """Whether it is one finite number."""
+    return type(value) is not bool and isinstance(value, Real) and bool(np.isfinite(float(value)))
+
+
+def numbers_by_name(argument: str, given: Any, params: tuple[str, ...], law: str) -> dict[str, float]:
     """Values of parameters by name, as numbers."""
-    unknown = [name for name in given if name not in form.params]
+    if not isinstance(given, Mapping):
+        raise FitError(f"{argument}={given!r} must be a mapping of numbers by name: {{{params[0]!r}: ...}}")
+    unknown = [name for name in given if name not in params]
     if unknown:
         what = "not a parameter" if argument == "fixed" else "no parameter"
-        allowed = ", ".join(form.params)
-        raise FitError(f"{argument}={unknown[0]!r} is {what} of {form.name!r}, which has {allowed}")
-    return {name: float(value) for name, value in given.items()}
+        raise FitError(f"{argument}={unknown[0]!r} is {what} of {law!r}, which has {', '.join(params)}")
+    return {name: float(real_values(value, f"{argument}[{name!r}]")) for name, value in given.items()}
 
 
 def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[Observables, Observables | None]:
@@ -132,24 +142,44 @@ def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[Obser
     return dict(data), {name: stderr[name] for name in names}
 
 
-def check_labels(data: Any, size: str, control: str, name: str = "data") -> None:
+def check_labels(data: Any, size: str, control: str, name: str = "data", law: str = "a collapse") -> None:
     """Refuse data without the dims and numbers that curves of several sizes need."""
     if not isinstance(data, xr.DataArray):
-        raise FitError(f"{name} must be an xarray.DataArray with dims {size}, {control}, got {type(data).__name__}")
+        labelled(data, name, (str(size), str(control)))
     clash = [name for name in (size, control) if name in _RESERVED]
     if clash:
         raise FitError(f"{clash[0]!r} names a dim of the result: rename that of the data")
     if size == control or set(data.dims) - {"seed"} != {size, control}:
         raise FitError(
-            f"the data have dims {', '.join(map(str, data.dims))}; a collapse takes {size}, {control} and perhaps seed"
+            f"the data have dims {', '.join(map(str, data.dims))}; {law} takes {size}, {control} and perhaps seed"
         )
     if data.dtype.kind not in "fiub":
-        raise FitError(f"the data are of dtype {data.dtype}; a collapse takes real numbers")
+        raise FitError(f"the data are of dtype {data.dtype}; {law} takes real numbers")
+    if not data.sizes[control] or not data.sizes[size]:
+        raise FitError(f"the data have no label along {size if not data.sizes[size] else control!r}")
+    if np.isinf(data.to_numpy()).any():
+        raise FitError(f"the data are infinite at {place_of(data, np.isinf(data.to_numpy()))}: mask them")
     if control not in data.coords:
-        raise FitError(f"the data have no coordinate {control!r}: a collapse needs the values of the control")
+        raise FitError(f"the data have no coordinate {control!r}: {law} needs the values of the control")
     values = data[control].to_numpy()
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise FitError(f"the coordinate {control!r} must hold finite numbers, got {values.tolist()}")
+
+
+def curves_of(data: xr.DataArray, size: str, control: str, stderr: Any, unit: float, zeros: str) -> Sample:
+    """The means of curves in some unit, the control ascending; with known errors every value needs one."""
+    data = data.sortby(control).astype(float) / unit
+    if stderr is None:
+        return from_data(data, size, zeros=zeros)
+    scalar = np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray | str)
+    errors = xr.DataArray(real_values(stderr, "stderr")) if scalar else labelled(stderr, "stderr", (size, control))
+    errors = errors.sortby(control) if control in errors.coords and control in errors.dims else errors
+    sample = from_data(data, size, errors / abs(unit), zeros=zeros)
+    unknown = np.isfinite(sample.mean) & ~np.isfinite(np.asarray(sample.stderr))
+    if unknown.any():
+        plane = data.transpose(control, size).sortby(size)
+        raise FitError(f"stderr is missing where the data have a value, at {place_of(plane, unknown)}")
+    return sample
 
 
 def _covariance(given: Any, data: xr.DataArray, size: str, control: str) -> xr.DataArray:

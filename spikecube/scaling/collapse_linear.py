@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.collapse_root import UNKNOWN, parts_of, white_slopes
+from spikecube.scaling.collapse_root import UNKNOWN, parts_of, slope_noise, white_slopes
 from spikecube.scaling.collapse_sharing import Sharing
 from spikecube.scaling.collapse_sizes import LEAST_POINTS, frugal_sizes, spline_sizes
 from spikecube.scaling.master_curve import Points, Reduction, reduce
@@ -51,13 +51,17 @@ class Linear:
 def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = None) -> Linear:
     """The responses of parameters and coefficients, and which parameters the points leave unknown.
 
+    The square of the slopes S is I + N in the mean (see `settle`), and the response I^-1 S^T = (1 + (S^T S)^-1 N + ...)
+    (S^T S)^-1 S^T.
+
     Parameters
     ----------
     sizes : of the splines of each part, by default those that belong to its points.
     """
     form, points, free = problem.form, problem.points, problem.free
     at = reduce(form, points, theta, sizes or spline_sizes(points))
-    by_theta, others = white_slopes(form, points, theta, free, frugal_sizes(form, points, theta))
+    frugal = reduce(form, points, theta, frugal_sizes(form, points, theta))
+    by_theta, others = white_slopes(form, points, theta, free, frugal)
     basis, inverse = orthonormal(at.design)
     left = orthonormal(np.concatenate([basis, others], axis=1))[0]
     slope = by_theta - left @ (left.T @ by_theta)
@@ -67,6 +71,10 @@ def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = N
         own = slope[:, j] - rest @ (rest.T @ slope[:, j])
         unknown[j] = np.linalg.norm(own) <= UNKNOWN * np.linalg.norm(by_theta[:, j])
     directions, response = orthonormal(slope)
+    noise = slope_noise(form, points, theta, free, frugal, left)
+    if problem.sample.stderr is None and points.blocks is None:
+        noise *= at.cost / max(len(points.y) - at.design.shape[1] - len(free), 1)
+    response = response + response @ response.T @ noise @ response
     return Linear(at, response, inverse / at.length[:, None], np.concatenate([directions, basis], axis=1), unknown)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from scipy import linalg
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
@@ -11,8 +14,8 @@ from spikecube.scaling.types import Array
 
 UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined
 _CHOICES = 3  # of the sizes of frugal curves, on the way to a root
-_STEPS = 60
-_SHRINKS, _LEAST_SHARE = 0.5, 0.1  # of the gain at each step, and of the step
+_STEPS = 200
+_LEAST_SHARE = 0.05  # of a step
 _AT_REST, _NEAR = 1e-14, 1e-6  # gain in parts of the sum of squares, at a root and at one that rounding hides
 
 
@@ -34,7 +37,7 @@ def settle(
         N_ij = tr (1 - P) B_i (B^T B)^-1 B_j^T ,
 
     so that the covariance of such estimates is I^-1 (I + N) I^-1 and not I^-1. N grows with the number of coefficients
-    and, in parts of I, with the square of the noise; at frugal curves it is small.
+    and, in parts of I, with the square of the noise; at frugal curves it is small, and `slope_noise` has it.
 
     Parameters
     ----------
@@ -58,17 +61,33 @@ def settle(
     return theta, rest
 
 
-def white_slopes(
-    form: Ansatz, points: Points, theta: Array, free: Array, sizes: tuple[int, ...]
-) -> tuple[Array, Array]:
-    """Weighted slopes in the parameters (P, k), and f'(u) and u f'(u) of each part, at curves of some sizes.
+def white_slopes(form: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> tuple[Array, Array]:
+    """Weighted slopes in the parameters (P, k), and f'(u) and u f'(u) of each part, at some curves.
 
     A shift or stretch of u is another f, so that what slopes share with the latter tells nothing of a parameter.
     """
-    at = reduce(form, points, theta, sizes)
     by_theta, by_u = slopes(form, points, theta, free, at)
     shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in parts_of(points)], axis=1)
     return points.white(by_theta), points.white(np.concatenate([shifts, shifts * at.here.u[:, None]], axis=1))
+
+
+def slope_noise(form: Ansatz, points: Points, theta: Array, free: Array, at: Reduction, known: Array) -> Array:
+    """N of `settle`, (k, k), for independent errors of variance 1 in weighted units.
+
+    Parameters
+    ----------
+    at : the frugal curves.
+    known : (P, r), an orthonormal basis of what is not counted.
+    """
+    n_coefficients, moved = len(at.coefficients), []
+    basis = at.curve.basis(at.here.u, at.here.decay, points.parts)
+    for j, one in enumerate(np.eye(n_coefficients)):
+        alone = replace(at, coefficients=one, value=basis[:, j])
+        slope = points.white(slopes(form, points, theta, free, alone)[0]) / at.length[j]
+        moved.append(slope - known @ (known.T @ slope))
+    spread = linalg.solve_triangular(at.root, np.stack(moved).reshape(n_coefficients, -1), trans="T")
+    spread = spread.reshape(n_coefficients, len(points.y), -1)
+    return np.asarray(np.einsum("jpk,jpl->kl", spread, spread))
 
 
 def parts_of(points: Points) -> range:
@@ -79,14 +98,15 @@ def parts_of(points: Points) -> range:
 def _root(
     form: Ansatz, points: Points, theta: Array, free: Array, sizes: tuple[int, ...], frugal: tuple[int, ...]
 ) -> tuple[Array, bool]:
-    """Newton steps to the root, shorter where they do not shrink."""
+    """Newton steps to the root, shorter where the last did not bring it nearer."""
     share, last, least = 1.0, np.inf, np.finfo(float).eps ** 2 * float((points.white(points.y) ** 2).sum())
     for _ in range(_STEPS):
         at = reduce(form, points, theta, sizes)
-        step, gain = _step(at, *white_slopes(form, points, theta, free, frugal))
+        step, gain = _step(at, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
         if not np.isfinite(gain):
             return theta, False
-        share, last, trial = share if gain < _SHRINKS * last else max(share / 2, _LEAST_SHARE), gain, theta.copy()
+        share = share if gain < last else max(share / 2, _LEAST_SHARE)
+        last, trial = gain, theta.copy()
         trial[free] += share * step
         while not form.allows(trial):
             step = step / 2

@@ -10,13 +10,14 @@ import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_frame import Frame, frame, of_logs, only, points, stacked, usable, value_unit
+from spikecube.scaling.collapse_inputs import curves_of
 from spikecube.scaling.collapse_linear import Problem, enough, linearised
 from spikecube.scaling.collapse_search import Minimum, Window
 from spikecube.scaling.collapse_sharing import Sharing, read_sharing
 from spikecube.scaling.collapse_sizes import LEAST_POINTS
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import Points
-from spikecube.scaling.samples import Sample, from_data
+from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
 
@@ -116,6 +117,7 @@ def task_of(
     control: str,
     stderr: Mapping[str, xr.DataArray] | None,
     covariance: xr.DataArray | None = None,
+    zeros: str = "refuse",
 ) -> Task:
     """The task that data with dims `size`, `control` and perhaps `seed` set, for each observable by its name."""
     aligned = xr.align(*(array.sortby(control) for array in data.values()), join="outer" if len(data) > 1 else "exact")
@@ -125,7 +127,7 @@ def task_of(
     samples = []
     for name, array, unit in zip(data, aligned, units, strict=True):
         own = known if stderr is None else stderr[name]
-        samples.append(_sample(array, size, control, own, unit))
+        samples.append(curves_of(array, size, control, own, unit, zeros))
     raw = samples[0] if len(samples) == 1 else stacked(samples)
     chosen = frame(form, raw, x, units)
     sample = of_logs(raw, chosen.log)
@@ -133,14 +135,6 @@ def task_of(
     weight = np.ones(len(units))
     found, places = points(sample, x, chosen, weight, blocks)
     return Task(form, aligned, size, control, x, raw, sample, chosen, blocks, weight, found, places)
-
-
-def _sample(array: xr.DataArray, size: str, control: str, stderr: xr.DataArray | None, unit: float) -> Sample:
-    """The means of one observable in its own unit."""
-    if isinstance(stderr, xr.DataArray) and control in stderr.coords:
-        stderr = stderr.sortby(control)
-    errors = None if stderr is None else stderr / abs(unit)
-    return from_data(array.astype(float) / unit, size, errors)
 
 
 def _errors(data: xr.DataArray, size: str, control: str, covariance: xr.DataArray) -> xr.DataArray:

@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.collapse_frame import usable, value_unit
-from spikecube.scaling.collapse_inputs import check_labels
+from spikecube.scaling.collapse_inputs import check_labels, curves_of, is_number, numbers_by_name
 from spikecube.scaling.crossing_points import LEAST_POINTS, SizeCurve, cross, extrapolate, size_curve
 from spikecube.scaling.crossing_result import PARAMS, Asked, Found, Units, empty_crossings, labelled_crossings
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.samples import Sample, from_data
+from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
 _CLOSE = 0.02  # of a ratio of two sizes
@@ -29,6 +29,7 @@ def crossings(
     exponent: float | tuple[float, float] = (0.5, 8.0),
     zeta_over_nu: float = 0.0,
     expected: Mapping[str, float] | None = None,
+    zeros: str = "refuse",
 ) -> xr.Dataset:
     """The critical point from the crossings of the curves of sizes n and `ratio` n, extrapolated to n -> infinity.
 
@@ -47,6 +48,7 @@ def crossings(
     exponent : least and largest, or one to hold.
     zeta_over_nu : where y is not dimensionless, of n^{zeta/nu} before f.
     expected : values of parameters, by name, that `pvalue` tests.
+    zeros : "drop" leaves out points whose error is zero, which are refused otherwise.
 
     Returns
     -------
@@ -71,15 +73,13 @@ def crossings(
     >>> fit.estimate.sel(param="critical").round(3).item()
     0.4
     """
-    check_labels(data, size, control)
-    if not ratio > 1 or not np.isfinite(zeta_over_nu):
+    check_labels(data, size, control, law="a crossing")
+    if not (is_number(ratio) and is_number(zeta_over_nu)) or not ratio > 1:
         raise FitError(f"ratio={ratio!r} must be greater than 1, and zeta_over_nu={zeta_over_nu!r} a number")
-    want = Asked(ratio, _exponents(exponent), zeta_over_nu, _expected(expected or {}))
-    ordered = data.sortby(control)
-    value = value_unit(ordered.to_numpy().astype(float))
-    errors = stderr.sortby(control) if isinstance(stderr, xr.DataArray) and control in stderr.coords else stderr
-    sample = from_data(ordered.astype(float) / value, size, None if errors is None else errors / abs(value))
-    x = ordered[control].to_numpy().astype(float)
+    want = Asked(ratio, _exponents(exponent), zeta_over_nu, _expected({} if expected is None else expected))
+    value = value_unit(data.to_numpy().astype(float))
+    sample = curves_of(data, size, control, stderr, value, zeros)
+    x = np.sort(data[control].to_numpy().astype(float))
     units = Units(float(x.min() / 2 + x.max() / 2), float(np.ptp(x) / 2) or 1.0, value)
     found = _cross_all(sample, (x - units.centre) / units.span, want)
     if len(found.pairs) < want.n_free:
@@ -100,10 +100,8 @@ def _exponents(exponent: Any) -> tuple[float, float]:
 
 
 def _expected(given: Mapping[str, float]) -> Array:
-    unknown = [name for name in given if name not in PARAMS]
-    if unknown:
-        raise FitError(f"expected={unknown[0]!r} is no parameter of crossings, which have {', '.join(PARAMS)}")
-    return np.array([float(given.get(name, np.nan)) for name in PARAMS])
+    known = numbers_by_name("expected", given, PARAMS, "crossings")
+    return np.array([known.get(name, np.nan) for name in PARAMS])
 
 
 def _cross_all(sample: Sample, x: Array, want: Asked) -> Found:

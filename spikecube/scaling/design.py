@@ -10,9 +10,19 @@ import numpy.typing as npt
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.allocation import LEAST_SEEDS, Aim, Allocation, allocate, duality_gap, half_width_of, support
-from spikecube.scaling.errors import FitError
+from spikecube.scaling.allocation import (
+    LEAST_SEEDS,
+    SPARE_SIZES,
+    Aim,
+    Allocation,
+    allocate,
+    duality_gap,
+    half_width_of,
+    support,
+)
+from spikecube.scaling.errors import FitError, TooManySeedsError
 from spikecube.scaling.pilot import PilotCurve, pilot_curve, smoothed_variance
+from spikecube.scaling.power import MOST_SEEDS
 from spikecube.scaling.regression import weighted_least_squares
 from spikecube.scaling.samples import smooth_variance
 from spikecube.scaling.targets import Target, parse_targets
@@ -22,6 +32,8 @@ Cost = Callable[[float], float] | npt.ArrayLike
 
 _BUDGETS = np.geomspace(0.1, 10.0, 9)
 _ROUNDS = 6  # of calibration
+_LAW = 2  # parameters of a law before its correction
+_MANY, _INFLATED = 100_000, 30.0  # seeds at one size that are refused where the correction costs so many times more
 
 
 def design(
@@ -54,12 +66,13 @@ def design(
         seeds, cost_share, sensitivity (n); half_width and wanted (target); variance (target, n);
         half_width_equal_seeds and half_width_equal_money (target) for the same money; cost; duality_gap, the
         certificate (no size has a sensitivity above 1, Kiefer and Wolfowitz); half_width_curve (strategy, target,
-        budget).
+        budget). The attribute `notes` says why sizes have no seeds, and whether they are few for a lack-of-fit test.
 
     Raises
     ------
     ValueError
-        If a target is not understood, the pilot does not hold it, or the sizes do not determine it.
+        If a target is not understood, the pilot does not hold it, or the sizes do not determine it. A
+        `TooManySeedsError` if they do so only with absurdly many seeds.
 
     References
     ----------
@@ -78,7 +91,9 @@ def design(
     chosen = np.unique(np.concatenate([c.sizes for c in curves]) if sizes is None else np.asarray(sizes, dtype=float))
     money = chosen**3 if cost is None else _costs(cost, chosen)
     aims = [aim_of(c, t, chosen) for c, t in zip(curves, targets, strict=True)]
+    _hold_an_error(targets, aims)
     made, widths_made = _calibrated(aims, money)
+    _hold_too_many(targets, aims, money, made.seeds)
     seeds = made.seeds.astype(float)
     total = float(seeds @ money)
     equal, spent = np.full(len(chosen), total / money.sum()), total / len(chosen) / money
@@ -105,6 +120,7 @@ def design(
             "duality_gap": ((), duality_gap(made, money, _least(aims, money))),
         },
         {"n": chosen, "target": [t.text for t in targets], "strategy": list(strategies), "budget": budgets},
+        {"notes": "\n".join(_notes(targets, aims, made.seeds))},
     )
 
 
@@ -144,6 +160,64 @@ def fitted_half_width(aim: Aim, seeds: Array, n_fits: int = 200) -> float:
     return float(np.mean(found))
 
 
+def _hold_an_error(targets: Sequence[Target], aims: Sequence[Aim]) -> None:
+    for target, aim in zip(targets, aims, strict=True):
+        usable, params = int(np.isfinite(aim.variance).sum()), len(aim.direction)
+        if 1 < params == usable:
+            raise FitError(
+                f"target {target.text!r}: {usable} sizes for {params} parameters leave none for an error; allow one "
+                f"size more at least, and {SPARE_SIZES} for a lack-of-fit test"
+            )
+
+
+def _hold_too_many(targets: Sequence[Target], aims: Sequence[Aim], money: Array, seeds: Array) -> None:
+    """Refuses a number of seeds that nobody would run, and says what makes it so large."""
+    if seeds.max() <= _MANY:
+        return
+    dearest = int(np.argmax([money @ allocate([a], money).seeds for a in aims]))
+    target, aim = targets[dearest], aims[dearest]
+    n, most = aim.sizes[seeds.argmax()], seeds.max()
+    bare = replace(aim, slopes=aim.slopes[:, :_LAW], direction=aim.direction[:_LAW])
+    without = allocate([bare], money).seeds
+    if len(aim.direction) > _LAW and money @ seeds > _INFLATED * (money @ without):
+        usable = aim.sizes[np.isfinite(aim.variance)]
+        raise TooManySeedsError(
+            f"target {target.text!r} cannot be met: the correction cannot be told from the law over these sizes, n = "
+            f"{usable.min():g} to {usable.max():g}, where it would take {most} seeds at n = {n:g} (at most "
+            f"{max(without)} at one size without a correction); what helps is a larger range of sizes (a larger "
+            "--max-n), or a wider half-width"
+        )
+    if most > MOST_SEEDS:
+        raise TooManySeedsError(
+            f"target {target.text!r} cannot be met: it would take {most} seeds at n = {n:g}, and at most {MOST_SEEDS} "
+            "are possible at one size; ask for a wider half-width"
+        )
+
+
+def _notes(targets: Sequence[Target], aims: Sequence[Aim], seeds: Array) -> list[str]:
+    """Which sizes have no seeds and why, and which laws have few sizes."""
+    known, notes = np.isfinite([a.variance for a in aims]), []
+    for target, aim, there in zip(targets, aims, known, strict=True):
+        params = len(aim.direction)
+        if params > 1 and not there.all():
+            notes.append(
+                f"{target.text}: its law does not hold at n = {_listed(aim.sizes[~there])}, which say nothing of it"
+            )
+        if params > 1 and there.sum() < params + SPARE_SIZES:
+            notes.append(
+                f"{target.text}: {there.sum()} sizes for {params} parameters; the lack-of-fit test is better with "
+                f"{params + SPARE_SIZES}"
+            )
+    spare = (seeds == 0) & known.any(axis=0)
+    if spare.any():
+        notes.append(f"no seeds at n = {_listed(aims[0].sizes[spare])}: they say more for their time elsewhere")
+    return notes
+
+
+def _listed(sizes: Array) -> str:
+    return ", ".join(f"{n:g}" for n in sizes)
+
+
 def _least(aims: Sequence[Aim], money: Array) -> Array:
     return support(aims, money) * LEAST_SEEDS
 
@@ -169,7 +243,7 @@ def aim_of(curve: PilotCurve, target: Target, sizes: Array) -> Aim:
     fits = (sizes >= curve.smallest) & (sizes <= curve.largest)
     if not fits.any():
         raise FitError(
-            f"target {target.text!r} cannot be met with n = {', '.join(f'{n:g}' for n in sizes)}: the law holds from "
+            f"target {target.text!r} cannot be met with n = {_listed(sizes)}: the law holds from "
             f"n = {curve.smallest:g} on"
         )
     return Aim(curve.direction, curve.slopes(sizes), np.where(fits, variance, np.inf), target.half_width, sizes)

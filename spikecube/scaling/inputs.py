@@ -17,8 +17,12 @@ SEED = "seed"
 _SHOWN = 3  # labels or places that a sentence names
 
 
-def labelled(data: Any, name: str = "the data") -> xr.DataArray:
+def labelled(data: Any, name: str = "the data", dims: tuple[str, ...] = ()) -> xr.DataArray:
     """The same DataArray with values in float64.
+
+    Parameters
+    ----------
+    dims : those that the data must have, for the sentence of an error; otherwise `n` stands there.
 
     Raises
     ------
@@ -29,7 +33,9 @@ def labelled(data: Any, name: str = "the data") -> xr.DataArray:
     'float64'
     """
     if not isinstance(data, xr.DataArray):
-        raise FitError(f"{name} must be an xarray.DataArray with labels, got {_what(data)}: {_remedy(data)}")
+        need = f"dims {_names(dims)}" if dims else "labels"
+        what = _remedy(data, dims or ("n",))
+        raise FitError(f"{name} must be an xarray.DataArray with {need}, got {_what(data)}: {what}")
     return data.copy(data=real_values(data.to_numpy(), name))
 
 
@@ -47,19 +53,21 @@ def _what(value: Any) -> str:
     return f"{value!r}" if isinstance(value, str | int | float | bool | None) else f"a {home}{kind.__name__}"
 
 
-def _remedy(value: Any) -> str:
+def _remedy(value: Any, dims: tuple[str, ...]) -> str:
     """The line that makes labelled data of something else."""
     if isinstance(value, str) or hasattr(value, "__fspath__"):
         return f'open it first, spikecube.open_cube("{value}"), and choose a variable'
     if isinstance(value, xr.Dataset):
         names = ", ".join(map(str, value.data_vars)) or "none"
         return f"choose one of its variables ({names}), data[name]"
-    kind = type(value).__name__
+    kind, quoted = type(value).__name__, ", ".join(f'"{dim}"' for dim in dims)
+    several = f"[{quoted}]" if len(dims) > 1 else quoted
     if kind == "Series":
-        return 'write series.rename_axis("n").to_xarray()'
+        return f"write series.rename_axis({several}).to_xarray()"
     if kind == "DataFrame":
-        return 'write frame.set_index("n")["value"].to_xarray()'
-    return 'write xr.DataArray(values, dims="n", coords={"n": sizes})'
+        return f'write frame.set_index({several})["value"].to_xarray()'
+    coords = ", ".join(f'"{dim}": {name}' for dim, name in zip(dims, ("sizes", "controls"), strict=False))
+    return f"write xr.DataArray(values, dims={several}, coords={{{coords}}})"
 
 
 def generator(rng: Any) -> np.random.Generator | None:
@@ -94,7 +102,10 @@ def sizes_of(data: xr.DataArray, dim: str) -> Array:
         raise FitError(f"the data have no label along {dim!r}: a law in {dim} needs sizes")
     sizes = real_values(data[dim].to_numpy(), f"the coordinate {dim!r}")
     if not ((sizes > 0) & np.isfinite(sizes)).all() or len(set(sizes)) < len(sizes):
-        raise FitError(f"the coordinate {dim!r} must be positive, finite and without repeats, got {_some(sizes)}")
+        twice = sorted(set(sizes[np.isfinite(sizes)].tolist()))
+        twice = [n for n in twice if (sizes == n).sum() > 1]
+        how = f" ({_some(twice)} more than once: write data.groupby({dim!r}).mean())" if twice else ""
+        raise FitError(f"the coordinate {dim!r} must be positive, finite and without repeats, got {_some(sizes)}{how}")
     return sizes
 
 

@@ -11,9 +11,9 @@ import xarray as xr
 from spikecube.scaling.curve_fits import Table, fit_curves
 from spikecube.scaling.fit_scale import has_errors
 from spikecube.scaling.foresight import foresight
+from spikecube.scaling.holm import holm
 from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
-from spikecube.scaling.regression import holm
 from spikecube.scaling.resampling import bootstrap, leave_one_out, noise_of
 from spikecube.scaling.results import fit_result
 from spikecube.scaling.samples import Sample, shifts

@@ -152,8 +152,7 @@ def best_power(n: Array, y: Array, weights: Array) -> tuple[Array, Array]:
     centre = np.exp(np.log(n).mean())
     basis = (n / centre) ** EXPONENTS[:, None]
     cross, power = (weights * y) @ basis.T, weights @ (basis**2).T
-    best = np.argmax(cross**2 / power, axis=1)
-    row = np.arange(len(y))
+    best, row = np.argmax(cross**2 / power, axis=1), np.arange(len(y))
     exponent = EXPONENTS[best]
     return cross[row, best] / power[row, best] * centre**-exponent, exponent
 
@@ -205,12 +204,7 @@ def _grid_start(n: Array, y: Array, weights: Array, exponents: Array) -> Array:
     theta = np.concatenate([fits, np.broadcast_to(exponents[:, None, None], (*fits.shape[:2], 1))], axis=-1)
     values = theta[..., :1] + theta[..., 1:2] * n ** theta[..., 2:3]
     cost = (weights * (y - values) ** 2).sum(-1)
-    best: Array = theta[cost.argmin(0), np.arange(len(y))]
-    return best
-
-
-def _limit_start(n: Array, y: Array, weights: Array) -> Array:
-    return _grid_start(n, y, weights, DECAYS)[None]
+    return np.asarray(theta[cost.argmin(0), np.arange(len(y))])
 
 
 _FINE_DECAYS = -np.geomspace(12.0, 0.004, 500)
@@ -228,7 +222,7 @@ LIMIT = Law(
     ("limit", "amplitude", "exponent"),
     _limit_value,
     _limit_jacobian,
-    _limit_start,
+    lambda n, y, weights: _grid_start(n, y, weights, DECAYS)[None],
     LinearButLast(_FINE_DECAYS, _limit_bases),
     amplitude=1,
 )
@@ -239,8 +233,7 @@ _BOTH_SIGNS = np.concatenate([_FINE_DECAYS, -_FINE_DECAYS[::-1]])
 
 def _offset_start(n: Array, y: Array, weights: Array) -> Array:
     """The best growing and the best decaying term of a grid of exponents; (2, B, 3)."""
-    growing = _grid_start(n, y, weights, -DECAYS)
-    return np.stack([_grid_start(n, y, weights, DECAYS), growing])
+    return np.stack([_grid_start(n, y, weights, sign * DECAYS) for sign in (1, -1)])
 
 
 OFFSET = Law(

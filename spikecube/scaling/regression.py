@@ -85,10 +85,10 @@ def weighted_least_squares(
     """
     import statsmodels.api as sm
 
-    size = np.linalg.norm(np.sqrt(weights)[:, None] * design, axis=0)
+    root = np.sqrt(weights)
+    size = np.linalg.norm(root[:, None] * design, axis=0)
     size = np.where(size > 0, size, 1.0)  # columns of one length, since the pseudo-inverse cuts small singular values
     fit = sm.WLS(response, design / size, weights=weights).fit()
-    root = np.sqrt(weights)
     whitened = np.asarray(fit.model.pinv_wexog)
     influence = whitened / size[:, None] * root
     hat = fit.model.wexog @ whitened
@@ -124,20 +124,22 @@ def _weight_noise(design: Array, influence: Array, variance: Array, dof: Array, 
     Cov(g, s_k^2) = a_k (2/d_k) s_k^2 with a_k the weight of log s_k^2 in g, since Cov(log s^2, s^2) = 2 sigma^2/d.
     With 4 sizes and 5 seeds that is 15 per cent of the variance. What is returned is the positive part of the term.
     """
-    pull = _slope_pull(trend, dof)
-    x = trend - (dof @ trend) / dof.sum()
-    pulled = influence * x
+    pulled = influence * _centred(trend, dof)
     slope = pulled @ design @ influence - pulled
-    cross = (influence * (pull * variance)) @ slope.T
+    cross = (influence * (_slope_pull(trend, dof) * variance)) @ slope.T
     values, vectors = np.linalg.eigh(-(cross + cross.T))
     return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
 def _slope_pull(trend: Array, dof: Array) -> Array:
     """Cov(g, s_k^2)/s_k^2 = a_k 2/d_k = 2 x_k/sum_j d_j x_j^2 for the slope g of log s^2; 0 if it is not estimated."""
-    x = trend - (dof @ trend) / dof.sum()
+    x = _centred(trend, dof)
     power = dof @ x**2
     return np.asarray(2 * x / power if power > 0 else np.zeros_like(x))
+
+
+def _centred(trend: Array, dof: Array) -> Array:
+    return np.asarray(trend - (dof @ trend) / dof.sum())
 
 
 def satterthwaite(terms: Array, dof: Array) -> Array:
@@ -177,14 +179,13 @@ def lack_of_fit(
     if not excess > 0:
         return chi2, float(special.chdtrc(f1, chi2 / trace * f1))
     if trend is not None and np.isfinite(dof).all():
-        trace += (_slope_pull(trend, dof) * variance) @ annihilator**2 @ (trend - (dof @ trend) / dof.sum())
+        trace += (_slope_pull(trend, dof) * variance) @ annihilator**2 @ _centred(trend, dof)
     return chi2, float(special.fdtrc(f1, 2 * square / excess, chi2 / trace))
 
 
 def _heteroscedastic(fit: Any, size: Array, hat: Array) -> tuple[Array, Array]:
     """statsmodels' HC2 covariance, and degrees of freedom from each parameter's quadratic form in the errors."""
-    covariance = np.asarray(fit.cov_HC2) / size / size[:, None]
-    annihilator = np.eye(len(hat)) - hat
+    covariance, annihilator = np.asarray(fit.cov_HC2) / size / size[:, None], np.eye(len(hat)) - hat
     pull = np.asarray(fit.model.pinv_wexog) ** 2 / np.maximum(np.diag(annihilator), 1e-12)
     form = np.einsum("pk,ik,jk->pij", pull, annihilator, annihilator)
     return covariance, np.array([_quantile_dof(f, len(hat) - len(size)) for f in form])
@@ -230,19 +231,6 @@ def _dof_of_spectrum(eigenvalues: tuple[float, ...]) -> float:
     return float(brentq(excess, 1.0, rank, xtol=1e-9))
 
 
-def holm(pvalues: Array) -> Array:
-    """p-values adjusted for their number by Holm's step-down method; NaN stays NaN and is not counted.
-
-    >>> holm(np.array([0.01, np.nan, 0.04])).tolist()
-    [0.02, nan, 0.04]
-    """
-    adjusted = np.full(pvalues.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(pvalues))
-    order = known[np.argsort(pvalues[known])]
-    adjusted[order] = np.minimum(np.maximum.accumulate(np.arange(len(order), 0, -1) * pvalues[order]), 1.0)
-    return adjusted
-
-
 def regression_splines(
     u: Array, y: Array, white: Callable[[Array], Array], knots: Sequence[Array], factors: Sequence[Array]
 ) -> tuple[Array, float]:
@@ -263,10 +251,8 @@ def regression_splines(
 
     columns = []
     for own, factor in zip(knots, factors, strict=True):
-        inside = np.clip(u, own[0], own[-1])
-        smoother = BSplines(
-            inside, df=[len(own) - 4], degree=[3], include_intercept=True, knot_kwds=[{"all_knots": own}]
-        )
+        options = {"df": [len(own) - 4], "degree": [3], "knot_kwds": [{"all_knots": own}]}
+        smoother = BSplines(np.clip(u, own[0], own[-1]), include_intercept=True, **options)
         columns.append(factor[:, None] * smoother.basis)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a spline with an interval that holds no point
@@ -297,8 +283,7 @@ def logistic_regression(design: Array, outcome: Array, groups: Array) -> Logisti
     Liang and Zeger, Biometrika 73 (1986) 13, for the clustered covariance.
     """
     if is_separated(design, outcome):
-        params, covariance = firth(design, outcome)
-        return Logistic(params, covariance, separated=True)
+        return Logistic(*firth(design, outcome), separated=True)
     import statsmodels.api as sm
 
     size = np.abs(design).max(axis=0)

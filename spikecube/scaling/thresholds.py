@@ -18,6 +18,7 @@ from spikecube.scaling.regression import Logistic, logistic_regression
 from spikecube.scaling.results import STATUS, describe, fit_result
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import verdict
+from spikecube.scaling.window import from_size
 from spikecube.theory.staircase import threshold
 
 PARAMS = ("critical", "offset", "sharpness")
@@ -28,7 +29,7 @@ _LEAST_SIZES = 3
 NEEDED = ("alpha", "n", "seed", "rank", "degree", "outlier_count", "alignment")
 
 
-def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
+def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) -> xr.Dataset:
     """Logistic regression of "the k-th spike is detached" on alpha and log n, with errors clustered by seed.
 
     A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
@@ -49,6 +50,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     Parameters
     ----------
     cube : with `outlier_count`, `alignment` and its study.
+    n_min : smallest size used.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path) -> xr.Dataset:
     ----------
     Baik, Ben Arous, Peche, Ann. Probab. 33 (2005) 1643, for the width n^{-1/3} of the transition.
     """
-    cube = as_cube(cube, *NEEDED)
+    cube = from_size(as_cube(cube, *NEEDED), n_min, "thresholds")
     known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=False)
     degrees = [k for k in _measured(cube) if k not in known.degrees or k in spikes]

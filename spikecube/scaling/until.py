@@ -2,7 +2,8 @@
 
 An estimate whose error is estimated too small stops early, so that intervals of runs that stop at their own width hold
 the truth too rarely. The variance V of the estimate, known with f degrees of freedom, is on average too small by about
-V c/f at the stop, and intervals are widened by (1 + c/f)^{1/2}; see `WIDER`.
+V c/f at the stop, and intervals are widened by (1 + c/f)^{1/2}; see `WIDER`. Runs that end with the seeds they began
+with could stop only once, and c is 1.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from spikecube.scaling.targets import Target
 from spikecube.scaling.types import Array
 
 WIDER = 3.0  # c: calibrated by scripts/until_coverage.py
+WIDER_AT_FIRST = 1.0  # c of runs that end in their first round
 FIRST_SEEDS = 8  # at the sizes of the first round
 GROWTH = 4  # the most by which the seeds of a size grow in one round
 _MARGIN = 0.97  # of a half-width, at which the next round aims
@@ -39,6 +41,7 @@ class Reached:
     ----------
     target : what was asked for.
     estimate, low, high : with the 95 per cent interval, widened for the stop by the factor `wider`.
+    dof : degrees of freedom of its error.
     status : of the fit, a key of `SENTENCES`.
     law : that was fitted, as a formula.
     """
@@ -48,6 +51,7 @@ class Reached:
     low: float
     high: float
     wider: float
+    dof: float
     status: str
     law: str
 
@@ -67,27 +71,33 @@ class Reached:
         return "" if self.status == "ok" else SENTENCES[self.status]
 
 
-def reached(targets: Sequence[Target], curves: Sequence[PilotCurve]) -> list[Reached]:
-    """What the seeds so far say of each target, by fits of the laws with their corrections."""
-    return [_reached(t, c) for t, c in zip(targets, curves, strict=True)]
+def reached(targets: Sequence[Target], curves: Sequence[PilotCurve], most: float) -> list[Reached]:
+    """What the seeds so far say of each target, by fits of the laws with their corrections; `most` at one size."""
+    return [_reached(t, c, most > FIRST_SEEDS) for t, c in zip(targets, curves, strict=True)]
 
 
-def _reached(target: Target, curve: PilotCurve) -> Reached:
+def _reached(target: Target, curve: PilotCurve, grown: bool) -> Reached:
     found = curve.found()
-    wider = widening(found.dof)
+    wider = widening(found.dof, grown)
     low, high = (found.estimate + wider * (end - found.estimate) for end in (found.low, found.high))
     if not np.isfinite(found.estimate):
         low, high = -np.inf, np.inf
-    return Reached(target, found.estimate, low, high, wider, found.status, found.law)
+    return Reached(target, found.estimate, low, high, wider, found.dof, found.status, found.law)
 
 
-def widening(dof: float) -> float:
+def widening(dof: float, grown: bool = True) -> float:
     """The factor (1 + c/f)^{1/2} of an interval at which a run stopped, its error known with f degrees of freedom.
 
-    >>> round(widening(20.0), 3), widening(float("inf"))
-    (1.072, 1.0)
+    Parameters
+    ----------
+    grown : whether any size has more seeds than a first round gives it, else c is `WIDER_AT_FIRST`.
+
+    Examples
+    --------
+    >>> round(widening(20.0), 3), round(widening(20.0, grown=False), 3), widening(float("inf"))
+    (1.072, 1.025, 1.0)
     """
-    return float(np.sqrt(1 + WIDER / dof)) if dof > 0 else 1.0
+    return float(np.sqrt(1 + (WIDER if grown else WIDER_AT_FIRST) / dof)) if dof > 0 else 1.0
 
 
 def next_seeds(
@@ -175,7 +185,7 @@ def rounds(
         data, spent = grow(seeds), float(price @ seeds)
         try:
             curves = [pilot_curve(t, data, omega) for t in targets]
-            found = reached(targets, curves)
+            found = reached(targets, curves, float(seeds.max()))
             following = wanted = seeds
             if not all(r.met for r in found):
                 following, wanted = next_seeds(found, curves, sizes, seeds, cost, price, budget - spent)
@@ -215,7 +225,8 @@ def _corrected(aim: Aim, found: Reached, seeds: Array) -> Aim:
     there = replace(aim, slopes=aim.slopes[seeds > 0], variance=aim.variance[seeds > 0])
     if np.isfinite(found.half_width) and (seeds > 0).sum() >= len(aim.direction) and determined(there):
         foretold = half_width_of(there, seeds[seeds > 0].astype(float))
-        asked *= float(np.clip(foretold / found.half_width, 1 / _TRUST, _TRUST))
+        later = found.half_width / found.wider * widening(found.dof)
+        asked *= float(np.clip(foretold / later, 1 / _TRUST, _TRUST))
     return replace(aim, half_width=asked)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_curves
 from spikecube.scaling.errors import FitError
@@ -45,6 +46,22 @@ def refuse_beyond(n_min: float | str | None, sizes: Array) -> None:
     """
     if isinstance(n_min, int | float | np.number) and len(sizes) and n_min > np.max(sizes):
         raise FitError(f"n_min={n_min:g} is beyond all sizes: the largest is {np.max(sizes):g}")
+
+
+def from_size(cube: xr.Dataset, n_min: float | str | None, law: str) -> xr.Dataset:
+    """The sizes of a cube from `n_min` on, for a law that uses all sizes it is given.
+
+    Raises
+    ------
+    FitError
+        If it is beyond all sizes, or not a number: the data cannot choose the sizes of such a law.
+    """
+    if n_min is None:
+        return cube
+    if isinstance(n_min, bool) or not isinstance(n_min, int | float | np.number) or np.isnan(n_min):
+        raise FitError(f"n_min={n_min!r}: {law} take a number, from which size on the cube is used")
+    refuse_beyond(n_min, cube["n"].values)
+    return cube.sel(n=cube["n"] >= n_min)
 
 
 def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:

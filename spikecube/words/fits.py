@@ -21,10 +21,11 @@ from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.scaling.thresholds import fit_thresholds, points_along
-from spikecube.scaling.window import refuse_beyond
+from spikecube.scaling.window import from_size, refuse_beyond
 from spikecube.theory.staircase import threshold
 from spikecube.words import fit_rows, seeds
 from spikecube.words.fit_rows import FitReport, Row
+from spikecube.words.plain_gap import plain_gap
 from spikecube.words.slow_edge import missed_limits
 from spikecube.words.verdicts import held_text, rejection, tally
 
@@ -45,6 +46,11 @@ _NEEDED = {
         "detection_edge",
     ),
 }
+USES = {
+    **dict.fromkeys(("outliers", "gaps", "limits"), ("prediction", "controls", "n_min")),
+    **dict.fromkeys(("thresholds", "collapse"), ("n_min",)),
+}
+"""The options that change what each law finds."""
 _COUNTING = ("outliers", "thresholds", "collapse")  # laws that rest on the detection edge
 
 
@@ -77,17 +83,19 @@ def fit_report(
     Parameters
     ----------
     cube, law : what is fitted.
-    prediction, controls, n_min : as in `fit_outliers`; thresholds and collapse have no use for them.
+    prediction, controls, n_min : as in `fit_outliers`; thresholds and collapse take a number as n_min alone.
 
     Raises
     ------
     FitError
-        If the law is not one of outliers, gaps, limits, thresholds, collapse, or n_min is beyond all sizes.
+        If the law is not one of outliers, gaps, limits, thresholds, collapse, has no use for an option, or n_min is
+        beyond all sizes.
     StoreError
         If the cube is a prediction.
     """
     if law not in LAWS:
         raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}, the laws of a cube")
+    _refuse_unused(law, prediction, controls)
     cube = as_cube(cube)
     refuse_prediction(cube)
     refuse_beyond(n_min, cube["n"].values if "n" in cube else np.empty(0))
@@ -99,6 +107,14 @@ def fit_report(
     report = FitReport(law, None, [], lacking) if lacking else LAWS[law](cube, Options(prediction, controls, n_min))
     lost = missing_edges(cube) if law in _COUNTING else ""
     return replace(report, sentence=f"{report.sentence} Note: {lost}.") if lost else report
+
+
+def _refuse_unused(law: str, prediction: xr.Dataset | bool, controls: bool) -> None:
+    """Refuses a prediction and means without controls where a law rests on neither."""
+    given = {"prediction": isinstance(prediction, xr.Dataset), "controls": not controls}
+    for name, is_given in given.items():
+        if is_given and name not in USES[law]:
+            raise FitError(f"{name} is not for {law}, which rests on single draws; it is for outliers, gaps and limits")
 
 
 def _verdict(rows: list[Row], what: str) -> str:
@@ -122,7 +138,7 @@ def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
     lines = []
     for estimator in fit["estimator"].values:
         mine = [r for r in rows if r["estimator"] == estimator]
-        lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.")
+        lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.{plain_gap(fit) if estimator == 'plain' else ''}")
     sentence = "Exponents of n of the outliers. " + " ".join(lines) + _line_sentence(fit)
     sentence += seeds.worth(fit, cube) + _choice(options)
     return FitReport("outliers", fit, rows, f"{sentence} Only {SELECTED}")
@@ -172,7 +188,8 @@ def _limits(cube: xr.Dataset, options: Options) -> FitReport:
     fit = fit_limits(cube, **options.keywords())
     rows = fit_rows.rows_of(fit, "limit", fit_rows.dims_of(fit))
     sentence = f"Limits of the losses with the theory's leading exponent: {_verdict(rows, 'losses')}."
-    return FitReport("limits", fit, rows, sentence + seeds.worth(fit, cube) + _note(fit))
+    chosen = " The data chose the smallest size of each fit." if options.n_min == "auto" else ""
+    return FitReport("limits", fit, rows, sentence + seeds.worth(fit, cube) + chosen + _note(fit))
 
 
 def _note(fit: xr.Dataset) -> str:
@@ -184,7 +201,7 @@ def _note(fit: xr.Dataset) -> str:
 
 
 def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
-    fit = fit_thresholds(cube)
+    fit = fit_thresholds(cube, options.n_min)  # type: ignore[arg-type]  # "auto" is refused there
     rows = fit_rows.rows_of(fit, "critical", fit_rows.dims_of(fit))
     kept = [r for r in rows if r["status"] != "not_applicable"]
     ends = fit["threshold"].isel(n=-1).values.ravel()
@@ -217,6 +234,7 @@ def _strays(fit: xr.Dataset) -> str:
 
 def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     """Singular value over the detection edge, and alignment, of each spike in (alpha - alpha_k) ln n."""
+    cube = from_size(cube, options.n_min, "collapse")
     known = theory_of(cube)
     if known.study.further:
         raise FitError(f"the cube has the axis {next(iter(known.study.further))!r}: select one value, then collapse")

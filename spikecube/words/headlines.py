@@ -149,6 +149,7 @@ def loss(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> Hea
     if prediction is not None and "test_loss_limit" in prediction:
         limit = float(foretold(prediction["test_loss_limit"], **place, **fixed(cube, further)))
         parts += [f"limit of infinite n {number(limit)}"] if np.isfinite(limit) else []
+    parts += ["one seed: no error is known"] if cube.sizes.get("seed", 1) == 1 else []
     least = f", the least of {data.sizes['lam']} λ" if data.sizes.get("lam", 1) > 1 else ""
     name = f"Test loss at {symbols.place(one, ('alpha', 'n', 'lam'))}{least}"
     return Headline(name, captions.value_text(one), "; ".join(parts) or "no theory beside it")

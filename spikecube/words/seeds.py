@@ -30,7 +30,7 @@ def shortage(cube: xr.Dataset, law: str) -> str:
         f"{law}: no fit, since this cube has {_held(counts, usable)}; a fit needs at "
         f"least {_LEAST_SIZES} sizes (one more than parameters, for a test of fit) and {_LEAST_SEEDS} seeds at each. "
         f"With n = {', '.join(f'{s:g}' for s in sizes)} and {known}, {interval} seeds give an exponent to "
-        f"+-{HALF_WIDTH:g}, and {power} tell it from one that is {HALF_WIDTH:g} away with 80 per cent power."
+        f"within {HALF_WIDTH:g}, and {power} tell it from one that is {HALF_WIDTH:g} away with 80 per cent power."
     )
 
 

@@ -35,7 +35,7 @@ def stopped_at(cube: xr.Dataset) -> str:
     """The same for a cube of such a run; an empty text for any other, and for one that was cut."""
     try:
         targets = parse_targets(str(cube.attrs["until"]))
-        found = reached(targets, [pilot_curve(t, cube, 1.0) for t in targets])
+        found = reached(targets, [pilot_curve(t, cube, 1.0) for t in targets], cube.sizes["seed"])
     except (KeyError, FitError):
         return ""
     return f"This run went on until a target.\n{stopped_text(found)}"

@@ -216,7 +216,9 @@ def test_the_assembling_job_has_room_for_the_cube(folder: Path, monkeypatch: pyt
     values = empty_cell(large.model, large.measure, alphas=large.axes.alpha, lams=large.axes.lam)
     run = RunFolder(folder / "roomy.run", large)
     with run.opened():
-        run.write((CellResult(cell, large.axes.alpha, large.axes.lam, values) for cell in large.cells()), "numpy", 1)
+        cells = [CellResult(cell, large.axes.alpha, large.axes.lam, values) for cell in large.cells()]
+        for first in range(0, len(cells), 100):  # shards of a size that runs have: each is in memory three times over
+            run.write(cells[first : first + 100], "numpy", 1)
     shutil.copytree(run.path, folder / "narrow.run")
     name, jobs = study(folder, large.to_toml()), {}
     for flags, kept in (("--mem=260M", "narrow"), ("", "roomy")):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import eigh_tridiagonal
 
-from spikecube.linalg.lanczos import Lanczos
+from spikecube.linalg.lanczos import Lanczos, largest_pairs
 from spikecube.linalg.products import normal_products, product, residual_products, thin_blocks, transposed_product
 from spikecube.types import Array
 
@@ -83,3 +84,15 @@ def test_the_early_steps_take_the_finer_products() -> None:
     assert rough.alpha[0] == pytest.approx(2 * fine.alpha[0], rel=1e-12)
     image = f.T @ (f @ rough.basis[3])
     assert rough.alpha[3] == pytest.approx(float(rough.basis[3] @ image), rel=1e-12)
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 2), (2, 1), (7, 3), (60, 4)])
+def test_the_largest_pairs_of_a_tridiagonal_matrix_have_the_bits_of_scipy(size: int, count: int) -> None:
+    rng = np.random.default_rng(size)
+    diagonal, beside = rng.random(size), rng.random(size - 1)
+    values, vectors = eigh_tridiagonal(diagonal, beside, select="i", select_range=(max(size - count, 0), size - 1))
+    found = largest_pairs(diagonal, beside, count)
+    np.testing.assert_array_equal(found[0], values[::-1])
+    np.testing.assert_array_equal(found[1], vectors[:, ::-1])
+    with pytest.raises(ValueError, match="must not contain infs or NaNs"):
+        largest_pairs(np.full(size, np.nan), beside, count)

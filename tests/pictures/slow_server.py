@@ -28,10 +28,10 @@ def told_refresh(explorer: Explorer) -> None:
     refresh(explorer)
 
 
-def slow_call(function: Callable[[Any], Any], argument: Any) -> Any:
+def slow_call(function: Callable[..., Any], *arguments: Any) -> Any:
     tell("computing")
     sys.stdin.readline()
-    return function(argument)
+    return function(*arguments)
 
 
 def fits(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
@@ -41,5 +41,6 @@ def fits(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
 if __name__ == "__main__":
     Explorer.refresh = told_refresh  # type: ignore[method-assign]
     serve.in_process = slow_call  # type: ignore[assignment]
+    serve.Elsewhere = lambda: slow_call  # type: ignore[assignment, misc]
     serve.REFRESH_MS = 200
     serve.serve(source_of(sys.argv[1]), fitter=fits, started=lambda address: tell(f"at {address}"))

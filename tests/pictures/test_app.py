@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import panel as pn
 import pytest
 import xarray as xr
 from bokeh.models import ColumnDataSource
@@ -32,8 +33,11 @@ from scripts.madeup import made_prediction
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
-from spikecube.live import source_of, wait_for
+from spikecube.live import awaited, source_of
+from spikecube.means.places import LabelError
+from spikecube.pictures import night, serve
 from spikecube.pictures.app import Explorer
+from spikecube.pictures.bulks import Bulks
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
 from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem
@@ -50,7 +54,12 @@ PATIENCE = 60
 
 @pytest.fixture(scope="module")
 def one_explorer(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
-    return Explorer(Fixed(cube), prediction)
+    return Explorer(Fixed(cube), prediction, answer=never)
+
+
+def never(*_asked: object) -> None:
+    """A computation without an end: what it would bring is not what a test is about."""
+    threading.Event().wait()
 
 
 @pytest.fixture
@@ -114,9 +123,9 @@ def test_the_data_of_a_view_are_its_points(explorer: Explorer, cube: xr.Dataset)
     assert data["series"].values[-1].decode() == table.series.iloc[-1]
 
 
-def here(function: Callable[..., object], argument: object) -> object:
+def here(function: Callable[..., object], *arguments: object) -> object:
     """Computes in this process."""
-    return function(argument)
+    return function(*arguments)
 
 
 def test_a_prediction_comes_at_the_start_with_a_busy_sign(cube: xr.Dataset) -> None:
@@ -127,7 +136,7 @@ def test_a_prediction_comes_at_the_start_with_a_busy_sign(cube: xr.Dataset) -> N
         assert study == cube.attrs["study"]
         return made_prediction(cube)
 
-    explorer = Explorer(Fixed(cube), compute=compute)
+    explorer = Explorer(Fixed(cube), compute=compute, answer=never)
     assert not any("predicted" in layer.label for layer in explorer.screens[1].shown.layers)
     pressed(explorer.begin, explorer)
     assert seen == [(True, "Computing the prediction ...")]
@@ -228,7 +237,8 @@ def free(explorer: Explorer, **chosen: object) -> None:
     """Chooses for the view of any variable, which the left screen shows."""
     explorer.choices[0].value = "means"
     for name, value in chosen.items():
-        explorer.free.widgets[name].value = value
+        switches = explorer.screens[0].logs
+        (explorer.free.widgets | switches)[name].value = value
 
 
 def labels(explorer: Explorer) -> list[str]:
@@ -307,6 +317,92 @@ def test_the_table_holds_what_is_measured(explorer: Explorer) -> None:
     explorer.choices[1].value = "agree_test"
     assert "left_alpha" not in explorer.screens[1].table.object
     assert seen_table(Picture([])) == "<p>Nothing is measured here.</p>"
+
+
+def test_every_view_of_points_has_logarithmic_axes(explorer: Explorer) -> None:
+    """Those that make sense can be pressed: no map, no histogram along its heights, no axis that holds a zero."""
+    screen = explorer.screens[0]
+    offered = {}
+    for name in CATALOGUE:
+        explorer.choices[0].value = name
+        offered[name] = [not switch.disabled for switch in screen.logs.values()]
+        assert [switch.value for switch in screen.logs.values()] == [screen.shown.logx, screen.shown.logy], name
+    assert offered["spectrum"] == [True, False]
+    assert offered["outliers"] == offered["agree_test"] == offered["exponents"] == [False, False]
+    assert offered["singular"] == offered["test"] == offered["alignment"] == [False, True]
+    assert offered["penalty_test"] == offered["gap_limit"] == offered["limit_test"] == [True, True]
+    explorer.choices[0].value = "test"
+    screen.logs["logy"].value = True
+    assert screen.shown.logy
+    assert "logy=True" in screen.python.value.splitlines()[-1]
+    explorer.sliders["lam"].value = 10.0
+    assert screen.shown.logy
+    explorer.choices[0].value = "train"
+    assert not screen.shown.logy
+    assert not screen.logs["logy"].value
+
+
+def test_every_view_of_points_takes_a_second_cube(
+    cube: xr.Dataset, prediction: xr.Dataset, make: Callable[..., xr.Dataset]
+) -> None:
+    """Its own marks, hollow and named; the axes hold both. Not over a map, nor over fits."""
+    explorer = Explorer(Fixed(cube), prediction, other=make(n=[300], lam=[0.2], seed=2), answer=never)
+    screen = explorer.screens[0]
+    drawn = {}
+    for name, entry in CATALOGUE.items():
+        explorer.choices[0].value = name
+        drawn[name] = [la for la in screen.shown.layers if "second cube" in la.label]
+        told = bool(drawn[name]) or "second cube" in screen.shown.title
+        assert told == entry.overlays or screen.shown.note, name
+    assert all(drawn[name] for name in ("spectrum", "test", "train", "penalty_test", "singular", "alignment", "means"))
+    assert drawn["penalty_test"][0].label == "second cube, F, n = 300"
+    assert {layer.kind for layer in drawn["spectrum"]} == {"line", "spikes"}
+    explorer.choices[0].value = "test"
+    assert "other=other" in screen.python.value
+    with pytest.raises(LabelError, match="other is not for maps"):
+        sc.views.outlier_count(cube, other=cube)
+    with pytest.raises(LabelError, match="logx is not for maps"):
+        sc.views.outlier_count(cube, logx=True)
+
+
+def test_a_density_is_awaited_without_the_page(cube: xr.Dataset) -> None:
+    """Empty until it comes; of the places that a slider passes meanwhile only the last is asked for."""
+    asked: list[float] = []
+    release, came = threading.Semaphore(0), threading.Semaphore(0)
+
+    def answer(_function: object, _study: str, _labels: object, alpha: float, _n: int) -> xr.DataArray:
+        asked.append(alpha)
+        assert release.acquire(timeout=PATIENCE)
+        return xr.DataArray([1.0], dims="x", coords={"x": [1.0]})
+
+    bulks = Bulks(answer, came.release, lambda _trouble: None)
+    for alpha in (0.1, 0.2, 0.25):
+        assert not bulks(cube, alpha=alpha).size
+    release.release()
+    assert came.acquire(timeout=PATIENCE)
+    assert bulks(cube, alpha=0.1).size == 1
+    assert not bulks(cube, alpha=0.25).size
+    release.release()
+    assert came.acquire(timeout=PATIENCE)
+    assert asked == [0.1, 0.25]
+
+
+def test_colours_of_the_night_come_and_go(explorer: Explorer) -> None:
+    """All of them, in what is drawn later too; by day everything is as before."""
+
+    def colours() -> set[str]:
+        roots = [screen.pane.object for screen in explorer.screens]
+        found = [getattr(m, p) for root in roots for m in root.references() for p in m.properties() if "color" in p]
+        return {str(getattr(colour, "value", colour)).lower() for colour in found}
+
+    day = colours()
+    explorer.darken(True)
+    assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
+    explorer.choices[0].value = "outliers"
+    assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
+    explorer.choices[0].value = "spectrum"
+    explorer.darken(False)
+    assert colours() == day
 
 
 PAIRS = (("spectrum", "singular", "n"), ("agree_test", "test", "lam"), ("spectrum", "gap_spiked", "alpha"))
@@ -403,6 +499,24 @@ def test_the_page_is_served_and_follows_its_address(opened: Page, served: Served
     hosts = {re.split(r"[/?]", url.split("://", 1)[1])[0] for url in opened.requests}
     assert hosts == {f"localhost:{served.port}"}
     assert opened.errors == []
+
+
+def test_the_page_is_dark_where_the_screen_is(opened: Page) -> None:
+    """Paper, words and figures, at once when the screen changes; by day as before."""
+    look = """(() => {
+      const side = everywhere(document, "div").find((e) => e.classList.contains("side"));
+      const button = everywhere(document, "button").find((e) => e.textContent.trim() === "Table");
+      const light = (colour) => colour.match(/[0-9]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) > 384;
+      return [getComputedStyle(document.body).backgroundColor, getComputedStyle(side).backgroundColor,
+        getComputedStyle(side).color, getComputedStyle(button).color].map(light);
+    })()"""
+    assert opened.run(look) == [True, True, False, False]
+    opened.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    opened.wait("[...Bokeh.documents[0]._all_models.values()].some((m) => m.background_fill_color === '#171b21')")
+    assert opened.run(look) == [False, False, True, True]
+    opened.call("Emulation.setEmulatedMedia", features=[])
+    opened.wait("[...Bokeh.documents[0]._all_models.values()].every((m) => m.background_fill_color !== '#171b21')")
+    assert opened.run(look) == [True, True, False, False]
 
 
 def test_a_slider_is_answered_in_the_browser(opened: Page) -> None:
@@ -541,17 +655,27 @@ def test_every_view_of_the_catalogue_can_be_chosen(explorer: Explorer) -> None:
             assert eval(last, {"sc": sc, "cube": explorer.scene.cube, "theory": explorer.scene.prediction}), name
 
 
-def test_a_run_that_has_not_begun_is_waited_for(tmp_path: Path) -> None:
-    said: list[str] = []
-
-    def begin(sentence: str) -> None:
-        said.append(sentence)
-        (tmp_path / "late.run").mkdir()
-        (tmp_path / "late.run" / "study.toml").write_text("")
-
-    wait_for(tmp_path / "late", begin)
-    wait_for(tmp_path / "late", begin)
-    assert said == [f"waiting for the run {tmp_path / 'late.run'} to begin (Ctrl-C ends it)"]
+def test_a_run_that_has_not_begun_is_waited_for_in_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what it waits for, and of how many cells where the study lies beside; then it is the explorer."""
+    monkeypatch.setattr(serve, "REFRESH_MS", 20)
+    study = Study(title="Late", axes={"alpha": [0.3], "n": [60], "seed": 2, "lam": [0.1]}, measure={"rank": 3})
+    assert awaited(tmp_path / "late").sentence == f"This page waits for the run {tmp_path / 'late.run'} to begin."
+    (tmp_path / "late.toml").write_text(study.to_toml())
+    source = awaited(tmp_path / "late")
+    assert source.sentence.endswith("late.run to begin; 0 of 2 cells are computed.")
+    shown = serve.waiting(source)
+    words = [part.object for part in shown.select(pn.pane.HTML)]
+    assert len(words) == 1
+    assert "<h1>Late</h1>" in words[0]
+    assert "0 of 2 cells" in words[0]
+    (begun,) = [part.object for part in shown.select(pn.pane.Bokeh)]
+    assert not begun.active
+    folder = RunFolder(tmp_path / "late.run", study)
+    with folder.opened():
+        found = source.source()
+    assert found is not None
+    assert found.live
+    assert found.name.endswith("late.nc")
 
 
 def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:
@@ -648,6 +772,20 @@ def test_computations_longer_than_the_refresh_end_on_their_page(slow: Served, ch
     page.wait(f"({SHOWN}).includes('There is one size.')")
     assert "failed" not in page.run(TEXTS)
     assert troubles(page) == []
+    page.open(slow.address + "?left=spectrum&right=test&alpha=0.3", 1400, 900)
+    outlast(slow)  # a density, while the run is looked at again and again
+    page.wait("everywhere(document, '.noUi-handle').length")
+    page.run("everywhere(document, '.noUi-handle')[0].focus()")
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="ArrowLeft", code="ArrowLeft", windowsVirtualKeyCode=37)
+    page.wait(f"({TITLE}).includes('α = 0, n = 60')")
+    bulk = LABELS.replace("model.type", "model.visible !== false && model.type") + ".some((l) => l.includes('bulk'))"
+    assert not page.run(bulk)
+    release(slow)
+    slow.wait_for("computing")  # that of the place where the slider stands now
+    release(slow)
+    page.wait(bulk)
+    assert {re.split(r"[/?]", url.split("://", 1)[1])[0].split(":")[0] for url in page.requests} == {"localhost"}
     assert slow.stop(signal.SIGINT) == 0
     assert "Error" not in slow.log
     assert "Traceback" not in slow.log

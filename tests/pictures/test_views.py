@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from bokeh.models import ColumnDataSource
 
-from scripts.madeup import made_prediction
+from scripts.madeup import fill, made_prediction
 from spikecube.means import comparisons, places
 from spikecube.means.seeds import seed_means
 from spikecube.pictures import views
@@ -20,6 +20,7 @@ from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.entry import picture_of
 from spikecube.pictures.picture import Canvas
 from spikecube.pictures.spoken import spoken
+from spikecube.study.study import Study
 
 Make = Callable[..., xr.Dataset]
 View = Callable[..., hv.Overlay]
@@ -301,7 +302,15 @@ def test_both_losses_stand_side_by_side(cube: xr.Dataset) -> None:
     assert len(views.losses(cube, lam=0.1)) == 2
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+TWINS = {"train": "test", "penalty_train": "penalty_test", "agree_train": "agree_test", "collapse2": "collapse1"}
+"""Entries of one function and the same layers, of another column."""
+
+
+def test_twins_are_one_function() -> None:
+    assert all(CATALOGUE[one].shown is CATALOGUE[other].shown for one, other in TWINS.items())
+
+
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE) - set(TWINS)))
 def test_a_patched_figure_holds_what_a_new_one_would(name: str, cube: xr.Dataset, prediction: xr.Dataset) -> None:
     entry, scene = CATALOGUE[name], Scene(cube, prediction)
     first, second = ({axis: cube[axis].values[place].item() for axis in entry.axes} for place in (1, 2))
@@ -442,6 +451,23 @@ def test_the_residuals_of_a_fitted_limit_stand_below_it(cube: xr.Dataset, predic
     np.testing.assert_allclose(labelled(main, "measured, as fitted")["test_loss"], [1.0, 0.9, 0.8])
     assert_strip(strip)
     assert "fitted limit 0.800(50), theory 0.75, lack of fit p = 0.03" in main.opts.get("plot").kwargs["title"]
+
+
+def test_a_further_axis_can_be_the_colour_or_the_axis_of_means() -> None:
+    """Every label has its own series, named whole; as the axis all its labels are drawn."""
+    axes = {"alpha": [0.1, 0.4], "n": [50, 100], "seed": 8, "lam": [0.1], "noise": [0.2, 0.5]}
+    study = Study(axes=axes | {"readout": ["gaussian", "constant"]})
+    cube = fill(study)
+    data = cube["gradient_error"].mean("seed")
+    drawn = picture_of(views.means)(cube, variable="gradient_error", x="n", colour="readout")
+    series = {layer.label: layer.columns["gradient_error"] for layer in drawn.layers if layer.kind == "points"}
+    assert list(series) == ["measured, readout = gaussian", "measured, readout = constant"]
+    for name in ("gaussian", "constant"):
+        assert any(
+            np.allclose(series[f"measured, readout = {name}"], data.sel(readout=name, noise=v)) for v in (0.2, 0.5)
+        )
+    drawn = picture_of(views.means)(cube, variable="gradient_error", x="noise", colour="n")
+    assert [layer.columns["noise"].tolist() for layer in drawn.layers if layer.kind == "points"] == [[0.2, 0.5]] * 2
 
 
 def test_measured_points_stay_where_there_is_no_fit(cube: xr.Dataset, prediction: xr.Dataset) -> None:

@@ -8,7 +8,7 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.scaling.design import design
-from spikecube.scaling.errors import FitError
+from spikecube.scaling.errors import FitError, TooManySeedsError
 from spikecube.scaling.pilot import pilot_curve, smoothed_variance
 from spikecube.scaling.targets import parse_targets
 
@@ -91,6 +91,32 @@ def test_sizes_and_costs_are_the_users() -> None:
         design("exponent = 0.05", pilot=pilot, cost=lambda n: 0.0)
     with pytest.raises(FitError, match="2 sizes do not determine 3 parameters"):
         design("exponent = 0.05", pilot=pilot, sizes=[500, 1000])
+
+
+def test_few_sizes_are_told_and_none_is_dropped_in_silence() -> None:
+    pilot = draws(np.full(5, 20), np.random.default_rng(2))
+    made = design("exponent = 0.05", pilot=pilot)
+    assert (made.seeds > 0).all()
+    assert made.attrs["notes"] == ""
+    made = design("exponent = 0.1", pilot=pilot, sizes=SIZES[:4])
+    assert (made.seeds > 0).all()
+    assert "4 sizes for 3 parameters; the lack-of-fit test is better with 5" in made.attrs["notes"]
+    with pytest.raises(FitError, match="3 sizes for 3 parameters leave none for an error; allow one size more"):
+        design("exponent = 0.1", pilot=pilot, sizes=SIZES[:3])
+    made = design("exponent = 0.05", pilot=pilot, sizes=[*SIZES, 6000])
+    assert made.seeds.sel(n=6000) == 0
+    assert made.attrs["notes"] == "no seeds at n = 6000: they say more for their time elsewhere"
+
+
+def test_a_correction_that_cannot_be_told_from_the_law_is_refused_with_what_helps() -> None:
+    """1 + D n^-0.05 is nearly a power over a factor of 16 in n; a wide half-width has few seeds and is no problem."""
+    pilot = draws(np.full(5, 20), np.random.default_rng(2))
+    words = r"correction cannot be told from the law over these sizes, n = 250 to 4000, .* a larger range of sizes"
+    with pytest.raises(TooManySeedsError, match=words):
+        design("exponent = 0.02", pilot=pilot, correction=0.05)
+    assert design("exponent = 2", pilot=pilot, correction=0.05).seeds.max() < 10_000
+    with pytest.raises(TooManySeedsError, match="at most 1000000 are possible at one size; ask for a wider half-width"):
+        design("mean n=250 = 0.0001", pilot=pilot)
 
 
 def test_fits_of_ragged_seeds_weigh_each_size_by_its_own_count() -> None:

@@ -109,6 +109,16 @@ def test_the_widening_vanishes_with_the_degrees_of_freedom() -> None:
     assert widening(1e9) == pytest.approx(1, abs=1e-8)
     assert widening(12.0) == pytest.approx(np.sqrt(1.25))
     assert widening(float("nan")) == 1
+    assert widening(8.0, grown=False) == pytest.approx(np.sqrt(1.125))
+
+
+def test_a_run_that_ends_in_its_first_round_is_widened_by_less_and_plans_for_what_follows() -> None:
+    """There was one look, and rounds that follow need what runs with more looks need."""
+    at_once, later = go("limit = 1", Growing()), go("limit = 0.05", Growing())
+    assert at_once[0].found[0].wider == widening(at_once[0].found[0].dof, grown=False)
+    assert later[-1].found[0].wider == widening(later[-1].found[0].dof)
+    begun = go("limit = 1", Growing(), FIRST + 2)[0].found[0]
+    assert begun.wider == widening(begun.dof)
 
 
 @pytest.mark.slow

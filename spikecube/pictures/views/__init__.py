@@ -2,8 +2,9 @@
 
 Markers are measured (means over seeds, bars of one standard error), lines are predicted, dashes are limits. What is not
 chosen by keyword stands at its default: the largest alpha and n, the middle of every other axis. A view that lacks its
-data is a sentence in its place. `fit` and `collapse` draw fits of anybody's data too, and
-`design` a design of seeds.
+data is a sentence in its place. Every view knows `logx` and `logy`, which make an axis logarithmic or not, and one that
+draws points of a cube `other`, a second cube, whose marks are hollow and named with the labels where it differs. `fit`
+and `collapse` draw fits of anybody's data too, and `design` a design of seeds.
 """
 
 from typing import Any

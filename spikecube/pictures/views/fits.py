@@ -228,6 +228,7 @@ _ESTIMATORS = {
         question="Do the exponents agree?",
         fit="outliers",
         alpha_axis=True,
+        overlays=False,
     ),
 )
 def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = None, **further: Any) -> Picture:

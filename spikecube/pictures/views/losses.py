@@ -26,6 +26,7 @@ MOST_TEXTS = 12
 _GAIN = "What does the loss gain?"
 _PENALTY = "Which penalty, and does the step help there?"
 _AGREE = "How far do theory and measurement agree?"
+_MAP: dict[str, Any] = {"overlays": False}
 
 
 def losses(
@@ -156,9 +157,11 @@ def loss_against_penalty(
 
 
 @view(
-    Entry("agree_test", "Agreement, test loss", ("lam",), _AGREE, fixed={"variable": "test_loss"}),
-    Entry("agree_train", "Agreement, training loss", ("lam",), _AGREE, fixed={"variable": "train_loss"}),
-    Entry("agree_singular", "Agreement, first outlier", fixed={"variable": "singular_value"}),
+    Entry("agree_test", "Agreement, test loss", ("lam",), _AGREE, fixed={"variable": "test_loss"}, overlays=False),
+    Entry(
+        "agree_train", "Agreement, training loss", ("lam",), _AGREE, fixed={"variable": "train_loss"}, overlays=False
+    ),
+    Entry("agree_singular", "Agreement, first outlier", fixed={"variable": "singular_value"}, overlays=False),
 )
 def agreement(
     cube: xr.Dataset,

@@ -1,14 +1,13 @@
-"""The view of any variable against any axis, coloured by another, perhaps beside a second cube."""
+"""The view of any variable against any axis, coloured by another."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import xarray as xr
 
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import LabelError, Missing, at, default_label, fixed, foretold, further_axes, nearest
+from spikecube.means.places import LabelError, Missing, at, default_label, fixed, foretold, further_axes
 from spikecube.means.places import variable as known
 from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
@@ -32,9 +31,6 @@ def means(
     x: str = "alpha",
     colour: str = "n",
     component: int = 1,
-    logx: bool = False,
-    logy: bool = False,
-    other: xr.Dataset | None = None,
     alpha: float | None = None,
     n: int | None = None,
     lam: float | None = None,
@@ -52,17 +48,13 @@ def means(
         Axes that it depends on, `x` of numbers; "" for one series alone.
     component
         The label along `rank`, `degree` or `ell`, where the variable has one of these.
-    logx, logy
-        Logarithmic axes; values that are not positive are left out.
-    other
-        A second cube, drawn with hollow markers where it has the same labels.
     controls
         Means with control variates where the cube has them, see `means_at`.
     """
     labels = {"alpha": alpha, "n": n, "lam": lam, **dict.fromkeys(_COUNTED, component)} | fixed(cube, further)
     dims = _dims(cube, variable, x, colour)
     where = {d: label for d, label in labels.items() if d in dims and d not in (x, colour)}
-    data = means_at(cube, variable, controls=controls, **where)
+    data = means_at(cube, variable, controls=controls, along=(x, colour), **where)
     shown = style.thin(data[colour].values.tolist(), MOST_SERIES) if colour else [None]
     layers: list[Layer] = []
     for i, label in enumerate(shown):
@@ -71,21 +63,14 @@ def means(
         series = _named(colour, label)
         line = _predicted(prediction, variable, x, where | at_label)
         if line is not None:
-            values = line.where(line > 0) if logy else line
             told, tone = f"predicted{series}", looks["colour"]
-            layers.append(marks.line(line[x], values, x, variable, label=told, colour=tone))
+            layers.append(marks.line(line[x], line, x, variable, label=told, colour=tone))
         one = at(data, **at_label)
-        layers += marks.points(one, x, variable, label=f"measured{series}", brush=brush, positive=logy, **looks)
-    layers += _beside(other, variable, x, colour, _labels(data, where), {"controls": controls, "positive": logy})
+        layers += marks.points(one, x, variable, label=f"measured{series}", brush=brush, **looks)
     spot = symbols.place(data, [d for d in dims if d not in (x, colour)])
     title = f"{symbols.symbol(variable)} against {symbols.symbol(x)}{f' at {spot}' if spot else ''}{which_means(data)}"
     xlabel, ylabel = symbols.axis_label(x), symbols.axis_label(variable)
-    return Picture(layers, title=title, xlabel=xlabel, ylabel=ylabel, logx=logx, logy=logy)
-
-
-def _labels(data: xr.Dataset, where: dict[str, Any]) -> dict[str, Any]:
-    """Where the means stand, the defaults of what was not chosen too."""
-    return {axis: data[axis].item() for axis in where}
+    return Picture(layers, title=title, xlabel=xlabel, ylabel=ylabel)
 
 
 def axes_of(cube: xr.Dataset, name: str) -> list[str]:
@@ -139,37 +124,3 @@ def _predicted(prediction: xr.Dataset | None, name: str, x: str, where: dict[str
 
 def _given(where: dict[str, Any]) -> dict[str, Any]:
     return {name: label for name, label in where.items() if label is not None}
-
-
-def _beside(
-    other: xr.Dataset | None, name: str, x: str, colour: str, where: dict[str, Any], look: dict[str, Any]
-) -> list[Layer]:
-    """The same of the second cube, hollow: its own labels of the colour, the nearest along other axes, named."""
-    if other is None or name not in other or not {x, colour} - {""} <= set(other[name].dims):
-        return []
-    place = {axis: _near(other, axis, label) for axis, label in where.items() if axis in other[name].dims}
-    try:
-        data = means_at(other, name, controls=look.pop("controls"), **place)
-    except Missing:
-        return []
-    moved = "".join(_named(axis, place[axis]) for axis in place if place[axis] != where[axis])
-    shown = style.thin(data[colour].values.tolist(), MOST_SERIES) if colour else [None]
-    layers: list[Layer] = []
-    for i, label in enumerate(shown):
-        looks = _looks(colour, len(shown), i)
-        one = data if label is None else at(data, **{colour: label})
-        layers += marks.points(one, x, name, label=f"second cube{_named(colour, label)}{moved}", **looks, **look)
-    return [_hollow(layer) if layer.measured else layer for layer in layers]
-
-
-def _near(cube: xr.Dataset, axis: str, label: Any) -> Any:
-    """The label of an axis that is nearest; of names the same or the first."""
-    if cube[axis].dtype.kind in "iuf":
-        return default_label(cube, axis) if label is None else nearest(cube, axis, float(label))
-    return label if label in cube[axis].values else default_label(cube, axis)
-
-
-def _hollow(layer: Layer) -> Layer:
-    return replace(
-        layer, style={**layer.style, "color": "white", "line_color": layer.style["color"], "line_width": 1.6}
-    )

@@ -20,7 +20,12 @@ from spikecube.words import symbols
 
 
 @view(
-    Entry("agree_outliers", "Agreement, all outliers", question="How far do theory and measurement agree?"),
+    Entry(
+        "agree_outliers",
+        "Agreement, all outliers",
+        question="How far do theory and measurement agree?",
+        overlays=False,
+    ),
 )
 def outlier_agreement(cube: xr.Dataset, prediction: xr.Dataset | None = None, **further: Any) -> Picture:
     """How far do theory and measurement of the outliers agree? Measured means against predictions, z below.

@@ -45,7 +45,7 @@ def spectrum(
     layers = [_histogram(cube, where)] if counted else []
     height = float(np.max(layers[0].column(1))) if counted else 0.0
     if density is not None:
-        height = max(height, float(density.where(density.x > 0.1).max()))
+        height = max([height, *density.values[density.x.values > 0.1]])
         layers.append(
             marks.line(
                 density.x,

@@ -25,7 +25,7 @@ _POINT = "Do the spikes point where theory says?"
 
 
 @view(
-    Entry("outliers", "Number of outliers", question=_WHEN, alpha_axis=True),
+    Entry("outliers", "Number of outliers", question=_WHEN, alpha_axis=True, overlays=False),
 )
 def outlier_count(
     cube: xr.Dataset, detachment: xr.DataArray | None = None, *, brush: Brush = None, **further: Any
