@@ -53,10 +53,10 @@ def collapse(
     f is a cubic regression spline with one coefficient for every five points (6 to 40; a size chosen by looking at the
     data would spoil the test of the collapse); for given parameters it is a linear fit, and residuals are those of y
     itself, so that no trivial rescaling lowers them. At the estimate the slopes in the parameters, at a frugal spline,
-    find nothing in them. Positive values known to a third that span
-    more than four decades are fitted by their logarithms. The best of a coarse grid are starting points of a descent;
-    at its end statsmodels' regression on the B-splines of its GAMs gives the curve and the sum of squares. Units and
-    zero of the control, the unit of y, that of the sizes (with "power") and the order of labels change nothing.
+    find nothing in them. Positive values known to a third that span more than four decades are fitted by their
+    logarithms. The best of a coarse grid are starting points of a descent; at its end statsmodels' regression on the
+    B-splines of its GAMs gives the curve and the sum of squares. Units and zero of the control, the unit of y, that of
+    the sizes (with "power") and the order of labels change nothing.
 
     `status` and `message` name every doubt: a collapse rejected by its errors, errors that are too large or shared,
     neighbouring residuals that go together, parameters that move when the smallest size is left out, a critical value

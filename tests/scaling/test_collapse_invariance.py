@@ -172,7 +172,7 @@ def test_rng_is_whatever_numpy_takes() -> None:
 @pytest.mark.parametrize(
     ("data", "options", "words"),
     [
-        (noisy().values, {}, "data must be an xarray.DataArray with dims n, x, got ndarray"),
+        (noisy().values, {}, "data must be an xarray.DataArray with dims n, x, got a numpy.ndarray: write"),
         (noisy().astype(complex), {}, "the data are of dtype complex128; a collapse takes real numbers"),
         (noisy().drop_vars("x"), {}, "the data have no coordinate 'x'"),
         (noisy().assign_coords(x=X.astype(str)), {}, "the coordinate 'x' must hold finite numbers"),

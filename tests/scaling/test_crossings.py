@@ -151,7 +151,7 @@ def test_sizes_that_share_curves_are_weighed_by_their_covariance() -> None:
         ({"ratio": 1.0}, "must be greater than 1"),
         ({"exponent": -1.0}, "must be a positive number or a pair"),
         ({"exponent": (3.0, 1.0)}, "must be a positive number or a pair"),
-        ({"expected": {"nu": 1.0}}, "which have critical, amplitude, exponent"),
+        ({"expected": {"nu": 1.0}}, "which has critical, amplitude, exponent"),
         ({"control": "y"}, "the data have dims n, x"),
     ],
 )
