@@ -1,13 +1,13 @@
 """Half-widths of equal seeds and of a design for the same measured core-seconds, on real targets.
 
-    python scripts/equal_hours.py [FOLDER] [--seconds 60] [--foretell 8000] [--only test_loss]
+    python scripts/equal_hours.py [FOLDER] [--seconds 60] [--largest 4000] [--foretell] [--only test_loss]
 
 For each target seeds are laid out by a pilot of eight seeds a size up to n = 1000, and computed with the processor time
 of each cell measured; then as many equal seeds at every size as take the same time. Fits of the same law give both
 half-widths, whose errors are known with f degrees of freedom each: the logarithm of their ratio has the standard error
-(1/(2 f) + 1/(2 f'))^{1/2}. Cells are kept in FOLDER: what was interrupted goes on. With `--foretell N` nothing but the
-pilot is computed, and the ratio is foretold for sizes that go on doubling up to N: at the time asked for, at ten and a
-hundred times as much with costs as measured, and at the last with costs n^3.
+(1/(2 f) + 1/(2 f'))^{1/2}. Cells are kept in FOLDER: what was interrupted goes on. With `--foretell` nothing but the
+pilot is computed, and the ratio is foretold: at the time asked for, at ten and a hundred times as much with costs as
+measured, and at the last with costs n^3.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from spikecube.scaling.targets import parse_targets
 from spikecube.study.study import Study
 
 PILOT, PILOT_SIZE, SPEED = 8, 1000, 3e10
-SIZES = [60, 125, 250, 500, 1000, 2000, 4000]
+SIZES = [60, 125, 250, 500, 1000, 2000, 4000, 8000]
 
 
 @dataclass
@@ -143,12 +143,12 @@ def study(alpha: float, sizes: list[int], lam: float, **tables: Mapping[str, flo
 
 
 def cases(last: int) -> list[tuple[str, Study, list[str]]]:
-    """The studies, their sizes doubled up to `last`, and the targets of each.
+    """The studies, with sizes up to `last`, and the targets of each.
 
     Both outliers are wanted, and no losses: with one test sample their cells do not pay for a test batch. At
     eta_0 = 4 all of 12 seeds have the first outlier clear of the bulk from n = 60 on, and the second from 125 on.
     """
-    sizes = [*SIZES, *(SIZES[-1] * 2**k for k in range(1, 20) if SIZES[-1] * 2**k <= last)]
+    sizes = [n for n in SIZES if n <= last]
     losses = study(0.16, sizes, 0.1, measure={"rank": 2, "degree": 2, "ell": 2})
     bare = {"rank": 2, "degree": 2, "ell": 1, "test_samples": 1}
     outliers = study(0.42, sizes, 1.0, measure=bare, model={"eta_scale": 4.0})
@@ -163,20 +163,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("equal-hours"))
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--foretell", type=int, metavar="N")
+    parser.add_argument("--largest", type=int, choices=SIZES[-3:], default=4000)
+    parser.add_argument("--foretell", action="store_true")
     parser.add_argument("--only", default="", help="targets that begin so")
     asked = parser.parse_args()
     asked.folder.mkdir(exist_ok=True)
-    foretell = asked.foretell is not None
-    print(f"{FORETOLD}\n{'|---' * 6}|" if foretell else f"{HEADER}\n{'|---' * 9}|")
+    print(f"{FORETOLD}\n{'|---' * 6}|" if asked.foretell else f"{HEADER}\n{'|---' * 9}|")
     with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
-        for name, made, targets in cases(asked.foretell or SIZES[-1]):
+        for name, made, targets in cases(asked.largest):
             for target in (t for t in targets if t.startswith(asked.only)):
                 compared, budgets = (
                     Comparison(name, made, asked.folder, client),
                     [asked.seconds * k for k in (1, 10, 100)],
                 )
-                found = compared.foretold(target, budgets) if foretell else compared.row(target, asked.seconds)
+                found = compared.foretold(target, budgets) if asked.foretell else compared.row(target, asked.seconds)
                 print(found, flush=True)
 
 

@@ -167,8 +167,9 @@ def draw_equivalence(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
         norms[f"measured, α = {alpha:g}, ℓ = {ell}: {which}"] = cube["equivalence_error"].sel(
             alpha=alpha, ell=ell, drop=True
         )
+    title = "Norm of what F_ℓ leaves out, and fitted power laws"
     return [
-        against_n(norms, "|F − F_ℓ|/√n", "Norm of what F_ℓ leaves out, and fitted power laws").view(),
+        against_n(norms, "|F − F_ℓ|/√n", title, legend_position="right").view(),
         _degrees(cube).view(),
     ]
 

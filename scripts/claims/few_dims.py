@@ -11,7 +11,7 @@ import xarray as xr
 from scripts.claims.equivalence import abs_mean
 from scripts.claims.finding import Finding
 from scripts.claims.losses import PAST
-from scripts.claims.sizes import against_n, exponent, interval, largest, mean_of
+from scripts.claims.sizes import against_n, exponent, interval, largest, log_ticks, mean_of
 from scripts.claims.verdicts import of_nothing, of_sign
 from spikecube.pictures import marks, style
 
@@ -76,4 +76,5 @@ def draw_few_dims(cube: xr.Dataset, prediction: xr.Dataset) -> list[Any]:
         layers.append(marks.line(share.n, share, "n", "value", label="", colour=colour, dash="dashed"))
     title = "Size of (training loss over theory, less 1) of each draw, mean over draws; dashes: remainder"
     plain = against_n(curves, "size of the deviation", title)
-    return [dataclasses.replace(plain, layers=[*layers, *plain.layers]).view()]
+    layers += plain.layers
+    return [dataclasses.replace(plain, layers=layers, options={**plain.options, **log_ticks(layers)}).view()]

@@ -23,7 +23,7 @@ against simulation at sizes that a laptop reaches. The figures of the paper are 
 A verdict follows from an interval or a test by a rule, never by hand. *Confirmed*: the interval of 95 per cent holds
 what is claimed and nothing that it is told from. *Not resolved*: it holds both, or it misses a limit but the theory at
 these very sizes has the same. *Refuted*: neither. One interval in twenty misses by chance, and rows of one study share
-their draws. Each study says how its seeds were laid out. This page is written by `python scripts/paper.py` from the
+their draws. `data/README.md` says how seeds were laid out. This page is written by `python scripts/paper.py` from the
 cubes in `{cubes}`, which took {minutes:.0f} core-minutes in all, of the 180 that two cores have in 90 minutes.
 [What a cluster would add](claims-cluster.md) stands on a page of its own.
 """

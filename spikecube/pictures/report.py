@@ -99,7 +99,7 @@ def report(
     shown = {entry.name: (entry, _axes(cube, entry)) for entry in CATALOGUE.values() if entry.question}
     bar = sliders(cube, *(axes for _, axes in shown.values()))
     scene = _scene(cube, prediction, fits or {}, bar)
-    films = _said_once({name: _film(scene, entry, bar, axes) for name, (entry, axes) in shown.items()})
+    films = {name: _film(scene, entry, bar, axes) for name, (entry, axes) in shown.items()}
     contents, body = _body(scene, films, bar)
     page = Template(_asset("report.html")).substitute(
         title=html.escape(parts.title_of(cube)),
@@ -151,14 +151,6 @@ def _scene(
     prediction = predicted.predict_or_none(cube)
     alphas = next((slider.values for slider in bar if slider.name == "alpha"), tuple(cube["alpha"].values.tolist()))
     return Scene(cube, prediction, fits, None if prediction is None else predicted.between(cube, alphas))
-
-
-def _said_once(films: Mapping[str, Film]) -> dict[str, Film]:
-    """The films without those that have nothing but a sentence which their question has already."""
-    kept: dict[tuple[str, str], str] = {}
-    for name, one in films.items():
-        kept.setdefault((CATALOGUE[name].question, one.note or name), name)
-    return {name: films[name] for name in kept.values()}
 
 
 def _axes(cube: xr.Dataset, entry: Entry) -> tuple[str, ...]:

@@ -109,16 +109,20 @@ KEY = (
 
 
 def section(question: str, text: str, films: Mapping[str, Film], entries: Mapping[str, Entry], below: str = "") -> str:
-    """The views that answer a question, in pairs."""
+    """The views that answer a question, in pairs; what several lack is said once."""
     shown = {name: film for name, film in films.items() if entries[name].question == question}
-    figures = "".join(figure(name, film, entries[name].title) for name, film in shown.items())
+    first = {film.note: name for name, film in reversed(shown.items()) if film.note}
+    figures = "".join(
+        figure(name, film, entries[name].title, hidden=first.get(film.note, name) != name)
+        for name, film in shown.items()
+    )
     drawn = text and any(not film.note for film in shown.values())
     lead = f"<p>{symbols.scripts(text)}</p>" if drawn else ""
     pair = " pair" if len(shown) > 1 else ""
     return _section(question, f'{lead}<div class="figures{pair}">{figures}</div>{below}')
 
 
-def figure(name: str, film: Film, title: str) -> str:
+def figure(name: str, film: Film, title: str, *, hidden: bool = False) -> str:
     """A figure with its caption, what it shows in words, and its buttons."""
     buttons = "".join(
         f'<button type="button" data-kind="{kind.lower()}" aria-label="save {escape(title)} as {kind}">{kind}</button>'
@@ -126,7 +130,8 @@ def figure(name: str, film: Film, title: str) -> str:
     )
     lacks = ' class="note"' if film.note else ""
     return (
-        f'<figure id="film-{name}"{lacks}><figcaption aria-live="off"><b></b><span></span></figcaption>'
+        f'<figure id="film-{name}"{lacks}{" hidden" if hidden else ""}>'
+        '<figcaption aria-live="off"><b></b><span></span></figcaption>'
         f'<div class="plot" id="plot-{name}" role="img" aria-label="{escape(title)}"></div>'
         f'<p class="absent" role="status"></p><div class="tools">save as {buttons}</div></figure>'
     )

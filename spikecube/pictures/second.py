@@ -62,13 +62,16 @@ def over(picture: Picture, second: Picture, moved: str) -> Picture:
         raise LabelError("other is not for maps: a second cube would cover the first")
     if second.note:
         return replace(picture, title=f"{picture.title}\n{SECOND}: {second.note}")
-    xlim, ylim = _around(picture.xlim, second.xlim), _around(picture.ylim, second.ylim)
+    xlim = _around(picture.xlim, second.xlim, picture.logx)
+    ylim = _around(picture.ylim, second.ylim, picture.logy)
     return replace(picture, layers=[*picture.layers, *_marks(second, moved)], xlim=xlim, ylim=ylim)
 
 
-def _around(one: Limits | None, other: Limits | None) -> Limits | None:
-    """The ends of an axis that hold both."""
-    return one and other and (min(one[0], other[0]), max(one[1], other[1]))
+def _around(one: Limits | None, other: Limits | None, log: bool) -> Limits | None:
+    """The ends of an axis that hold both; on a log axis the other's zero has no place."""
+    if one is None or other is None:
+        return None
+    return one[0] if log and other[0] <= 0 else min(one[0], other[0]), max(one[1], other[1])
 
 
 def _marks(second: Picture, moved: str) -> list[Layer]:

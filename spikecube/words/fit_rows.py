@@ -43,12 +43,14 @@ class FitReport:
     def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
         """The columns of the table that matter most and fit into `width`, and their rows as text.
 
-        Labels that are the same in all rows are left out; columns, then digits give way.
+        Labels that are the same in all rows are left out; columns, then digits, then all but the first word of labels
+        give way.
         """
         kept = [row for row in self.rows if row["status"] not in _SILENT]
         labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
-        for digits, without in _WAYS:
-            table = [{c: shown(row[c]) for c in labels} | _essence(row, digits) for row in kept]
+        for digits, without, brief in _WAYS:
+            named = {c: _first_words([shown(row[c]) for row in kept], brief) for c in labels}
+            table = [{c: named[c][i] for c in labels} | _essence(row, digits) for i, row in enumerate(kept)]
             columns = [*labels, *(c for c in _ESSENCE if c not in without and any(r[c] != "-" for r in table))]
             if sum(2 + max([len(c), *(len(row[c]) for row in table)]) for c in columns) <= width:
                 break
@@ -64,10 +66,21 @@ _ESSENCE = ("estimate", "interval", "theory", "p_fit", "sizes", "status")
 _COLUMNS = {*_ESSENCE, "low", "high", "z", "p", "p_holm", "n_min", "worth", "points"}
 
 
-_WAYS: tuple[tuple[int, tuple[str, ...]], ...] = (
-    *((4, ()), (4, ("sizes",)), (4, ("sizes", "p_fit")), (3, ("sizes", "p_fit"))),
-    *((3, ("sizes", "p_fit", "theory")), (2, ("sizes", "p_fit", "theory"))),
+_LEAST = ("sizes", "p_fit", "theory")
+_WAYS: tuple[tuple[int, tuple[str, ...], bool], ...] = (
+    *((4, (), False), (4, _LEAST[:1], False), (4, _LEAST[:2], False), (3, _LEAST[:2], False)),
+    *((3, _LEAST, False), (2, _LEAST, False), (2, _LEAST, True)),
 )
+
+
+def _first_words(labels: list[str], brief: bool) -> list[str]:
+    """The labels of a column by their first words, where these tell them apart.
+
+    >>> _first_words(["train_loss", "test_loss"], True), _first_words(["k_a", "k_b"], True)
+    (['train', 'test'], ['k_a', 'k_b'])
+    """
+    first = [label.partition("_")[0] for label in labels]
+    return first if brief and len(set(first)) == len(set(labels)) else labels
 
 
 def _essence(row: Row, digits: int) -> dict[str, str]:

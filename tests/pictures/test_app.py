@@ -365,6 +365,19 @@ def test_every_view_of_points_takes_a_second_cube(
         sc.views.outlier_count(cube, logx=True)
 
 
+def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(make: Callable[..., xr.Dataset]) -> None:
+    """Outliers of the first lie so far out that its spectrum has a log axis; those of the second do not."""
+    near, far = make(n=[100], seed=2), make(n=[100], seed=2)
+    far["singular_value"] = far["singular_value"] * xr.where(far["rank"] == 1, 50.0, 1.0)
+    for first, second in ((far, near), (near, far)):
+        explorer = Explorer(Fixed(first), other=second, answer=never)
+        shown = explorer.screens[0].shown
+        assert shown.logx == (first is far)
+        assert all(np.isfinite(shown.limits()[0]))
+        assert shown.limits()[0][0] > 0 or not shown.logx
+        assert any("second cube" in layer.label for layer in shown.layers)
+
+
 def test_a_density_is_awaited_without_the_page(cube: xr.Dataset) -> None:
     """Empty until it comes; of the places that a slider passes meanwhile only the last is asked for."""
     asked: list[float] = []

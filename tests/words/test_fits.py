@@ -183,3 +183,18 @@ def test_a_reason_is_told_once(cube: xr.Dataset, tmp_path: Path) -> None:
     assert done.stdout.count("this cube has") == 1
     assert done.stdout.count("for the same reason") == len(LAWS) - 1
     assert all(f"\n{law}: no fit" in done.stdout for law in LAWS)
+
+
+def test_a_wide_table_gives_way_down_to_the_first_words_of_its_labels() -> None:
+    """Gaps of two losses at many places, with intervals of many digits, stay within 80 columns."""
+    numbers = {"estimate": -0.12345, "low": -1.2345e-4, "high": -1.2345e-5, "p_fit": 0.5, "sizes": 3.0, "theory": 0.25}
+    rows = [
+        {"gap": gap, "loss": loss, "alpha": 0.3333, "lam": lam, **numbers, "status": "open_interval"}
+        for gap in ("missing_spike", "finite_strength")
+        for loss in ("train_loss", "test_loss")
+        for lam in (0.01, 0.0316228)
+    ]
+    rows[-1] |= {"alpha": 0.45}
+    header, table = FitReport("gaps", None, rows, "").narrow(80)
+    assert sum(2 + max(map(len, column)) for column in zip(header, *table, strict=True)) <= 80
+    assert {row[0] for row in table} == {"missing", "finite"}

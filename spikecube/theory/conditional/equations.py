@@ -57,8 +57,22 @@ def block_state(block: Block, weight: Array, w: Array, gain: Array) -> BlockStat
     within = (weight @ block.left_pairs).reshape(*weight.shape[:-1], 1, rank, rank)
     b = (w[..., None, :] * gain[..., None, :, :]) @ block.right_pairs[..., None, :, :]
     b = b.reshape(*b.shape[:-1], rank, rank)
-    mixed = np.linalg.inv(np.eye(rank) + b @ within / block.ratio)
+    mixed = _inverse(np.eye(rank) + b @ within / block.ratio)
     return BlockState(within[..., 0, :, :], mixed, mixed @ b, within @ mixed)
+
+
+def _inverse(matrices: Array) -> Array:
+    """Inverses of a stack; NaN for a singular one, where a way to a solution has led to infinity beside others.
+
+    >>> _inverse(np.array([[[2.0]], [[0.0]]])).ravel().tolist()
+    [0.5, nan]
+    """
+    try:
+        return np.asarray(np.linalg.inv(matrices))
+    except np.linalg.LinAlgError:
+        singular = (np.linalg.det(matrices) == 0)[..., None, None]
+        found = np.linalg.inv(np.where(singular, np.eye(matrices.shape[-1]), matrices))
+        return np.asarray(np.where(singular, np.nan, found))
 
 
 def congruence(vectors: Array, diagonal: Array) -> Array:
