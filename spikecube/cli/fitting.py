@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spikecube.cli.common import ERROR, Json, command, parse_option
+
+if TYPE_CHECKING:
+    from spikecube.words.fit_rows import FitReport
 
 _WIDTH = 80
 _TABLES = (".csv", ".tsv", ".txt", ".dat", ".parquet")
@@ -60,6 +63,9 @@ def fit(
         str | None,
         typer.Option(metavar="FILE", help="A picture of other data: .html; .png, .svg, .pdf by Matplotlib."),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All rows of a cube, not only those at one penalty and those that contradict.")
+    ] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print the table of other data for a paper.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -84,8 +90,9 @@ def fit(
             raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
         if Path(cube).suffix in _TABLES:
             raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
-        return _fit_cube(cube, law, output, theory, controls, smallest, as_json)
-    of_cubes = ["--theory"] * (theory is not None) + ["--no-controls"] * (not controls)
+        form = "json" if as_json else "all" * every
+        return _fit_cube(cube, law, output, theory, controls, smallest, form)
+    of_cubes = ["--theory"] * (theory is not None) + ["--no-controls"] * (not controls) + ["--all"] * every
     if of_cubes:
         raise typer.BadParameter(f"{of_cubes[0]} is for cubes, not for other data")
     if latex and as_json:
@@ -95,11 +102,10 @@ def fit(
 
 
 def _fit_cube(
-    cube: str, law: str | None, output: str | None, theory: str | None, controls: bool, n_min: Any, as_json: bool
+    cube: str, law: str | None, output: str | None, theory: str | None, controls: bool, n_min: Any, form: str
 ) -> int:
     from spikecube.cube.store import open_cube, write_groups
     from spikecube.live import cube_of
-    from spikecube.text import text_table
     from spikecube.words.fits import LAWS, fit_report
     from spikecube.words.stopping import stopped_at
 
@@ -111,23 +117,34 @@ def _fit_cube(
     found = {report.law: report.dataset for report in reports if report.dataset is not None}
     if output and found:
         write_groups(found, output)
-    if as_json:
+    if form == "json":
         typer.echo(json.dumps([report.as_dict() for report in reports], indent=2))
-    else:
-        told: set[str] = set()
-        for report in reports:
-            header, rows = report.narrow(_WIDTH)
-            table = f"{text_table(header, rows)}\n" if rows else ""
-            reason = report.sentence.removeprefix(f"{report.law}: ")
-            sentence = f"{report.law}: no fit, for the same reason" if reason in told else report.sentence
-            told |= {reason} if report.dataset is None else set()
-            typer.echo(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
-        unused = ["--theory"] * bool(theory) + ["--no-controls"] * (not controls) + ["--n-min auto"] * (n_min == "auto")
-        if unused and law is None:
-            typer.echo(f"thresholds and collapse rest on single draws: they are fitted without {', '.join(unused)}")
-        if stopped := stopped_at(data):
-            typer.echo(stopped)
+        return 0 if found else ERROR
+    _print_reports(reports, every=form == "all")
+    unused = ["--theory"] * bool(theory) + ["--no-controls"] * (not controls) + ["--n-min auto"] * (n_min == "auto")
+    if unused and law is None:
+        typer.echo(f"thresholds and collapse rest on single draws: they are fitted without {', '.join(unused)}")
+    if stopped := stopped_at(data):
+        typer.echo(stopped)
     return 0 if found else ERROR
+
+
+def _print_reports(reports: list[FitReport], *, every: bool) -> None:
+    """One line a law, then for each its sentences and its table."""
+    from spikecube.text import text_table
+
+    if len(reports) > 1:
+        width = max(len(report.law) for report in reports)
+        typer.echo("\n".join(f"{report.law:{width}}  {report.headline()}" for report in reports) + "\n")
+    told: set[str] = set()
+    for report in reports:
+        shown, others = (report, "") if every else report.essential()
+        header, rows = shown.narrow(_WIDTH)
+        table = "".join(f"{part}\n" for part in (others, text_table(header, rows)) if part) if rows else ""
+        reason = report.sentence.removeprefix(f"{report.law}: ")
+        sentence = f"{report.law}: no fit, for the same reason" if reason in told else report.sentence
+        told |= {reason} if report.dataset is None else set()
+        typer.echo(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
 
 
 def _known_to(law: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.results import STATUS
+from spikecube.scaling.results import SOLVED, STATUS
+from spikecube.words.verdicts import tally
 
 _SILENT = ("no_data", "not_applicable")
 
@@ -31,6 +32,37 @@ class FitReport:
     dataset: xr.Dataset | None
     rows: list[Row]
     sentence: str
+
+    def headline(self) -> str:
+        """One line: how many curves were fitted, how many intervals hold the theory's value, how many laws fail.
+
+        >>> row = {"lam": 1.0, "low": 0.0, "high": 1.0, "theory": 0.5, "p_fit": 0.3, "status": "ok"}
+        >>> FitReport("gaps", None, [row, row | {"theory": 2.0}], "").headline()
+        '2 of 2 curves fitted; 1 of 2 intervals hold the theory; no law rejected'
+        """
+        kept = [row for row in self.rows if row["status"] not in _SILENT]
+        solved = [row for row in kept if row["status"] in SOLVED]
+        if not solved:
+            return f"no fit of {len(kept)} curves" if kept else "no fit"
+        found = tally(*([number_of(row.get(c)) for row in solved] for c in ("low", "high", "theory", "p_fit")))
+        failed = f"{found.rejected} of {found.tested} laws rejected" if found.rejected else "no law rejected"
+        parts = [f"{len(solved)} of {len(kept)} curves fitted"]
+        parts += [f"{found.held} of {found.compared} intervals hold the theory"] * bool(found.compared)
+        return "; ".join([*parts, failed if found.tested else "no test of fit"])
+
+    def essential(self) -> tuple[FitReport, str]:
+        """Its rows at one penalty, the middle one, and all that contradict theory or law; and a line on the others.
+
+        A row contradicts where its interval leaves out the theory's value or its law is rejected or doubted.
+        """
+        lams = sorted({lam for row in self.rows if isinstance(lam := row.get("lam"), float)})
+        if len(lams) < 2:
+            return self, ""
+        middle = lams[len(lams) // 2]
+        kept = [row for row in self.rows if row["lam"] == middle or _contradicts(row)]
+        left = sum(row["status"] not in _SILENT for row in self.rows if row not in kept)
+        line = f"Rows at lam = {middle:g} and those that contradict theory or law; {left} more with --all."
+        return (replace(self, rows=kept), line) if left else (self, "")
 
     def header(self) -> list[str]:
         """The columns of the table."""
@@ -88,6 +120,16 @@ def _essence(row: Row, digits: int) -> dict[str, str]:
     low, high = (shown(row.get(end), digits) for end in ("low", "high"))
     short = {name: shown(row.get(name), digits) for name in _ESSENCE if name != "interval"}
     return short | {"interval": "-" if low == high == "-" else f"[{low}, {high}]"}
+
+
+def _contradicts(row: Row) -> bool:
+    low, high, theory = (number_of(row.get(c)) for c in ("low", "high", "theory"))
+    return row["status"] in ("rejected", "doubted") or theory < low or theory > high
+
+
+def number_of(value: str | float | None) -> float:
+    """A cell as a number, NaN where it has none."""
+    return float(value) if isinstance(value, float | int) else float("nan")
 
 
 def _plain(value: str | float | None) -> str | float | None:

@@ -123,13 +123,9 @@ def _verdict(rows: list[Row], what: str) -> str:
     text = f"{len(solved)} of {len(rows)} {what} could be fitted"
     if not solved:
         return text
-    counted = tally(*([_float(r.get(c)) for r in solved] for c in ("low", "high", "theory", "p_fit")))
+    counted = tally(*([fit_rows.number_of(r.get(c)) for r in solved] for c in ("low", "high", "theory", "p_fit")))
     held = f", and {held_text(counted)}" if counted.compared else ""
     return f"{text}{held}. {rejection(counted)}"
-
-
-def _float(value: str | float | None) -> float:
-    return float(value) if isinstance(value, float | int) else float("nan")
 
 
 def _outliers(cube: xr.Dataset, options: Options) -> FitReport:

@@ -17,7 +17,7 @@ from spikecube.cube.store import write_cube
 from spikecube.scaling import fit_outliers, fit_power_law
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
-from spikecube.words.fit_rows import FitReport
+from spikecube.words.fit_rows import FitReport, Row
 from spikecube.words.fits import LAWS, fit_report
 from spikecube.words.seeds import shortage, worth
 
@@ -198,3 +198,19 @@ def test_a_wide_table_gives_way_down_to_the_first_words_of_its_labels() -> None:
     header, table = FitReport("gaps", None, rows, "").narrow(80)
     assert sum(2 + max(map(len, column)) for column in zip(header, *table, strict=True)) <= 80
     assert {row[0] for row in table} == {"missing", "finite"}
+
+
+def test_a_long_table_shows_one_penalty_and_what_contradicts() -> None:
+    """Of nine rows: those at the middle penalty, one whose interval misses theory, one rejected; the others counted."""
+    agrees = {"estimate": 0.1, "low": 0.0, "high": 0.2, "theory": 0.1, "p_fit": 0.5, "sizes": 4.0, "status": "ok"}
+    rows: list[Row] = [{"alpha": a, "lam": lam, **agrees} for a in (0.1, 0.2, 0.3) for lam in (0.01, 0.1, 1.0)]
+    rows[0] |= {"theory": 0.3}
+    rows[8] |= {"status": "rejected", "p_fit": 1e-5}
+    report = FitReport("gaps", None, rows, "")
+    shown, others = report.essential()
+    assert [(r["alpha"], r["lam"]) for r in shown.rows] == [(0.1, 0.01), (0.1, 0.1), (0.2, 0.1), (0.3, 0.1), (0.3, 1.0)]
+    assert others == "Rows at lam = 0.1 and those that contradict theory or law; 4 more with --all."
+    assert report.headline() == "9 of 9 curves fitted; 8 of 9 intervals hold the theory; 1 of 9 laws rejected"
+    one = FitReport("gaps", None, rows[1::3], "")
+    assert one.essential() == (one, "")
+    assert FitReport("gaps", None, [], "").headline() == "no fit"
