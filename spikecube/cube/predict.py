@@ -59,7 +59,7 @@ def predict(
 
     >>> study = Study(axes={"alpha": [0.0, 0.3], "n": [500], "seed": 1, "lam": [0.1, 1.0]})
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
-    0.469
+    0.467
     """
     study, wanted = Study.of(study), _wanted(only)
     if given is not None:

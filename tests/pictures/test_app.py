@@ -319,18 +319,40 @@ def test_the_table_holds_what_is_measured(explorer: Explorer) -> None:
     assert seen_table(Picture([])) == "<p>Nothing is measured here.</p>"
 
 
-def test_every_view_of_points_has_logarithmic_axes(explorer: Explorer) -> None:
-    """Those that make sense can be pressed: no map, no histogram along its heights, no axis that holds a zero."""
+def test_every_view_of_points_takes_a_second_cube_and_logarithmic_axes(
+    cube: xr.Dataset, prediction: xr.Dataset, make: Callable[..., xr.Dataset]
+) -> None:
+    """Its own marks, hollow and named; the axes hold both. Not over a map, nor over fits.
+
+    The switches that make sense can be pressed: no map, no histogram along its heights, no axis that holds a zero.
+    """
+    explorer = Explorer(Fixed(cube), prediction, other=make(n=[300], lam=[0.2], seed=2), answer=never)
     screen = explorer.screens[0]
-    offered = {}
-    for name in CATALOGUE:
+    drawn, offered = {}, {}
+    for name, entry in CATALOGUE.items():
         explorer.choices[0].value = name
         offered[name] = [not switch.disabled for switch in screen.logs.values()]
         assert [switch.value for switch in screen.logs.values()] == [screen.shown.logx, screen.shown.logy], name
+        drawn[name] = [la for la in screen.shown.layers if "second cube" in la.label]
+        told = bool(drawn[name]) or "second cube" in screen.shown.title
+        assert told == entry.overlays or screen.shown.note, name
+    assert all(drawn[name] for name in ("spectrum", "test", "train", "penalty_test", "singular", "alignment", "means"))
+    assert drawn["penalty_test"][0].label == "second cube, F, n = 300"
+    assert {layer.kind for layer in drawn["spectrum"]} == {"line", "spikes"}
     assert offered["spectrum"] == [True, False]
     assert offered["outliers"] == offered["agree_test"] == offered["exponents"] == [False, False]
     assert offered["singular"] == offered["test"] == offered["alignment"] == [False, True]
     assert offered["penalty_test"] == offered["gap_limit"] == offered["limit_test"] == [True, True]
+    explorer.choices[0].value = "test"
+    assert "other=other" in screen.python.value
+    with pytest.raises(LabelError, match="other is not for maps"):
+        sc.views.outlier_count(cube, other=cube)
+    with pytest.raises(LabelError, match="logx is not for maps"):
+        sc.views.outlier_count(cube, logx=True)
+
+
+def test_a_logarithmic_axis_stays_until_another_view_is_chosen(explorer: Explorer) -> None:
+    screen = explorer.screens[0]
     explorer.choices[0].value = "test"
     screen.logs["logy"].value = True
     assert screen.shown.logy
@@ -340,29 +362,6 @@ def test_every_view_of_points_has_logarithmic_axes(explorer: Explorer) -> None:
     explorer.choices[0].value = "train"
     assert not screen.shown.logy
     assert not screen.logs["logy"].value
-
-
-def test_every_view_of_points_takes_a_second_cube(
-    cube: xr.Dataset, prediction: xr.Dataset, make: Callable[..., xr.Dataset]
-) -> None:
-    """Its own marks, hollow and named; the axes hold both. Not over a map, nor over fits."""
-    explorer = Explorer(Fixed(cube), prediction, other=make(n=[300], lam=[0.2], seed=2), answer=never)
-    screen = explorer.screens[0]
-    drawn = {}
-    for name, entry in CATALOGUE.items():
-        explorer.choices[0].value = name
-        drawn[name] = [la for la in screen.shown.layers if "second cube" in la.label]
-        told = bool(drawn[name]) or "second cube" in screen.shown.title
-        assert told == entry.overlays or screen.shown.note, name
-    assert all(drawn[name] for name in ("spectrum", "test", "train", "penalty_test", "singular", "alignment", "means"))
-    assert drawn["penalty_test"][0].label == "second cube, F, n = 300"
-    assert {layer.kind for layer in drawn["spectrum"]} == {"line", "spikes"}
-    explorer.choices[0].value = "test"
-    assert "other=other" in screen.python.value
-    with pytest.raises(LabelError, match="other is not for maps"):
-        sc.views.outlier_count(cube, other=cube)
-    with pytest.raises(LabelError, match="logx is not for maps"):
-        sc.views.outlier_count(cube, logx=True)
 
 
 def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(make: Callable[..., xr.Dataset]) -> None:
