@@ -38,16 +38,16 @@ class FitReport:
 
         >>> row = {"lam": 1.0, "low": 0.0, "high": 1.0, "theory": 0.5, "p_fit": 0.3, "status": "ok"}
         >>> FitReport("gaps", None, [row, row | {"theory": 2.0}], "").headline()
-        '2 of 2 curves fitted; 1 of 2 intervals hold the theory; no law rejected'
+        '2 of 2 fitted; 1 of 2 intervals hold theory; no law rejected'
         """
         kept = [row for row in self.rows if row["status"] not in _SILENT]
         solved = [row for row in kept if row["status"] in SOLVED]
         if not solved:
-            return f"no fit of {len(kept)} curves" if kept else "no fit"
+            return f"none of {len(kept)} fitted" if kept else "no fit"
         found = tally(*([number_of(row.get(c)) for row in solved] for c in ("low", "high", "theory", "p_fit")))
-        failed = f"{found.rejected} of {found.tested} laws rejected" if found.rejected else "no law rejected"
-        parts = [f"{len(solved)} of {len(kept)} curves fitted"]
-        parts += [f"{found.held} of {found.compared} intervals hold the theory"] * bool(found.compared)
+        failed = f"{found.rejected or 'no'} {'law' if found.rejected < 2 else 'laws'} rejected"
+        parts = [f"{len(solved)} of {len(kept)} fitted"]
+        parts += [f"{found.held} of {found.compared} intervals hold theory"] * bool(found.compared)
         return "; ".join([*parts, failed if found.tested else "no test of fit"])
 
     def essential(self) -> tuple[FitReport, str]:

@@ -146,8 +146,10 @@ def test_what_is_printed_of_a_cube_says_first_what_was_found_and_fits_into_80_co
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == "outliers"
-    assert lines[1].startswith("Exponents of n of the outliers")
+    assert [line.split()[0] for line in lines[: len(LAWS)]] == list(LAWS)
+    assert lines[0].startswith("outliers    20 of 20 fitted; ")
+    assert lines[len(LAWS) :][:2] == ["", "outliers"]
+    assert lines[len(LAWS) + 2].startswith("Exponents of n of the outliers")
     for law in LAWS:
         assert lines[lines.index(law) + 1].split()[0] not in ("estimator", "degree", "loss", "gap", "quantity")
     assert sum(line.endswith("  status") for line in lines) == len(LAWS)
@@ -212,7 +214,7 @@ def test_a_long_table_shows_one_penalty_and_what_contradicts() -> None:
     shown, others = report.essential()
     assert [(r["alpha"], r["lam"]) for r in shown.rows] == [(0.1, 0.01), (0.1, 0.1), (0.2, 0.1), (0.3, 0.1), (0.3, 1.0)]
     assert others == "Rows at lam = 0.1 and those that contradict theory or law; 4 more with --all."
-    assert report.headline() == "9 of 9 curves fitted; 8 of 9 intervals hold the theory; 1 of 9 laws rejected"
+    assert report.headline() == "9 of 9 fitted; 8 of 9 intervals hold theory; 1 law rejected"
     one = FitReport("gaps", None, rows[1::3], "")
     assert one.essential() == (one, "")
     assert FitReport("gaps", None, [], "").headline() == "no fit"
