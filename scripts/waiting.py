@@ -99,7 +99,8 @@ def collapse_answers() -> list[Answer]:
 def explorer_answers() -> list[Answer]:
     """Every step of a slider on a cube of more than 10^6 values, with control variates, two views at a time."""
     from scripts.madeup import fill, made_prediction, study_of
-    from spikecube.pictures.app import Explorer, page
+    from spikecube.pictures.app import Explorer
+    from spikecube.pictures.app_page import page
     from spikecube.pictures.sources import Fixed
 
     lams = {"start": 1e-3, "stop": 10.0, "num": 40, "spacing": "log"}
