@@ -40,7 +40,7 @@ class FitReport:
         >>> FitReport("gaps", None, [row, row | {"theory": 2.0}], "").headline()
         '2 of 2 fitted; 1 of 2 intervals hold theory; no law rejected'
         """
-        kept = [row for row in self.rows if row["status"] not in _SILENT]
+        kept = spoken(self.rows)
         solved = [row for row in kept if row["status"] in SOLVED]
         if not solved:
             return f"none of {len(kept)} fitted" if kept else "no fit"
@@ -60,7 +60,7 @@ class FitReport:
             return self, ""
         middle = lams[len(lams) // 2]
         kept = [row for row in self.rows if row["lam"] == middle or _contradicts(row)]
-        left = sum(row["status"] not in _SILENT for row in self.rows if row not in kept)
+        left = len(spoken([row for row in self.rows if row not in kept]))
         line = f"Rows at lam = {middle:g} and those that contradict theory or law; {left} more with --all."
         return (replace(self, rows=kept), line) if left else (self, "")
 
@@ -70,7 +70,7 @@ class FitReport:
 
     def text(self) -> list[list[str]]:
         """The rows as text, numbers with four significant digits; curves that no law speaks of are left out."""
-        return [[shown(v) for v in row.values()] for row in self.rows if row["status"] not in _SILENT]
+        return [[shown(v) for v in row.values()] for row in spoken(self.rows)]
 
     def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
         """The columns of the table that matter most and fit into `width`, and their rows as text.
@@ -78,7 +78,7 @@ class FitReport:
         Labels that are the same in all rows are left out; columns, then digits, then all but the first word of labels
         give way.
         """
-        kept = [row for row in self.rows if row["status"] not in _SILENT]
+        kept = spoken(self.rows)
         labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
         for digits, without, brief in _WAYS:
             named = {c: _first_words([shown(row[c]) for row in kept], brief) for c in labels}
@@ -120,6 +120,11 @@ def _essence(row: Row, digits: int) -> dict[str, str]:
     low, high = (shown(row.get(end), digits) for end in ("low", "high"))
     short = {name: shown(row.get(name), digits) for name in _ESSENCE if name != "interval"}
     return short | {"interval": "-" if low == high == "-" else f"[{low}, {high}]"}
+
+
+def spoken(rows: list[Row]) -> list[Row]:
+    """The rows of curves that a law speaks of: what a table shows, and what is counted."""
+    return [row for row in rows if row["status"] not in _SILENT]
 
 
 def _contradicts(row: Row) -> bool:

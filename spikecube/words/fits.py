@@ -119,6 +119,7 @@ def _refuse_unused(law: str, prediction: xr.Dataset | bool, controls: bool) -> N
 
 def _verdict(rows: list[Row], what: str) -> str:
     """How many curves were fitted, how many agree with theory, how many laws do not hold."""
+    rows = fit_rows.spoken(rows) or rows
     solved = [r for r in rows if r["status"] in SOLVED]
     text = f"{len(solved)} of {len(rows)} {what} could be fitted"
     if not solved:
@@ -199,13 +200,12 @@ def _note(fit: xr.Dataset) -> str:
 def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
     fit = fit_thresholds(cube, options.n_min)  # type: ignore[arg-type]  # "auto" is refused there
     rows = fit_rows.rows_of(fit, "critical", fit_rows.dims_of(fit))
-    kept = [r for r in rows if r["status"] != "not_applicable"]
     ends = fit["threshold"].isel(n=-1).values.ravel()
-    ends = ends[np.isfinite(ends)]
+    ends = ends[(ends >= cube["alpha"].values.min()) & (ends <= cube["alpha"].values.max())]
     largest = (
         f" At n = {fit['n'].values[-1]:g} spikes detach at alpha = {', '.join(fit_rows.shown(float(v)) for v in ends)}."
     )
-    sentence = f"Thresholds as n grows: {_verdict(kept, 'thresholds')}." + (largest if len(ends) else "")
+    sentence = f"Thresholds as n grows: {_verdict(rows, 'thresholds')}." + (largest if len(ends) else "")
     known = theory_of(cube).study
     reason = "" if known.further else missed_limits(fit, known.model)
     fit = fit.assign_attrs(reason=reason)

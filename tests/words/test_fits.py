@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from spikecube.cube.store import write_cube
 from spikecube.scaling import fit_outliers, fit_power_law
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.power import exponent_stderr, seeds_for_half_width, seeds_for_power
+from spikecube.scaling.thresholds import fit_thresholds
+from spikecube.words import fits
 from spikecube.words.fit_rows import FitReport, Row
 from spikecube.words.fits import LAWS, USES, fit_report
 from spikecube.words.seeds import shortage, worth
@@ -218,3 +221,24 @@ def test_a_long_table_shows_one_penalty_and_what_contradicts() -> None:
     one = FitReport("gaps", None, rows[1::3], "")
     assert one.essential() == (one, "")
     assert FitReport("gaps", None, [], "").headline() == "no fit"
+
+
+@pytest.mark.parametrize("law", ["gaps", "limits", "thresholds"])
+def test_headline_and_sentence_count_the_same_curves(reported: Callable[[str], FitReport], law: str) -> None:
+    """Those that the table shows: a loss without a limit at its alpha is no loss that could not be fitted."""
+    report = reported(law)
+    first = re.search(r"(\d+) of (\d+) \w+ could be fitted", report.sentence)
+    assert first
+    assert report.headline().startswith(f"{first[1]} of {first[2]} fitted")
+    assert int(first[2]) == len(report.text())
+
+
+def test_a_spike_that_would_detach_beyond_all_alphas_is_not_said_to_detach(
+    cube: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same fit with its thresholds moved past the largest alpha; as it is, they are said."""
+    said = fit_report(cube, "thresholds").sentence
+    fit = fit_thresholds(cube)
+    assert "spikes detach at alpha = " in said
+    monkeypatch.setattr(fits, "fit_thresholds", lambda *_: fit.assign(threshold=fit["threshold"] + 1))
+    assert "detach at" not in fit_report(cube, "thresholds").sentence
