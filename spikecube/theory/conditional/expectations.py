@@ -10,11 +10,11 @@ from scipy import special
 
 from spikecube.model.hermite import Array
 
-_REACH = 9.0  # P(|u| > 9) is below 1e-18
-_KINKED_REACH = 8.0  # and P(|u| > 8) below 1e-14
+REACH = 9.0  # P(|u| > 9) is below 1e-18
+KINKED_REACH = 8.0  # and P(|u| > 8) below 1e-14
 _PIECE = 32  # Gauss-Legendre nodes on each side of a kink: 3e-9 of a relu's moments
 _LEGENDRE = np.polynomial.legendre.leggauss(_PIECE)
-_STEP = 0.33  # of the trapezoidal rule in the activation's own argument, whose scale is 1
+STEP = 0.33  # of the trapezoidal rule in the activation's own argument, whose scale is 1
 TAIL = 6.8
 """Gaussian nodes reach so far: P(|Z| > 6.8) is 1e-11."""
 
@@ -54,18 +54,29 @@ def hermite_moments(
 
 
 def _trapezoid(scale: float) -> tuple[Array, Array]:
-    count = math.ceil(_REACH * max(3.0, scale / _STEP))
-    step = _REACH / count
+    count = math.ceil(REACH * max(3.0, scale / STEP))
+    step = REACH / count
     nodes = step * np.arange(-count, count + 1)
     return nodes, np.full(nodes.shape, step)
 
 
 def _pieces(kinks: Sequence[float], mean: Array, scale: Array) -> tuple[Array, Array]:
+    places = [(k - mean) / np.maximum(scale, 1e-300) for k in kinks]
+    return between(mean, places, KINKED_REACH)
+
+
+def between(like: Array, places: Sequence[Array], reach: float) -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights from -reach to reach, broken at places of the shape of `like`, as a last axis.
+
+    >>> nodes, weights = between(np.zeros(1), [np.array([0.3])], 1.0)
+    >>> round(float((weights * np.abs(nodes - 0.3)).sum()), 12)
+    1.09
+    """
     unit, unit_weights = _LEGENDRE
-    inner = [np.clip((k - mean) / np.maximum(scale, 1e-300), -_KINKED_REACH, _KINKED_REACH) for k in kinks]
-    ends = np.stack([np.full_like(mean, -_KINKED_REACH), *inner, np.full_like(mean, _KINKED_REACH)], axis=-1)
+    inner = [np.clip(place, -reach, reach) for place in places]
+    ends = np.stack([np.full_like(like, -reach), *inner, np.full_like(like, reach)], axis=-1)
     half, middle = np.diff(ends)[..., None] / 2, (ends[..., 1:] + ends[..., :-1])[..., None] / 2
-    shape = (*mean.shape, -1)
+    shape = (*like.shape, -1)
     return (middle + half * unit).reshape(shape), (half * unit_weights).reshape(shape)
 
 

@@ -15,15 +15,12 @@ import numpy as np
 from scipy import special
 
 from spikecube.model.hermite import Array
-from spikecube.theory.conditional.expectations import Nodes
+from spikecube.theory.conditional.expectations import KINKED_REACH, REACH, STEP, Nodes, between
 
 LEAST_DIM, MOST_DIM = 4, 100_000
 """On fewer dimensions densities are not smooth at their ends; on more the Gaussian's are the same to 1e-5."""
 _FEW_DIMS = (40, 100)  # below these four and three lengths are told apart, else two: no loss moves by 4e-4 from d = 20
-_REACH, _KINKED_REACH = 9.0, 8.0
-_STEP = 0.33  # in the activation's own argument, whose scale is 1
 _LEAST = 64  # midpoints on each side: at d = 5 the density's ends have a third derivative only
-_LEGENDRE = np.polynomial.legendre.leggauss(32)
 
 
 def harmonics(dim: int, degree: int) -> int:
@@ -102,18 +99,13 @@ def _orthonormal(t: Array, degree: int, index: float) -> list[Array]:
 
 
 def _midpoints(scale: float, dim: int) -> tuple[Array, Array]:
-    reach = min(math.pi / 2, _REACH / math.sqrt(dim))
-    count = max(_LEAST, math.ceil(reach * math.sqrt(dim) * max(3.0, scale / _STEP)))
+    reach = min(math.pi / 2, REACH / math.sqrt(dim))
+    count = max(_LEAST, math.ceil(reach * math.sqrt(dim) * max(3.0, scale / STEP)))
     step = reach / count
     return step * (np.arange(-count, count) + 0.5), np.full(2 * count, step)
 
 
 def _pieces(kinks: Sequence[float], mean: Array, scale: Array, dim: int) -> tuple[Array, Array]:
-    reach = min(math.pi / 2, _KINKED_REACH / math.sqrt(dim))
     places = [(k - mean) / np.maximum(scale, 1e-300) / math.sqrt(dim) for k in kinks]
-    inner = [np.clip(np.arcsin(np.clip(place, -1, 1)), -reach, reach) for place in places]
-    ends = np.stack([np.full_like(mean, -reach), *inner, np.full_like(mean, reach)], axis=-1)
-    half, middle = np.diff(ends)[..., None] / 2, (ends[..., 1:] + ends[..., :-1])[..., None] / 2
-    unit, unit_weights = _LEGENDRE
-    shape = (*mean.shape, -1)
-    return (middle + half * unit).reshape(shape), (half * unit_weights).reshape(shape)
+    angles = [np.arcsin(np.clip(place, -1, 1)) for place in places]
+    return between(mean, angles, min(math.pi / 2, KINKED_REACH / math.sqrt(dim)))
