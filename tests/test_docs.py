@@ -21,9 +21,12 @@ import pytest
 import typer
 
 import spikecube
+import spikecube.theory
 from spikecube import cli
 from spikecube.model.activations import ACTIVATIONS
 from spikecube.model.targets import TARGETS
+from spikecube.scaling import laws, two_sizes
+from spikecube.scaling.collapse_ansatz import ANSATZE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -170,8 +173,24 @@ def test_every_name_that_users_type_stands_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "api.md").read_text()
     named = set(re.findall(r"\.\. auto(?:function|class):: spikecube\.(\w+)[^.\w]", text))
     assert named == set(spikecube.__all__) - {"views", "__version__"}
-    shown = set(re.findall(r"\.\. autofunction:: spikecube\.views\.(\w+)", text))
-    assert shown == set(spikecube.views.__all__)
+    for room in (spikecube.views, spikecube.theory):
+        shown = set(re.findall(rf"\.\. (?:auto|py:)\w+:: {room.__name__.replace('pictures.', '')}\.(\w+)$", text, re.M))
+        assert shown == set(room.__all__)
+    assert set(spikecube.scaling.__all__) <= named
+
+
+def test_every_law_stands_on_the_page_of_laws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry of the tables of laws, with its formula, its parameters and what it is for."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import made
+
+    text = made.law_table() + made.other_laws()
+    entries = [entry for module in (laws, two_sizes) for entry in vars(module).values() if isinstance(entry, laws.Law)]
+    assert len(entries) >= 8
+    for law in [*entries, *ANSATZE.values()]:
+        names = ", ".join(f"`{name}`" for name in law.params)
+        assert law.when
+        assert f" | `{law.formula}` | {names} | {law.when} |" in text, law.name
 
 
 def test_the_readme_counts_the_verdicts_as_the_page_of_claims_does() -> None:
