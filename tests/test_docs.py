@@ -182,6 +182,27 @@ def test_every_name_that_users_type_stands_in_the_reference() -> None:
     assert set(spikecube.scaling.__all__) <= named
 
 
+def sections(text: str) -> list[tuple[str, str]]:
+    """The sections of a docstring: what is before the first, then each with its heading."""
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}$", text, flags=re.M)
+    return [("", parts[0]), *zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def misread(text: str) -> list[str]:
+    """What a builder of pages would take for a parameter or a reason: examples and paragraphs within a list."""
+    listed = [(head, body) for head, body in sections(text) if head in ("Parameters", "Attributes", "Raises")]
+    return [head for head, body in listed if ">>>" in body or "\n\n" in body.strip()]
+
+
+def test_no_section_of_a_docstring_is_misread() -> None:
+    assert misread("One.\n\nRaises\n------\nValueError\n    Why.\n\n>>> 1\n1\n") == ["Raises"]
+    assert misread("One.\n\n>>> 1\n1\n\nRaises\n------\nValueError\n    Why.\n\nExamples\n--------\n>>> 1\n1") == []
+    for path in (ROOT / "spikecube").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                assert misread(ast.get_docstring(node) or "") == [], f"{path.name}: {node.name}"
+
+
 def test_every_law_stands_on_the_page_of_laws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each entry of the tables of laws, with its formula, its parameters and what it is for."""
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
