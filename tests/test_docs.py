@@ -40,8 +40,10 @@ COMMAND = re.compile(r"^(?:    |)(?:[A-Z_]+=(?:\"[^\"]*\"|\S+) )?(spikecube [^\n
 
 
 def commands(text: str) -> list[str]:
-    """The lines of a page that start with `spikecube`, indented or within fences, without comments."""
-    return [re.split(r"\s+#|\s+\d?>", line)[0] for line in COMMAND.findall(text) if not line.startswith("spikecube: ")]
+    """What a page has of `spikecube`: lines that start with it, indented or within fences, and what cells run."""
+    lines = [re.split(r"\s+#|\s+\d?>", line)[0] for line in COMMAND.findall(text)]
+    ran = [words for _, words in re.findall(r"""^shell\((["'])(.*?)\1""", text, re.M)]
+    return [line for line in [*lines, *ran] if not line.startswith("spikecube: ")]
 
 
 def check_command(line: str) -> None:
@@ -62,6 +64,7 @@ def test_every_command_of_a_page_parses(page: Path) -> None:
 
 def test_a_command_that_does_not_exist_fails() -> None:
     assert commands("text\n\n    spikecube fit a.nc --lawn x    # why\n") == ["spikecube fit a.nc --lawn x"]
+    assert commands("shell('spikecube fit \"a b\"', code=1)\n") == ['spikecube fit "a b"']
     with pytest.raises(Exception, match="lawn"):
         check_command("spikecube fit a.nc --lawn x")
     with pytest.raises(Exception, match="fitt"):
