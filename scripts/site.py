@@ -3,8 +3,8 @@
     python scripts/site.py docs/_build [PICTURES]
 
 Each page is seen on a wide screen and on a phone, by day and by night. A page is at fault if it asks the network for
-something, complains, has a link that leads nowhere, shows what does not fit its screen, or on the wide one has code or
-a formula that must be scrolled. With PICTURES it is kept as four pictures there. Ends with code 1 if there is a fault.
+something, complains, has a link that leads nowhere, shows what does not fit its screen, has a formula that must be
+scrolled, or code on the wide one. With PICTURES it is kept as four pictures there. Ends with code 1 if there is a fault.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEEN = """(() => {
   const held = (e) => e && (/auto|scroll/.test(getComputedStyle(e).overflowX) || held(e.parentElement));
   const beyond = [...document.querySelectorAll("article *")].filter((e) => e.getBoundingClientRect().right > room + 1);
   const inner = [...document.querySelectorAll("article div.math, article pre")];
-  const tight = room > 1000 ? inner.filter((e) => e.scrollWidth > e.clientWidth + 1) : [];
+  const tight = inner.filter((e) => e.scrollWidth > e.clientWidth + 1 && (room > 1000 || e.matches("div.math")));
   return {
     links: [...document.links].map((a) => a.href),
     ids: [...document.querySelectorAll("[id], a[name]")].map((e) => e.id || e.name),
