@@ -4,7 +4,7 @@
 
 Each page is seen on a wide screen and on a phone, by day and by night. A page is at fault if it asks the network for
 something, complains, has a link that leads nowhere, shows what does not fit its screen, has a formula that must be
-scrolled, or code on the wide one. With PICTURES it is kept as four pictures there. Ends with code 1 if there is a fault.
+scrolled, or code on the wide one. With PICTURES it is kept as four pictures there. Any fault ends it with code 1.
 """
 
 from __future__ import annotations
