@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +23,8 @@ from spikecube.cli.common import (
     command,
     interrupt_once,
     parse_option,
+    say,
+    say_or_json,
 )
 
 if TYPE_CHECKING:
@@ -111,10 +112,10 @@ def _run_until(
     from spikecube.until import go_on
     from spikecube.words.stopping import stopped_text
 
-    ended = go_on(study, target, name, client, settings, hours=hours, tell=typer.echo)
+    ended = go_on(study, target, name, client, settings, hours=hours, tell=say)
     code = _print_report(ended.report, f"{again} {shlex.join(['--until', target])}")
     if ended.last is not None:
-        typer.echo(stopped_text(ended.last.found))
+        say(stopped_text(ended.last.found))
     return code or (0 if ended.reached else ERROR)
 
 
@@ -153,13 +154,13 @@ def submit(
     from spikecube.runs.slurm import submit as submit_study
 
     kept = name or Path(study).stem
-    jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(typer.echo, err=True))
+    jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(say, err=True))
     one, last = jobs.share_request, jobs.assembly_request
-    typer.echo(
+    say(
         f"job {jobs.array}: an array of {shares}, each of {one.cores} cores, {one.megabytes} MB and {one.minutes} min"
     )
-    typer.echo(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
-    typer.echo(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
+    say(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
+    say(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
 
 
 def _print_report(report: Report, again: str) -> int:
@@ -169,16 +170,16 @@ def _print_report(report: Report, again: str) -> int:
 
     if report.failures:
         rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
-        typer.echo(text_table(["failed cell", "error"], rows))
-        typer.echo(f"{len(rows)} failed and will be tried again by: {again}")
+        say(text_table(["failed cell", "error"], rows))
+        say(f"{len(rows)} failed and will be tried again by: {again}")
     if report.cube is None:
-        typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
+        say(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
     elif not report.written:
-        typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
+        say(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
     else:
-        typer.echo(f"{report.path}: {completeness(report.cube)}")
+        say(f"{report.path}: {completeness(report.cube)}")
     if report.cube is not None and (lost := missing_edges(report.cube)):
-        typer.echo(f"{lost}; everything measured is there")
+        say(f"{lost}; everything measured is there")
     return FAILED_CELLS if report.failures else 0
 
 
@@ -194,4 +195,4 @@ def status(name: Name, as_json: Json = False) -> None:
     from spikecube.live import status as status_of
 
     state = status_of(name)
-    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else str(state))
+    say_or_json(state, as_json)

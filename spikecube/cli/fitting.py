@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spikecube.cli.common import ERROR, Json, command, parse_option
+from spikecube.cli.common import ERROR, Json, command, parse_option, say
 
 if TYPE_CHECKING:
     from spikecube.words.fit_rows import FitReport
@@ -75,7 +75,7 @@ def fit(
 
         spikecube fit staircase --law outliers
         spikecube fit data.csv --size L --value m --stderr dm --law power
-        spikecube fit data.csv --size L --value m --control T --law collapse --plot fit.html
+        spikecube fit data.csv --size L --value m --control T --law collapse
     """
     from spikecube.cube.store import refuse_target
 
@@ -123,9 +123,9 @@ def _fit_cube(
     _print_reports(reports, every=form == "all")
     unused = ["--theory"] * bool(theory) + ["--no-controls"] * (not controls) + ["--n-min auto"] * (n_min == "auto")
     if unused and law is None:
-        typer.echo(f"thresholds and collapse rest on single draws: they are fitted without {', '.join(unused)}")
+        say(f"thresholds and collapse rest on single draws: they are fitted without {', '.join(unused)}")
     if stopped := stopped_at(data):
-        typer.echo(stopped)
+        say(stopped)
     return 0 if found else ERROR
 
 
@@ -135,7 +135,7 @@ def _print_reports(reports: list[FitReport], *, every: bool) -> None:
 
     if len(reports) > 1:
         width = max(len(report.law) for report in reports)
-        typer.echo("\n".join(f"{report.law:{width}}  {report.headline()}" for report in reports) + "\n")
+        say("\n".join(f"{report.law:{width}}  {report.headline()}" for report in reports) + "\n")
     told: set[str] = set()
     for report in reports:
         shown, others = (report, "") if every else report.essential()
@@ -144,7 +144,7 @@ def _print_reports(reports: list[FitReport], *, every: bool) -> None:
         reason = report.sentence.removeprefix(f"{report.law}: ")
         sentence = f"{report.law}: no fit, for the same reason" if reason in told else report.sentence
         told |= {reason} if report.dataset is None else set()
-        typer.echo(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
+        say(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
 
 
 def _known_to(law: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -175,5 +175,5 @@ def _fit_data(
         typer.echo(found.latex())
     else:
         verdict = "\n".join(textwrap.fill(line, _WIDTH) for line in found.verdict().splitlines())
-        typer.echo(f"{verdict}\n\n{found.dataset.attrs['law']}\n{text_table(found.header(), found.text())}")
+        say(f"{verdict}\n\n{found.dataset.attrs['law']}\n{text_table(found.header(), found.text())}")
     return 0 if found.solved else ERROR

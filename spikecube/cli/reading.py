@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spikecube.cli.common import ERROR, CubeFile, command
+from spikecube.cli.common import ERROR, CubeFile, command, say
 
 
 @command
@@ -26,7 +26,7 @@ def info(
     """
     from spikecube.live import info as info_of
 
-    typer.echo(info_of(cube, lam, every=every))
+    say(info_of(cube, lam, every=every))
 
 
 @command
@@ -127,7 +127,7 @@ def merge(
     refuse_target(Path(output))
     merged = merge_cubes([open_cube(path) for path in cubes], force=force)
     write_cube(merged, output)
-    typer.echo(f"{output}: {completeness(merged)}")
+    say(f"{output}: {completeness(merged)}")
 
 
 @command
@@ -145,5 +145,5 @@ def verify(
     from spikecube.live import verify as verify_cube
 
     verified = verify_cube(cube, sample, seed)
-    typer.echo(str(verified))
+    say(str(verified))
     return 0 if verified.agrees else ERROR

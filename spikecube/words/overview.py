@@ -86,7 +86,7 @@ def mean_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = Fals
     note += "; train, test, before: losses of F, test loss of F_0" if "before" in header else ""
     fewer = [f"{len(v)} of {cube.sizes[d]} labels of {d}" for d, v in shown.items() if len(v) < cube.sizes[d]]
     note += f"; {', '.join(fewer)}: --all shows every one" if fewer else ""
-    return f"{textwrap.fill(note, 78)}\n{text_table(header, rows)}"
+    return f"{textwrap.fill(note, 78)}\n{text_table(header, rows, labels=len(shown))}"
 
 
 def _columns(cube: xr.Dataset, lam: float | None) -> Iterator[tuple[str, str, xr.Dataset]]:
