@@ -43,8 +43,8 @@ def fit(
         str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
     ] = None,
     controls: Annotated[
-        bool, typer.Option(help="Use control variates for the means over seeds: outliers, gaps, limits.")
-    ] = True,
+        bool | None, typer.Option(help="Control variates for the means over seeds (yes): outliers, gaps, limits.")
+    ] = None,
     n_min: Annotated[
         str | None,
         typer.Option(
@@ -57,8 +57,9 @@ def fit(
     control: Annotated[str | None, typer.Option(metavar="COLUMN", help="The control of a collapse.")] = None,
     stderr: Annotated[str | None, typer.Option(metavar="COLUMN", help="The standard errors.")] = None,
     loss: Annotated[
-        str, typer.Option(help="squares, or huber for laws of two sizes: points far off pull with less weight.")
-    ] = "squares",
+        str | None,
+        typer.Option(help="squares (as it is), or huber for laws of two sizes: points far off pull with less weight."),
+    ] = None,
     plot: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A picture of other data: .html; .png, .svg, .pdf by Matplotlib."),
@@ -82,22 +83,22 @@ def fit(
     for target in filter(None, (output, plot)):
         refuse_target(Path(target))
     smallest = n_min if n_min in (None, "auto") else parse_option(_smallest, n_min)
-    named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--plot": plot}
+    named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--loss": loss, "--plot": plot}
     if size is None or value is None:
         given = [name for name, text in named.items() if text is not None] + ["--latex"] * latex
-        given += ["--loss"] * (loss != "squares")
         if given:
             raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
         if Path(cube).suffix in _TABLES:
             raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
         form = "json" if as_json else "all" * every
-        return _fit_cube(cube, law, output, theory, controls, smallest, form)
-    of_cubes = ["--theory"] * (theory is not None) + ["--no-controls"] * (not controls) + ["--all"] * every
+        return _fit_cube(cube, law, output, theory, controls is not False, smallest, form)
+    which = "--controls" if controls else "--no-controls"
+    of_cubes = ["--theory"] * (theory is not None) + [which] * (controls is not None) + ["--all"] * every
     if of_cubes:
         raise typer.BadParameter(f"{of_cubes[0]} is for cubes, not for other data")
     if latex and as_json:
         raise typer.BadParameter("--latex and --json exclude each other: one table is printed")
-    columns = {"size": size, "value": value, "control": control, "stderr": stderr, "loss": loss}
+    columns = {"size": size, "value": value, "control": control, "stderr": stderr, "loss": loss or "squares"}
     return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
 
 

@@ -145,8 +145,7 @@ def deviations_text(found: Deviations) -> str:
 def rows(found: Deviations, most: int) -> list[list[str]]:
     """The farthest of them as rows of a table."""
     return [
-        [symbols.symbol(d.variable), d.place, d.measured, d.predicted, _signed(d.z), d.reason]
-        for d in found.far[:most]
+        [symbols.symbol(d.variable), d.place, d.measured, d.predicted, _signed(d.z), d.reason] for d in found.far[:most]
     ]
 
 
