@@ -22,6 +22,7 @@ from spikecube.scaling.window import from_size
 from spikecube.theory.staircase import threshold
 
 PARAMS = ("critical", "offset", "sharpness")
+LAW = "logit P = sharpness log n (alpha - critical - offset/log n)"
 _LEVEL = 0.95
 _LEAST_SIZES = 3
 
@@ -80,7 +81,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) ->
         dims=dims,
         shape=shape,
         coords=coords,
-        law="logit P = sharpness log n (alpha - critical - offset/log n)",
+        law=LAW,
         quantity="detachment of a spike",
         without=_WITHOUT,
     )

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.cuts import as_cube, is_prediction
-from spikecube.cube.missing import missing_edges
+from spikecube.cube.missing import lost_draws, missing_edges
 from spikecube.cube.schema import DIMS, STATUS
 from spikecube.means.controls import CONTROLS
 from spikecube.means.places import LabelError, chosen, further_axes
@@ -48,7 +48,7 @@ def overview(cube: xr.Dataset | str | Path, lam: float | None = None, *, every: 
     cube = as_cube(cube)
     axes = text_table(["axis", "length", "values"], axis_rows(cube))
     goal = f"Seeds were added until {cube.attrs['until']}" if "until" in cube.attrs else ""
-    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), goal, missing_edges(cube)]
+    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), lost_draws(cube), goal, missing_edges(cube)]
     has_means = {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS)
     if lam is not None and not (has_means and "lam" in cube.dims):
         raise LabelError(f"lam={lam:g} is not for this cube, which has no means at several penalties")
