@@ -59,7 +59,7 @@ def test_a_wide_table_is_several_with_the_same_labels_and_all_numbers() -> None:
     assert not wide(text)
     parts = [re.split(r" {2,}", line.strip()) for line in text.split("\n") if line]
     assert [line[0] for line in parts] == ["n", "10", "20"] * (len(parts) // 3)
-    again = [sum((part[1:] for part in parts[k::3]), []) for k in range(3)]
+    again = [[text for part in parts[k::3] for text in part[1:]] for k in range(3)]
     assert again == [header[1:], *(row[1:] for row in rows)]
     assert text_table(["a", "b"], [["1", "2"]], labels=1) == text_table(["a", "b"], [["1", "2"]])
 
