@@ -103,7 +103,7 @@ def run(
             client = stack.enter_context(_connected(scheduler))
         elif slurm:
             seconds = None if patience is None else 3600 * patience
-            chosen = {"jobs": jobs, "interface": interface, "patience": seconds}
+            chosen: dict[str, Any] = {"jobs": jobs, "interface": interface, "patience": seconds}
             wanted = Workers(queue=queue, tls=tls, **{k: v for k, v in chosen.items() if v is not None})
             client, watch = stack.enter_context(_slurm_workers(parsed, kept, hours or 4.0, wanted, progress.say))
             settings = replace(settings, watch=watch)
