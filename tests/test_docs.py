@@ -165,7 +165,8 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     study = re.search(r"```toml\n(.*?)```", text, re.S)
     assert study
     small = re.sub(r"(?m)^n = .*$", "n = [40, 60, 80, 120]", study[1])
-    small = re.sub(r"(?m)^alpha = .*$", "alpha = [0.2, 0.45]", re.sub(r"(?m)^seed = .*$", "seed = 3", small))
+    for axis, labels in {"alpha": "[0.2, 0.45]", "seed": "3", "lam": "[0.1]"}.items():
+        small = re.sub(rf"(?m)^{axis} = .*$", f"{axis} = {labels}", small)
     (tmp_path / "study.toml").write_text(small)
     blocks = "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
     ended = subprocess.run(
