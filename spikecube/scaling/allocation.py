@@ -122,8 +122,12 @@ def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) ->
     floor = support(aims, cost) * LEAST_SEEDS if least is None else np.asarray(least, dtype=float)
     start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     quantiles = np.full(len(aims), 1.96)
+    alone = len(aims) == len(aims[0].direction) == 1
     for _ in range(4):  # the quantile of t depends a little on the seeds
-        ideal, sensitivity = _optimum(aims, cost, floor, quantiles, start)
+        if alone:
+            ideal, sensitivity = _of_one_mean(aims[0], cost, floor, quantiles[0])
+        else:
+            ideal, sensitivity = _optimum(aims, cost, floor, quantiles, start)
         found = np.array([half_width_of(a, ideal) / np.sqrt(max(variance_of(a, ideal)[0], 1e-300)) for a in aims])
         if np.allclose(found, quantiles, rtol=1e-4):
             break
@@ -186,6 +190,15 @@ def support(aims: Sequence[Aim], cost: Array) -> Array:
             own[j] = True
         chosen |= own
     return chosen.astype(float)
+
+
+def _of_one_mean(aim: Aim, cost: Array, floor: Array, quantile: float) -> tuple[Array, Array]:
+    """As `_optimum` for one aim of one parameter: all beyond the floor goes where a unit of cost says most."""
+    says = (aim.rows[:, 0] / aim.direction[0]) ** 2
+    lacks = (quantile / aim.half_width) ** 2 - says @ floor
+    worth = says / cost
+    best = np.arange(len(cost)) == worth.argmax()
+    return floor + best * max(lacks, 0.0) / says.max(where=best, initial=0.0), worth / worth.max() * (lacks > 0)
 
 
 def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
