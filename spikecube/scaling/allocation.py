@@ -122,12 +122,8 @@ def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) ->
     floor = support(aims, cost) * LEAST_SEEDS if least is None else np.asarray(least, dtype=float)
     start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     quantiles = np.full(len(aims), 1.96)
-    alone = len(aims) == len(aims[0].direction) == 1
     for _ in range(4):  # the quantile of t depends a little on the seeds
-        if alone:
-            ideal, sensitivity = _of_one_mean(aims[0], cost, floor, quantiles[0])
-        else:
-            ideal, sensitivity = _optimum(aims, cost, floor, quantiles, start)
+        ideal, sensitivity = _optimum(aims, cost, floor, quantiles, start)
         found = np.array([half_width_of(a, ideal) / np.sqrt(max(variance_of(a, ideal)[0], 1e-300)) for a in aims])
         if np.allclose(found, quantiles, rtol=1e-4):
             break
@@ -202,7 +198,14 @@ def _of_one_mean(aim: Aim, cost: Array, floor: Array, quantile: float) -> tuple[
 
 
 def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
-    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost from any positive seeds."""
+    """Real seeds (K,) and the sensitivities (K,)."""
+    if len(aims) == len(aims[0].direction) == 1:
+        return _of_one_mean(aims[0], cost, floor, quantiles[0])
+    return _by_barrier(aims, cost, floor, quantiles, start)
+
+
+def _by_barrier(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
+    """As `_optimum`, by a barrier method in units of the cost from any positive seeds."""
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
     start = 2 * start * worst + 2 * floor

@@ -140,7 +140,7 @@ def test_one_mean_has_the_optimum_of_the_convex_problem() -> None:
         aim = Aim(np.array([1.5]), rng.uniform(0.5, 2, (4, 1)), rng.uniform(0.5, 2, 4), 0.1)
         cost, floor = rng.uniform(1, 100, 4), rng.uniform(1, 5, 4)
         found = allocation._of_one_mean(aim, cost, floor, 2.0)
-        whole = allocation._optimum([aim], cost, floor, np.array([2.0]), np.ones(4))
+        whole = allocation._by_barrier([aim], cost, floor, np.array([2.0]), np.ones(4))
         assert found[0] == pytest.approx(whole[0], rel=1e-4)
         assert found[1] == pytest.approx(whole[1], rel=1e-3)
     assert allocation._of_one_mean(aim, cost, floor + 1e6, 2.0)[1].tolist() == [0.0] * 4
