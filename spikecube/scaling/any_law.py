@@ -12,7 +12,7 @@ from spikecube.scaling.errors import FitError
 from spikecube.scaling.huber import Robust
 from spikecube.scaling.inputs import generator, labelled, sizes_of
 from spikecube.scaling.labelled_fits import adjust, fit_sample
-from spikecube.scaling.laws import LOGARITHM, OFFSET, POWER, Law
+from spikecube.scaling.laws import LOG_POWER, LOGARITHM, OFFSET, POWER, Law
 from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
 from spikecube.scaling.two_sizes import INTERACTION, TWO_SIZES, fit_two_sizes
@@ -20,8 +20,7 @@ from spikecube.scaling.types import Array
 from spikecube.scaling.window import refuse_beyond
 
 SURFACES = {law.name: law for law in (TWO_SIZES, INTERACTION)}
-LAWS: dict[str, Law] = {"power": POWER, "offset": OFFSET, "log": LOGARITHM, "log_power": POWER} | SURFACES
-FORMULAS = {name: law.formula for name, law in LAWS.items()} | {"log_power": "log y = log C + b log log n"}
+LAWS: dict[str, Law] = {law.name: law for law in (POWER, OFFSET, LOGARITHM, LOG_POWER)} | SURFACES
 
 
 def fit_law(
@@ -122,7 +121,6 @@ def fit_law(
     result = fit_sample(LAWS[law], sample, n_min=smallest, **keywords)
     if law == "log_power":
         result = _sizes_again(result, sizes, dim)
-    result.attrs["law"] = FORMULAS[law]
     return describe(adjust(result), quantity=quantity)
 
 

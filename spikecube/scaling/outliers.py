@@ -151,7 +151,8 @@ def correction_exponents(alpha: npt.ArrayLike, degrees: list[int]) -> Array:
 
 def slowest_correction(alpha: Array, degree: Array) -> Array:
     """min(1 - k(1 - 2 alpha), 1 - 2 alpha) as it is: the first from the bulk, the second from the step's randomness."""
-    return np.asarray(np.minimum(1 - degree * (1 - 2 * alpha), 1 - 2 * alpha))
+    slowest: Array = np.minimum(1 - degree * (1 - 2 * alpha), 1 - 2 * alpha)
+    return slowest
 
 
 def _omega(cube: xr.Dataset, degrees: list[int]) -> xr.DataArray:

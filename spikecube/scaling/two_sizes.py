@@ -82,6 +82,7 @@ TWO_SIZES = Law(
     _value,
     _slopes,
     _start,
+    when="losses of models of N parameters trained on D tokens",
 )
 INTERACTION = Law(
     "two_size_interaction",
@@ -90,6 +91,7 @@ INTERACTION = Law(
     _value,
     _slopes,
     partial(_start, interaction=True),
+    when="the same, where the law above is rejected",
 )
 
 
