@@ -188,8 +188,24 @@ def support(aims: Sequence[Aim], cost: Array) -> Array:
     return chosen.astype(float)
 
 
+def _of_one_mean(aim: Aim, cost: Array, floor: Array, quantile: float) -> tuple[Array, Array]:
+    """As `_optimum` for one aim of one parameter: all beyond the floor goes where a unit of cost says most."""
+    says = (aim.rows[:, 0] / aim.direction[0]) ** 2
+    lacks = (quantile / aim.half_width) ** 2 - says @ floor
+    worth = says / cost
+    best = np.arange(len(cost)) == worth.argmax()
+    return floor + best * max(lacks, 0.0) / says.max(where=best, initial=0.0), worth / worth.max() * (lacks > 0)
+
+
 def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
-    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost from any positive seeds."""
+    """Real seeds (K,) and the sensitivities (K,)."""
+    if len(aims) == len(aims[0].direction) == 1:
+        return _of_one_mean(aims[0], cost, floor, quantiles[0])
+    return _by_barrier(aims, cost, floor, quantiles, start)
+
+
+def _by_barrier(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
+    """As `_optimum`, by a barrier method in units of the cost from any positive seeds."""
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
     start = 2 * start * worst + 2 * floor
