@@ -50,13 +50,17 @@ RECIPES = {
         Edit(
             "scaling/laws.py",
             "def known_limit(exponent: float) -> Law:\n",
-            """INVERSE_LOGARITHM = Law(
+            """def _inverse_logs(n: Array) -> Array:
+    return np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1)
+
+
+INVERSE_LOGARITHM = Law(
     "inverse_logarithm",
     "y = L + A/log n",
     ("level", "amplitude"),
-    lambda n, theta: theta[..., :1] + theta[..., 1:2] / np.log(n),
-    lambda n, theta: np.ones((*theta.shape[:-1], 1, 1)) * np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1),
-    lambda n, y, weights: linear_fit(np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1), y, weights)[None],
+    lambda n, theta: theta @ _inverse_logs(n).T,
+    lambda n, theta: np.broadcast_to(_inverse_logs(n), (*theta.shape[:-1], len(n), 2)).copy(),
+    lambda n, y, weights: linear_fit(_inverse_logs(n), y, weights)[None],
     Linear(),
     when="corrections that die with the logarithm of the size",
     in_units=("level", "amplitude"),
@@ -75,7 +79,8 @@ def peaks(cube: xr.Dataset, **further: Any) -> Picture:
     """How large is the largest entry of the readout? Means over seeds against n."""
     data = plain_means(at(variable(cube, "readout_peak"), **fixed(cube, further)))
     layers = marks.points(data, "n", "readout_peak", label="measured", colour=style.SERIES[0])
-    return Picture(layers, title="Largest entry of the readout", xlabel="n", ylabel="max |a|", xlim=(0, 100))
+    title = "Largest entry of the readout"
+    return Picture(layers, title=title, xlabel="n", ylabel="max |a|", xlim=(0, 100))
 
 
 ''',
