@@ -88,6 +88,10 @@ def anchor(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
+_ERROR = re.compile(r"\d\(\d+\)")
+"""A number with its standard error."""
+
+
 def _section(title: str, inside: str, kind: str = "") -> str:
     name = f' class="{kind}"' if kind else ""
     return f'<section{name} id="{anchor(title)}"><h2>{escape(title)}</h2>{inside}</section>'
@@ -96,7 +100,7 @@ def _section(title: str, inside: str, kind: str = "") -> str:
 def found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
     """All that can be said, and what the marks of the figures mean."""
     items = "".join(f"<li>{symbols.scripts(s)}</li>" for s in sentences)
-    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if "(" in items else ""
+    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if _ERROR.search(items) else ""
     lack = "There is no prediction for this study: only measurements are shown."
     return _section("What was found", f"<ul>{items}</ul>{'' if prediction is not None else f'<p>{lack}</p>'}", "found")
 

@@ -197,11 +197,11 @@ def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, s
     least, x, weight = floor / unit, start / unit, 10.0
     pairs = [_orthonormal(a, np.sqrt(unit * b)) for a, b in zip(aims, allowed, strict=True)]
     rows, directions = zip(*pairs, strict=True)
-    while True:
-        x, multipliers, slopes = _centre(rows, directions, x, least, weight)
-        if (len(x) + len(aims)) / weight < _GAP * x.sum():
-            return x * unit, multipliers @ slopes
+    while (len(x) + len(aims)) / weight >= _GAP * x.sum():  # the way there need not be exact
+        x, _, _ = _centre(rows, directions, x, least, weight, 1e-2)
         weight *= 10.0
+    x, multipliers, slopes = _centre(rows, directions, x, least, weight, 1e-10)
+    return x * unit, multipliers @ slopes
 
 
 def _orthonormal(aim: Aim, scale: Array) -> tuple[Array, Array]:
@@ -211,9 +211,9 @@ def _orthonormal(aim: Aim, scale: Array) -> tuple[Array, Array]:
 
 
 def _centre(
-    rows: Sequence[Array], directions: Sequence[Array], x: Array, least: Array, weight: float
+    rows: Sequence[Array], directions: Sequence[Array], x: Array, least: Array, weight: float, within: float
 ) -> tuple[Array, Array, Array]:
-    """The minimum of weight sum(x) - sum_a log(1 - variance_a(x)) - sum_j log(x_j - least_j).
+    """The minimum of weight sum(x) - sum_a log(1 - variance_a(x)) - sum_j log(x_j - least_j), `within` so much of it.
 
     Returns x (K,), the multipliers (T,) and the slopes -d variance_a/dx_j (T, K) there.
     """
@@ -247,7 +247,7 @@ def _centre(
                 x, (values, slopes, bends) = x + length * step, moved
                 break
             length /= 2
-        if decrement < 1e-10 or length <= 1e-12:
+        if decrement < within or length <= 1e-12:
             break
     return x, 1 / (weight * (1 - values)), slopes
 
