@@ -125,6 +125,20 @@ def test_a_slider_redraws_the_views_along_its_axis_only(explorer: Explorer) -> N
     assert "λ = 10" in title(explorer, 1)
 
 
+def test_a_choice_draws_its_own_screen_alone(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw = [], Explorer._draw_one
+
+    def counted(self: Explorer, screen: app_screen.Screen) -> None:
+        drawn.append(self.screens.index(screen))
+        draw(self, screen)
+
+    monkeypatch.setattr(Explorer, "_draw_one", counted)
+    explorer.choices[1].value = "train"
+    explorer.choices[0].value = "means"
+    explorer.free.colour.value = "alpha"
+    assert drawn == [1, 0, 0]
+
+
 def test_sliders_have_one_step_a_label(explorer: Explorer, cube: xr.Dataset) -> None:
     assert list(explorer.sliders["lam"].options.values()) == cube.lam.values.tolist()
     assert "seed" not in explorer.sliders
