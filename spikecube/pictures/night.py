@@ -13,6 +13,7 @@ from spikecube.pictures import style
 BY_NIGHT = style.DARK
 BY_DAY = {dark: light for light, dark in style.DARK.items()}
 
+
 def paint(root: Model, table: Mapping[str, str]) -> None:
     """Exchanges the colours of a figure and of all its parts."""
     for model in root.references():
