@@ -121,7 +121,7 @@ def commands() -> str:
     group: Any = typer.main.get_command(cli.app)
     parts = []
     for name, command in group.commands.items():
-        context = command.make_context(f"spikecube {name}", [], resilient_parsing=True, terminal_width=100)
+        context = command.make_context(f"spikecube {name}", [], resilient_parsing=True, terminal_width=95)
         parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

@@ -102,10 +102,9 @@ def run(
         if scheduler is not None:
             client = stack.enter_context(_connected(scheduler))
         elif slurm:
-            wanted = Workers(
-                jobs or Workers.jobs, queue, interface or Workers.interface, tls,
-                Workers.patience if patience is None else 3600 * patience,
-            )  # fmt: skip
+            seconds = None if patience is None else 3600 * patience
+            chosen: dict[str, Any] = {"jobs": jobs, "interface": interface, "patience": seconds}
+            wanted = Workers(queue=queue, tls=tls, **{k: v for k, v in chosen.items() if v is not None})
             client, watch = stack.enter_context(_slurm_workers(parsed, kept, hours or 4.0, wanted, progress.say))
             settings = replace(settings, watch=watch)
         again = shlex.join(["spikecube", "run", study, *(["-o", name] if name else [])])

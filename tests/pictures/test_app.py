@@ -23,7 +23,7 @@ import pandas as pd
 import panel as pn
 import pytest
 import xarray as xr
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, Plot
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
@@ -36,7 +36,7 @@ from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
 from spikecube.live import awaited, source_of
 from spikecube.means.places import LabelError
-from spikecube.pictures import night, serve
+from spikecube.pictures import app_screen, night, serve
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.bulks import Bulks
 from spikecube.pictures.catalogue import CATALOGUE
@@ -61,6 +61,37 @@ def one_explorer(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
 def never(*_asked: object) -> None:
     """A computation without an end: what it would bring is not what a test is about."""
     threading.Event().wait()
+
+
+class Undrawn:
+    """Stands for a canvas where a test asks what is shown: HoloViews checks all options, and Bokeh draws nothing.
+
+    Figures of every view are drawn in test_views; those of the explorer by the tests with `drawn` and in the browser.
+    """
+
+    def __init__(self, picture: Picture) -> None:
+        self.show(picture)
+        self.figure = self.root = Plot()
+        self.figures = [self.figure]
+
+    def show(self, picture: Picture) -> None:
+        self.parts = picture.parts
+        picture.view()
+
+    def let_select(self, _selected: object) -> None:
+        """There is nothing to select in."""
+
+
+@pytest.fixture
+def drawn(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
+    """An explorer with its figures, for one test alone."""
+    return Explorer(Fixed(cube), prediction, answer=never)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(app_screen, "Canvas", Undrawn)
 
 
 @pytest.fixture
@@ -365,6 +396,7 @@ def test_a_logarithmic_axis_stays_until_another_view_is_chosen(explorer: Explore
     assert not screen.logs["logy"].value
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(make: Callable[..., xr.Dataset]) -> None:
     """Outliers of the first lie so far out that its spectrum has a log axis; those of the second do not."""
     near, far = make(n=[100], seed=2), make(n=[100], seed=2)
@@ -400,21 +432,21 @@ def test_a_density_is_awaited_without_the_page(cube: xr.Dataset) -> None:
     assert asked == [0.1, 0.25]
 
 
-def test_colours_of_the_night_come_and_go(explorer: Explorer) -> None:
+def test_colours_of_the_night_come_and_go(drawn: Explorer) -> None:
     """All of them, in what is drawn later too; by day everything is as before."""
 
     def colours() -> set[str]:
-        roots = [screen.pane.object for screen in explorer.screens]
+        roots = [screen.pane.object for screen in drawn.screens]
         found = [getattr(m, p) for root in roots for m in root.references() for p in m.properties() if "color" in p]
         return {str(getattr(colour, "value", colour)).lower() for colour in found}
 
     day = colours()
-    explorer.darken(True)
+    drawn.darken(True)
     assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
-    explorer.choices[0].value = "outliers"
+    drawn.choices[0].value = "outliers"
     assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
-    explorer.choices[0].value = "spectrum"
-    explorer.darken(False)
+    drawn.choices[0].value = "spectrum"
+    drawn.darken(False)
     assert colours() == day
 
 
@@ -423,14 +455,14 @@ PAIRS = (("spectrum", "singular", "n"), ("agree_test", "test", "lam"), ("spectru
 
 @pytest.mark.parametrize(("left", "right", "axis"), PAIRS)
 def test_a_moved_slider_replaces_columns_and_draws_nothing_anew(
-    left: str, right: str, axis: str, explorer: Explorer
+    left: str, right: str, axis: str, drawn: Explorer
 ) -> None:
-    explorer.choices[0].value, explorer.choices[1].value = left, right
-    figures = [screen.pane.object for screen in explorer.screens]
+    drawn.choices[0].value, drawn.choices[1].value = left, right
+    figures = [screen.pane.object for screen in drawn.screens]
     columns = [[dict(source.data) for source in figure.select({"type": ColumnDataSource})] for figure in figures]
-    first, second = list(explorer.sliders[axis].options.values())[:2]
-    explorer.sliders[axis].value = first if explorer.sliders[axis].value != first else second
-    assert [screen.pane.object for screen in explorer.screens] == figures
+    first, second = list(drawn.sliders[axis].options.values())[:2]
+    drawn.sliders[axis].value = first if drawn.sliders[axis].value != first else second
+    assert [screen.pane.object for screen in drawn.screens] == figures
     for figure, old in zip(figures, columns, strict=True):
         new = [dict(source.data) for source in figure.select({"type": ColumnDataSource})]
         assert len(new) == len(old)
