@@ -630,6 +630,17 @@ def test_the_page_fits_every_screen(width: int, height: int, columns: int, opene
     assert all(part[3] >= 330 for part in parts[1:])
 
 
+def test_on_a_phone_legends_stand_above_their_frames(opened: Page) -> None:
+    """Also that of a view chosen there, with the numbers of a map upright; on a wide screen all is as before."""
+    figures = "[...Bokeh.documents[0]._all_models.values()].filter((m) => m.type === 'Figure')"
+    with_legend = "some((legend) => legend.tags.includes('inside'))"
+    opened.resize(390, 844)
+    opened.wait(f"{figures}.some((m) => m.above.{with_legend}) && !{figures}.some((m) => m.center.{with_legend})")
+    opened.resize(1440, 900)
+    opened.wait(f"{figures}.some((m) => m.center.{with_legend}) && !{figures}.some((m) => m.above.{with_legend})")
+    assert opened.errors == []
+
+
 PARTS = """everywhere(document, "div").filter((e) => e.classList.contains("side") || e.classList.contains("screen"))
   .map((e) => e.getBoundingClientRect()).map((box) => [box.x, box.y, box.width, box.height])"""
 
