@@ -24,6 +24,8 @@ from spikecube.model.parameters import Model
 from spikecube.model.targets import TARGETS
 from spikecube.pictures import style
 from spikecube.pictures.catalogue import CATALOGUE
+from spikecube.scaling import any_law, laws, thresholds
+from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
 from spikecube.study.fields import TABLES
 from spikecube.study.study import Study
 
@@ -60,6 +62,35 @@ def coefficients(entries: dict[str, Any]) -> str:
     return table(["name", "formula", "kinks", *(f"$c_{k}$" for k in range(6))], rows)
 
 
+OTHER_LAWS = {
+    "`fit_power_law(..., correction=1)`": laws.corrected_power(1.0),
+    '`fit_power_law(..., correction="free")`': laws.FREE_CORRECTION,
+    "`fit_limits`": laws.LIMIT,
+    "`fit_limits`, where theory has the exponent, here -1": laws.known_limit(-1.0),
+    "`design`, for a limit of exponent -1": laws.corrected_limit(-1.0),
+}
+"""Laws that have no name of their own for users, by the call that fits them."""
+
+
+def law_table() -> str:
+    """The laws that users name, and the two forms of a collapse."""
+    forms = [(f"collapse, {name}", form) for name, form in ANSATZE.items()]
+    rows = [(f"`{name}`", *_law(law)) for name, law in [*any_law.LAWS.items(), *forms]]
+    return table(["law", "formula", "parameters", "when"], rows)
+
+
+def other_laws() -> str:
+    """The laws that fits choose by themselves."""
+    rows = [(call, *_law(law)) for call, law in OTHER_LAWS.items()]
+    names = ", ".join(f"`{name}`" for name in thresholds.PARAMS)
+    rows.append(("`fit_thresholds`", f"`{thresholds.LAW}`", names, "the alpha from which a spike stands clear"))
+    return table(["where", "formula", "parameters", "when"], rows)
+
+
+def _law(law: laws.Law | Ansatz) -> tuple[str, str, str]:
+    return f"`{law.formula}`", ", ".join(f"`{name}`" for name in law.params), law.when
+
+
 def study_keys() -> str:
     """Every key of a study file with its type, default and what is allowed, from the models' own descriptions."""
     parts = [("", [row for row in _section(Study) if row[0].strip("`") not in TABLES])]
@@ -90,7 +121,7 @@ def commands() -> str:
     group: Any = typer.main.get_command(cli.app)
     parts = []
     for name, command in group.commands.items():
-        context = command.make_context(f"spikecube {name}", [], resilient_parsing=True, terminal_width=100)
+        context = command.make_context(f"spikecube {name}", [], resilient_parsing=True, terminal_width=95)
         parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
@@ -196,6 +227,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "study_keys": study_keys,
     "activations": lambda: coefficients(ACTIVATIONS),
     "targets": lambda: coefficients(TARGETS),
+    "laws": law_table,
+    "other_laws": other_laws,
     "commands": commands,
     "versions": versions,
     "slow": lambda: csv_table("reference/slow.csv"),

@@ -26,4 +26,5 @@ OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 SPIKECUBE_NO_BROWSER=1
 SPIKECUBE_OLDEST=1
 export PYTHONPATH OPENBLAS_NUM_THREADS SPIKECUBE_NO_BROWSER SPIKECUBE_OLDEST
-.venv-oldest/bin/python -m pytest -n 2 --dist loadfile --ignore tests/faults/test_slurm.py "$@"
+.venv-oldest/bin/python -m pytest -n 2 --dist loadfile --max-worker-restart 1 \
+    -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true --ignore tests/faults/test_slurm.py "$@"

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 _NUMBER = re.compile(r"-|-?[0-9.]+(\([0-9]+\))?(e[-+]?[0-9]+)?")
+
+WIDTH = 80
+"""Columns of what is printed."""
+_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def with_error(value: float, stderr: float) -> str:
@@ -70,9 +76,57 @@ def number(value: float) -> str:
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, those of numbers aligned on the right."""
-    return "\n".join(_aligned([header, *rows]))
+def folded(text: str) -> str:
+    """Every line of a text in `WIDTH` columns, broken between words; what follows a break is set in.
+
+    >>> folded("short\\n" + "word " * 20).splitlines()[2]
+    '    word word word word'
+    """
+    return "\n".join(_folded(line) if len(line) > WIDTH else line for line in text.split("\n"))
+
+
+def _folded(line: str) -> str:
+    space = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(line.strip(), WIDTH, initial_indent=space, subsequent_indent=f"{space}    ", **_WORDS)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], labels: int = 0) -> str:
+    """Columns of text, those of numbers aligned on the right, in `WIDTH` columns.
+
+    Where they do not fit, tables of fewer columns stand below each other, each with the first columns, the `labels`;
+    without labels the last column is folded.
+    """
+    whole = [header, *rows]
+    if _width(whole) <= WIDTH:
+        return "\n".join(_aligned(whole))
+    if not labels:
+        return "\n".join(_aligned(_last_folded(whole)))
+    parts = next(
+        parts
+        for many in range(2, len(header) - labels + 1 or 3)
+        if max(map(_width, parts := _parts(whole, labels, many))) <= WIDTH or many >= len(header) - labels
+    )
+    return "\n\n".join("\n".join(_aligned(part)) for part in parts)
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    return sum(2 + max(map(len, column)) for column in zip(*rows, strict=True))
+
+
+def _parts(rows: Sequence[Sequence[str]], labels: int, many: int) -> list[list[Sequence[str]]]:
+    """A table as several of about as many columns, each with the labels."""
+    columns = np.array_split(np.arange(labels, len(rows[0])), many)
+    return [[[*row[:labels], *(row[i] for i in part)] for row in rows] for part in columns]
+
+
+def _last_folded(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """A table whose last column takes several rows where it needs them."""
+    room = max(WIDTH - _width([row[:-1] for row in rows]) - 2, 20)
+    made = []
+    for *first, last in rows:
+        lines = textwrap.wrap(last, room, **_WORDS) or [""]
+        made += [[*first, lines[0]], *([*([""] * len(first)), line] for line in lines[1:])]
+    return made
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import doctest
 import importlib
 import inspect
 import os
@@ -21,9 +22,14 @@ import pytest
 import typer
 
 import spikecube
+import spikecube.theory
+from scripts import site, slow_table
 from spikecube import cli
 from spikecube.model.activations import ACTIVATIONS
 from spikecube.model.targets import TARGETS
+from spikecube.scaling import laws, two_sizes
+from spikecube.scaling.collapse_ansatz import ANSATZE
+from tests.pictures.browser import browser
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -34,8 +40,10 @@ COMMAND = re.compile(r"^(?:    |)(?:[A-Z_]+=(?:\"[^\"]*\"|\S+) )?(spikecube [^\n
 
 
 def commands(text: str) -> list[str]:
-    """The lines of a page that start with `spikecube`, indented or within fences, without comments."""
-    return [re.split(r"\s+#|\s+\d?>", line)[0] for line in COMMAND.findall(text) if not line.startswith("spikecube: ")]
+    """What a page has of `spikecube`: lines that start with it, indented or within fences, and what cells run."""
+    lines = [re.split(r"\s+#|\s+\d?>", line)[0] for line in COMMAND.findall(text)]
+    ran = [words for _, words in re.findall(r"""^shell\((["'])(.*?)\1""", text, re.M)]
+    return [line for line in [*lines, *ran] if not line.startswith("spikecube: ")]
 
 
 def check_command(line: str) -> None:
@@ -56,6 +64,7 @@ def test_every_command_of_a_page_parses(page: Path) -> None:
 
 def test_a_command_that_does_not_exist_fails() -> None:
     assert commands("text\n\n    spikecube fit a.nc --lawn x    # why\n") == ["spikecube fit a.nc --lawn x"]
+    assert commands("shell('spikecube fit \"a b\"', code=1)\n") == ['spikecube fit "a b"']
     with pytest.raises(Exception, match="lawn"):
         check_command("spikecube fit a.nc --lawn x")
     with pytest.raises(Exception, match="fitt"):
@@ -156,7 +165,8 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     study = re.search(r"```toml\n(.*?)```", text, re.S)
     assert study
     small = re.sub(r"(?m)^n = .*$", "n = [40, 60, 80, 120]", study[1])
-    small = re.sub(r"(?m)^alpha = .*$", "alpha = [0.2, 0.45]", re.sub(r"(?m)^seed = .*$", "seed = 3", small))
+    for axis, labels in {"alpha": "[0.2, 0.45]", "seed": "3", "lam": "[0.1]"}.items():
+        small = re.sub(rf"(?m)^{axis} = .*$", f"{axis} = {labels}", small)
     (tmp_path / "study.toml").write_text(small)
     blocks = "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
     ended = subprocess.run(
@@ -170,8 +180,45 @@ def test_every_name_that_users_type_stands_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "api.md").read_text()
     named = set(re.findall(r"\.\. auto(?:function|class):: spikecube\.(\w+)[^.\w]", text))
     assert named == set(spikecube.__all__) - {"views", "__version__"}
-    shown = set(re.findall(r"\.\. autofunction:: spikecube\.views\.(\w+)", text))
-    assert shown == set(spikecube.views.__all__)
+    for room in (spikecube.views, spikecube.theory):
+        shown = set(re.findall(rf"\.\. (?:auto|py:)\w+:: {room.__name__.replace('pictures.', '')}\.(\w+)$", text, re.M))
+        assert shown == set(room.__all__)
+    assert set(spikecube.scaling.__all__) <= named
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """The sections of a docstring: what is before the first, then each with its heading."""
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}$", text, flags=re.M)
+    return [("", parts[0]), *zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def misread(text: str) -> list[str]:
+    """What a builder of pages would take for a parameter or a reason: examples and paragraphs within a list."""
+    listed = [(head, body) for head, body in sections(text) if head in ("Parameters", "Attributes", "Raises")]
+    return [head for head, body in listed if ">>>" in body or "\n\n" in body.strip()]
+
+
+def test_no_section_of_a_docstring_is_misread() -> None:
+    assert misread("One.\n\nRaises\n------\nValueError\n    Why.\n\n>>> 1\n1\n") == ["Raises"]
+    assert misread("One.\n\n>>> 1\n1\n\nRaises\n------\nValueError\n    Why.\n\nExamples\n--------\n>>> 1\n1") == []
+    for path in (ROOT / "spikecube").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                assert misread(ast.get_docstring(node) or "") == [], f"{path.name}: {node.name}"
+
+
+def test_every_law_stands_on_the_page_of_laws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry of the tables of laws, with its formula, its parameters and what it is for."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import made
+
+    text = made.law_table() + made.other_laws()
+    entries = [entry for module in (laws, two_sizes) for entry in vars(module).values() if isinstance(entry, laws.Law)]
+    assert len(entries) >= 8
+    for law in [*entries, *ANSATZE.values()]:
+        names = ", ".join(f"`{name}`" for name in law.params)
+        assert law.when
+        assert f" | `{law.formula}` | {names} | {law.when} |" in text, law.name
 
 
 def test_the_readme_counts_the_verdicts_as_the_page_of_claims_does() -> None:
@@ -212,3 +259,42 @@ def test_python_with_a_wrong_name_or_keyword_fails() -> None:
         check_python("import spikecube as sc\nsc.fit_outlier(cube)")
     with pytest.raises(AssertionError, match="colour"):
         check_python("sc.fit_outliers(cube, colour=1)")
+
+
+@pytest.mark.parametrize("module", [site, slow_table])
+def test_the_tools_of_these_pages_do_what_their_examples_say(module: Any) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
+
+
+def test_a_page_with_faults_is_found_and_one_without_is_not(tmp_path: Path) -> None:
+    """The build ends with this look at all its pages."""
+    good = """<!doctype html><link rel="icon" href="data:,"><article id="top">
+      <a href="bad.html#here">x</a> <div style="overflow-x: auto"><div style="width: 3000px">scrolls</div></div>"""
+    bad = """<!doctype html><link rel="icon" href="data:,"><article><p id="here">
+      <a href="gone.html">x</a> <a href="good.html#nowhere">x</a>
+      <img src="http://spikecube.invalid/x.png"><div style="width: 3000px">cut</div>"""
+    for name, text in (("good", good), ("bad", bad)):
+        (tmp_path / f"{name}.html").write_text(text)
+    with browser(offline=True) as page:
+        pages, found = site.look_at(page, tmp_path)
+    assert pages == 2
+    assert not [fault for fault in found if fault.startswith("good")]
+    for said in (
+        "asks for http://spikecube.invalid/x.png",
+        "wider than its screen",
+        "cuts <div",
+        "to no file",
+        "no place",
+    ):
+        assert any(said in fault for fault in found), said
+
+
+def test_the_badges_say_what_the_project_file_says() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for badge, said in (
+        ("python", project["requires-python"].strip(">=") + " or newer"),
+        ("license", project["license"]),
+    ):
+        assert said in (ROOT / "docs" / "_static" / f"badge-{badge}.svg").read_text()

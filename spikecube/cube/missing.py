@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.schema import DERIVED
+from spikecube.cube.schema import DERIVED, STATUS
 from spikecube.theory import ConvergenceError
 
 T = TypeVar("T")
@@ -91,6 +91,24 @@ def missing_edges(cube: xr.Dataset) -> str:
     reason = str(edge.attrs.get(REASON, ""))
     why = f" ({_shortened(reason)})" if reason else ""
     return f"{name} and outlier_count are missing at {points}: theory has no edge there{why}"
+
+
+def lost_draws(cube: xr.Dataset) -> str:
+    """At how many points some seeds failed and others did not, and what that does to means; empty where none is so.
+
+    What makes a cell fail is often what was drawn, as labels far out: then the seeds that are left are no fair sample.
+
+    >>> lost_draws(xr.Dataset({"status": (("n", "seed"), [[1, 2, 1], [1, 1, 1]])}))
+    'seeds failed at 1 of 2 points where others are ok: if they failed by what was drawn, the means are biased there'
+    """
+    if "status" not in cube or "seed" not in cube["status"].dims:
+        return ""
+    lost = cube["status"].isin([STATUS["failed"], STATUS["nonfinite"]]).any("seed")
+    mixed = lost & (cube["status"] == STATUS["ok"]).any("seed")
+    if not mixed.any():
+        return ""
+    points = f"{int(mixed.sum())} of {mixed.size} points"
+    return f"seeds failed at {points} where others are ok: if they failed by what was drawn, the means are biased there"
 
 
 def _shortened(text: str, most: int = 240) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import panel as pn
 
-from spikecube.pictures import exports, night, style, tables
+from spikecube.pictures import exports, style, tables
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.app_free import FREE
 from spikecube.pictures.app_screen import Screen
+from spikecube.pictures.visitor import DARK, NARROW, watch
 
 _SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
 
@@ -55,7 +56,7 @@ def page(explorer: Explorer, *, nights: bool = False) -> pn.viewable.Viewable:
     whole = pn.Column(
         _side(explorer, sheet),
         pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_width"),
-        *([night.watch(explorer.darken)] if nights else []),
+        *([watch(DARK, explorer.darken), watch(NARROW, explorer.squeeze)] if nights else []),
         css_classes=["explorer"],
         stylesheets=[sheet],
         sizing_mode="stretch_width",

@@ -104,8 +104,12 @@ class Watched:
             self._found = self._look()
         return self._found
 
+    def _known(self) -> dict[str, Any]:
+        """Workers by address; wrongly none, once, where the client's own look every two seconds comes in between."""
+        return dict(self._client.scheduler_info(n_workers=-1)["workers"])
+
     def _look(self) -> Capacity:
-        known = self._client.scheduler_info(n_workers=-1)["workers"]
+        known = self._known() or self._known()
         able = self._newcomers(known)
         workers = [worker for address, worker in known.items() if address in able]
         memory = [w["memory_limit"] or math.inf for w in workers]

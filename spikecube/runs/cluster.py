@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -80,6 +81,7 @@ def embedded(workers: int) -> Iterator[Any]:
 
     # Workers are killed at the end; a connection to one may say so, with a traceback, after all the rest is over.
     logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)
+    _track_beyond_a_hang_up()
     with dask.config.set(SETTINGS), _main_left_out(), quiet():
         cluster = LocalCluster(
             n_workers=workers,
@@ -96,6 +98,21 @@ def embedded(workers: int) -> Iterator[Any]:
             yield client
         finally:
             _close(client, cluster)
+
+
+def _track_beyond_a_hang_up() -> None:
+    """Starts the process in which `multiprocessing` tracks resources, with hang-ups blocked for it.
+
+    Else the hang-up of a terminal, which all its processes get, ends it, and the one that Python starts in its place
+    prints a traceback for each resource that it never heard of.
+    """
+    from multiprocessing import resource_tracker
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _close(client: Any, cluster: Any) -> None:

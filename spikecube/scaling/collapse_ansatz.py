@@ -35,6 +35,7 @@ class Ansatz:
     formula: str
     omega: float | None = None
     observables: tuple[str, ...] = ()
+    when: str = ""
 
     def of(self, observables: tuple[str, ...]) -> Ansatz:
         """The same for several observables."""
@@ -113,6 +114,16 @@ def u_shape(size: Array, control: Array) -> tuple[int, ...]:
 
 
 ANSATZE = {
-    "power": Ansatz("power", ("critical", "nu", "zeta"), "y = n^(zeta/nu) f((x - critical) n^(1/nu))"),
-    "log": Ansatz("log", ("critical",), "y = f((x - critical) ln n)"),
+    "power": Ansatz(
+        "power",
+        ("critical", "nu", "zeta"),
+        "y = n^(zeta/nu) f((x - critical) n^(1/nu))",
+        when="a transition whose width shrinks as a power of the size",
+    ),
+    "log": Ansatz(
+        "log",
+        ("critical",),
+        "y = f((x - critical) ln n)",
+        when="spikes, whose thresholds sharpen with the logarithm of n",
+    ),
 }

@@ -87,7 +87,13 @@ def design(
     (True, True)
     """
     targets = parse_targets(target)
-    curves = [pilot_curve(t, pilot, correction) for t in targets]
+    return design_from(targets, [pilot_curve(t, pilot, correction) for t in targets], sizes, cost)
+
+
+def design_from(
+    targets: Sequence[Target], curves: Sequence[PilotCurve], sizes: npt.ArrayLike | None, cost: Cost | None
+) -> xr.Dataset:
+    """The `design` for targets of which a pilot said this; half-widths do not change what it says."""
     chosen = np.unique(np.concatenate([c.sizes for c in curves]) if sizes is None else np.asarray(sizes, dtype=float))
     money = chosen**3 if cost is None else _costs(cost, chosen)
     aims = [aim_of(c, t, chosen) for c, t in zip(curves, targets, strict=True)]
@@ -120,7 +126,7 @@ def design(
             "duality_gap": ((), duality_gap(made, money, _least(aims, money))),
         },
         {"n": chosen, "target": [t.text for t in targets], "strategy": list(strategies), "budget": budgets},
-        {"notes": "\n".join(_notes(targets, aims, made.seeds))},
+        {"notes": "\n".join([*_left_out(targets, curves), *_notes(targets, aims, made.seeds)])},
     )
 
 
@@ -172,26 +178,35 @@ def _hold_an_error(targets: Sequence[Target], aims: Sequence[Aim]) -> None:
 
 def _hold_too_many(targets: Sequence[Target], aims: Sequence[Aim], money: Array, seeds: Array) -> None:
     """Refuses a number of seeds that nobody would run, and says what makes it so large."""
-    if seeds.max() <= _MANY:
-        return
-    dearest = int(np.argmax([money @ allocate([a], money).seeds for a in aims]))
-    target, aim = targets[dearest], aims[dearest]
-    n, most = aim.sizes[seeds.argmax()], seeds.max()
+    dearest = int(np.argmax([money @ allocate([a], money).seeds for a in aims])) if seeds.max() > _MANY else 0
+    if reason := absurd(aims[dearest], money, seeds):
+        raise TooManySeedsError(f"target {targets[dearest].text!r} cannot be met: {reason}")
+
+
+def absurd(aim: Aim, money: Array, seeds: Array) -> str:
+    """Why nobody would run these seeds for an aim: the correction asks for them, or they are too many; else empty."""
+    n, most = aim.sizes[seeds.argmax()], int(seeds.max())
+    if most <= _MANY:
+        return ""
     bare = replace(aim, slopes=aim.slopes[:, :_LAW], direction=aim.direction[:_LAW])
     without = allocate([bare], money).seeds
     if len(aim.direction) > _LAW and money @ seeds > _INFLATED * (money @ without):
         usable = aim.sizes[np.isfinite(aim.variance)]
-        raise TooManySeedsError(
-            f"target {target.text!r} cannot be met: the correction cannot be told from the law over these sizes, n = "
-            f"{usable.min():g} to {usable.max():g}, where it would take {most} seeds at n = {n:g} (at most "
-            f"{max(without)} at one size without a correction); what helps is a larger range of sizes (a larger "
-            "--max-n), or a wider half-width"
+        return (
+            f"the correction cannot be told from the law over these sizes, n = {usable.min():g} to {usable.max():g}, "
+            f"where it would take {most} seeds at n = {n:g} (at most {max(without)} at one size without a correction); "
+            "what helps is a larger range of sizes, or a wider half-width"
         )
     if most > MOST_SEEDS:
-        raise TooManySeedsError(
-            f"target {target.text!r} cannot be met: it would take {most} seeds at n = {n:g}, and at most {MOST_SEEDS} "
-            "are possible at one size; ask for a wider half-width"
+        return (
+            f"it would take {most} seeds at n = {n:g}, and at most {MOST_SEEDS} are possible at one size; ask for a "
+            "wider half-width"
         )
+    return ""
+
+
+def _left_out(targets: Sequence[Target], curves: Sequence[PilotCurve]) -> list[str]:
+    return [f"{target.text}: {curve.note}" for target, curve in zip(targets, curves, strict=True) if curve.note]
 
 
 def _notes(targets: Sequence[Target], aims: Sequence[Aim], seeds: Array) -> list[str]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.laws import Law, best_power, raw_scale
+from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum, Problem
+from spikecube.scaling.raw_scale import best_power, raw_scale
 from spikecube.scaling.samples import Sample, smooth_variance
 from spikecube.scaling.types import Array
 

@@ -14,7 +14,6 @@ from spikecube.scaling.errors import FitError
 from spikecube.scaling.kinds import NONLINEAR, BothSigns, FreeCorrection, Linear, LinearButLast, Nonlinear
 from spikecube.scaling.types import Array
 
-EXPONENTS = np.linspace(-6.0, 6.0, 121)
 DECAYS = -np.geomspace(0.03, 6.0, 60)
 
 
@@ -31,6 +30,10 @@ class Law:
     kind : how its minimum and its intervals are found.
     log : whether the law speaks of log y.
     amplitude : place of the parameter whose term a correction of order 1/n multiplies; None if such a term is no news.
+    when : what it is for, in a few words; the page of laws prints them.
+    offered : whether users may name it, in `fit_law` and on the command line.
+    in_units : parameters that are in the units of y, or (log_...) logarithms of such; with them data are fitted in
+        units of their own, which suits numbers of any size, without them as they are.
     """
 
     name: str
@@ -42,6 +45,9 @@ class Law:
     kind: Nonlinear = NONLINEAR
     log: bool = False
     amplitude: int | None = None
+    when: str = ""
+    offered: bool = True
+    in_units: tuple[str, ...] = ()
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -74,6 +80,8 @@ POWER = Law(
     Linear(),
     log=True,
     amplitude=0,
+    when="nothing else sets a scale",
+    in_units=("log_amplitude",),
 )
 
 
@@ -125,6 +133,8 @@ def corrected_power(omega: float) -> Law:
         lambda n, theta: _free_jacobian(n, _with(theta, omega))[..., :3],
         start,
         log=True,
+        when="the local exponents drift, and the theory knows the next power",
+        in_units=POWER.in_units,
     )
 
 
@@ -141,50 +151,10 @@ FREE_CORRECTION = Law(
     _free_start,
     FreeCorrection(),
     log=True,
+    when="they drift, and nothing is known of the next power; it needs many sizes",
+    in_units=POWER.in_units,
+    offered=False,
 )
-
-
-def best_power(n: Array, y: Array, weights: Array) -> tuple[Array, Array]:
-    """Amplitude (of either sign) and exponent of the best C n^b over a grid of b, each of shape (B,).
-
-    For given b the best C is linear, so the grid costs one product (variable projection).
-    """
-    centre = np.exp(np.log(n).mean())
-    basis = (n / centre) ** EXPONENTS[:, None]
-    cross, power = (weights * y) @ basis.T, weights @ (basis**2).T
-    best, row = np.argmax(cross**2 / power, axis=1), np.arange(len(y))
-    exponent = EXPONENTS[best]
-    return cross[row, best] / power[row, best] * centre**-exponent, exponent
-
-
-def raw_scale(law: Law) -> Law:
-    """The same law for y itself, exp of the law for log y, which noise around zero does not spoil.
-
-    The amplitude must be positive: turn the data's sign first (`best_power` tells it).
-    """
-
-    def value(n: Array, theta: Array) -> Array:
-        with np.errstate(over="ignore"):
-            return np.exp(law.value(n, theta))
-
-    def start(n: Array, y: Array, weights: Array) -> Array:
-        amplitude, exponent = best_power(n, y, weights)
-        theta = np.zeros((1, len(y), len(law.params)))
-        theta[0, :, 0] = np.log(np.maximum(np.abs(amplitude), np.finfo(float).tiny))
-        theta[0, :, 1] = exponent
-        if len(law.params) == 4:
-            theta[..., 3] = 1.0
-        return theta
-
-    return replace(
-        law,
-        formula=law.formula.replace("log y = ", "y = exp(") + ")",
-        value=value,
-        jacobian=lambda n, theta: value(n, theta)[..., None] * law.jacobian(n, theta),
-        start=start,
-        kind=NONLINEAR,
-        log=False,
-    )
 
 
 def _limit_value(n: Array, theta: Array) -> Array:
@@ -225,6 +195,9 @@ LIMIT = Law(
     lambda n, y, weights: _grid_start(n, y, weights, DECAYS)[None],
     LinearButLast(_FINE_DECAYS, _limit_bases),
     amplitude=1,
+    when="a limit is known to exist: losses",
+    in_units=("limit", "amplitude"),
+    offered=False,
 )
 
 
@@ -245,6 +218,8 @@ OFFSET = Law(
     _offset_start,
     BothSigns(_BOTH_SIGNS, _limit_bases),
     amplitude=1,
+    when="a limit, or a background; b of either sign",
+    in_units=("offset", "amplitude"),
 )
 
 LOGARITHM = Law(
@@ -256,6 +231,14 @@ LOGARITHM = Law(
     _power_start,
     Linear(),
     amplitude=1,
+    when="entropies, marginal dimensions; what offset becomes where its b may be 0",
+    in_units=("offset", "amplitude"),
+)
+LOG_POWER = replace(
+    POWER,
+    name="log_power",
+    formula="log y = log C + b log log n",
+    when="upper critical dimensions; it is the power law with log n for n",
 )
 
 
@@ -265,7 +248,8 @@ def known_limit(exponent: float) -> Law:
     >>> known_limit(-1.0).value(np.array([2.0]), np.array([1.0, 4.0])).tolist()
     [3.0]
     """
-    return _given_powers("known_limit", exponent, ("limit", "amplitude"))
+    when = "the theory knows the exponent: losses with the expansion of their limit"
+    return _given_powers("known_limit", exponent, ("limit", "amplitude"), when)
 
 
 def corrected_limit(exponent: float) -> Law:
@@ -274,10 +258,11 @@ def corrected_limit(exponent: float) -> Law:
     >>> corrected_limit(-1.0).value(np.array([2.0]), np.array([1.0, 4.0, 8.0])).tolist()
     [5.0]
     """
-    return _given_powers("corrected_limit", exponent, ("limit", "amplitude", "next_amplitude"))
+    when = "the same, where the next power is not small"
+    return _given_powers("corrected_limit", exponent, ("limit", "amplitude", "next_amplitude"), when)
 
 
-def _given_powers(name: str, exponent: float, params: tuple[str, ...]) -> Law:
+def _given_powers(name: str, exponent: float, params: tuple[str, ...], when: str) -> Law:
     """y = sum_j theta_j n^{jb}, a parameter for each j from 0 on."""
     if not exponent < 0:
         raise FitError(f"exponent={exponent} is not negative: then y has no limit")
@@ -296,4 +281,6 @@ def _given_powers(name: str, exponent: float, params: tuple[str, ...]) -> Law:
         lambda n, y, weights: linear_fit(design(n), y, weights)[None],
         Linear(),
         amplitude=1,
+        when=when,
+        in_units=params,
     )

@@ -145,9 +145,14 @@ def correction_exponents(alpha: npt.ArrayLike, degrees: list[int]) -> Array:
     >>> correction_exponents([0.4], [1, 2, 6]).round(3).tolist()
     [[0.2], [0.2], [nan]]
     """
-    a, k = np.asarray(alpha, dtype=float), np.array(degrees)[:, None]
-    omega = np.minimum(1 - k * (1 - 2 * a), 1 - 2 * a)
+    omega = slowest_correction(np.asarray(alpha, dtype=float), np.array(degrees)[:, None])
     return np.where(omega >= _LEAST_CORRECTION, omega, np.nan)
+
+
+def slowest_correction(alpha: Array, degree: Array) -> Array:
+    """min(1 - k(1 - 2 alpha), 1 - 2 alpha) as it is: the first from the bulk, the second from the step's randomness."""
+    slowest: Array = np.minimum(1 - degree * (1 - 2 * alpha), 1 - 2 * alpha)
+    return slowest
 
 
 def _omega(cube: xr.Dataset, degrees: list[int]) -> xr.DataArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from spikecube.scaling.errors import FitError
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import corrected_limit, corrected_power
 from spikecube.scaling.losses import limit_exponent
-from spikecube.scaling.outliers import correction_exponents, select, spike_values
+from spikecube.scaling.outliers import correction_exponents, select, slowest_correction, spike_values
 from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample, cube_controls, from_data
@@ -53,6 +53,7 @@ class PilotCurve:
     direction : (p,), which parameter is wanted.
     smallest, largest : sizes between which the law may be used.
     found : the estimate as the pilot has it, by a fit of the same law.
+    note : what the law leaves out, or an empty text.
     """
 
     sizes: Array
@@ -63,6 +64,7 @@ class PilotCurve:
     smallest: float = 0.0
     largest: float = np.inf
     found: Callable[[], Found] = lambda: NOTHING
+    note: str = ""
 
 
 def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> Array:
@@ -215,8 +217,25 @@ def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
     seen = np.isfinite(sample.mean[0])
     if not seen.any():
         raise FitError(f"target {target.text!r} cannot be met: at no size of the pilot does the spike stand clear")
-    omega = float(np.nan_to_num(correction_exponents([target.labels["alpha"]], [target.degree])[0, 0], nan=1.0))
-    return _relative(sample, omega, float(sample.sizes[seen].min()))
+    omega, note = _correction(target.labels["alpha"], target.degree)
+    return replace(_relative(sample, omega, float(sample.sizes[seen].min())), note=note)
+
+
+def _correction(alpha: float, degree: int) -> tuple[float, str]:
+    """The exponent of an outlier's correction in a design, and what is to be said where it is not theory's.
+
+    >>> _correction(0.39, 1)
+    (0.21999999999999997, '')
+    >>> _correction(0.46, 1)[1]
+    'its correction is n^-1, not the leading n^-0.08, which no sizes tell from the exponent: that bias stays'
+    """
+    omega = float(correction_exponents([alpha], [degree])[0, 0])
+    if np.isfinite(omega):
+        return omega, ""
+    slow = float(slowest_correction(np.array(alpha), np.array(degree)))
+    return 1.0, (
+        f"its correction is n^-1, not the leading n^{-slow:.2g}, which no sizes tell from the exponent: that bias stays"
+    )
 
 
 def _of_shortfall(target: Target, cube: xr.Dataset) -> PilotCurve:

@@ -22,6 +22,7 @@ from spikecube.scaling.window import from_size
 from spikecube.theory.staircase import threshold
 
 PARAMS = ("critical", "offset", "sharpness")
+LAW = "logit P = sharpness log n (alpha - critical - offset/log n)"
 _LEVEL = 0.95
 _LEAST_SIZES = 3
 
@@ -34,7 +35,8 @@ def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) ->
 
     A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
 
-        logit P(detached) = sharpness * log n * (alpha - alpha_k(n)),     alpha_k(n) = critical + offset/log n
+        logit P(detached) = sharpness * log n * (alpha - alpha_k(n))
+        alpha_k(n) = critical + offset/log n
 
     `critical` is the extrapolation to n -> infinity, expected at (k - 1)/(2k); `threshold` is alpha_k(n) at each size.
     A spike is detached where a singular value of its rank lies beyond the edge and its left vector points along the
@@ -80,7 +82,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) ->
         dims=dims,
         shape=shape,
         coords=coords,
-        law="logit P = sharpness log n (alpha - critical - offset/log n)",
+        law=LAW,
         quantity="detachment of a spike",
         without=_WITHOUT,
     )

@@ -82,6 +82,8 @@ TWO_SIZES = Law(
     _value,
     _slopes,
     _start,
+    when="losses of models of N parameters trained on D tokens",
+    in_units=("offset", "amplitude_N", "amplitude_D"),
 )
 INTERACTION = Law(
     "two_size_interaction",
@@ -90,6 +92,8 @@ INTERACTION = Law(
     _value,
     _slopes,
     partial(_start, interaction=True),
+    when="the same, where the law above is rejected",
+    in_units=(*TWO_SIZES.in_units, "amplitude_ND"),
 )
 
 

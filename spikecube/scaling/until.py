@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.allocation import LEAST_SEEDS, Aim, allocate, determined, half_width_of, support
-from spikecube.scaling.design import aim_of
+from spikecube.scaling.design import absurd, aim_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.pilot import PilotCurve, pilot_curve
 from spikecube.scaling.power import MOST_SEEDS
@@ -128,10 +128,10 @@ def next_seeds(
         If the sizes do not determine an estimate.
     """
     aims = [_corrected(aim_of(c, r.target, sizes), r, seeds) for c, r in zip(curves, found, strict=True)]
-    wanted = _wanted(aims, seeds, cost, 1.0)
-    paid = wanted
+    least = np.maximum(seeds, np.where(seeds > 0, 1.0, support(aims, cost)) * LEAST_SEEDS)
+    paid = wanted = _wanted(aims, seeds, cost, least, 1.0)
     if price @ (wanted - seeds) > budget:
-        paid = _within(aims, seeds, cost, price, budget)
+        paid = _within(aims, seeds, cost, least, price, budget)
     return np.minimum(paid, np.maximum(GROWTH * seeds, FIRST_SEEDS)), wanted
 
 
@@ -172,7 +172,8 @@ def rounds(
     grow : data with as many seeds at each size as it is given, all earlier ones among them.
     sizes, cost, seeds : (K,); cost of one seed, which the seeds are chosen by, and seeds of the first round, where some
         sizes may have none.
-    price, budget : of one seed (K,), the cost by default, and the most for all seeds together.
+    price, budget : of one seed (K,), the cost by default, and the most for all seeds together. Without a budget a
+        target that `design` refuses ends the rounds at once; a budget is spent for what it buys.
     omega : see `pilot_curve`.
 
     Raises
@@ -186,20 +187,27 @@ def rounds(
         try:
             curves = [pilot_curve(t, data, omega) for t in targets]
             found = reached(targets, curves, float(seeds.max()))
-            following = wanted = seeds
+            following, wanted, reason = seeds, seeds, ""
             if not all(r.met for r in found):
                 following, wanted = next_seeds(found, curves, sizes, seeds, cost, price, budget - spent)
+                reason = _absurd(found, curves, sizes, cost) if np.isinf(budget) else ""
         except FitError:
-            found, following = [], _one_more_size(seeds)
+            found, following, reason = [], _one_more_size(seeds), ""
             if (following == seeds).all():
                 raise
             wanted = following
         to_go = float(price @ (wanted - seeds))
-        end = _end(found, seeds, following, spent, to_go, budget)
+        end = _end(found, seeds, following, spent, to_go, budget) or reason
         yield Round(seeds, found, spent, to_go, end)
         if end:
             return
         seeds = following
+
+
+def _absurd(found: Sequence[Reached], curves: Sequence[PilotCurve], sizes: Array, cost: Array) -> str:
+    """What `design` refuses targets for that are not met, from what is known of the variances now."""
+    aims = [aim_of(c, r.target, sizes) for c, r in zip(curves, found, strict=True) if not r.met]
+    return next(filter(None, (absurd(a, cost, allocate([a], cost).seeds) for a in aims)), "")
 
 
 def _one_more_size(seeds: Array) -> Array:
@@ -230,18 +238,17 @@ def _corrected(aim: Aim, found: Reached, seeds: Array) -> Aim:
     return replace(aim, half_width=asked)
 
 
-def _wanted(aims: Sequence[Aim], seeds: Array, cost: Array, factor: float) -> Array:
-    least = np.maximum(seeds, np.where(seeds > 0, 1.0, support(aims, cost)) * LEAST_SEEDS)
+def _wanted(aims: Sequence[Aim], seeds: Array, cost: Array, least: Array, factor: float) -> Array:
     relaxed = [replace(a, half_width=a.half_width * factor) for a in aims]
     return np.maximum(allocate(relaxed, cost, least=least).seeds, seeds)
 
 
-def _within(aims: Sequence[Aim], seeds: Array, cost: Array, price: Array, budget: float) -> Array:
+def _within(aims: Sequence[Aim], seeds: Array, cost: Array, least: Array, price: Array, budget: float) -> Array:
     """The seeds whose half-widths are all larger by the least factor that can be paid for."""
     low, high, paid = 0.0, float(np.log(_MOST_RELAXED)), seeds
     for _ in range(_RELAXED):
         middle = (low + high) / 2
-        trial = _wanted(aims, seeds, cost, float(np.exp(middle)))
+        trial = _wanted(aims, seeds, cost, least, float(np.exp(middle)))
         if price @ (trial - seeds) <= budget:
             high, paid = middle, trial
         else:

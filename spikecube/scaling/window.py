@@ -7,14 +7,16 @@ import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_curves
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.laws import POWER, Law, corrected_power
+from spikecube.scaling.laws import LOG_POWER, POWER, Law, corrected_power
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array, Arrays
 
 _LEVEL = 0.1  # a window of a law without corrections enters at this level of the lack-of-fit test
 _CORRECTED_LEVEL = 0.01  # one with corrections: a choice that is made more often costs its intervals their level
-ALLOWANCES = {POWER.name: corrected_power(1.0)}  # laws whose intervals hold after a window was chosen
+ALLOWANCES = {
+    law.name: corrected_power(1.0) for law in (POWER, LOG_POWER)
+}  # laws whose intervals hold after a window was chosen
 ALLOWED = (
     "The data chose the smallest size, and the interval allows for a correction of order 1/n: estimate and interval "
     "are those of the law with it."

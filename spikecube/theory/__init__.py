@@ -3,7 +3,7 @@
 from spikecube.theory.bulk import bulk_atom
 from spikecube.theory.bulk_density import bulk_density
 from spikecube.theory.conditional.density import conditional_density
-from spikecube.theory.conditional.losses import conditional_losses, finite_losses, initial_losses, spiked_losses
+from spikecube.theory.conditional.losses import finite_losses, initial_losses, spiked_losses
 from spikecube.theory.detection import detection_edge
 from spikecube.theory.exponents import EXPONENTS
 from spikecube.theory.initial_edge import bulk_edge
@@ -22,7 +22,6 @@ __all__ = [
     "bulk_edge",
     "chosen_degrees",
     "conditional_density",
-    "conditional_losses",
     "detachment_alphas",
     "detection_edge",
     "finite_losses",

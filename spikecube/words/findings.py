@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.missing import missing_edges
+from spikecube.cube.missing import lost_draws, missing_edges
 from spikecube.cube.predict import why_declined
 from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.schema import STATUS
@@ -34,7 +34,8 @@ def findings(
     prediction = None if given is None else typical(given)
     writers = (
         lambda: completeness(cube),
-        lambda: missing_points(cube),
+        lambda: _sentence(lost_draws(cube)),
+        lambda: _sentence(missing_edges(cube)),
         lambda: spikes_seen(cube, prediction, **further),
         lambda: largest_spike(cube, prediction, **further),
         lambda: loss_drop(cube, prediction, **further),
@@ -77,10 +78,8 @@ def completeness(cube: xr.Dataset) -> str:
     return text + (f", {failed} failed." if failed else ".")
 
 
-def missing_points(cube: xr.Dataset) -> str:
-    """At how many points theory has no detection edge, and no outlier could be counted; nothing where it has one."""
-    lost = missing_edges(cube)
-    return f"{lost}." if lost else ""
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:

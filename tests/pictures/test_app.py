@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import re
 import select
 import signal
@@ -22,7 +23,7 @@ import pandas as pd
 import panel as pn
 import pytest
 import xarray as xr
-from bokeh.models import ColumnDataSource
+from bokeh.models import ColumnDataSource, Plot
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
@@ -35,14 +36,14 @@ from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
 from spikecube.live import awaited, source_of
 from spikecube.means.places import LabelError
-from spikecube.pictures import night, serve
+from spikecube.pictures import app_screen, night, serve
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.bulks import Bulks
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
 from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.sources import Fixed
+from spikecube.pictures.sources import Ahead, Fixed
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study, StudyError
 from tests.pictures.browser import browser
@@ -60,6 +61,37 @@ def one_explorer(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
 def never(*_asked: object) -> None:
     """A computation without an end: what it would bring is not what a test is about."""
     threading.Event().wait()
+
+
+class Undrawn:
+    """Stands for a canvas where a test asks what is shown: HoloViews checks all options, and Bokeh draws nothing.
+
+    Figures of every view are drawn in test_views; those of the explorer by the tests with `drawn` and in the browser.
+    """
+
+    def __init__(self, picture: Picture) -> None:
+        self.show(picture)
+        self.figure = self.root = Plot()
+        self.figures = [self.figure]
+
+    def show(self, picture: Picture) -> None:
+        self.parts = picture.parts
+        picture.view()
+
+    def let_select(self, _selected: object) -> None:
+        """There is nothing to select in."""
+
+
+@pytest.fixture
+def drawn(cube: xr.Dataset, prediction: xr.Dataset) -> Explorer:
+    """An explorer with its figures, for one test alone."""
+    return Explorer(Fixed(cube), prediction, answer=never)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(app_screen, "Canvas", Undrawn)
 
 
 @pytest.fixture
@@ -364,6 +396,7 @@ def test_a_logarithmic_axis_stays_until_another_view_is_chosen(explorer: Explore
     assert not screen.logs["logy"].value
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(make: Callable[..., xr.Dataset]) -> None:
     """Outliers of the first lie so far out that its spectrum has a log axis; those of the second do not."""
     near, far = make(n=[100], seed=2), make(n=[100], seed=2)
@@ -399,21 +432,21 @@ def test_a_density_is_awaited_without_the_page(cube: xr.Dataset) -> None:
     assert asked == [0.1, 0.25]
 
 
-def test_colours_of_the_night_come_and_go(explorer: Explorer) -> None:
+def test_colours_of_the_night_come_and_go(drawn: Explorer) -> None:
     """All of them, in what is drawn later too; by day everything is as before."""
 
     def colours() -> set[str]:
-        roots = [screen.pane.object for screen in explorer.screens]
+        roots = [screen.pane.object for screen in drawn.screens]
         found = [getattr(m, p) for root in roots for m in root.references() for p in m.properties() if "color" in p]
         return {str(getattr(colour, "value", colour)).lower() for colour in found}
 
     day = colours()
-    explorer.darken(True)
+    drawn.darken(True)
     assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
-    explorer.choices[0].value = "outliers"
+    drawn.choices[0].value = "outliers"
     assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
-    explorer.choices[0].value = "spectrum"
-    explorer.darken(False)
+    drawn.choices[0].value = "spectrum"
+    drawn.darken(False)
     assert colours() == day
 
 
@@ -422,14 +455,14 @@ PAIRS = (("spectrum", "singular", "n"), ("agree_test", "test", "lam"), ("spectru
 
 @pytest.mark.parametrize(("left", "right", "axis"), PAIRS)
 def test_a_moved_slider_replaces_columns_and_draws_nothing_anew(
-    left: str, right: str, axis: str, explorer: Explorer
+    left: str, right: str, axis: str, drawn: Explorer
 ) -> None:
-    explorer.choices[0].value, explorer.choices[1].value = left, right
-    figures = [screen.pane.object for screen in explorer.screens]
+    drawn.choices[0].value, drawn.choices[1].value = left, right
+    figures = [screen.pane.object for screen in drawn.screens]
     columns = [[dict(source.data) for source in figure.select({"type": ColumnDataSource})] for figure in figures]
-    first, second = list(explorer.sliders[axis].options.values())[:2]
-    explorer.sliders[axis].value = first if explorer.sliders[axis].value != first else second
-    assert [screen.pane.object for screen in explorer.screens] == figures
+    first, second = list(drawn.sliders[axis].options.values())[:2]
+    drawn.sliders[axis].value = first if drawn.sliders[axis].value != first else second
+    assert [screen.pane.object for screen in drawn.screens] == figures
     for figure, old in zip(figures, columns, strict=True):
         new = [dict(source.data) for source in figure.select({"type": ColumnDataSource})]
         assert len(new) == len(old)
@@ -702,6 +735,47 @@ def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:
             explorer.refresh()
             assert explorer.scene.cube["train_loss"].notnull().any(("alpha", "lam")).sum() == seed + 1
     assert not explorer.screens[0].shown.note
+
+
+def test_a_growing_cube_is_read_beside_the_page(cube: xr.Dataset) -> None:
+    """While it is read, the page has the last one at once; a reading whose process ends is tried again."""
+    source, asked, release = Growing(cube), threading.Semaphore(0), threading.Semaphore(0)
+    fails = [False, True, False]
+
+    def elsewhere(read: Callable[[], xr.Dataset]) -> xr.Dataset:
+        asked.release()
+        assert release.acquire(timeout=PATIENCE)
+        if fails.pop(0):
+            raise ComputationEnded("gone")
+        return read()
+
+    release.release()
+    ahead = Ahead(source, elsewhere)
+    first = ahead.cube()
+    assert asked.acquire(timeout=PATIENCE)
+    source.sizes = 3
+    for _ in fails[:2]:
+        end = time.monotonic() + PATIENCE
+        while not asked.acquire(timeout=0.01):
+            assert ahead.version() == 1
+            assert time.monotonic() < end
+        assert ahead.cube() is first
+        release.release()
+    end = time.monotonic() + PATIENCE
+    while ahead.version() != 3:
+        assert time.monotonic() < end
+    assert ahead.cube()["train_loss"].notnull().sum() > first["train_loss"].notnull().sum()
+    assert not fails
+
+
+def test_a_run_is_read_in_another_process(tmp_path: Path) -> None:
+    """What reads a run can be sent there, and gives there what it gives here."""
+    axes = {"alpha": [0.0, 0.3], "n": [60], "seed": 1, "lam": [0.1]}
+    folder = RunFolder(tmp_path / "live.run", Study(axes=axes, measure={"rank": 3, "degree": 2, "ell": 2}))
+    with folder.opened():
+        folder.write([computed(folder.study, 0)], computed_with="test", blas_threads=1)
+        read = source_of(tmp_path / "live").cube
+        assert pickle.loads(pickle.dumps(read))().identical(read())
 
 
 def computed(study: Study, seed: int) -> CellResult:

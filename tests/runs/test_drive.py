@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from spikecube.runs.capacity import Capacity
+from spikecube.runs.capacity import Capacity, Watched
 from spikecube.runs.cluster import Place
 from spikecube.runs.drive import outcomes
 from spikecube.runs.errors import RunError
@@ -83,3 +83,18 @@ def test_workers_that_never_come_back_end_the_sweep(threads: Any) -> None:
     place = Place(threads, lambda: Capacity(5, math.inf, math.inf, workers=0), patience=0.5)
     with pytest.raises(RunError, match="all workers died and do not come back"):
         list(outcomes(place, never, TASKS, size))
+
+
+def test_an_answer_without_workers_is_asked_twice() -> None:
+    """The client's own look may put an answer without workers in the place of ours: one in 12,249 on a busy machine."""
+
+    class Interrupted:
+        def __init__(self, *answers: int) -> None:
+            self.answers = iter(answers)
+
+        def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+            worker = {"memory_limit": 1e9, "nthreads": 2}
+            return {"workers": {f"tcp{i}": worker for i in range(next(self.answers))}}
+
+    assert Watched(Interrupted(0, 3), math.inf)().workers == 3
+    assert Watched(Interrupted(0, 0), math.inf)().workers == 0

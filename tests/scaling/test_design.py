@@ -163,6 +163,13 @@ def test_targets_of_a_cube(cube: xr.Dataset, target: str) -> None:
     assert made.n.values.tolist() == SIZES.tolist()
 
 
+def test_a_correction_that_is_not_the_leading_one_is_told(cube: xr.Dataset) -> None:
+    later = cube.assign_coords(alpha=[0.05, 0.1, 0.15, 0.3, 0.36, 0.4, 0.47])
+    slow, usual = (design(f"outlier 1 exponent alpha={a} = 0.2", pilot=later).attrs["notes"] for a in (0.47, 0.4))
+    assert "alpha=0.47 = 0.2: its correction is n^-1, not the leading n^-0.06, which no sizes " in slow
+    assert "not the leading" not in usual
+
+
 @pytest.mark.parametrize("target", ["alignment 2 exponent alpha=0.4 = 0.05", "norm 3 exponent alpha=0.4 = 0.05"])
 def test_what_is_missing_of_a_claim_falls_as_it_was_made(target: str) -> None:
     """n^-0.5 (1 + 20/n) with 5 per cent of noise: within three standard errors."""

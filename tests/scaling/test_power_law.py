@@ -11,7 +11,8 @@ from statsmodels.stats.multitest import multipletests
 
 from spikecube.scaling import fit_power_law
 from spikecube.scaling.holm import holm
-from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, corrected_power, known_limit, raw_scale
+from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, corrected_power, known_limit
+from spikecube.scaling.raw_scale import raw_scale
 from spikecube.scaling.regression import weighted_least_squares
 from spikecube.scaling.samples import smooth_variance
 

@@ -94,6 +94,23 @@ def test_what_no_size_can_tell_is_refused() -> None:
         go("limit = 0.001", lambda seeds: Growing()(FIRST)[:1], FIRST[:1], sizes=SIZES[:1])
 
 
+@pytest.mark.parametrize(
+    ("target", "omega", "words"),
+    [
+        ("exponent = 0.02", 0.05, "the correction cannot be told from the law over these sizes, n = 250 to 4000, "),
+        ("mean n=250 = 0.0001", 1.0, "it would take "),
+    ],
+)
+def test_seeds_that_a_plan_refuses_are_refused_after_the_first_round(target: str, omega: float, words: str) -> None:
+    """One round was spent, and no more; a budget is spent all the same, since it says what may be."""
+    grow = Growing()
+    done = go(target, grow, omega=omega)
+    assert len(done) == len(grow.asked) == 1
+    assert done[0].end.startswith(words)
+    budget = 2 * float(SIZES**3 @ FIRST)
+    assert next(rounds(parse_targets(target), grow, SIZES, SIZES**3, FIRST, omega=omega, budget=budget)).end == ""
+
+
 def test_a_law_that_does_not_hold_is_told() -> None:
     done = go("limit = 0.02", Growing(np.array([1.0, 1.5, 1.0, 1.6, 1.0]), 0.02))
     assert "rejected" in done[-1].found[0].problem

@@ -10,7 +10,7 @@ import pytest
 from spikecube.cube.predict import predict
 from spikecube.model.targets import resolve_target
 from spikecube.study.study import Study
-from spikecube.theory import conditional_losses, finite_losses, initial_losses
+from spikecube.theory import finite_losses, initial_losses
 from spikecube.theory.conditional.batch import (
     LabelLaw,
     batch_spectrum,
@@ -22,6 +22,7 @@ from spikecube.theory.conditional.batch import (
 from spikecube.theory.conditional.build import Parts, parts_of, profile_of
 from spikecube.theory.conditional.equations import images, jacobian, solve
 from spikecube.theory.conditional.kinds import batch_kinds
+from spikecube.theory.conditional.losses import conditional_losses
 from spikecube.theory.quantities import beta_length, label_power
 from tests.theory.models import SomeModel
 from tests.theory.simulation import Network

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikecube.theory import chosen_degrees, conditional_losses, finite_losses, loss_remainders, predicted_outliers
+from spikecube.theory import chosen_degrees, finite_losses, loss_remainders, predicted_outliers
 from spikecube.theory.conditional.build import Parts, profile_of
+from spikecube.theory.conditional.losses import conditional_losses
 from tests.theory.models import SomeModel
 
 CASES: list[dict[str, Any]] = json.loads(

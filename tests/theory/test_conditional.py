@@ -10,12 +10,13 @@ import pytest
 
 from spikecube.model.activations import ACTIVATIONS, resolve_activation
 from spikecube.model.hermite import gaussian_quadrature
-from spikecube.theory import conditional_losses, finite_losses, initial_losses, spiked_losses
+from spikecube.theory import finite_losses, initial_losses, spiked_losses
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional import equations, ridge_form
 from spikecube.theory.conditional.build import Parts, parts_of, profile_of, step_reach
 from spikecube.theory.conditional.equations import images, jacobian, solve
 from spikecube.theory.conditional.expectations import gaussian_nodes, hermite_moments
+from spikecube.theory.conditional.losses import conditional_losses
 from spikecube.theory.conditional.ridge_form import quadratic_form, seats_of
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.quantities import beta_length

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from scripts.madeup import fill, study_of
+from spikecube.cube.schema import STATUS
 from spikecube.text import text_table, with_error
+from spikecube.words.findings import findings
 from spikecube.words.overview import overview
 from tests.runs import standin
 
@@ -29,6 +31,20 @@ def test_an_unfinished_cube_says_so() -> None:
     cube["status"][0, 0, 0, 0] = 2
     cube["status"][1, 0, 0, 0] = 0
     assert "34 of 36 points (alpha, n, seed) ok, 1 pending, 1 failed" in overview(cube)
+    biased = (
+        "seeds failed at 1 of 12 points where others are ok: if they failed by what was drawn, the means are biased"
+    )
+    assert biased in " ".join(overview(cube).split())
+    assert any(s.startswith("Seeds failed at 1 of 12 points where others are ok") for s in findings(cube))
+
+
+def test_seeds_that_are_missing_by_no_fault_of_theirs_bias_nothing() -> None:
+    """Points that all failed, that are not there yet, or that nobody asked for."""
+    cube = standin.make_cube()
+    cube["status"][0, 0, :, 0] = 2
+    cube["status"][1, 0, 0, 0] = 0
+    cube["status"][2, 0, 0, 0] = STATUS["absent"]
+    assert "biased" not in overview(cube)
 
 
 def test_many_labels_are_thinned_to_a_screen() -> None:
