@@ -192,7 +192,7 @@ def _within(
         trial = at(middle)
         low, high, made = (low, middle, trial) if trial is not None else (middle, high, made)
     notes = made.attrs["notes"]
-    for given, relaxed in zip(targets, made.target.values.tolist(), strict=True):
-        notes = notes.replace(relaxed, given.text)
+    for given, text in zip(targets, made.target.values.tolist(), strict=True):
+        notes = notes.replace(text, given.text)
     texts, wanted = [t.text for t in targets], [t.half_width for t in targets]
     return made.assign_coords(target=texts).assign(wanted=("target", wanted)).assign_attrs(notes=notes), high
