@@ -42,12 +42,17 @@ made.write_all()
 
 
 def plain_equations(app, what, name, obj, options, lines):
-    """Docstrings write equations as plain text: keep |x|, x_i and a * b from being read as markup."""
-    in_example = False
+    """Docstrings write equations as plain text: keep |x|, x_i and a * b from being read as markup.
+
+    Examples and blocks after a double colon are code, and stay as they are.
+    """
+    in_example = in_block = False
     for i, line in enumerate(lines):
         in_example = line.lstrip().startswith((">>>", "...")) or (in_example and bool(line.strip()))
-        if not in_example:
+        in_block = in_block and (not line.strip() or line.startswith("    "))
+        if not in_example and not in_block:
             lines[i] = re.sub(r"([|*_])", r"\\\1", line) if "``" not in line else line
+        in_block = in_block or line.endswith("::")
 
 
 def scripts_of_views(app, pagename, templatename, context, doctree):

@@ -3,8 +3,8 @@
     python scripts/site.py docs/_build [PICTURES]
 
 Each page is seen on a wide screen and on a phone, by day and by night. A page is at fault if it asks the network for
-something, complains, has a link that leads nowhere, or shows what does not fit its screen. With PICTURES it is kept as
-four pictures there. Ends with code 1 if there is a fault.
+something, complains, has a link that leads nowhere, shows what does not fit its screen, has a formula that must be
+scrolled, or code on the wide one. With PICTURES it is kept as four pictures there. Any fault ends it with code 1.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ SEEN = """(() => {
   const room = document.documentElement.clientWidth;
   const held = (e) => e && (/auto|scroll/.test(getComputedStyle(e).overflowX) || held(e.parentElement));
   const beyond = [...document.querySelectorAll("article *")].filter((e) => e.getBoundingClientRect().right > room + 1);
-  const tight = [...document.querySelectorAll("article div.math")].filter((e) => e.scrollWidth > e.clientWidth + 1);
+  const inner = [...document.querySelectorAll("article div.math, article pre")];
+  const tight = inner.filter((e) => e.scrollWidth > e.clientWidth + 1 && (room > 1000 || e.matches("div.math")));
   return {
     links: [...document.links].map((a) => a.href),
     ids: [...document.querySelectorAll("[id], a[name]")].map((e) => e.id || e.name),
     wide: document.documentElement.scrollWidth - room,
     cut: beyond.filter((e) => !held(e)).slice(0, 3).map((e) => e.outerHTML.slice(0, 80)),
-    formulas: room > 1000 ? tight.map((e) => e.textContent.slice(0, 80) || e.outerHTML.slice(0, 80)) : [],
+    tight: tight.map((e) => e.textContent.slice(0, 80) || e.outerHTML.slice(0, 80)),
   };
 })()"""
 READY = """document.readyState === "complete" && !document.querySelector(".math:not(:has(mjx-container))")
@@ -53,7 +54,7 @@ def look(page: Page, path: Path, width: int, scheme: str) -> dict[str, Any]:
 def faults(seen: dict[str, Any]) -> Iterator[str]:
     """What is wrong with a page on one screen, but for its links.
 
-    >>> fine = {"asked": ["file:///a.css"], "complaints": [], "wide": 0, "cut": [], "formulas": []}
+    >>> fine = {"asked": ["file:///a.css"], "complaints": [], "wide": 0, "cut": [], "tight": []}
     >>> list(faults(fine)), list(faults(fine | {"asked": ["https://elsewhere/x.js"], "wide": 7}))
     ([], ['asks for https://elsewhere/x.js', 'is 7 pixels wider than its screen'])
     """
@@ -62,7 +63,7 @@ def faults(seen: dict[str, Any]) -> Iterator[str]:
     if seen["wide"] > 0:
         yield f"is {seen['wide']} pixels wider than its screen"
     yield from (f"cuts {element}" for element in seen["cut"])
-    yield from (f"has a formula wider than its column: {text}" for text in seen["formulas"])
+    yield from (f"has a formula or code wider than its column: {text}" for text in seen["tight"])
 
 
 def dead_links(links: dict[Path, list[str]], ids: dict[Path, set[str]]) -> Iterator[str]:
@@ -90,7 +91,8 @@ def look_at(page: Page, site: Path, pictures: Path | None = None) -> tuple[int, 
     found: list[str] = []
     links: dict[Path, list[str]] = {}
     ids: dict[Path, set[str]] = {}
-    for path, width, scheme in product(sorted(site.rglob("*.html")), WIDTHS, SCHEMES):
+    pages = sorted(path for path in site.rglob("*.html") if "_modules" not in path.parts)  # the code of the package
+    for path, width, scheme in product(pages, WIDTHS, SCHEMES):
         name = path.relative_to(site)
         seen = look(page, path, width, scheme)
         links[path], ids[path] = seen["links"], set(seen["ids"])

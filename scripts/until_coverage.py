@@ -1,19 +1,23 @@
 """How often the intervals hold the truth at which runs stop that go on until they are as narrow as asked.
 
-    python scripts/until_coverage.py [--runs 2000] [--only mean]
+    python scripts/until_coverage.py [--runs 2000] [--only mean] [--keep FOLDER]
 
 A made-up run draws normal (or skewed) values with a known law, and stops by the rules of `spikecube run --until`.
 `widened` is the share of its final intervals that hold the truth, `plain` that of the same intervals without the
 allowance for the stop; with 2,000 runs the standard error of a share of 95 per cent is 0.5 per cent. `half-width` is
-the mean of the final ones over that asked for, `rounds` and `seeds` are means.
+the mean of the final ones over that asked for, `rounds` and `seeds` are means. Runs are kept in FOLDER as they end:
+what was interrupted goes on, and more runs are added to those that are there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -102,24 +106,38 @@ def holds(found: Reached, truth: float, wider: float) -> bool:
     return low <= truth <= high
 
 
-def tally(case: Case, runs: int, seed: int = 0) -> Tally:
-    """Many runs of one case."""
+def ended(case: Case, i: int, seed: int) -> dict[str, Any]:
+    """What run i of a case ended with, by the fields of `Tally`."""
+    rng = np.random.default_rng([zlib.crc32(f"{case.name}{case.target}".encode()), seed, i])
+    done = one_run(case, rng)
+    pairs = list(zip(done[-1].found, case.truth, strict=True))
+    return {
+        "widened": [bool(holds(r, t, 1.0)) for r, t in pairs],
+        "plain": [bool(holds(r, t, r.wider)) for r, t in pairs],
+        "widths": [float(r.half_width / r.target.half_width) for r, _ in pairs],
+        "rounds": len(done),
+        "seeds": int(done[-1].seeds.sum()),
+    }
+
+
+def tally(case: Case, runs: int, seed: int = 0, kept: Path | None = None) -> Tally:
+    """Many runs of one case; those in the lines of the file `kept` are not made again."""
     made = Tally()
+    there = kept.read_text().splitlines() if kept is not None and kept.is_file() else []
     for i in range(runs):
-        rng = np.random.default_rng([zlib.crc32(f"{case.name}{case.target}".encode()), seed, i])
-        done = one_run(case, rng)
-        pairs = list(zip(done[-1].found, case.truth, strict=True))
-        made.widened.append([holds(r, t, 1.0) for r, t in pairs])
-        made.plain.append([holds(r, t, r.wider) for r, t in pairs])
-        made.widths.append([r.half_width / r.target.half_width for r, _ in pairs])
-        made.rounds.append(len(done))
-        made.seeds.append(int(done[-1].seeds.sum()))
+        one = json.loads(there[i]) if i < len(there) else ended(case, i, seed)
+        if kept is not None and i >= len(there):
+            with kept.open("a") as file:
+                file.write(json.dumps(one) + "\n")
+        for name, value in one.items():
+            getattr(made, name).append(value)
     return made
 
 
-def row(case: Case, runs: int) -> str:
+def row(case: Case, runs: int, folder: Path | None) -> str:
     """One row of the table."""
-    made = tally(case, runs)
+    name = "".join(c if c.isalnum() else "-" for c in f"{case.name} {case.target}")
+    made = tally(case, runs, kept=None if folder is None else folder / f"{name}.jsonl")
 
     def shares(values: list[list[bool]]) -> str:
         return ", ".join(f"{share:.3f}" for share in np.mean(values, axis=0))
@@ -136,12 +154,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--only", help="rows whose law begins so")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where runs are kept as they end")
     asked = parser.parse_args()
+    if asked.keep:
+        asked.keep.mkdir(exist_ok=True)
     print(HEADER)
     print("|---" * HEADER.count(" | ") + "|---|")
     for case in CASES:
         if not asked.only or case.name.startswith(asked.only):
-            print(row(case, asked.runs), flush=True)
+            print(row(case, asked.runs, asked.keep), flush=True)
 
 
 if __name__ == "__main__":

@@ -40,8 +40,10 @@ COMMAND = re.compile(r"^(?:    |)(?:[A-Z_]+=(?:\"[^\"]*\"|\S+) )?(spikecube [^\n
 
 
 def commands(text: str) -> list[str]:
-    """The lines of a page that start with `spikecube`, indented or within fences, without comments."""
-    return [re.split(r"\s+#|\s+\d?>", line)[0] for line in COMMAND.findall(text) if not line.startswith("spikecube: ")]
+    """What a page has of `spikecube`: lines that start with it, indented or within fences, and what cells run."""
+    lines = [re.split(r"\s+#|\s+\d?>", line)[0] for line in COMMAND.findall(text)]
+    ran = [words for _, words in re.findall(r"""^shell\((["'])(.*?)\1""", text, re.M)]
+    return [line for line in [*lines, *ran] if not line.startswith("spikecube: ")]
 
 
 def check_command(line: str) -> None:
@@ -62,6 +64,7 @@ def test_every_command_of_a_page_parses(page: Path) -> None:
 
 def test_a_command_that_does_not_exist_fails() -> None:
     assert commands("text\n\n    spikecube fit a.nc --lawn x    # why\n") == ["spikecube fit a.nc --lawn x"]
+    assert commands("shell('spikecube fit \"a b\"', code=1)\n") == ['spikecube fit "a b"']
     with pytest.raises(Exception, match="lawn"):
         check_command("spikecube fit a.nc --lawn x")
     with pytest.raises(Exception, match="fitt"):
@@ -90,7 +93,8 @@ def test_every_activation_and_target_has_its_formula(monkeypatch: pytest.MonkeyP
     text = made.coefficients(ACTIVATIONS) + made.coefficients(TARGETS)
     assert "| `relu` | $\\max(z, 0)$ | 0 | 0 | 0.500000 | 0.199471 | 0 | -0.016623 | 0 |" in text
     assert all(f"| `{name}` |" in text for name in (*ACTIVATIONS, *TARGETS))
-    assert "| `spectrum_bins` | `0` |" in made.study_keys()
+    assert "| `spectrum_bins` | integer | `0` |" in made.study_keys()
+    assert doctest.testmod(made).failed == 0
 
 
 def test_the_table_of_versions_names_each_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +185,27 @@ def test_every_name_that_users_type_stands_in_the_reference() -> None:
         shown = set(re.findall(rf"\.\. (?:auto|py:)\w+:: {room.__name__.replace('pictures.', '')}\.(\w+)$", text, re.M))
         assert shown == set(room.__all__)
     assert set(spikecube.scaling.__all__) <= named
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """The sections of a docstring: what is before the first, then each with its heading."""
+    parts = re.split(r"^(\w[\w ]*)\n-{3,}$", text, flags=re.M)
+    return [("", parts[0]), *zip(parts[1::2], parts[2::2], strict=True)]
+
+
+def misread(text: str) -> list[str]:
+    """What a builder of pages would take for a parameter or a reason: examples and paragraphs within a list."""
+    listed = ("Parameters", "Attributes", "Raises")
+    return [head for head, body in sections(text) if head in listed and (">>>" in body or "\n\n" in body.strip())]
+
+
+def test_no_section_of_a_docstring_is_misread() -> None:
+    assert misread("One.\n\nRaises\n------\nValueError\n    Why.\n\n>>> 1\n1\n") == ["Raises"]
+    assert misread("One.\n\n>>> 1\n1\n\nRaises\n------\nValueError\n    Why.\n\nExamples\n--------\n>>> 1\n1") == []
+    for path in (ROOT / "spikecube").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                assert misread(ast.get_docstring(node) or "") == [], f"{path.name}: {node.name}"
 
 
 def test_every_law_stands_on_the_page_of_laws(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from scripts.claims.catalogue import CLAIMS
 from scripts.claims.cubes import CUBES, STUDIES, Place, made
 from scripts.claims.verdicts import CONFIRMED, REFUTED
 from spikecube.cube.store import open_cube
+from spikecube.means.controls import control_expectations
 from spikecube.means.seeds import seed_means
 from spikecube.runs.verify import verify
 from spikecube.study.study import Study
@@ -112,6 +113,29 @@ def test_the_small_study_of_every_claim_has_its_points_at_small_sizes(letter: st
     assert max(small.axes.n) <= 128
 
 
+def test_the_norm_of_a_spike_is_that_of_draws() -> None:
+    """|c_2 (c_1 eta)^2| |(X beta)^2| |a^2|/sqrt n of 200 draws, beta of its mean length: four standard errors."""
+    place = Place(ROOT / CUBES, ROOT / "paper-work")
+    model, rng, n, alpha = place.study(CLAIMS["d"]).model, np.random.default_rng(5), 400, 0.33
+    b = np.sqrt(control_expectations(model, n)["beta_power"])
+    squares = [
+        ((b * rng.standard_normal(n)) ** 4).sum() * (rng.standard_normal(n) ** 4).sum() / n**2 for _ in range(200)
+    ]
+    c = np.array(model.activation, dtype=float)
+    drawn = np.mean(squares) * (c[2] * (c[1] * model.eta(n, alpha)) ** 2) ** 2 / n
+    error = np.std(squares) / 200**0.5 / np.mean(squares)
+    assert equivalence.missing_norm(model, n, alpha, 2) ** 2 == pytest.approx(drawn, rel=4 * error)
+
+
+def test_every_claim_says_how_its_seeds_were_laid_out_and_which_verdicts_are_marked() -> None:
+    text = (ROOT / paper.PAGE).read_text(encoding="utf-8")
+    assert list(page.RECORD) == list(CLAIMS)
+    for letter, known in page.RECORD.items():
+        assert known["seeds"] in text
+        rows = [row for row in text.splitlines() if row.startswith(f"| [{letter}")]
+        assert [i for i, row in enumerate(rows, 1) if "** † |" in row] == known.get("rows", [])
+
+
 def test_losses_far_from_the_theory_are_refuted() -> None:
     """The same draws against their own means, and against a theory that lies a fifth higher."""
     cube = open_cube(ROOT / CUBES / "i_shapes.nc")
@@ -138,3 +162,17 @@ def test_a_small_run_makes_cubes_rows_and_page_and_is_resumed(
     assert paper.main(arguments) == found  # nothing is run: there is no client
     assert made(tmp_path / CUBES) == first
     assert "statements" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_small_run_of_all_claims_makes_every_row(tmp_path: Path) -> None:
+    """As many rows as the page has, each with a verdict; 2 to 3 minutes of one core."""
+    from distributed import Client
+
+    arguments = ["--small", "--no-figures", "--folder", str(tmp_path)]
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
+        found = paper.main(arguments, client=client)
+    text = (ROOT / paper.PAGE).read_text(encoding="utf-8")
+    assert {letter: len(rows) for letter, rows in found.items()} == {
+        letter: text.count(f"(#claim-{letter}) |") for letter in CLAIMS
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import json
 import os
 import signal
 import sys
@@ -52,6 +53,18 @@ Share = Annotated[str | None, typer.Option(metavar="i/N", help="Compute one of N
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 ERROR, USAGE, FAILED_CELLS, INTERRUPTED = 1, 2, 3, 130
+
+
+def say(text: str, err: bool = False) -> None:
+    """Prints a text in 80 columns."""
+    from spikecube.text import folded
+
+    typer.echo(folded(text), err=err)
+
+
+def say_or_json(found: Any, as_json: bool) -> None:
+    """Prints what was found: its text, or its `as_dict` as JSON."""
+    typer.echo(json.dumps(found.as_dict(), indent=2)) if as_json else say(str(found))
 
 
 def _print_version(wanted: bool) -> None:
@@ -104,10 +117,10 @@ def _errors_as_lines() -> Iterator[None]:
         from spikecube.study.fields import StudyError
 
         if isinstance(error, StudyError):
-            for problem in error.problems:
-                typer.echo(problem, err=True)
+            say(str(error), err=True)
             raise typer.Exit(USAGE) from None
-        typer.echo(f"spikecube: {one_line(error)}", err=True)
+        tell = say if sys.stderr.isatty() else typer.echo  # a log has one line an error
+        tell(f"spikecube: {one_line(error)}", err=True)
         raise typer.Exit(ERROR) from None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +23,8 @@ from spikecube.cli.common import (
     command,
     interrupt_once,
     parse_option,
+    say,
+    say_or_json,
 )
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def run(
     slurm: Annotated[
         bool, typer.Option("--slurm", help="Workers come as jobs of SLURM, through dask-jobqueue.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="With --slurm: jobs at once, each a worker of one core.")] = 20,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="With --slurm: jobs at once, each a worker of one core (20).")
+    ] = None,
     queue: Annotated[str | None, typer.Option(metavar="PARTITION", help="With --slurm: the partition.")] = None,
     hours: Annotated[
         float | None,
@@ -54,11 +57,14 @@ def run(
             min=0, help="With --slurm: walltime of a job, or what a cell needs (4). With --until: core-hours."
         ),
     ] = None,
-    interface: Annotated[str, typer.Option(help="With --slurm: the network that driver and workers listen on.")] = "lo",
+    interface: Annotated[
+        str | None, typer.Option(help="With --slurm: the network that driver and workers listen on (lo).")
+    ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="With --slurm: encrypt, and let nobody else in.")] = False,
     patience: Annotated[
-        float, typer.Option(metavar="HOURS", min=0, help="With --slurm: give up when no worker came for so long.")
-    ] = 24.0,
+        float | None,
+        typer.Option(metavar="HOURS", min=0, help="With --slurm: give up when no worker came for so long (24)."),
+    ] = None,
     until: Annotated[
         str | None, typer.Option(metavar="TARGET", help="Add seeds in rounds: 'outlier 2 exponent alpha=0.39 = 0.01'.")
     ] = None,
@@ -83,8 +89,8 @@ def run(
         )
     if until and (shard or slurm):
         raise typer.BadParameter("--until computes in rounds: it goes with --workers or --scheduler, not with others")
-    allowed = hours if until else None
-    if not slurm and (jobs, queue, hours, interface, tls, patience) != (20, None, allowed, "lo", False, 24.0):
+    of_slurm = (jobs, queue, None if until else hours, interface, tls or None, patience)
+    if not slurm and any(value is not None for value in of_slurm):
         raise typer.BadParameter("--jobs, --queue, --hours, --interface, --tls and --patience go with --slurm")
     share = parse_option(parse_share, shard) if shard else None
     parsed = Study.from_file(study)
@@ -96,7 +102,9 @@ def run(
         if scheduler is not None:
             client = stack.enter_context(_connected(scheduler))
         elif slurm:
-            wanted = Workers(jobs, queue, interface, tls, 3600 * patience)
+            seconds = None if patience is None else 3600 * patience
+            chosen: dict[str, Any] = {"jobs": jobs, "interface": interface, "patience": seconds}
+            wanted = Workers(queue=queue, tls=tls, **{k: v for k, v in chosen.items() if v is not None})
             client, watch = stack.enter_context(_slurm_workers(parsed, kept, hours or 4.0, wanted, progress.say))
             settings = replace(settings, watch=watch)
         again = shlex.join(["spikecube", "run", study, *(["-o", name] if name else [])])
@@ -111,10 +119,10 @@ def _run_until(
     from spikecube.until import go_on
     from spikecube.words.stopping import stopped_text
 
-    ended = go_on(study, target, name, client, settings, hours=hours, tell=typer.echo)
+    ended = go_on(study, target, name, client, settings, hours=hours, tell=say)
     code = _print_report(ended.report, f"{again} {shlex.join(['--until', target])}")
     if ended.last is not None:
-        typer.echo(stopped_text(ended.last.found))
+        say(stopped_text(ended.last.found))
     return code or (0 if ended.reached else ERROR)
 
 
@@ -153,13 +161,11 @@ def submit(
     from spikecube.runs.slurm import submit as submit_study
 
     kept = name or Path(study).stem
-    jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(typer.echo, err=True))
+    jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(say, err=True))
     one, last = jobs.share_request, jobs.assembly_request
-    typer.echo(
-        f"job {jobs.array}: an array of {shares}, each of {one.cores} cores, {one.megabytes} MB and {one.minutes} min"
-    )
-    typer.echo(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
-    typer.echo(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
+    say(f"job {jobs.array}: an array of {shares}, each of {one.cores} cores, {one.megabytes} MB and {one.minutes} min")
+    say(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
+    say(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
 
 
 def _print_report(report: Report, again: str) -> int:
@@ -169,16 +175,16 @@ def _print_report(report: Report, again: str) -> int:
 
     if report.failures:
         rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
-        typer.echo(text_table(["failed cell", "error"], rows))
-        typer.echo(f"{len(rows)} failed and will be tried again by: {again}")
+        say(text_table(["failed cell", "error"], rows))
+        say(f"{len(rows)} failed and will be tried again by: {again}")
     if report.cube is None:
-        typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
+        say(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
     elif not report.written:
-        typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
+        say(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
     else:
-        typer.echo(f"{report.path}: {completeness(report.cube)}")
+        say(f"{report.path}: {completeness(report.cube)}")
     if report.cube is not None and (lost := missing_edges(report.cube)):
-        typer.echo(f"{lost}; everything measured is there")
+        say(f"{lost}; everything measured is there")
     return FAILED_CELLS if report.failures else 0
 
 
@@ -194,4 +200,4 @@ def status(name: Name, as_json: Json = False) -> None:
     from spikecube.live import status as status_of
 
     state = status_of(name)
-    typer.echo(json.dumps(state.as_dict(), indent=2) if as_json else str(state))
+    say_or_json(state, as_json)

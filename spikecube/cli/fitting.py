@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spikecube.cli.common import ERROR, Json, command, parse_option
+from spikecube.cli.common import ERROR, Json, command, parse_option, say
 
 if TYPE_CHECKING:
     from spikecube.words.fit_rows import FitReport
@@ -23,6 +24,40 @@ def _smallest(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f'{text!r} is not a size, nor "auto"') from None
+
+
+def _correction(text: str) -> float | str:
+    """An exponent, or "free"."""
+    return text if text == "free" else _number("--correction", text)
+
+
+def _window(text: str) -> float | tuple[float, ...] | str:
+    """One number, a pair, or "auto"."""
+    ends = () if text == "auto" else tuple(_number("--window", end) for end in text.split(","))
+    return ends[0] if len(ends) == 1 else ends or text
+
+
+def _held(text: str) -> dict[str, float]:
+    """Parameters and their values."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): _number("--fixed", value) for name, _, value in pairs}
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option}: {text!r} is no number") from None
+
+
+def _form(correction: str | None, window: str | None, fixed: str | None) -> dict[str, Any]:
+    """What was asked of a law's form."""
+    given: tuple[tuple[str, str | None, Callable[[str], Any]], ...] = (
+        ("correction", correction, _correction),
+        ("window", window, _window),
+        ("fixed", fixed, _held),
+    )
+    return {name: parse_option(parse, text) for name, text, parse in given if text is not None}
 
 
 @command
@@ -43,8 +78,8 @@ def fit(
         str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
     ] = None,
     controls: Annotated[
-        bool, typer.Option(help="Use control variates for the means over seeds: outliers, gaps, limits.")
-    ] = True,
+        bool | None, typer.Option(help="Control variates for the means over seeds (yes): outliers, gaps, limits.")
+    ] = None,
     n_min: Annotated[
         str | None,
         typer.Option(
@@ -57,8 +92,23 @@ def fit(
     control: Annotated[str | None, typer.Option(metavar="COLUMN", help="The control of a collapse.")] = None,
     stderr: Annotated[str | None, typer.Option(metavar="COLUMN", help="The standard errors.")] = None,
     loss: Annotated[
-        str, typer.Option(help="squares, or huber for laws of two sizes: points far off pull with less weight.")
-    ] = "squares",
+        str | None,
+        typer.Option(help="squares (as it is), or huber for laws of two sizes: points far off pull with less weight."),
+    ] = None,
+    correction: Annotated[
+        str | None,
+        typer.Option(metavar="OMEGA", help='A correction in n^-OMEGA, or "free": of a power law or a collapse.'),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="LOW,HIGH", help='Scaled controls that a collapse uses; W for -W,W; or "auto".'),
+    ] = None,
+    curved: Annotated[
+        bool, typer.Option("--curved", help="A collapse in (x - x_c)(1 + field (x - x_c)) for x - x_c.")
+    ] = False,
+    fixed: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE", help="Parameters of a collapse that are held: critical=0,nu=1.")
+    ] = None,
     plot: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A picture of other data: .html; .png, .svg, .pdf by Matplotlib."),
@@ -75,29 +125,32 @@ def fit(
 
         spikecube fit staircase --law outliers
         spikecube fit data.csv --size L --value m --stderr dm --law power
-        spikecube fit data.csv --size L --value m --control T --law collapse --plot fit.html
+        spikecube fit data.csv --size L --value m --control T --law collapse
     """
     from spikecube.cube.store import refuse_target
 
     for target in filter(None, (output, plot)):
         refuse_target(Path(target))
     smallest = n_min if n_min in (None, "auto") else parse_option(_smallest, n_min)
-    named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--plot": plot}
+    named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--loss": loss, "--plot": plot}
+    form = _form(correction, window, fixed) | ({"curved": True} if curved else {})
     if size is None or value is None:
         given = [name for name, text in named.items() if text is not None] + ["--latex"] * latex
-        given += ["--loss"] * (loss != "squares")
+        given += [f"--{name}" for name in form]
         if given:
             raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
         if Path(cube).suffix in _TABLES:
             raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
-        form = "json" if as_json else "all" * every
-        return _fit_cube(cube, law, output, theory, controls, smallest, form)
-    of_cubes = ["--theory"] * (theory is not None) + ["--no-controls"] * (not controls) + ["--all"] * every
+        shown = "json" if as_json else "all" * every
+        return _fit_cube(cube, law, output, theory, controls is not False, smallest, shown)
+    which = "--controls" if controls else "--no-controls"
+    of_cubes = ["--theory"] * (theory is not None) + [which] * (controls is not None) + ["--all"] * every
     if of_cubes:
         raise typer.BadParameter(f"{of_cubes[0]} is for cubes, not for other data")
     if latex and as_json:
         raise typer.BadParameter("--latex and --json exclude each other: one table is printed")
-    columns = {"size": size, "value": value, "control": control, "stderr": stderr, "loss": loss}
+    columns: dict[str, Any] = {"size": size, "value": value, "control": control, "stderr": stderr}
+    columns |= {"loss": loss or "squares", "options": form}
     return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
 
 
@@ -123,9 +176,9 @@ def _fit_cube(
     _print_reports(reports, every=form == "all")
     unused = ["--theory"] * bool(theory) + ["--no-controls"] * (not controls) + ["--n-min auto"] * (n_min == "auto")
     if unused and law is None:
-        typer.echo(f"thresholds and collapse rest on single draws: they are fitted without {', '.join(unused)}")
+        say(f"thresholds and collapse rest on single draws: they are fitted without {', '.join(unused)}")
     if stopped := stopped_at(data):
-        typer.echo(stopped)
+        say(stopped)
     return 0 if found else ERROR
 
 
@@ -135,7 +188,7 @@ def _print_reports(reports: list[FitReport], *, every: bool) -> None:
 
     if len(reports) > 1:
         width = max(len(report.law) for report in reports)
-        typer.echo("\n".join(f"{report.law:{width}}  {report.headline()}" for report in reports) + "\n")
+        say("\n".join(f"{report.law:{width}}  {report.headline()}" for report in reports) + "\n")
     told: set[str] = set()
     for report in reports:
         shown, others = (report, "") if every else report.essential()
@@ -144,7 +197,7 @@ def _print_reports(reports: list[FitReport], *, every: bool) -> None:
         reason = report.sentence.removeprefix(f"{report.law}: ")
         sentence = f"{report.law}: no fit, for the same reason" if reason in told else report.sentence
         told |= {reason} if report.dataset is None else set()
-        typer.echo(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
+        say(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
 
 
 def _known_to(law: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -175,5 +228,5 @@ def _fit_data(
         typer.echo(found.latex())
     else:
         verdict = "\n".join(textwrap.fill(line, _WIDTH) for line in found.verdict().splitlines())
-        typer.echo(f"{verdict}\n\n{found.dataset.attrs['law']}\n{text_table(found.header(), found.text())}")
+        say(f"{verdict}\n\n{found.dataset.attrs['law']}\n{text_table(found.header(), found.text())}")
     return 0 if found.solved else ERROR

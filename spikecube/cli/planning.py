@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spikecube.cli.common import ERROR, Json, Memory, StudyFile, command
+from spikecube.cli.common import ERROR, Json, Memory, StudyFile, command, say, say_or_json
 
 
 @command
@@ -29,7 +28,7 @@ def new(
     from spikecube.study.new import write_new
 
     write_new(Path(file))
-    typer.echo(f"written: {file}; next: spikecube plan {shlex.quote(file)}, then spikecube run {shlex.quote(file)}")
+    say(f"written: {file}; next: spikecube plan {shlex.quote(file)}, then spikecube run {shlex.quote(file)}")
 
 
 @command
@@ -61,7 +60,7 @@ def plan(
     from spikecube.runs.plan import plan as make_plan
 
     planned = make_plan(study, max_memory, workers=workers)
-    typer.echo(json.dumps(planned.as_dict(), indent=2) if as_json else str(planned))
+    say_or_json(planned, as_json)
     return 0 if planned.fits or as_json else ERROR
 
 
@@ -78,13 +77,13 @@ def _lay_out(
         refuse_target(Path(output))
     parsed = Study.from_file(file)
     hours = cell_hours(parsed)
-    tell = functools.partial(typer.echo, err=True)
+    tell = functools.partial(say, err=True)
     cube = open_cube(pilot) if pilot else make_pilot(parsed, hours, tell)
     found = lay_out(parsed, target, pilot=cube, max_n=max_n, max_hours=max_hours, hours=hours)
-    typer.echo(lay_out_text(found))
+    say(lay_out_text(found))
     if output:
         write_atomically(Path(output), lambda path: path.write_text(found.study.to_toml(), encoding="utf-8"))
-        typer.echo(f"written: {output}")
+        say(f"written: {output}")
     return 0 if found.relaxed == 1 else ERROR
 
 
@@ -102,7 +101,7 @@ def when(
     from spikecube.study.study import Study
     from spikecube.words.when import when_text
 
-    typer.echo(when_text(Study.from_file(study), degree))
+    say(when_text(Study.from_file(study), degree))
 
 
 @command
@@ -137,4 +136,4 @@ def predict(
         prediction = predict_study(parsed, tick, given=None if given is None else open_cube(given))
     write_cube(prediction, output)
     declined = f"; {prediction.attrs['declined']}" if "declined" in prediction.attrs else ""
-    typer.echo(f"{output}: {len(prediction.data_vars)} predicted variables{declined}")
+    say(f"{output}: {len(prediction.data_vars)} predicted variables{declined}")

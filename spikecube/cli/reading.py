@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spikecube.cli.common import ERROR, CubeFile, command
+from spikecube.cli.common import ERROR, CubeFile, command, say
 
 
 @command
@@ -26,7 +26,7 @@ def info(
     """
     from spikecube.live import info as info_of
 
-    typer.echo(info_of(cube, lam, every=every))
+    say(info_of(cube, lam, every=every))
 
 
 @command
@@ -59,7 +59,7 @@ def report(
         progress.start(steps, steps, f"report of {cube}: fits, then theory and pictures", unit="steps")
         done = functools.partial(progress.advance, 1.0, failed=False)
         prediction = None if theory is None else open_cube(theory)
-        written = write_report(opened, output, prediction, _all_fits(opened, done) if fits else None)
+        written = write_report(opened, output, prediction, _all_fits(opened, done, prediction) if fits else None)
         done()
     typer.echo(str(written))
 
@@ -91,18 +91,19 @@ def explore(
     serve(source, port=port, fitter=_all_fits, other=other, predict=predict, show=browser, started=started)
 
 
-def _all_fits(cube: Any, done: Callable[[], None] = lambda: None) -> dict[str, Any]:
+def _all_fits(cube: Any, done: Callable[[], None] = lambda: None, prediction: Any = None) -> dict[str, Any]:
     """Every law fitted to a cube, each with the sentence on what it means, or on what the cube lacks for it.
 
-    `done` is called after each.
+    `done` is called after each; a prediction takes the place of a new one in the laws that rest on one.
     """
     import xarray as xr
 
-    from spikecube.words.fits import LAWS, fit_report
+    from spikecube.words.fits import LAWS, USES, fit_report
 
     fits = {}
     for law in LAWS:
-        report = fit_report(cube, law)
+        given = {} if prediction is None or "prediction" not in USES[law] else {"prediction": prediction}
+        report = fit_report(cube, law, **given)
         fits[law] = (xr.Dataset() if report.dataset is None else report.dataset).assign_attrs(sentence=report.sentence)
         done()
     return fits
@@ -127,7 +128,7 @@ def merge(
     refuse_target(Path(output))
     merged = merge_cubes([open_cube(path) for path in cubes], force=force)
     write_cube(merged, output)
-    typer.echo(f"{output}: {completeness(merged)}")
+    say(f"{output}: {completeness(merged)}")
 
 
 @command
@@ -145,5 +146,5 @@ def verify(
     from spikecube.live import verify as verify_cube
 
     verified = verify_cube(cube, sample, seed)
-    typer.echo(str(verified))
+    say(str(verified))
     return 0 if verified.agrees else ERROR

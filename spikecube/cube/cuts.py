@@ -39,6 +39,8 @@ def as_cube(cube: xr.Dataset | str | Path, *needed: str) -> xr.Dataset:
         If it is no dataset, an axis has a label twice, a variable differs along a dim that it must not have, or
         something needed is missing.
 
+    Examples
+    --------
     >>> cube = xr.Dataset({"test_loss": (("lam", "n"), [[1.0, 2.0]])}, {"n": [200, 100], "lam": [0.1]})
     >>> as_cube(cube.isel(lam=0)).test_loss.dims, as_cube(cube).n.values.tolist()
     (('n', 'lam'), [100, 200])

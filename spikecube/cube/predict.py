@@ -39,6 +39,9 @@ def predict(
     equivalence (any alpha), `*_spiked` those of F_ell with spikes of finite strength, `*_limit` those of ell(alpha)
     infinitely strong ones (NaN at alpha = 1/2, where their number is unbounded). See docs/explanation/theory.md.
 
+    Where an equation is not solved the value is NaN, and the variable has an attribute `missing_reason` with the
+    places and the reasons. What is missing for want of theory is said in one sentence by the attribute `declined`.
+
     Parameters
     ----------
     study : the study or its file; its seeds play no role.
@@ -48,15 +51,14 @@ def predict(
     given : a cube of the study. Losses and singular values of F are then those of each of its draws (its own |beta|^2,
         cosine of beta with beta_*, and |a|^2), with its `seed` dim. Without one they are those of a typical draw.
 
-    Where an equation is not solved the value is NaN, and the variable has an attribute `missing_reason` with the
-    places and the reasons. What is missing for want of theory is said in one sentence by the attribute `declined`.
-
     Raises
     ------
     PredictionError
         If every model of the study has `initial_output = "full"`, if a name of `only` is unknown, or if the cube lacks
         draws of the study. Where the initial output is a further axis, the full one has NaN after the step.
 
+    Examples
+    --------
     >>> study = Study(axes={"alpha": [0.0, 0.3], "n": [500], "seed": 1, "lam": [0.1, 1.0]})
     >>> float(predict(study).train_loss.sel(alpha=0.3, n=500, lam=0.1).round(3))
     0.467

@@ -97,6 +97,20 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
     return {name: float(v) for name, v in values.items()}
 
 
+def label_spread(model: Model, n: int) -> float:
+    """How much stronger labels are on average than for a typical draw, |beta_*| = 1: the ratio of E label_power.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(target=[0.0, 0.0, 0.0, 1.0], noise=0.0, target_direction="gaussian", dim=lambda n: n)
+    >>> round(label_spread(model, 100), 3), round(label_spread(model, 10**6), 3)  # 6 against 15 E r^6 - 18 E r^4 + 9
+    (1.092, 1.0)
+    """
+    target, noise = resolve_target(model.target), model.noise**2
+    radii, weights = radius_quadrature(model.dim(n), model.target_direction)
+    drawn, typical = (target_moments(target, r)[0] for r in (radii, np.ones(1)))
+    return float((weights @ drawn + noise) / (typical[0] + noise))
+
+
 def has_controls(cube: xr.Dataset) -> bool:
     """Whether a cube holds its study and a draw, with its seeds, that control variates can be made of."""
     drawn = [c for c in DEFAULT_PRIORITY if c in cube and "seed" in cube.variables[c].dims]

@@ -58,6 +58,8 @@ def chosen(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:
     LabelError
         If there is none; the sentence lists what there is.
 
+    Examples
+    --------
     >>> chosen(xr.DataArray([0, 0], dims="lam", coords={"lam": [0.1, 10**-0.5]}), "lam", 0.3162) == 10**-0.5
     True
     """

@@ -156,6 +156,8 @@ def resolve_activation(spec: Spec) -> Activation:
     ValueError
         If the name is unknown, or if c_1 = 0: then the gradient has no rank-one part.
 
+    Examples
+    --------
     >>> resolve_activation("relu").coefficients(2).round(4).tolist()
     [0.0, 0.5, 0.1995]
     """

@@ -55,6 +55,8 @@ def resolve_target(spec: Spec) -> Target:
     ValueError
         If the name is unknown or the list is empty.
 
+    Examples
+    --------
     >>> resolve_target([0.0, 1.0, 0.5]).power
     1.5
     """

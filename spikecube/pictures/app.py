@@ -125,6 +125,11 @@ class Explorer:
         for screen in self.screens:
             screen.darken(dark)
 
+    def squeeze(self, narrow: bool) -> None:
+        """Draws for a narrow screen, or for a wide one."""
+        for screen in self.screens:
+            screen.squeeze(narrow)
+
     def _state(self) -> str:
         """How far a run has come, while it is looked at again and again."""
         if not self.source.live:

@@ -118,7 +118,9 @@ def _same(layer: Layer) -> Columns:
 
 
 def _xy(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    return layer.column(0), layer.column(1)
+    x, y = layer.column(0), layer.column(1)
+    drawn = np.isfinite(np.asarray(y, dtype=float))
+    return x[drawn], y[drawn]
 
 
 def _whole_bars(layer: Layer) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Legends inside their figure: one entry a series, none for what is not drawn, in the corner with the fewest marks."""
+"""Legends inside their figure: one entry a series, none for what is not drawn, where they cover no mark."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from spikecube.pictures.layers import Layer
 
 Limits = tuple[float, float]
+INSIDE = "inside"
+"""The tag of a legend that stands in its frame wherever there is room for it."""
 CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 _MARKS = {
     "measured": "markers measured",
@@ -18,7 +20,7 @@ _MARKS = {
     "predicted ± remainder": "± bands",
     "limit": "dashes limit",
 }
-_LETTER, _LINE, _WIDTH, _HEIGHT = 6.2, 16.5, 450.0, 350.0  # of a legend and of the frame that it stands in, pixels
+_LETTER, _LINE, _WIDTH, _HEIGHT = 5.7, 16.5, 440.0, 320.0  # of a legend and of the frame that it stands in, pixels
 
 
 def gather(legend: Any) -> None:
@@ -65,31 +67,48 @@ def _drawn(columns: Any) -> bool:
     return bool(known) and bool(np.logical_and.reduce(known).any())
 
 
-def corner(legend: Any, layers: Sequence[Layer], frame: tuple[Limits, Limits], log: tuple[bool, bool]) -> str:
-    """The corner in which a legend covers the fewest marks of some layers."""
+def placed(
+    legend: Any, layers: Sequence[Layer], frame: tuple[Limits, Limits], log: tuple[bool, bool]
+) -> tuple[str, Limits]:
+    """A corner in which a legend covers no mark of some layers, and the ends of the y axis.
+
+    Where no corner is free, the axis is longer at its upper end, so that the legend stands above the marks.
+    """
     texts = [legend.title or "", *(f"    {_text(item)}" for item in legend.items if item.visible)]
     width = min(0.7, (_LETTER * max(map(len, texts)) + 20) / _WIDTH)
-    height = min(0.9, (_LINE * len(texts) + 10) / _HEIGHT)
+    height = min(0.5, (_LINE * len(texts) + 14) / _HEIGHT)
     x, y = (np.concatenate(part) for part in zip(*_spots(layers, frame, log), strict=True))
     beside = {"left": x < width, "right": x > 1 - width}
     level = {"top": y > 1 - height, "bottom": y < height}
-    covered = {name: int((level[name.split("_")[0]] & beside[name.split("_")[1]]).sum()) for name in CORNERS}
-    return min(CORNERS, key=lambda name: covered[name])
+    for name in CORNERS:
+        up, side = name.split("_")
+        if not (level[up] & beside[side]).any():
+            return name, frame[1]
+    reach = {side: float(y[inside].max()) for side, inside in beside.items()}
+    side = min(reach, key=lambda name: reach[name])
+    return f"top_{side}", _longer(frame[1], reach[side] / (1 - height), log[1])
+
+
+def _longer(ends: Limits, factor: float, log: bool) -> Limits:
+    low, high = map(math.log, ends) if log else ends
+    high = low + factor * (high - low)
+    return (ends[0], math.exp(high) if log else high)
 
 
 def _spots(
     layers: Sequence[Layer], frame: tuple[Limits, Limits], log: tuple[bool, bool]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Where ink lies, as fractions of the frame; lines by points close together, a marker ten times as heavy."""
+    """Where ink lies, as fractions of the frame; lines and bars by points close together."""
     spots = [(np.empty(0), np.empty(0))]
     for layer in layers:
-        if layer.kind not in ("points", "line", "histogram", "spikes"):
+        if layer.kind not in ("points", "bars", "line", "histogram", "spikes"):
             continue
         x, y = (_fractions(layer.column(i), frame[i], log[i]) for i in (0, 1))
-        if layer.kind == "line" and len(x) > 1:
+        if layer.kind == "bars":
+            y = np.linspace(y, _fractions(layer.column(2), frame[1], log[1]), 8).ravel()
+            x = np.tile(x, 8)
+        elif layer.kind == "line" and len(x) > 1:
             x, y = (np.linspace(part[:-1], part[1:], 8).T.ravel() for part in (x, y))
-        elif layer.kind == "points":
-            x, y = np.repeat(x, 10), np.repeat(y, 10)
         inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
         spots.append((x[inside], y[inside]))
     return spots

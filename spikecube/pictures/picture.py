@@ -223,8 +223,9 @@ def _tidy(plot: Any, _element: Any) -> None:
 
 
 def _arrange(figure: Any, picture: Picture) -> None:
-    """The legend without entries that stand for nothing, where it covers the least."""
+    """The legend without entries that stand for nothing, where it covers no mark."""
     for box in figure.legend:
         legend.hide_the_dead(box)
         if "legend_position" not in picture.options:
-            box.location = legend.corner(box, picture.layers, picture.limits(), (picture.logx, picture.logy))
+            log, box.tags = (picture.logx, picture.logy), [legend.INSIDE]
+            box.location, (_, figure.y_range.end) = legend.placed(box, picture.layers, picture.limits(), log)

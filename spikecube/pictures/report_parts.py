@@ -88,6 +88,10 @@ def anchor(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
+_ERROR = re.compile(r"\d\(\d+\)")
+"""A number with its standard error."""
+
+
 def _section(title: str, inside: str, kind: str = "") -> str:
     name = f' class="{kind}"' if kind else ""
     return f'<section{name} id="{anchor(title)}"><h2>{escape(title)}</h2>{inside}</section>'
@@ -96,7 +100,7 @@ def _section(title: str, inside: str, kind: str = "") -> str:
 def found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
     """All that can be said, and what the marks of the figures mean."""
     items = "".join(f"<li>{symbols.scripts(s)}</li>" for s in sentences)
-    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if "(" in items else ""
+    items += "<li>Digits in brackets are standard errors of the last digits.</li>" if _ERROR.search(items) else ""
     lack = "There is no prediction for this study: only measurements are shown."
     return _section("What was found", f"<ul>{items}</ul>{'' if prediction is not None else f'<p>{lack}</p>'}", "found")
 
@@ -138,10 +142,13 @@ def figure(name: str, film: Film, title: str, *, hidden: bool = False) -> str:
 
 
 def fits_section(fits: Mapping[str, xr.Dataset]) -> str:
-    """What each fit means in two sentences, all that it says and its table folded."""
-    made = []
+    """What each fit means in two sentences, all that it says and its table folded; why there is none, once."""
+    made, told = [], set()
     for law, fit in fits.items():
-        whole, rows = str(fit.attrs.get("sentence", "")), tables.fit_table(fit)
+        whole, rows = str(fit.attrs.get("sentence", "")).removeprefix(f"{law}: "), tables.fit_table(fit)
+        if not rows and whole in told:
+            whole = "no fit, for the same reason."
+        told.add(whole)
         short = said(law, fit) if rows else ""
         inside = f"<p>{escape(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
         folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""

@@ -17,7 +17,7 @@ from spikecube.pictures import style
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
 from spikecube.words.appearance import alpha_text, appearances, size_text
-from spikecube.words.deviations import HEADER, deviations, deviations_text, rows
+from spikecube.words.deviations import HEADER, deviations, deviations_text, rest, rows
 
 MOST_ROWS, MOST_FAR = 200, 60
 _FIT_COLUMNS = {
@@ -100,9 +100,13 @@ def deviation_table(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
     lead = f"<p>{html.escape(deviations_text(found))}</p>"
     if not found.far:
         return lead
-    more = len(found.far) - MOST_FAR
-    rest = f"<p>{more} more are not listed; the maps above show them.</p>" if more > 0 else ""
-    return lead + table(HEADER, rows(found, MOST_FAR), (0, 1, 5)) + rest
+    return lead + table(HEADER, rows(found, MOST_FAR), (0, 1, 5)) + _others(rest(found, MOST_FAR))
+
+
+def _others(lines: Sequence[str]) -> str:
+    """The points that have no row, a line for each curve, folded."""
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<details><summary>the others, curve by curve</summary><ul>{items}</ul></details>" if lines else ""
 
 
 def _spread(fit: xr.Dataset, name: str) -> np.ndarray:
@@ -135,7 +139,16 @@ def _fit_cells(values: dict[str, float]) -> list[Any]:
 
 def _label(data: xr.Dataset, name: str, position: int) -> Any:
     value = data[name].values[position] if name in data.coords else position
-    return value if isinstance(value, str) else float(value)
+    return _NAMES.get(value, value) if isinstance(value, str) else float(value)
+
+
+_NAMES = {
+    "missing_spike": "F − F_ℓ",
+    "finite_strength": "F_ℓ − limit",
+    "train_loss": "training",
+    "test_loss": "test",
+}
+"""Labels of fits in words."""
 
 
 def mean_table(cube: xr.Dataset) -> str:
@@ -153,10 +166,9 @@ def mean_table(cube: xr.Dataset) -> str:
         for i, alpha in enumerate(cube["alpha"].values)
     ]
     spot = symbols.place(at(cube, **where), ("n", "lam"))
-    lead = (
-        f"<p>At {html.escape(spot)}: {captions.means_text(*means)}; standard errors of the last digits in brackets.</p>"
-    )
-    header = ["α", *(symbols.symbol(name).replace("sᵢ", "s₁") for name in names)]
+    brackets = "; standard errors of the last digits in brackets" if cube.sizes.get("seed", 1) > 1 else ""
+    lead = f"<p>At {html.escape(spot)}: {captions.means_text(*means)}{brackets}.</p>"
+    header = ["α", *("outliers" if n == "outlier_count" else symbols.symbol(n).replace("sᵢ", "s₁") for n in names)]
     return lead + table(header, style.thin(rows, MOST_ROWS // 4))
 
 

@@ -188,8 +188,24 @@ def support(aims: Sequence[Aim], cost: Array) -> Array:
     return chosen.astype(float)
 
 
+def _of_one_mean(aim: Aim, cost: Array, floor: Array, quantile: float) -> tuple[Array, Array]:
+    """As `_optimum` for one aim of one parameter: all beyond the floor goes where a unit of cost says most."""
+    says = (aim.rows[:, 0] / aim.direction[0]) ** 2
+    lacks = (quantile / aim.half_width) ** 2 - says @ floor
+    worth = says / cost
+    best = np.arange(len(cost)) == worth.argmax()
+    return floor + best * max(lacks, 0.0) / says.max(where=best, initial=0.0), worth / worth.max() * (lacks > 0)
+
+
 def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
-    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost from any positive seeds."""
+    """Real seeds (K,) and the sensitivities (K,)."""
+    if len(aims) == len(aims[0].direction) == 1:
+        return _of_one_mean(aims[0], cost, floor, quantiles[0])
+    return _by_barrier(aims, cost, floor, quantiles, start)
+
+
+def _by_barrier(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
+    """As `_optimum`, by a barrier method in units of the cost from any positive seeds."""
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
     start = 2 * start * worst + 2 * floor
@@ -197,11 +213,11 @@ def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, s
     least, x, weight = floor / unit, start / unit, 10.0
     pairs = [_orthonormal(a, np.sqrt(unit * b)) for a, b in zip(aims, allowed, strict=True)]
     rows, directions = zip(*pairs, strict=True)
-    while True:
-        x, multipliers, slopes = _centre(rows, directions, x, least, weight)
-        if (len(x) + len(aims)) / weight < _GAP * x.sum():
-            return x * unit, multipliers @ slopes
+    while (len(x) + len(aims)) / weight >= _GAP * x.sum():  # the way there need not be exact
+        x, _, _ = _centre(rows, directions, x, least, weight, 1e-2)
         weight *= 10.0
+    x, multipliers, slopes = _centre(rows, directions, x, least, weight, 1e-10)
+    return x * unit, multipliers @ slopes
 
 
 def _orthonormal(aim: Aim, scale: Array) -> tuple[Array, Array]:
@@ -211,9 +227,9 @@ def _orthonormal(aim: Aim, scale: Array) -> tuple[Array, Array]:
 
 
 def _centre(
-    rows: Sequence[Array], directions: Sequence[Array], x: Array, least: Array, weight: float
+    rows: Sequence[Array], directions: Sequence[Array], x: Array, least: Array, weight: float, within: float
 ) -> tuple[Array, Array, Array]:
-    """The minimum of weight sum(x) - sum_a log(1 - variance_a(x)) - sum_j log(x_j - least_j).
+    """The minimum of weight sum(x) - sum_a log(1 - variance_a(x)) - sum_j log(x_j - least_j), `within` so much of it.
 
     Returns x (K,), the multipliers (T,) and the slopes -d variance_a/dx_j (T, K) there.
     """
@@ -247,7 +263,7 @@ def _centre(
                 x, (values, slopes, bends) = x + length * step, moved
                 break
             length /= 2
-        if decrement < 1e-10 or length <= 1e-12:
+        if decrement < within or length <= 1e-12:
             break
     return x, 1 / (weight * (1 - values)), slopes
 

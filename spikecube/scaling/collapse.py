@@ -73,7 +73,7 @@ def collapse(
         "auto" scans windows and smallest sizes, reports all of them (`scan_*`), and its intervals hold those of every
         choice that no test rejects.
     correction : omega > 0 or "free" (a parameter correction_exponent): f(u) + n^{-omega} g(u) stands for f(u), g a
-        spline with half of the coefficients (5 to 10).
+        spline with half of the coefficients (5 to 20).
     curved : a parameter field bends the control, u = (x - critical) (1 + field (x - critical)) n^{1/nu}.
     rng : anything `numpy.random.default_rng` takes: gives a bootstrap over seeds (whole curves at each size; over the
         known errors with `stderr`).

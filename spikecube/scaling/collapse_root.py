@@ -16,7 +16,11 @@ UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its pa
 _CHOICES = 3  # of the sizes of frugal curves, on the way to a root
 _STEPS = 200
 _LEAST_SHARE = 0.05  # of a step
-_AT_REST, _NEAR = 1e-14, 1e-6  # gain in parts of the sum of squares, at a root and at one that rounding hides
+_LONGEST = 4.0  # step, in those without memory
+_SECANT = 1e-3  # part of a step below which its secant teaches nothing
+_AT_REST = 1e-14  # gain in parts of the sum of squares, at a root
+_NEAR = 1e-3  # of a standard error, squared: where there is no root, or none that rounding shows
+_PATIENCE = 20  # steps that bring a root no nearer
 
 
 def settle(
@@ -100,32 +104,66 @@ def parts_of(points: Points) -> range:
 def _root(
     form: Ansatz, points: Points, theta: Array, free: Array, sizes: tuple[int, ...], frugal: tuple[int, ...]
 ) -> tuple[Array, bool]:
-    """Newton steps to the root, shorter where the last did not bring it nearer."""
-    share, last, least = 1.0, np.inf, np.finfo(float).eps ** 2 * float((points.white(points.y) ** 2).sum())
+    """Newton steps to the root, with what they taught of the Jacobian; shorter where one did not bring it nearer.
+
+    The step is M s, s that of `_step`, whose Jacobian is -1 but for noise and bends. M is 1 first, or less after a step
+    that went astray, and then satisfies each secant d = M w (d a step, w by how much it lessened s). Where no root is
+    found the start is left as it is.
+
+    References
+    ----------
+    Broyden, Math. Comp. 19 (1965) 577.
+    """
+    rounding, near = np.finfo(float).eps ** 2 * float((points.white(points.y) ** 2).sum()), _NEAR / len(points.y)
+    memory, share, before, moved = np.eye(len(free)), 1.0, np.zeros(len(free)), np.zeros(len(free))
+    start = nearest = theta
+    least, last, since = np.inf, np.inf, 0
     for _ in range(_STEPS):
         at = reduce(form, points, theta, sizes)
-        step, gain = _step(at, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
+        step, gain, metric = _step(at, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
         if not np.isfinite(gain):
-            return theta, False
-        share = share if gain < last else max(share / 2, _LEAST_SHARE)
-        last, trial = gain, theta.copy()
-        trial[free] += share * step
-        while not form.allows(trial):
-            step = step / 2
-            trial[free] = theta[free] + share * step
-        if gain <= _AT_REST * at.cost + least:
+            break
+        nearest, least, since = (theta, gain / at.cost, 0) if gain < least * at.cost else (nearest, least, since + 1)
+        if since > _PATIENCE and least < near:
+            break
+        if gain < last:
+            memory = _secant(memory, moved, before - step, metric)
+        else:
+            share = max(share / 2, _LEAST_SHARE)
+            memory = share * np.eye(len(free))
+        trial = _moved(form, theta, free, memory @ step, _LONGEST * float(np.linalg.norm(metric @ step)), metric)
+        if gain <= _AT_REST * at.cost + rounding:
             return trial, True
-        theta = trial
-    return theta, bool(last <= _NEAR * at.cost)
+        moved, theta, last, before = (trial - theta)[free], trial, gain, step
+    return (nearest, True) if least < near else (start, False)
 
 
-def _step(at: Reduction, by_theta: Array, others: Array) -> tuple[Array, float]:
-    """The step (k,) to the root of what is linear in it, and its gain of the sum of squares."""
+def _moved(form: Ansatz, theta: Array, free: Array, step: Array, longest: float, metric: Array) -> Array:
+    """Theta after a step, which is cut to the longest and to the domain."""
+    trial, step = theta.copy(), step * min(1.0, longest / max(float(np.linalg.norm(metric @ step)), 1e-300))
+    trial[free] += step
+    while not form.allows(trial):
+        step = step / 2
+        trial[free] = theta[free] + step
+    return trial
+
+
+def _secant(memory: Array, moved: Array, lessened: Array, metric: Array) -> Array:
+    """Broyden's update of an inverse Jacobian (k, k), in the units of errors that `metric` gives."""
+    along = (metric @ moved) @ metric @ memory
+    size = float(along @ lessened)
+    if not abs(size) > _SECANT * float(np.linalg.norm(metric @ moved)) ** 2:
+        return memory
+    return np.asarray(memory + np.outer(moved - memory @ lessened, along) / size)
+
+
+def _step(at: Reduction, by_theta: Array, others: Array) -> tuple[Array, float, Array]:
+    """The step (k,) to the root of what is linear in it, its gain of the sum of squares, and steps to errors (k, k)."""
     left, k = at.rest(np.concatenate([others, by_theta], axis=1)), by_theta.shape[1]
     length = np.maximum(np.linalg.norm(np.concatenate([others, by_theta], axis=1), axis=0), 1e-300)
     if not np.isfinite(left).all():
-        return np.zeros(k), np.nan
+        return np.zeros(k), np.nan, np.eye(k)
     directions, triangle = np.linalg.qr(left / length)
-    along = directions[:, -k:].T @ at.residual
-    step = np.linalg.pinv(triangle[-k:, -k:], rcond=UNKNOWN) @ along / length[-k:]
-    return step, float(along @ along)
+    along, own = directions[:, -k:].T @ at.residual, triangle[-k:, -k:]
+    step = np.linalg.pinv(own, rcond=UNKNOWN) @ along / length[-k:]
+    return step, float(along @ along), own * length[-k:]

@@ -33,7 +33,8 @@ def derived(
 
     ::
 
-        se^2 = g'^T Sigma g',    interval = range of g over (theta - estimate)^T Sigma^-1 (theta - estimate) <= t^2
+        se^2 = g'^T Sigma g'
+        interval = range of g over (theta - estimate)^T Sigma^-1 (theta - estimate) <= t^2
 
     Sigma is the covariance of the fit. Between curves that share their seeds it is the sum over sizes and seeds of the
     products of their `draws`, the shift of each estimate by each seed, which a fit keeps with ``draws=True``. The range

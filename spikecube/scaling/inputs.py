@@ -29,6 +29,8 @@ def labelled(data: Any, name: str = "the data", dims: tuple[str, ...] = ()) -> x
     ValueError
         If it is no DataArray (the sentence has the line to write), or does not hold real numbers.
 
+    Examples
+    --------
     >>> labelled(xr.DataArray([1, 2], dims="n")).dtype.name
     'float64'
     """
@@ -195,6 +197,8 @@ def at_labels(value: xr.Dataset, like: xr.Dataset, dims: Sequence[str], name: st
     ValueError
         If it lacks one of them.
 
+    Examples
+    --------
     >>> like = xr.Dataset(coords={"n": [200, 100]})
     >>> at_labels(xr.Dataset({"y": ("n", [1.0, 2.0])}, {"n": [100, 200]}), like, ["n"], "the theory").y.values.tolist()
     [2.0, 1.0]

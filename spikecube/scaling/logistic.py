@@ -39,6 +39,8 @@ def firth(design: Array, outcome: Array, *, iterations: int = 200) -> tuple[Arra
     ----------
     Firth, Biometrika 80 (1993) 27; Heinze and Schemper, Stat. Med. 21 (2002) 2409.
 
+    Examples
+    --------
     >>> x = np.column_stack([np.ones(4), [-1.5, -0.5, 0.5, 1.5]])
     >>> params, _ = firth(x, np.array([0.0, 0.0, 1.0, 1.0]))
     >>> bool(abs(params[0]) < 1e-8 and 0 < params[1] < 10)
@@ -77,6 +79,8 @@ def cluster_score_test(design: Array, extra: Array, outcome: Array, groups: Arra
     ----------
     Rao, Proc. Camb. Phil. Soc. 44 (1948) 50; Mancl and DeRouen, Biometrics 57 (2001) 126, for the residuals.
 
+    Examples
+    --------
     >>> x = np.ones((8, 1))
     >>> extra = np.repeat([[1.0], [0.0]], 4, axis=0)
     >>> round(cluster_score_test(x, extra, np.tile([0.0, 1.0], 4), np.arange(8), np.zeros(1)), 6)

@@ -80,6 +80,8 @@ def from_data(
     ValueError
         If `dim` is missing or not positive, if `stderr` is given beside seeds, or does not fit the data.
 
+    Examples
+    --------
     >>> data = xr.DataArray([[1.0, 2.0, 3.0], [4.0, 4.0, 7.0]], dims=("n", "seed"), coords={"n": [10, 20]})
     >>> sample = from_data(data)
     >>> sample.mean.tolist(), sample.dof.tolist()

@@ -84,11 +84,11 @@ class Curve:
 
     @classmethod
     def through(cls, ansatz: Ansatz, u: Array, part: Array, n_basis: tuple[int, ...]) -> Curve:
-        """Knots at equal numbers of points; g has half of the coefficients of f, 5 to 10."""
+        """Knots at equal numbers of points; g has half of the coefficients of f, 5 to 20."""
         found = []
         for k, size in enumerate(n_basis):
             own = u[part == k] if len(n_basis) > 1 else u
-            sizes = (size, int(np.clip(size // 2, 5, 10))) if ansatz.corrected else (size,)
+            sizes = (size, int(np.clip(size // 2, 5, 20))) if ansatz.corrected else (size,)
             found.append(tuple(Spline.through(own, s) for s in sizes))
         return cls(tuple(found))
 

@@ -35,7 +35,8 @@ def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) ->
 
     A spike of strength n^{k(alpha - alpha_k)} crosses the bulk's edge at a distance from alpha_k of order 1/log n::
 
-        logit P(detached) = sharpness * log n * (alpha - alpha_k(n)),     alpha_k(n) = critical + offset/log n
+        logit P(detached) = sharpness * log n * (alpha - alpha_k(n))
+        alpha_k(n) = critical + offset/log n
 
     `critical` is the extrapolation to n -> infinity, expected at (k - 1)/(2k); `threshold` is alpha_k(n) at each size.
     A spike is detached where a singular value of its rank lies beyond the edge and its left vector points along the

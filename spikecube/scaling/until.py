@@ -128,10 +128,10 @@ def next_seeds(
         If the sizes do not determine an estimate.
     """
     aims = [_corrected(aim_of(c, r.target, sizes), r, seeds) for c, r in zip(curves, found, strict=True)]
-    wanted = _wanted(aims, seeds, cost, 1.0)
-    paid = wanted
+    least = np.maximum(seeds, np.where(seeds > 0, 1.0, support(aims, cost)) * LEAST_SEEDS)
+    paid = wanted = _wanted(aims, seeds, cost, least, 1.0)
     if price @ (wanted - seeds) > budget:
-        paid = _within(aims, seeds, cost, price, budget)
+        paid = _within(aims, seeds, cost, least, price, budget)
     return np.minimum(paid, np.maximum(GROWTH * seeds, FIRST_SEEDS)), wanted
 
 
@@ -238,18 +238,17 @@ def _corrected(aim: Aim, found: Reached, seeds: Array) -> Aim:
     return replace(aim, half_width=asked)
 
 
-def _wanted(aims: Sequence[Aim], seeds: Array, cost: Array, factor: float) -> Array:
-    least = np.maximum(seeds, np.where(seeds > 0, 1.0, support(aims, cost)) * LEAST_SEEDS)
+def _wanted(aims: Sequence[Aim], seeds: Array, cost: Array, least: Array, factor: float) -> Array:
     relaxed = [replace(a, half_width=a.half_width * factor) for a in aims]
     return np.maximum(allocate(relaxed, cost, least=least).seeds, seeds)
 
 
-def _within(aims: Sequence[Aim], seeds: Array, cost: Array, price: Array, budget: float) -> Array:
+def _within(aims: Sequence[Aim], seeds: Array, cost: Array, least: Array, price: Array, budget: float) -> Array:
     """The seeds whose half-widths are all larger by the least factor that can be paid for."""
     low, high, paid = 0.0, float(np.log(_MOST_RELAXED)), seeds
     for _ in range(_RELAXED):
         middle = (low + high) / 2
-        trial = _wanted(aims, seeds, cost, float(np.exp(middle)))
+        trial = _wanted(aims, seeds, cost, least, float(np.exp(middle)))
         if price @ (trial - seeds) <= budget:
             high, paid = middle, trial
         else:

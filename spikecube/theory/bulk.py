@@ -40,6 +40,8 @@ class Bulk:
     dim_ratio, width_ratio : phi = d/n and r = N/n.
     higher : (k! c_k^2, D_k/n) of the blocks of degree 2, 3, ...; none in the proportional limit.
 
+    Examples
+    --------
     >>> bulk = Bulk(linear=0.0, nonlinear=1.0, dim_ratio=1.0, width_ratio=4.0)
     >>> float(bulk.edge)  # Marchenko-Pastur: (1 + sqrt(r))^2
     9.0

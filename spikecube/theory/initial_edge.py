@@ -21,6 +21,8 @@ def bulk_edge(model: Model, n: int | None = None, *, degrees: int | None = None)
     ConvergenceError
         If no edge is found.
 
+    Examples
+    --------
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
     >>> round(bulk_edge(model), 6)

@@ -105,6 +105,8 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
     ValueError
         If a penalty is not positive, or if the model's initial output is not vanishing (and ell > 0).
 
+    Examples
+    --------
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5, width_ratio=1.0,
     ...     step_ratio=1.0, initial_output="vanishing")

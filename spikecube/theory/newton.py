@@ -41,6 +41,8 @@ def increasing_root(
     ConvergenceError
         If a root is not found.
 
+    Examples
+    --------
     >>> f = lambda t: (t**3 - np.array([8.0, 27.0]), 3 * t**2)
     >>> increasing_root(f, np.array([0.0, 0.0]), np.array([9.0, 9.0]), name="cube roots").round(12).tolist()
     [2.0, 3.0]

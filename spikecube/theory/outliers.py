@@ -43,6 +43,8 @@ def predicted_outliers(
     ValueError
         If the model's initial output is not vanishing.
 
+    Examples
+    --------
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
     ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,

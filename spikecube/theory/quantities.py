@@ -62,6 +62,8 @@ def readout_nodes(kind: str, nodes: int) -> tuple[Array, Array]:
     ValueError
         If the readout is not one of gaussian, rademacher, constant.
 
+    Examples
+    --------
     >>> [v.tolist() for v in readout_nodes("rademacher", 5)]
     [[-1.0, 1.0], [0.5, 0.5]]
     """

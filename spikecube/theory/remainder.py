@@ -41,6 +41,8 @@ def loss_remainders(
     ConvergenceError
         If the profile's equations are not solved.
 
+    Examples
+    --------
     >>> import spikecube as sc
     >>> model = sc.Model(target=[0.0, 1.0, 0.5])
     >>> [bool(0.0 < remainder < 0.04) for remainder in loss_remainders(model, 0.1, 1000, 0.2)]

@@ -34,6 +34,8 @@ def tracy_widom_quantile(probability: float) -> float:
     ValueError
         If the probability is not within [1e-6, 1 - 1e-9].
 
+    Examples
+    --------
     >>> round(tracy_widom_quantile(0.99), 4)
     2.0234
     """

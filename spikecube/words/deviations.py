@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ from scipy.stats import t as student
 
 from spikecube.means import spikes
 from spikecube.means.comparisons import z_scores
+from spikecube.means.controls import label_spread
 from spikecube.means.places import Missing, aligned
 from spikecube.text import number, with_error
 from spikecube.words import symbols
@@ -61,19 +64,38 @@ def deviations(cube: xr.Dataset, prediction: xr.Dataset | None) -> Deviations:
         count = int(scores["z"].notnull().sum())
         compared += count
         chance += count * 2 * float(student.sf(BEYOND, max(int(scores.attrs["seeds"]) - 1, 1)))
-        far += _beyond(scores, name, known)
+        strength = _no_spread if name == "singular_value" or scores.attrs["given"] else _spread_of(cube)
+        far += _beyond(scores, name, known, strength)
     if not compared:
         raise Missing("nothing to compare")
     return Deviations(tuple(sorted(far, key=lambda d: -abs(d.z))), compared, chance)
 
 
-def _beyond(scores: xr.Dataset, name: str, prediction: xr.Dataset) -> list[Deviation]:
+Spread = Callable[[xr.Dataset], float]
+
+
+def _no_spread(_one: xr.Dataset) -> float:
+    return 1.0
+
+
+def _spread_of(cube: xr.Dataset) -> Spread:
+    """The `label_spread` of a point of a cube, which a prediction for a typical draw leaves out."""
+    study = spikes.study_of(cube)
+
+    @functools.cache
+    def at(n: int, further: tuple[float | str, ...]) -> float:
+        return label_spread(study.model_at(**dict(zip(study.further, further, strict=True))), n)
+
+    return lambda one: at(int(one["n"]), tuple(one[name].item() for name in study.further))
+
+
+def _beyond(scores: xr.Dataset, name: str, prediction: xr.Dataset, spread: Spread) -> list[Deviation]:
     z, found = scores["z"], []
     for index in zip(*np.nonzero(np.abs(z.values) > BEYOND), strict=True):
         one = scores.isel(dict(zip(map(str, z.dims), map(int, index), strict=True)))
         further = [str(d) for d in z.dims if d not in _PLACE]
         mean, stderr, told = (float(one[v]) for v in ("mean", "stderr", "predicted"))
-        reason = _reason(abs(mean - told), stderr, _remainder(prediction, name, one))
+        reason = _reason(mean, stderr, told, _remainder(prediction, name, one), spread(one))
         place = symbols.place(one, (*_PLACE, *further))
         found.append(Deviation(name, place, with_error(mean, stderr), number(told), float(one["z"]), reason))
     return found
@@ -87,12 +109,20 @@ def _remainder(prediction: xr.Dataset, name: str, one: xr.Dataset) -> float:
     return float(data.sel({d: one[d].item() for d in map(str, data.dims)}, method="nearest"))
 
 
-def _reason(gap: float, stderr: float, remainder: float) -> str:
-    """What explains a gap: the theory's own remainder, where that and two standard errors reach over it."""
-    if not np.isfinite(remainder):
-        return "not explained"
-    reaches = gap <= remainder + 2 * stderr
-    return f"{'within' if reaches else 'beyond'} the remainder of theory, ±{float(f'{remainder:.2g}'):g}"
+def _reason(mean: float, stderr: float, told: float, remainder: float, spread: float) -> str:
+    """What explains a gap: what reaches over it together with two standard errors.
+
+    That is the theory's own remainder, or that labels of all draws together are `spread` times as strong as typical
+    ones, and losses with them.
+    """
+    known = np.isfinite(remainder)
+    most = (remainder if known else 0.0) + 2 * stderr
+    off = f"the remainder of theory, ±{float(f'{remainder:.2g}'):g}"
+    if known and abs(mean - told) <= most:
+        return f"within {off}"
+    if abs(mean - spread * told) <= most:
+        return f"draws: labels {spread - 1:.0%} stronger on average than typical"
+    return f"beyond {off}" if known else "not explained"
 
 
 def deviations_text(found: Deviations) -> str:
@@ -101,21 +131,40 @@ def deviations_text(found: Deviations) -> str:
     >>> deviations_text(Deviations((), 400, 1.08))
     'None of 400 points lies beyond 3 standard errors; chance alone would leave about 1.1 there.'
     """
-    count, explained = len(found.far), sum(d.reason.startswith("within") for d in found.far)
+    count = len(found.far)
+    within, spread = (sum(d.reason.startswith(word) for d in found.far) for word in ("within", "draws"))
     lead = "None" if not count else f"{count}"
     verb = "lies" if count < 2 else "lie"
     chance = float(f"{found.by_chance:.2g}")
     text = f"{lead} of {found.compared} points {verb} beyond 3 standard errors; "
     text += f"chance alone would leave about {chance:g} there."
-    return text + (f" The remainder of theory explains {explained} of them." if count else "")
+    text += f" The remainder of theory explains {within} of them." if count else ""
+    return text + (f" That labels differ in strength between draws explains {spread}." if spread else "")
 
 
 def rows(found: Deviations, most: int) -> list[list[str]]:
     """The farthest of them as rows of a table."""
     return [
-        [symbols.symbol(d.variable), d.place, d.measured, d.predicted, f"{d.z:+.1f}".replace("-", "−"), d.reason]
-        for d in found.far[:most]
+        [symbols.symbol(d.variable), d.place, d.measured, d.predicted, _signed(d.z), d.reason] for d in found.far[:most]
     ]
+
+
+def rest(found: Deviations, most: int) -> list[str]:
+    """All others, a line for each curve in alpha: `L, n = 100: z = +3.4 at α = 0.4, −3.1 at α = 0.45`.
+
+    >>> far = [Deviation("x", f"α = {a}, n = 5", "", "", z, "") for a, z in ((0.1, 9.0), (0.2, -4.0), (0.3, 3.5))]
+    >>> rest(Deviations(tuple(far), 9, 0.1), 1)
+    ['x, n = 5: z = −4.0 at α = 0.2, +3.5 at α = 0.3']
+    """
+    curves: dict[str, list[str]] = {}
+    for d in found.far[most:]:
+        alpha, _, where = d.place.partition(", ")
+        curves.setdefault(f"{symbols.symbol(d.variable)}, {where}", []).append(f"{_signed(d.z)} at {alpha}")
+    return [f"{curve}: z = {', '.join(points)}" for curve, points in curves.items()]
+
+
+def _signed(z: float) -> str:
+    return f"{z:+.1f}".replace("-", "−")
 
 
 HEADER = ("what", "where", "measured", "theory", "z", "explained by")

@@ -15,7 +15,7 @@ from spikecube.cube.cuts import as_cube, is_prediction
 from spikecube.cube.missing import lost_draws, missing_edges
 from spikecube.cube.schema import DIMS, STATUS
 from spikecube.means.controls import CONTROLS
-from spikecube.means.places import chosen, further_axes
+from spikecube.means.places import LabelError, chosen, further_axes
 from spikecube.means.seeds import means
 from spikecube.means.spikes import degrees
 from spikecube.text import middle, text_table, with_error
@@ -43,13 +43,16 @@ def overview(cube: xr.Dataset | str | Path, lam: float | None = None, *, every: 
     Raises
     ------
     LabelError
-        If the cube does not have this penalty.
+        If the cube does not have this penalty, or no means along penalties.
     """
     cube = as_cube(cube)
     axes = text_table(["axis", "length", "values"], axis_rows(cube))
     goal = f"Seeds were added until {cube.attrs['until']}" if "until" in cube.attrs else ""
     parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), lost_draws(cube), goal, missing_edges(cube)]
-    if {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS):
+    has_means = {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS)
+    if lam is not None and not (has_means and "lam" in cube.dims):
+        raise LabelError(f"lam={lam:g} is not for this cube, which has no means at several penalties")
+    if has_means:
         parts.append(mean_table(cube, lam, every=every))
     return "\n\n".join(part for part in parts if part)
 
@@ -86,7 +89,7 @@ def mean_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = Fals
     note += "; train, test, before: losses of F, test loss of F_0" if "before" in header else ""
     fewer = [f"{len(v)} of {cube.sizes[d]} labels of {d}" for d, v in shown.items() if len(v) < cube.sizes[d]]
     note += f"; {', '.join(fewer)}: --all shows every one" if fewer else ""
-    return f"{textwrap.fill(note, 78)}\n{text_table(header, rows)}"
+    return f"{textwrap.fill(note, 78)}\n{text_table(header, rows, labels=len(shown))}"
 
 
 def _columns(cube: xr.Dataset, lam: float | None) -> Iterator[tuple[str, str, xr.Dataset]]:

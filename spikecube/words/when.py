@@ -143,8 +143,8 @@ def _of_model(study: Study, model: Model, degree: int | None) -> str:
     left_out = len(study.axes.alpha) - len(along)
     which = f" ({len(along)} of the {len(study.axes.alpha)} of the study)" if left_out else ""
     return (
-        f"alpha from which each spike stands clear\n{text_table(['n', *heads], [*rows, limits])}\n\n"
-        f"n from which each spike stands clear, at alpha{which}\n{text_table(['alpha', *heads], sizes)}"
+        f"alpha from which each spike stands clear\n{text_table(['n', *heads], [*rows, limits], 1)}\n\n"
+        f"n from which each spike stands clear, at alpha{which}\n{text_table(['alpha', *heads], sizes, 1)}"
     )
 
 

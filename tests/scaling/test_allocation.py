@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scripts.equal_hours import most
+from spikecube.scaling import allocation
 from spikecube.scaling.allocation import (
     LEAST_SEEDS,
     Aim,
@@ -118,3 +120,27 @@ def test_too_few_sizes_are_refused() -> None:
     silent = Aim(aim.direction, aim.slopes, np.where(SIZES > 600, np.inf, aim.variance), aim.half_width)
     with pytest.raises(FitError, match="2 sizes do not determine 3 parameters"):
         allocate([silent], COST)
+
+
+def test_no_seeds_gain_more_over_equal_ones_than_the_bound() -> None:
+    """What `scripts/equal_hours.py --bound` prints: two means for 1 and 3, and random seeds of random problems."""
+    assert most(Aim(np.ones(1), np.ones((2, 1)), np.ones(2), 0.1), np.array([1.0, 3.0])) ** 2 == pytest.approx(2)
+    rng = np.random.default_rng(6)
+    for _ in range(20):
+        aim = Aim(rng.standard_normal(3), rng.standard_normal((6, 3)), rng.uniform(0.5, 2, 6), 0.1)
+        cost = rng.uniform(1, 100, 6)
+        equal = variance_of(aim, np.full(6, 1 / cost.sum()))[0]
+        others = [variance_of(aim, spent / cost)[0] for spent in rng.dirichlet(np.full(6, 0.5), 50)]
+        assert np.sqrt(equal / min(others)) <= most(aim, cost) * (1 + 1e-9)
+
+
+def test_one_mean_has_the_optimum_of_the_convex_problem() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(5):
+        aim = Aim(np.array([1.5]), rng.uniform(0.5, 2, (4, 1)), rng.uniform(0.5, 2, 4), 0.1)
+        cost, floor = rng.uniform(1, 100, 4), rng.uniform(1, 5, 4)
+        found = allocation._of_one_mean(aim, cost, floor, 2.0)
+        whole = allocation._by_barrier([aim], cost, floor, np.array([2.0]), np.ones(4))
+        assert found[0] == pytest.approx(whole[0], rel=1e-4)
+        assert found[1] == pytest.approx(whole[1], rel=1e-3)
+    assert allocation._of_one_mean(aim, cost, floor + 1e6, 2.0)[1].tolist() == [0.0] * 4

@@ -12,10 +12,13 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from spikecube.cli import app
+from spikecube.cli.reading import _all_fits
+from spikecube.means.places import LabelError
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.thresholds import fit_thresholds
 from spikecube.words.data_fits import DATA_LAWS, fit_file
 from spikecube.words.fits import LAWS, USES, fit_report
+from spikecube.words.overview import overview
 
 CUBE_OPTIONS = ("prediction", "controls", "n_min", "auto")
 
@@ -132,6 +135,13 @@ REFUSED = (
     ("fit data.csv --size N --value y --latex --json", "--latex and --json exclude each other"),
     ("fit cube.nc --loss huber", "--loss is for data other than cubes"),
     ("fit cube.nc --latex", "--latex is for data other than cubes"),
+    ("fit cube.nc --loss squares", "--loss is for data other than cubes"),
+    ("fit data.csv --size N --value y --controls", "--controls is for cubes"),
+    ("run study.toml --jobs 20", "--jobs, --queue, --hours, --interface, --tls and --patience go with --slurm"),
+    ("run study.toml --interface lo", "go with --slurm"),
+    ("run study.toml --patience 24", "go with --slurm"),
+    ("run study.toml --until t --shard 1/2", "--until computes in rounds"),
+    ("run study.toml --workers 1 --scheduler tcp://h:1", "exclude each other"),
     ("plan study.toml --pilot p.nc", "--pilot goes with --target"),
     ("plan study.toml --max-n 100", "--max-n goes with --target"),
     ("plan study.toml -o new.toml", "-o goes with --target"),
@@ -142,7 +152,26 @@ REFUSED = (
 
 @pytest.mark.parametrize(("command", "said"), REFUSED)
 def test_an_option_of_another_mode_is_refused(command: str, said: str) -> None:
-    """Before any file is looked for."""
+    """Before any file is looked for; also where it is given the value that it has anyway."""
     answer = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
     assert answer.exit_code == 2
     assert said in " ".join(answer.output.split())
+
+
+def test_the_theory_of_a_report_is_that_of_its_fits(
+    small: xr.Dataset, prediction: xr.Dataset, plain: Mapping[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that for each draw; laws on single draws are fitted as ever."""
+    monkeypatch.setattr("spikecube.words.fits.LAWS", {name: LAWS[name] for name in ("limits", "thresholds")})
+    own, other = (_all_fits(small, prediction=factor * prediction) for factor in (1.0, 1.3))
+    assert not own["limits"]["expected"].equals(other["limits"]["expected"])
+    assert own["thresholds"].equals(other["thresholds"])
+    assert own["limits"].attrs["sentence"] == plain["limits"]["sentence"]
+
+
+def test_a_penalty_is_refused_where_no_mean_has_one(small: xr.Dataset) -> None:
+    assert "at lam =" in overview(small, float(small["lam"][0]))
+    for cut in (small.isel(lam=0, drop=True), small[["status"]]):
+        assert overview(cut)
+        with pytest.raises(LabelError, match=r"lam=0\.1 is not for this cube"):
+            overview(cut, 0.1)

@@ -35,6 +35,8 @@ def hermite_moments(
     -------
     q of shape (degree + 1, *mean.shape), and the rest of the shape of mean.
 
+    Examples
+    --------
     >>> q, rest = hermite_moments(np.square, (), np.array([1.0]), np.array([2.0]), 1)
     >>> q[:, 0].round(9).tolist(), rest.round(9).tolist()
     ([5.0, 4.0], [32.0])

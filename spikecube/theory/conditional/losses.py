@@ -83,6 +83,8 @@ def finite_losses(
     ConvergenceError
         If the profile's equations are not solved.
 
+    Examples
+    --------
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
     ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
@@ -115,6 +117,8 @@ def initial_losses(
     ConvergenceError
         If the profile's equations are not solved.
 
+    Examples
+    --------
     >>> import spikecube as sc
     >>> model = sc.Model(target=[0.0, 1.0, 0.5], noise=0.5)
     >>> [round(float(loss), 4) for loss in initial_losses(model, 0.1)]
@@ -150,6 +154,8 @@ def spiked_losses(
     ConvergenceError
         If the profile's equations are not solved.
 
+    Examples
+    --------
     >>> import spikecube as sc
     >>> model = sc.Model(target=[0.0, 1.0, 0.5], noise=0.5)
     >>> [round(float(loss), 4) for loss in spiked_losses(model, 0.1, 1000, 0.3, 5, degrees=1)]
