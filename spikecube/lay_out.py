@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,10 @@ import xarray as xr
 from spikecube.runs.plan import calibrate, processor_time
 from spikecube.runs.run import Kernel, default_kernel, run
 from spikecube.runs.tasks import missing_tasks, task_cost
-from spikecube.scaling.design import design
+from spikecube.scaling.design import design_from
 from spikecube.scaling.errors import FitError, TooManySeedsError
+from spikecube.scaling.pilot import PilotCurve, pilot_curve
+from spikecube.scaling.targets import Target, parse_targets, relaxed
 from spikecube.study.study import Study
 from spikecube.text import text_table
 
@@ -69,18 +71,20 @@ def lay_out(
     if not sizes:
         raise FitError(f"--max-n {max_n} leaves no size of the study, which has n = {min(study.axes.n)} and more")
     cost = hours or cell_hours(study)
+    targets = parse_targets(target)
+    curves = [pilot_curve(t, pilot, 1.0) for t in targets]
     try:
-        made, relaxed = design(target, pilot=pilot, sizes=sizes, cost=cost), 1.0
+        made, factor = design_from(targets, curves, sizes, cost), 1.0
     except TooManySeedsError:
         if max_hours is None:
             raise
         made = None
     if max_hours is not None and (made is None or float(made.cost) > max_hours):
-        made, relaxed = _within(target, pilot, sizes, cost, max_hours)
+        made, factor = _within(targets, curves, sizes, cost, max_hours)
     assert made is not None
     made["cost"].attrs["units"] = "core-hours"
     seeds = {int(n): int(m) for n, m in zip(made.n.values, made.seeds.values, strict=True) if m > 0}
-    return LaidOut(with_seeds(study, seeds), made, relaxed)
+    return LaidOut(with_seeds(study, seeds), made, factor)
 
 
 def cell_hours(study: Study) -> Callable[[float], float]:
@@ -158,18 +162,19 @@ def with_seeds(study: Study, seeds: dict[int, int]) -> Study:
 
 
 def _within(
-    target: str, pilot: xr.Dataset, sizes: list[int], cost: Callable[[float], float], most: float
+    targets: Sequence[Target],
+    curves: Sequence[PilotCurve],
+    sizes: list[int],
+    cost: Callable[[float], float],
+    most: float,
 ) -> tuple[xr.Dataset, float]:
     """The design whose half-widths are all larger by the least factor that costs no more than `most`."""
-    from spikecube.scaling.targets import parse_targets, relaxed_text
-
     low, high = 1.0, 2.0
-    targets = parse_targets(target)
 
     def at(factor: float) -> xr.Dataset | None:
         """The design, or None where it costs too much."""
         try:
-            made = design([relaxed_text(t, factor) for t in targets], pilot=pilot, sizes=sizes, cost=cost)
+            made = design_from([relaxed(t, factor) for t in targets], curves, sizes, cost)
         except TooManySeedsError:
             return None
         return made if float(made.cost) <= most else None
@@ -187,7 +192,7 @@ def _within(
         trial = at(middle)
         low, high, made = (low, middle, trial) if trial is not None else (middle, high, made)
     notes = made.attrs["notes"]
-    for given, relaxed in zip(targets, made.target.values.tolist(), strict=True):
-        notes = notes.replace(relaxed, given.text)
+    for given, text in zip(targets, made.target.values.tolist(), strict=True):
+        notes = notes.replace(text, given.text)
     texts, wanted = [t.text for t in targets], [t.half_width for t in targets]
     return made.assign_coords(target=texts).assign(wanted=("target", wanted)).assign_attrs(notes=notes), high

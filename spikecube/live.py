@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,6 @@ def _named(cube: Any) -> Any:
 
 def source_of(cube: Any) -> Source:
     """What the explorer looks at: a cube, its file, or a run by its name, read again while it grows."""
-    from spikecube.cube.assemble import assemble
     from spikecube.pictures import sources
     from spikecube.runs.folder import RunFolder, run_paths
 
@@ -91,7 +91,16 @@ def source_of(cube: Any) -> Source:
         return sources.source_of(path)
     place, path = run_paths(cube)
     folder = RunFolder.existing(place)
-    return sources.Growing(lambda: assemble(folder.study, folder.results()), folder.shards, str(path))
+    return sources.Growing(functools.partial(_grown, place), folder.shards, str(path))
+
+
+def _grown(place: Path) -> Any:
+    """The cube of what a run's folder holds by now."""
+    from spikecube.cube.assemble import assemble
+    from spikecube.runs.folder import RunFolder
+
+    folder = RunFolder.existing(place)
+    return assemble(folder.study, folder.results())
 
 
 def awaited(name: str | Path) -> Awaited:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-_NUMBER = re.compile(r"-|-?[0-9.]+(e[-+]?[0-9]+)?(\([0-9]+\))?")
+_NUMBER = re.compile(r"-|-?[0-9.]+(\([0-9]+\))?(e[-+]?[0-9]+)?")
 
 WIDTH = 80
 """Columns of what is printed."""
@@ -26,6 +26,8 @@ def with_error(value: float, stderr: float) -> str:
     '2'
     >>> with_error(1234.5, 21.0), with_error(7.815, 0.0996)
     ('1234(21)', '7.82(10)')
+    >>> with_error(1.09e-10, 1.1e-10), with_error(-4.06e12, 1e10)
+    ('1.1(11)e-10', '-4.060(10)e+12')
 
     An error that is the rounding of the value is none:
 
@@ -34,8 +36,35 @@ def with_error(value: float, stderr: float) -> str:
     """
     if not stderr > 1e-12 * abs(value):
         return f"{value:.5g}"
-    digits = max(0, 1 - math.floor(math.log10(float(f"{stderr:.1e}"))))
-    return f"{value:.{digits}f}({round(stderr * 10**digits)})"
+    power, digits = _shown(value, stderr)
+    mantissa = value / 10.0**power
+    return f"{mantissa:.{digits}f}({round(stderr / 10.0**power * 10**digits)}){_exponent(power)}"
+
+
+def interval(value: float, stderr: float, low: float, high: float) -> str:
+    """Both ends of the interval of a value, with the decimals of its standard error.
+
+    >>> interval(0.81234, 0.0045, 0.80352, 0.82116), interval(1.09e-10, 1.1e-10, -1.1e-10, 3.3e-10)
+    ('[0.8035, 0.8212]', '[-1.1e-10, 3.3e-10]')
+    >>> interval(2.0, 0.0, 2.0, 2.0)
+    '[2, 2]'
+    """
+    if not stderr > 1e-12 * abs(value):
+        return f"[{low:.5g}, {high:.5g}]"
+    power, digits = _shown(value, stderr)
+    ends = (f"{end / 10.0**power:.{digits}f}{_exponent(power) if math.isfinite(end) else ''}" for end in (low, high))
+    return f"[{', '.join(ends)}]"
+
+
+def _shown(value: float, stderr: float) -> tuple[int, int]:
+    """The power of ten taken out (0 where the digits are few), and the decimals of what is left."""
+    largest = max(abs(value), stderr)
+    power = 0 if largest >= 1e-4 and stderr < 1e5 else math.floor(math.log10(largest))
+    return power, max(0, 1 - math.floor(math.log10(float(f"{stderr / 10.0**power:.1e}"))))
+
+
+def _exponent(power: int) -> str:
+    return f"e{power:+03d}" if power else ""
 
 
 def number(value: float) -> str:

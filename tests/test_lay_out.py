@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -10,8 +11,9 @@ from typer.testing import CliRunner
 
 from spikecube.cli import app
 from spikecube.errors import SpikecubeError
-from spikecube.lay_out import lay_out, lay_out_text
+from spikecube.lay_out import LaidOut, lay_out, lay_out_text
 from spikecube.scaling.errors import TooManySeedsError
+from spikecube.scaling.pilot import PilotCurve, pilot_curve
 from spikecube.study.study import Study
 from tests.runs.conftest import in_threads, threads  # noqa: F401  fixtures of these tests too
 from tests.scaling.conftest import cube  # noqa: F401  a fixture of these tests too
@@ -23,13 +25,18 @@ def hours(n: float) -> float:
     return 1e-9 * n**3
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study(cube: xr.Dataset) -> Study:  # noqa: F811
     return Study.from_toml("# mine\n" + cube.attrs["study"])
 
 
-def test_the_study_has_the_seeds_of_the_design(study: Study, cube: xr.Dataset) -> None:  # noqa: F811
-    found = lay_out(study, TARGET, pilot=cube, hours=hours)
+@pytest.fixture(scope="module")
+def found(study: Study, cube: xr.Dataset) -> LaidOut:  # noqa: F811
+    """The study that meets the target."""
+    return lay_out(study, TARGET, pilot=cube, hours=hours)
+
+
+def test_the_study_has_the_seeds_of_the_design(found: LaidOut, study: Study) -> None:
     asked = {int(n): int(m) for n, m in zip(found.design.n.values, found.design.seeds.values, strict=True)}
     counts = dict.fromkeys(asked, 0)
     for cell in found.study.cells():
@@ -42,13 +49,25 @@ def test_the_study_has_the_seeds_of_the_design(study: Study, cube: xr.Dataset) -
     assert "certificate: no sensitivity above 1" in lay_out_text(found)
 
 
-def test_a_budget_that_is_too_small_is_told(study: Study, cube: xr.Dataset) -> None:  # noqa: F811
-    enough = lay_out(study, TARGET, pilot=cube, hours=hours)
-    most = float(enough.design.cost) / 2
-    found = lay_out(study, TARGET, pilot=cube, hours=hours, max_hours=most)
-    assert found.relaxed > 1
-    assert float(found.design.cost) <= most
-    assert "0.01 cannot be met in this time" in lay_out_text(found)
+def test_a_budget_that_is_too_small_is_told(
+    found: LaidOut,
+    study: Study,
+    cube: xr.Dataset,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half-widths grow until the budget is enough; what the pilot says is fitted once, not at each of them."""
+    most, asked = float(found.design.cost) / 2, []
+
+    def counted(*given: Any) -> PilotCurve:
+        asked.append(given)
+        return pilot_curve(*given)
+
+    monkeypatch.setattr("spikecube.lay_out.pilot_curve", counted)
+    less = lay_out(study, TARGET, pilot=cube, hours=hours, max_hours=most)
+    assert len(asked) == 1
+    assert less.relaxed > 1
+    assert 0.9 * most < float(less.design.cost) <= most
+    assert "0.01 cannot be met in this time" in lay_out_text(less)
     assert lay_out(study, TARGET, pilot=cube, hours=hours, max_hours=4 * most).relaxed == 1
 
 

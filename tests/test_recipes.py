@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +50,20 @@ RECIPES = {
         Edit(
             "scaling/laws.py",
             "def known_limit(exponent: float) -> Law:\n",
-            """INVERSE_LOGARITHM = Law(
+            """def _inverse_logs(n: Array) -> Array:
+    return np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1)
+
+
+INVERSE_LOGARITHM = Law(
     "inverse_logarithm",
     "y = L + A/log n",
     ("level", "amplitude"),
-    lambda n, theta: theta[..., :1] + theta[..., 1:2] / np.log(n),
-    lambda n, theta: np.ones((*theta.shape[:-1], 1, 1)) * np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1),
-    lambda n, y, weights: linear_fit(np.stack([np.ones_like(n), 1 / np.log(n)], axis=-1), y, weights)[None],
+    lambda n, theta: theta @ _inverse_logs(n).T,
+    lambda n, theta: np.broadcast_to(_inverse_logs(n), (*theta.shape[:-1], len(n), 2)).copy(),
+    lambda n, y, weights: linear_fit(_inverse_logs(n), y, weights)[None],
     Linear(),
+    when="corrections that die with the logarithm of the size",
+    in_units=("level", "amplitude"),
 )
 
 
@@ -72,7 +79,8 @@ def peaks(cube: xr.Dataset, **further: Any) -> Picture:
     """How large is the largest entry of the readout? Means over seeds against n."""
     data = plain_means(at(variable(cube, "readout_peak"), **fixed(cube, further)))
     layers = marks.points(data, "n", "readout_peak", label="measured", colour=style.SERIES[0])
-    return Picture(layers, title="Largest entry of the readout", xlabel="n", ylabel="max |a|", xlim=(0, 100))
+    title = "Largest entry of the readout"
+    return Picture(layers, title=title, xlabel="n", ylabel="max |a|", xlim=(0, 100))
 
 
 ''',
@@ -91,9 +99,6 @@ from spikecube.cube.store import write_cube
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.sources import Fixed
-from spikecube.scaling.labelled_fits import fit_sample
-from spikecube.scaling.laws import INVERSE_LOGARITHM
-from spikecube.scaling.samples import from_data
 
 study = sc.Study(
     model={"activation": "sine"},
@@ -111,7 +116,7 @@ cube = sc.open_cube("x.nc")
 prediction = sc.predict(study)
 n = np.array([10.0, 20.0, 40.0, 80.0])
 curve = xr.DataArray(2 + 3 / np.log(n), dims="n", coords={"n": n})
-fit = fit_sample(INVERSE_LOGARITHM, from_data(curve, "n", xr.DataArray(0.1)))
+fit = sc.fit_law(curve, "inverse_logarithm", stderr=0.1)
 picture = CATALOGUE["peaks"].draw(Scene(cube), None)
 print(json.dumps({
     "place": sc.__file__,
@@ -158,6 +163,13 @@ def test_contributing_names_the_files_that_a_recipe_touches(name: str) -> None:
     (line,) = re.findall(rf"^- \*\*A new {name}\*\*.*?(?=^- |^$)", text, re.MULTILINE | re.DOTALL)
     named = set(re.findall(r"`([a-z_]+/[a-z_/]+\.py)`", line))
     assert named == {edit.file for edit in RECIPES[name]}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_page_of_recipes_shows_what_is_written(name: str) -> None:
+    page = (ROOT / "docs" / "how-to" / "extend.md").read_text()
+    for edit in RECIPES[name]:
+        assert textwrap.indent(textwrap.dedent(edit.text).strip(), "    ") in page
 
 
 def test_a_new_activation_is_run_and_predicted(used: dict[str, object]) -> None:

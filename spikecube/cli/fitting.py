@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,40 @@ def _smallest(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f'{text!r} is not a size, nor "auto"') from None
+
+
+def _correction(text: str) -> float | str:
+    """An exponent, or "free"."""
+    return text if text == "free" else _number("--correction", text)
+
+
+def _window(text: str) -> float | tuple[float, ...] | str:
+    """One number, a pair, or "auto"."""
+    ends = () if text == "auto" else tuple(_number("--window", end) for end in text.split(","))
+    return ends[0] if len(ends) == 1 else ends or text
+
+
+def _held(text: str) -> dict[str, float]:
+    """Parameters and their values."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): _number("--fixed", value) for name, _, value in pairs}
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{option}: {text!r} is no number") from None
+
+
+def _form(correction: str | None, window: str | None, fixed: str | None) -> dict[str, Any]:
+    """What was asked of a law's form."""
+    given: tuple[tuple[str, str | None, Callable[[str], Any]], ...] = (
+        ("correction", correction, _correction),
+        ("window", window, _window),
+        ("fixed", fixed, _held),
+    )
+    return {name: parse_option(parse, text) for name, text, parse in given if text is not None}
 
 
 @command
@@ -60,6 +95,20 @@ def fit(
         str | None,
         typer.Option(help="squares (as it is), or huber for laws of two sizes: points far off pull with less weight."),
     ] = None,
+    correction: Annotated[
+        str | None,
+        typer.Option(metavar="OMEGA", help='A correction in n^-OMEGA, or "free": of a power law or a collapse.'),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="LOW,HIGH", help='Scaled controls that a collapse uses; W for -W,W; or "auto".'),
+    ] = None,
+    curved: Annotated[
+        bool, typer.Option("--curved", help="A collapse in (x - x_c)(1 + field (x - x_c)) for x - x_c.")
+    ] = False,
+    fixed: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE", help="Parameters of a collapse that are held: critical=0,nu=1.")
+    ] = None,
     plot: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A picture of other data: .html; .png, .svg, .pdf by Matplotlib."),
@@ -84,21 +133,24 @@ def fit(
         refuse_target(Path(target))
     smallest = n_min if n_min in (None, "auto") else parse_option(_smallest, n_min)
     named = {"--size": size, "--value": value, "--control": control, "--stderr": stderr, "--loss": loss, "--plot": plot}
+    form = _form(correction, window, fixed) | ({"curved": True} if curved else {})
     if size is None or value is None:
         given = [name for name, text in named.items() if text is not None] + ["--latex"] * latex
+        given += [f"--{name}" for name in form]
         if given:
             raise typer.BadParameter(f"{given[0]} is for data other than cubes, which need --size and --value")
         if Path(cube).suffix in _TABLES:
             raise typer.BadParameter(f"{cube} is a table: name its columns with --size and --value")
-        form = "json" if as_json else "all" * every
-        return _fit_cube(cube, law, output, theory, controls is not False, smallest, form)
+        shown = "json" if as_json else "all" * every
+        return _fit_cube(cube, law, output, theory, controls is not False, smallest, shown)
     which = "--controls" if controls else "--no-controls"
     of_cubes = ["--theory"] * (theory is not None) + [which] * (controls is not None) + ["--all"] * every
     if of_cubes:
         raise typer.BadParameter(f"{of_cubes[0]} is for cubes, not for other data")
     if latex and as_json:
         raise typer.BadParameter("--latex and --json exclude each other: one table is printed")
-    columns = {"size": size, "value": value, "control": control, "stderr": stderr, "loss": loss or "squares"}
+    columns: dict[str, Any] = {"size": size, "value": value, "control": control, "stderr": stderr}
+    columns |= {"loss": loss or "squares", "options": form}
     return _fit_data(cube, law or "power", columns, output, plot, smallest, "json" if as_json else "latex" * latex)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import panel as pn
 
-from spikecube.pictures import exports, night, style, tables
+from spikecube.pictures import exports, style, tables
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.app_free import FREE
 from spikecube.pictures.app_screen import Screen
+from spikecube.pictures.visitor import DARK, NARROW, watch
+from spikecube.words import symbols
 
 _SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
 
@@ -55,7 +57,7 @@ def page(explorer: Explorer, *, nights: bool = False) -> pn.viewable.Viewable:
     whole = pn.Column(
         _side(explorer, sheet),
         pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_width"),
-        *([night.watch(explorer.darken)] if nights else []),
+        *([watch(DARK, explorer.darken), watch(NARROW, explorer.squeeze)] if nights else []),
         css_classes=["explorer"],
         stylesheets=[sheet],
         sizing_mode="stretch_width",
@@ -82,7 +84,8 @@ def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.
 def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
     """Title, selection, and what can be asked for."""
     cube = explorer.scene.cube
-    heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{_escaped(tables.model_sentence(cube))}</p>"
+    model = symbols.scripts(tables.model_sentence(cube))
+    heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{model}</p>"
     link = pn.pane.HTML(sizing_mode="stretch_width")
 
     def update_link(*_events: object) -> None:

@@ -13,6 +13,7 @@ from spikecube.pictures.entry import Entry
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import VIEW, Canvas, Picture
 from spikecube.pictures.scales import may_be_log
+from spikecube.pictures.visitor import fit_to
 
 
 class Screen:
@@ -34,7 +35,7 @@ class Screen:
         self.stem = ""
         self.shown = Picture([])
         self._canvas: Canvas | None = None
-        self._dark = False
+        self._dark = self._narrow = False
         self._on_brush, self._on_scale = on_brush, on_scale
         self.choice.param.watch(lambda _event: self.scales.clear(), "value")
         for name, switch in self.logs.items():
@@ -61,6 +62,8 @@ class Screen:
                 self._canvas.let_select(lambda start, end: self._on_brush((start, end)))
             if self._dark:
                 night.paint(self._canvas.root, night.BY_NIGHT)
+            if self._narrow:
+                self._fit()
             self.pane.object = self._canvas.root
         self._canvas.root.tags = [VIEW, stem]
         first, *rest = map(html.escape, picture.title.split("\n"))
@@ -73,6 +76,16 @@ class Screen:
         if dark != self._dark and self._canvas is not None:
             night.paint(self._canvas.root, night.BY_NIGHT if dark else night.BY_DAY)
         self._dark = dark
+
+    def squeeze(self, narrow: bool) -> None:
+        """Has the figure fit on a narrow screen, or back."""
+        if narrow != self._narrow:
+            self._narrow = narrow
+            self._fit()
+
+    def _fit(self) -> None:
+        for figure in [] if self._canvas is None else self._canvas.figures:
+            fit_to(figure, narrow=self._narrow)
 
     def _rescale(self, axis: str, log: bool) -> None:
         """Draws an axis as a switch says, unless that is what it shows."""

@@ -11,6 +11,8 @@ import numpy as np
 from spikecube.pictures.layers import Layer
 
 Limits = tuple[float, float]
+INSIDE = "inside"
+"""The tag of a legend that stands in its frame wherever there is room for it."""
 CORNERS = ("top_left", "top_right", "bottom_right", "bottom_left")
 _MARKS = {
     "measured": "markers measured",

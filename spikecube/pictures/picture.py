@@ -227,5 +227,5 @@ def _arrange(figure: Any, picture: Picture) -> None:
     for box in figure.legend:
         legend.hide_the_dead(box)
         if "legend_position" not in picture.options:
-            log = (picture.logx, picture.logy)
+            log, box.tags = (picture.logx, picture.logy), [legend.INSIDE]
             box.location, (_, figure.y_range.end) = legend.placed(box, picture.layers, picture.limits(), log)

@@ -104,7 +104,7 @@ def report(
     page = Template(_asset("report.html")).substitute(
         title=html.escape(parts.title_of(cube)),
         css=style.stylesheet() + _asset("report.css"),
-        js=_asset("paint.js") + _asset("report.js"),
+        js="".join(map(_asset, ("paint.js", "narrow.js", "report.js"))),
         bokeh=_bokeh_js(),
         films=_json({"films": [_film_json(name, f, bar) for name, f in films.items()], "dark": style.DARK}),
         header=parts.header(cube),

@@ -142,10 +142,13 @@ def figure(name: str, film: Film, title: str, *, hidden: bool = False) -> str:
 
 
 def fits_section(fits: Mapping[str, xr.Dataset]) -> str:
-    """What each fit means in two sentences, all that it says and its table folded."""
-    made = []
+    """What each fit means in two sentences, all that it says and its table folded; why there is none, once."""
+    made, told = [], set()
     for law, fit in fits.items():
-        whole, rows = str(fit.attrs.get("sentence", "")), tables.fit_table(fit)
+        whole, rows = str(fit.attrs.get("sentence", "")).removeprefix(f"{law}: "), tables.fit_table(fit)
+        if not rows and whole in told:
+            whole = "no fit, for the same reason."
+        told.add(whole)
         short = said(law, fit) if rows else ""
         inside = f"<p>{escape(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
         folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""

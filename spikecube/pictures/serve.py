@@ -22,7 +22,7 @@ from spikecube.pictures import style
 from spikecube.pictures.app import REFRESH_MS, Explorer, Fitter
 from spikecube.pictures.app_page import page, waiting_page
 from spikecube.pictures.elsewhere import Elsewhere, in_process, remembered
-from spikecube.pictures.sources import Awaited, Source, source_of
+from spikecube.pictures.sources import Ahead, Awaited, Source, source_of
 
 ADDRESS = "127.0.0.1"
 HOSTS = ("localhost", ADDRESS)
@@ -83,13 +83,27 @@ def make_server(source: Source | Awaited, port: int, *, predict: bool = True, **
     """A server that is not started: one explorer a visitor, all of them over one source."""
 
     compute, answer = remembered(in_process), remembered(Elsewhere())
+    beside: list[Ahead] = []
+
+    def find() -> Source | None:
+        """The source, read beside the page while it grows; None while there is nothing to show."""
+        found = source.source() if isinstance(source, Awaited) else source
+        if found is None or not found.live:
+            return found
+        if not beside:
+            beside.append(Ahead(found))
+        return beside[0] if beside[0].ready or not isinstance(source, Awaited) else None
 
     def visit() -> pn.viewable.Viewable:
         _keep_here()
-        if not isinstance(source, Awaited):
-            return explored(source)
-        found = source.source()
-        return waiting(source) if found is None else explored(found)
+        found = find()
+        if found is None:
+            assert isinstance(source, Awaited)
+            return waiting(source, find)
+        return explored(found)
+
+    if not isinstance(source, Awaited):
+        find()
 
     def explored(found: Source) -> pn.viewable.Viewable:
         explorer = Explorer(found, **known, compute=compute, answer=answer)
@@ -115,13 +129,14 @@ def make_server(source: Source | Awaited, port: int, *, predict: bool = True, **
     return server
 
 
-def waiting(awaited: Awaited) -> pn.viewable.Viewable:
-    """The page of a source that is not there yet: once it is, the browser loads the page again."""
+def waiting(awaited: Awaited, find: Callable[[], Source | None] | None = None) -> pn.viewable.Viewable:
+    """The page of a source that is not there yet: once `find` has it, the browser loads the page again."""
+    find = find or awaited.source
     begun = Toggle(visible=False)
     begun.js_on_change("active", CustomJS(code="location.reload();"))
 
     def look() -> None:
-        if awaited.source() is not None:
+        if find() is not None:
             watch.stop()
             begun.active = True
 

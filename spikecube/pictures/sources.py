@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -11,6 +13,8 @@ import xarray as xr
 
 from spikecube.cube.cuts import as_cube, refuse_prediction
 from spikecube.cube.store import open_cube
+from spikecube.errors import SpikecubeError
+from spikecube.pictures.elsewhere import Elsewhere
 
 
 @runtime_checkable
@@ -52,7 +56,7 @@ class Growing:
     Parameters
     ----------
     read
-        Gives the cube as it is now.
+        Gives the cube as it is now; a function of a module, or a partial one, can be called in another process.
     folder
         What grows; its files are never changed once written.
     name
@@ -68,6 +72,60 @@ class Growing:
         """The names of the files."""
         known = self._folder.is_dir()
         return frozenset(e.name for e in os.scandir(self._folder) if not e.name.startswith(".")) if known else 0
+
+
+class Ahead:
+    """A source read again beside the page, in another process: what it gives is what was read last.
+
+    Parameters
+    ----------
+    source
+        One that grows; its `cube` is a function of a module, or a partial one.
+    call
+        Calls a function, by default in one process that stays.
+    """
+
+    live = True
+
+    def __init__(self, source: Source, call: Callable[..., xr.Dataset] | None = None) -> None:
+        self._source, self.name, self._call = source, source.name, call or Elsewhere()
+        self._last: tuple[object, xr.Dataset] | None = None
+        self._reading = threading.Lock()
+        self._look()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it was read once."""
+        self._look()
+        return self._last is not None
+
+    def cube(self) -> xr.Dataset:
+        """What was read last; the first reading is waited for."""
+        if self._last is None:
+            self._read()
+        assert self._last is not None
+        return self._last[1]
+
+    def version(self) -> object:
+        """That of what was read last; what is newer is being read from now on."""
+        self._look()
+        return None if self._last is None else self._last[0]
+
+    def _look(self) -> None:
+        """Begins to read what is newer than the last reading, unless one is under way."""
+        if not self._reading.locked() and (self._last is None or self._source.version() != self._last[0]):
+            threading.Thread(target=self._try, daemon=True).start()
+
+    def _try(self) -> None:
+        """A reading that fails, as where its process is ended, leaves the last one: the next look tries again."""
+        with contextlib.suppress(SpikecubeError, OSError):
+            self._read()
+
+    def _read(self) -> None:
+        with self._reading:
+            version = self._source.version()
+            if self._last is None or version != self._last[0]:
+                self._last = version, self._call(self._source.cube)
 
 
 class Awaited:

@@ -139,7 +139,16 @@ def _fit_cells(values: dict[str, float]) -> list[Any]:
 
 def _label(data: xr.Dataset, name: str, position: int) -> Any:
     value = data[name].values[position] if name in data.coords else position
-    return value if isinstance(value, str) else float(value)
+    return _NAMES.get(value, value) if isinstance(value, str) else float(value)
+
+
+_NAMES = {
+    "missing_spike": "F − F_ℓ",
+    "finite_strength": "F_ℓ − limit",
+    "train_loss": "training",
+    "test_loss": "test",
+}
+"""Labels of fits in words."""
 
 
 def mean_table(cube: xr.Dataset) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.scaling import laws
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.huber import Robust
 from spikecube.scaling.inputs import generator, labelled, sizes_of
 from spikecube.scaling.labelled_fits import adjust, fit_sample
-from spikecube.scaling.laws import LOG_POWER, LOGARITHM, OFFSET, POWER, Law
+from spikecube.scaling.laws import Law
 from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
 from spikecube.scaling.two_sizes import INTERACTION, TWO_SIZES, fit_two_sizes
@@ -20,7 +21,8 @@ from spikecube.scaling.types import Array
 from spikecube.scaling.window import refuse_beyond
 
 SURFACES = {law.name: law for law in (TWO_SIZES, INTERACTION)}
-LAWS: dict[str, Law] = {law.name: law for law in (POWER, OFFSET, LOGARITHM, LOG_POWER)} | SURFACES
+CURVES = {law.name: law for law in vars(laws).values() if isinstance(law, Law) and law.offered}
+LAWS: dict[str, Law] = CURVES | SURFACES
 
 
 def fit_law(
@@ -116,7 +118,7 @@ def fit_law(
     if law == "log_power":
         sizes = sizes_of(labelled(data), dim)
         data, stderr, smallest = _logarithms(data, dim, stderr, n_min)
-    sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
+    sample = from_data(data, dim, stderr, zeros=zeros, own_units=bool(LAWS[law].in_units))
     keywords: dict[str, Any] = {"rng": generator(rng), "expected": wanted, "quantity": quantity, "draws": draws}
     result = fit_sample(LAWS[law], sample, n_min=smallest, **keywords)
     if law == "log_power":

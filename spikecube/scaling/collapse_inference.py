@@ -34,6 +34,7 @@ class Inference:
     grid, master, master_stderr : (G,), the curves (of f alone) and their errors (M, G); NaN beyond their points.
     uneven_pvalue : of squared residuals that go with the value, the size or u; NaN where errors are known.
     drift : (p,), shift of the estimates when the smallest size is left out; NaN where it cannot be.
+    error_change : (p,), how each error changes within itself, as a largest |log ratio|; NaN where nothing tells.
     """
 
     at: Reduction
@@ -43,6 +44,7 @@ class Inference:
     uneven_pvalue: float
     drift: Array
     drift_pvalue: float
+    error_change: Array
     grid: Array
     master: Array
     master_stderr: Array
@@ -57,12 +59,13 @@ def infer(problem: Problem, theta: Array) -> Inference:
     noise = noise_of(problem, linear)
     wide, wide_dof = covariance_of(problem, linear, noise)
     drift, drift_p = _drift(problem, theta, linear, noise, wide_dof)
+    change = _error_change(problem, theta, linear, noise, wide)
     spread = noise.times(linear.curve_response) @ linear.curve_response.T
     grid = np.linspace(at.here.u.min(), at.here.u.max(), _GRID)
     curves = [_on_grid(at.curve, k, grid, at.coefficients, spread) for k in parts_of(points)]
     master, master_stderr = (np.stack(rows) for rows in zip(*curves, strict=True))
     uneven = np.nan if sample.stderr is not None or points.blocks is not None else uneven_pvalue(points, linear)
-    return Inference(at, wide, wide_dof, quality, uneven, drift, drift_p, grid, master, master_stderr)
+    return Inference(at, wide, wide_dof, quality, uneven, drift, drift_p, change, grid, master, master_stderr)
 
 
 def _by_regression(points: Points, at: Reduction) -> Reduction:
@@ -119,6 +122,36 @@ def _drift(
         left = float(len(rest) - linear.fitted.shape[1])
         return shift, shift_test(shift[free], linear.at.cost / left * change @ change.T, left)
     return shift, shift_test(shift[free], noise.times(change) @ change.T, float(t_dof[free].min()))
+
+
+def _error_change(
+    problem: Problem, theta: Array, linear: Linear, noise: OwnNoise | SharedDraws, covariance: Array
+) -> Array:
+    """How the error of each free parameter changes within one error: the largest |log ratio|, (p,).
+
+    The other parameters move along, as they do in the profile of a linear problem, in which errors do not change.
+
+    References
+    ----------
+    Bates and Watts, J. R. Stat. Soc. B 42 (1980) 1, on why intervals fail where a problem is not nearly linear.
+    """
+    form, free = problem.form, problem.free
+    change, frugal = np.full(len(theta), np.nan), frugal_sizes(form, problem.points, theta)
+    if not np.isfinite(covariance).all():
+        return change
+    error = np.sqrt(np.einsum("kp,kp->k", noise.times(linear.response), linear.response))
+    for k, j in enumerate(free):
+        if not covariance[j, j] > 0:
+            continue
+        for sign in (-1.0, 1.0):
+            moved = theta + sign * covariance[:, j] / np.sqrt(covariance[j, j])
+            if not form.allows(moved):
+                change[j] = np.inf
+                continue
+            row = linearised(problem, moved, frugal=frugal).response[k : k + 1]
+            ratio = np.sqrt(float((noise.times(row) @ row.T)[0, 0])) / error[k]
+            change[j] = np.fmax(change[j], abs(np.log(ratio)))
+    return change
 
 
 def bootstrap(problem: Problem, theta: Array, rng: np.random.Generator) -> Array:

@@ -48,7 +48,9 @@ class Linear:
     unknown: Array
 
 
-def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = None) -> Linear:
+def linearised(
+    problem: Problem, theta: Array, sizes: tuple[int, ...] | None = None, frugal: tuple[int, ...] | None = None
+) -> Linear:
     """The responses of parameters and coefficients, and which parameters the points leave unknown.
 
     The square of the slopes S is I + N in the mean (see `settle`), and the response I^-1 S^T = (1 + (S^T S)^-1 N + ...)
@@ -56,12 +58,12 @@ def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = N
 
     Parameters
     ----------
-    sizes : of the splines of each part, by default those that belong to its points.
+    sizes, frugal : of the splines of each part, by default those that belong to its points, as in `settle`.
     """
     form, points, free = problem.form, problem.points, problem.free
     at = reduce(form, points, theta, sizes or spline_sizes(points))
-    frugal = reduce(form, points, theta, frugal_sizes(form, points, theta))
-    by_theta, others = white_slopes(form, points, theta, free, frugal)
+    plain = reduce(form, points, theta, frugal or frugal_sizes(form, points, theta))
+    by_theta, others = white_slopes(form, points, theta, free, plain)
     basis, inverse = orthonormal(at.design)
     left = orthonormal(np.concatenate([basis, others], axis=1))[0]
     slope = by_theta - left @ (left.T @ by_theta)
@@ -71,7 +73,7 @@ def linearised(problem: Problem, theta: Array, sizes: tuple[int, ...] | None = N
         own = slope[:, j] - rest @ (rest.T @ slope[:, j])
         unknown[j] = np.linalg.norm(own) <= UNKNOWN * np.linalg.norm(by_theta[:, j])
     directions, response = orthonormal(slope)
-    noise = slope_noise(form, points, theta, free, frugal, left)
+    noise = slope_noise(form, points, theta, free, plain, left)
     if problem.sample.stderr is None and points.blocks is None:
         noise *= at.cost / max(len(points.y) - at.design.shape[1] - len(free), 1)
     response = response + response @ response.T @ noise @ response

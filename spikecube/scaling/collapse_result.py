@@ -12,9 +12,10 @@ from spikecube.scaling.collapse_inference import Inference
 from spikecube.scaling.collapse_linear import Problem
 from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
 from spikecube.scaling.collapse_search import Minimum
+from spikecube.scaling.collapse_sizes import shortfall
 from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
-from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result, messages
+from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 
@@ -49,7 +50,16 @@ def _findings(
         found.at_rest,
         None if not free[0] or x.min() <= critical <= x.max() else (critical, float(x.min()), float(x.max())),
         chosen is not None and all(place[1] > 0 for place in chosen.admitted),
+        _roughest(task.form.names, table["error_change"]),
     )
+
+
+def _roughest(names: list[str], change: Array) -> tuple[str, float]:
+    """The parameter whose error changes most within itself, and by what factor."""
+    if np.isnan(change).all():
+        return "", 1.0
+    worst = int(np.nanargmax(change))
+    return names[worst], float(np.exp(change[worst]))
 
 
 def _planes(task: Task, problem: Problem, found: Minimum, fit: Inference) -> dict[str, Array]:
@@ -97,6 +107,7 @@ def labelled_collapse(
     unit, covariance = frame_.unit(form), fit.covariance * np.outer(frame_.unit(form), frame_.unit(form))
     theta = frame_.shift(form) + unit * found.theta
     table = parameter_table(form, theta, covariance, fit.t_dof, expected) | {"drift": unit * fit.drift}
+    table |= {"error_change": fit.error_change}
     if chosen is not None:
         table |= {"window_low": table["ci_low"], "window_high": table["ci_high"]} | hull(chosen)
     if draws is not None:
@@ -177,7 +188,7 @@ def _bootstrap(draws: Array) -> dict[str, Array]:
 
 DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 _ALSO_EMPTY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("t_dof", "drift", "z"), ("param",)),
+    **dict.fromkeys(("t_dof", "drift", "error_change", "z"), ("param",)),
     **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "uneven_pvalue", "spline_size"), ()),
 }
 
@@ -191,7 +202,7 @@ def empty_collapse(task: Task, name: str, expected: Array) -> xr.Dataset:
     errors = nothing if task.raw.stderr is None else task.raw.stderr.reshape(shape) * np.abs(value)
     planes = {"data": task.raw.mean.reshape(shape) * value, "data_stderr": errors, "used": np.zeros(shape, dtype=bool)}
     status = np.int8(STATUS[name])
-    words = _FLAT if name == "not_resolved" else messages(np.array(status)).item()
+    words = _FLAT if name == "not_resolved" else shortfall(task.points)
     parts = []
     for k in range(shape[0]):
         own: Variables = {v: (tail, np.full([n_params] * len(tail), np.nan)) for v, tail in _ALSO_EMPTY.items()}
@@ -211,6 +222,7 @@ _LONG_NAMES = {
     "gof_pvalue": "p-value of the test that the curves collapse within their errors",
     "pattern_pvalue": "p-value of the likeness of neighbouring residuals of one size",
     "drift": "shift of the estimate when the smallest size is left out",
+    "error_change": "largest |log ratio| of the standard error within one standard error of the estimate",
     "drift_pvalue": "p-value of the shift of all parameters when the smallest size is left out",
     "uneven_pvalue": "p-value of the test that squared residuals do not go with value, size and u; without errors",
     "used": "whether the point entered the fit",
@@ -275,7 +287,7 @@ def _set_units(result: xr.Dataset, of_data: set[str], of_control: str, of_params
     for name, variable in result.data_vars.items():
         if str(name) in _LONG_NAMES:
             variable.attrs["long_name"] = _LONG_NAMES[str(name)]
-        if "param" in variable.dims or "param_i" in variable.dims:
+        if name != "error_change" and ("param" in variable.dims or "param_i" in variable.dims):
             variable.attrs["units"] = of_params[0] if len(set(of_params)) == 1 else "1"
     if len(set(of_params)) > 1:
         for label in ("estimate", "stderr", "ci_low", "ci_high", "covariance", "drift"):

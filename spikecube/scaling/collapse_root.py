@@ -106,41 +106,46 @@ def _root(
 ) -> tuple[Array, bool]:
     """Newton steps to the root, with what they taught of the Jacobian; shorter where one did not bring it nearer.
 
-    The step is M s, s that of `_step`, whose Jacobian is -1 but for the noise and the bends. M is 1 first, or less after
-    a step that went astray, and then satisfies each secant d = M w (d a step, w by how much it lessened s).
+    The step is M s, s that of `_step`, whose Jacobian is -1 but for noise and bends. M is 1 first, or less after a step
+    that went astray, and then satisfies each secant d = M w (d a step, w by how much it lessened s). Where no root is
+    found the start is left as it is.
 
     References
     ----------
     Broyden, Math. Comp. 19 (1965) 577.
     """
-    least, n_points = np.finfo(float).eps ** 2 * float((points.white(points.y) ** 2).sum()), len(points.y)
+    rounding, near = np.finfo(float).eps ** 2 * float((points.white(points.y) ** 2).sum()), _NEAR / len(points.y)
     memory, share, before, moved = np.eye(len(free)), 1.0, np.zeros(len(free)), np.zeros(len(free))
-    last = best = np.inf
-    nearest, since = theta, 0
+    start = nearest = theta
+    least, last, since = np.inf, np.inf, 0
     for _ in range(_STEPS):
         at = reduce(form, points, theta, sizes)
         step, gain, metric = _step(at, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
         if not np.isfinite(gain):
             break
-        nearest, best, since = (theta, gain / at.cost, 0) if gain < best * at.cost else (nearest, best, since + 1)
-        if since > _PATIENCE and best < _NEAR / n_points:
+        nearest, least, since = (theta, gain / at.cost, 0) if gain < least * at.cost else (nearest, least, since + 1)
+        if since > _PATIENCE and least < near:
             break
         if gain < last:
             memory = _secant(memory, moved, before - step, metric)
         else:
             share = max(share / 2, _LEAST_SHARE)
             memory = share * np.eye(len(free))
-        moved = memory @ step
-        moved *= min(1.0, _LONGEST * np.linalg.norm(metric @ step) / max(float(np.linalg.norm(metric @ moved)), 1e-300))
-        trial = theta.copy()
-        trial[free] += moved
-        while not form.allows(trial):
-            moved = moved / 2
-            trial[free] = theta[free] + moved
-        if gain <= _AT_REST * at.cost + least:
+        trial = _moved(form, theta, free, memory @ step, _LONGEST * float(np.linalg.norm(metric @ step)), metric)
+        if gain <= _AT_REST * at.cost + rounding:
             return trial, True
-        theta, last, before = trial, gain, step
-    return nearest, bool(best < _NEAR / n_points)
+        moved, theta, last, before = (trial - theta)[free], trial, gain, step
+    return (nearest, True) if least < near else (start, False)
+
+
+def _moved(form: Ansatz, theta: Array, free: Array, step: Array, longest: float, metric: Array) -> Array:
+    """Theta after a step, which is cut to the longest and to the domain."""
+    trial, step = theta.copy(), step * min(1.0, longest / max(float(np.linalg.norm(metric @ step)), 1e-300))
+    trial[free] += step
+    while not form.allows(trial):
+        step = step / 2
+        trial[free] = theta[free] + step
+    return trial
 
 
 def _secant(memory: Array, moved: Array, lessened: Array, metric: Array) -> Array:

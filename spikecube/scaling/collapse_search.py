@@ -22,6 +22,7 @@ _COARSE_BASIS = 8
 _ROUNDS = 40  # of a window
 _ZETAS = np.array([-1.0, -0.4, 0.0, 0.4, 1.0])
 _CLOSE = 1e-6  # relative gain at which a descent with a small spline ends
+_ONE = 1e-6  # part by which two findings of one root differ
 _LARGEST = 300.0  # of the logarithm of a prefactor
 
 
@@ -184,7 +185,7 @@ def _descents_of(form: Ansatz, points: Points, starts: list[Array], free: Array)
     """The best end of all starts, where the three best of them ended, and whether the best came to rest.
 
     All start with a small spline, the three best go on with a frugal one, and the best of these settles. A rich spline
-    through noise has many poor minima.
+    through noise has many poor minima. Starts whose minima settle at one root ended in one.
     """
     if not len(free):
         return starts[0], np.zeros(1), True
@@ -200,8 +201,13 @@ def _descents_of(form: Ansatz, points: Points, starts: list[Array], free: Array)
     for k, (theta, _, _) in enumerate(found[:3]):
         twin = next((j for j in range(k) if _same(found[j][0], theta)), None)
         again.append(descend(form, points, theta, sizes, free, close=_CLOSE) if twin is None else again[twin])
-    theta, rest = settle(form, points, min(again, key=lambda f: f[1])[0], free)
-    return theta, np.array(sorted(f[1] for f in again)), rest
+    again.sort(key=lambda f: f[1])
+    theta, rest = settle(form, points, again[0][0], free)
+    ends = np.array([cost for _, cost, _ in again])
+    if rest and not _agree(ends):  # two minima of a frugal spline may belong to one root
+        other, at_rest = settle(form, points, again[1][0], free)
+        ends[1] = ends[0] if at_rest and np.allclose(other, theta, rtol=_ONE, atol=_ONE) else ends[1]
+    return theta, ends, rest
 
 
 def _agree(ends: Array) -> bool:

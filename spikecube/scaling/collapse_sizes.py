@@ -37,3 +37,15 @@ def _frugal_size(form: Ansatz, points: Points, theta: Array) -> int:
         return float(n_points * np.log(cost / n_points) + 2 * p + 2 * p * (p + 1) / max(n_points - p - 1, 1e-9))
 
     return min((b for b in _BASES if b <= spline_size(n_points)), key=aicc)
+
+
+def shortfall(points: Points) -> str:
+    """A sentence on points that are too few for a collapse."""
+    n_points, n_sizes = min(
+        (len(own), len(set(own)))
+        for own in (points.size[points.parts == k] for k in range(points.parts.max(initial=0) + 1))
+    )
+    return (
+        f"The data have fewer sizes or points than a collapse needs, {n_points} of {n_sizes} sizes where at least "
+        f"{LEAST_POINTS} of 3 are needed: no estimate is given."
+    )

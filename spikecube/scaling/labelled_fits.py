@@ -98,14 +98,12 @@ _VALUES: tuple[str, ...] = (
 _VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
 _SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr", "draws")
 _IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "fitted_stderr", "rollout", "rollout_stderr")
-_SHIFTED = ("log_amplitude",)
-_SCALED = ("limit", "amplitude", "next_amplitude", "offset", "amplitude_N", "amplitude_D", "amplitude_ND")
 
 
 def _moves(law: Law, scale: Array) -> tuple[Array, Array]:
     """Factor and shift of each parameter, (B, p), when data are multiplied by `scale`."""
-    factor = np.where(np.isin(law.params, _SCALED), scale[:, None], 1.0)
-    return factor, np.where(np.isin(law.params, _SHIFTED), np.log(scale)[:, None], 0.0)
+    moved, log = np.isin(law.params, law.in_units), np.array([name.startswith("log_") for name in law.params])
+    return np.where(moved & ~log, scale[:, None], 1.0), np.where(moved & log, np.log(scale)[:, None], 0.0)
 
 
 def in_own_units(params: Array, law: Law, scale: Array | None) -> Array:

@@ -31,6 +31,9 @@ class Law:
     log : whether the law speaks of log y.
     amplitude : place of the parameter whose term a correction of order 1/n multiplies; None if such a term is no news.
     when : what it is for, in a few words; the page of laws prints them.
+    offered : whether users may name it, in `fit_law` and on the command line.
+    in_units : parameters that are in the units of y, or (log_...) logarithms of such; with them data are fitted in
+        units of their own, which suits numbers of any size, without them as they are.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Law:
     log: bool = False
     amplitude: int | None = None
     when: str = ""
+    offered: bool = True
+    in_units: tuple[str, ...] = ()
 
 
 def linear_fit(design: Array, y: Array, weights: Array) -> Array:
@@ -76,12 +81,7 @@ POWER = Law(
     log=True,
     amplitude=0,
     when="nothing else sets a scale",
-)
-LOG_POWER = replace(
-    POWER,
-    name="log_power",
-    formula="log y = log C + b log log n",
-    when="upper critical dimensions; it is the power law with log n for n",
+    in_units=("log_amplitude",),
 )
 
 
@@ -134,6 +134,7 @@ def corrected_power(omega: float) -> Law:
         start,
         log=True,
         when="the local exponents drift, and the theory knows the next power",
+        in_units=POWER.in_units,
     )
 
 
@@ -151,6 +152,8 @@ FREE_CORRECTION = Law(
     FreeCorrection(),
     log=True,
     when="they drift, and nothing is known of the next power; it needs many sizes",
+    in_units=POWER.in_units,
+    offered=False,
 )
 
 
@@ -193,6 +196,8 @@ LIMIT = Law(
     LinearButLast(_FINE_DECAYS, _limit_bases),
     amplitude=1,
     when="a limit is known to exist: losses",
+    in_units=("limit", "amplitude"),
+    offered=False,
 )
 
 
@@ -214,6 +219,7 @@ OFFSET = Law(
     BothSigns(_BOTH_SIGNS, _limit_bases),
     amplitude=1,
     when="a limit, or a background; b of either sign",
+    in_units=("offset", "amplitude"),
 )
 
 LOGARITHM = Law(
@@ -226,6 +232,13 @@ LOGARITHM = Law(
     Linear(),
     amplitude=1,
     when="entropies, marginal dimensions; what offset becomes where its b may be 0",
+    in_units=("offset", "amplitude"),
+)
+LOG_POWER = replace(
+    POWER,
+    name="log_power",
+    formula="log y = log C + b log log n",
+    when="upper critical dimensions; it is the power law with log n for n",
 )
 
 
@@ -269,4 +282,5 @@ def _given_powers(name: str, exponent: float, params: tuple[str, ...], when: str
         Linear(),
         amplitude=1,
         when=when,
+        in_units=params,
     )

@@ -80,13 +80,13 @@ def parse_targets(text: str | Sequence[str]) -> list[Target]:
     return found
 
 
-def relaxed_text(target: Target, factor: float) -> str:
+def relaxed(target: Target, factor: float) -> Target:
     """The same target with its half-width times a factor.
 
-    >>> relaxed_text(parse_targets("exponent = 0.01")[0], 2.0)
+    >>> relaxed(parse_targets("exponent = 0.01")[0], 2.0).text
     'exponent = 0.02'
     """
-    return f"{target.text.rpartition('=')[0].strip()} = {target.half_width * factor!r}"
+    return _parsed(f"{target.text.rpartition('=')[0].strip()} = {target.half_width * factor!r}")
 
 
 def _parsed(text: str) -> Target:

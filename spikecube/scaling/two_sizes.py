@@ -83,6 +83,7 @@ TWO_SIZES = Law(
     _slopes,
     _start,
     when="losses of models of N parameters trained on D tokens",
+    in_units=("offset", "amplitude_N", "amplitude_D"),
 )
 INTERACTION = Law(
     "two_size_interaction",
@@ -92,6 +93,7 @@ INTERACTION = Law(
     _slopes,
     partial(_start, interaction=True),
     when="the same, where the law above is rejected",
+    in_units=(*TWO_SIZES.in_units, "amplitude_ND"),
 )
 
 

@@ -14,6 +14,7 @@ REJECTED = 0.01  # a law with a p-value below this is rejected, and a good colla
 TOO_SMALL = 0.001  # probability of so small a sum of squares of a collapse, below which the errors are doubted
 TOO_GOOD = 1e-4  # one with a p-value closer to 1 than this, on enough points, has errors that are not its own
 FAR = 3.0  # standard errors by which a size may miss what the smaller ones foretell
+ROUGH = 1.35  # factor by which an error changes within itself, beyond which intervals of a collapse are doubted
 _MANY = 5  # degrees of freedom from which on a p-value of 1 means something
 _NAMES = {v: k for k, v in STATUS.items()}
 
@@ -120,6 +121,7 @@ class CollapseFindings:
     beyond : the critical value and the ends of the control if it lies outside of them.
     at_rest : whether the search came to rest.
     small_rejected : whether tests rejected every choice of points with the smallest size.
+    roughest : the parameter whose error changes most within itself, and by what factor.
     """
 
     errors: str
@@ -136,6 +138,7 @@ class CollapseFindings:
     at_rest: bool
     beyond: tuple[float, float, float] | None
     small_rejected: bool = False
+    roughest: tuple[str, float] = ("", 1.0)
 
 
 def collapse_verdict(found: CollapseFindings) -> tuple[str, str]:
@@ -212,6 +215,13 @@ def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
             "uneven",
             f"The points scatter unevenly about the curve (p = {found.uneven_pvalue:.2g}): a fit that weighs all of "
             f"them alike follows the noisiest, and the values may not hold; give their errors.",
+        )
+    if found.roughest[1] > ROUGH:
+        name, factor = found.roughest
+        yield (
+            "doubted",
+            f"The error of {name} changes by a factor of {factor:.2g} within one error: the data hardly determine all "
+            f"parameters, and the intervals are rough and may be too narrow.",
         )
     if found.beyond is not None:
         critical, low, high = found.beyond

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import xarray as xr
 from spikecube.scaling.any_law import LAWS, SURFACES, fit_law
 from spikecube.scaling.collapse import collapse
 from spikecube.scaling.errors import FitError
+from spikecube.scaling.power_law import fit_power_law
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.tables import read_data
-from spikecube.text import with_error
+from spikecube.text import interval, with_error
 
 COLLAPSE = "collapse"
 DATA_LAWS = (*(name.replace("_", "-") for name in LAWS), COLLAPSE)
 _TOLD = {"log": ("amplitude",)} | dict.fromkeys(SURFACES, ("exponent_N", "exponent_D"))  # else the exponent
 _NUMBERS = ("estimate", "stderr", "ci_low", "ci_high")
+_DERIVED = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
+_OPTIONS = {"correction": ("power", COLLAPSE)} | dict.fromkeys(("window", "curved", "fixed"), (COLLAPSE,))
 _NAMES = {v: k for k, v in STATUS.items()}
 
 
@@ -34,12 +37,14 @@ class DataFit:
     law, value : what was fitted to what.
     dataset : the fit.
     told : the parameters that the verdict speaks of.
+    note : how the rows were taken, where that may surprise.
     """
 
     law: str
     value: str
     dataset: xr.Dataset
     told: tuple[str, ...]
+    note: str = ""
 
     @property
     def solved(self) -> bool:
@@ -50,10 +55,12 @@ class DataFit:
         """What was found, curve by curve, and what to think of it."""
         lines = []
         for label, one in self._curves():
-            found = [f"{name} = {_value(one, name)} {_interval(one, name)}" for name in self.told if _known(one, name)]
+            numbers = _numbers(one)
+            told = [name for name in self.told if not np.isnan(numbers[name][2])]
+            found = [" ".join([f"{name} =", *_cells(numbers[name])]) for name in told]
             words = f"{', '.join(found)} (95 per cent). " if found else ""
             lines.append(f"{label}{words}{one['message'].item()}")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.note] if self.note else lines)
 
     def header(self) -> list[str]:
         """The columns of the table."""
@@ -65,14 +72,16 @@ class DataFit:
         for place, one in self._placed():
             labels = [self._label(one, d, i) for d, i in zip(self._dims(), place, strict=True)]
             status = _NAMES[int(one["status"])]
-            for name in one["param"].values.tolist():
-                rows.append([*labels, name, _value(one, name), _interval(one, name), status])
+            rows += [[*labels, name, *_cells(four), status] for name, four in _numbers(one).items()]
         return rows
 
     def latex(self) -> str:
         """The table for a paper, with the verdict as a comment."""
         rows = [
-            " & ".join([*(_escaped(cell) for cell in row[:-3]), f"${_tex(row[-3])}$", f"${_tex(row[-2])}$"]) + r" \\"
+            " & ".join(
+                [*(_escaped(cell) for cell in row[:-4]), _symbol(row[-4]), f"${_tex(row[-3])}$", f"${_tex(row[-2])}$"]
+            )
+            + r" \\"
             for row in self.text()
         ]
         columns = "l" * (len(self.header()) - 3) + "rr"
@@ -87,10 +96,8 @@ class DataFit:
         for _, one in self._curves():
             labels = {d: one[d].item() for d in self._dims()}
             numbers = {
-                name: {
-                    key: _plain(float(one[key].sel(param=name))) for key in ("estimate", "stderr", "ci_low", "ci_high")
-                }
-                for name in one["param"].values.tolist()
+                name: {key: _plain(number) for key, number in zip(_NUMBERS, four, strict=True)}
+                for name, four in _numbers(one).items()
             }
             test = {"gof_pvalue": _plain(float(one["gof_pvalue"])), "status": _NAMES[int(one["status"])]}
             found.append(labels | {"params": numbers} | test | {"message": one["message"].item()})
@@ -129,6 +136,7 @@ def fit_file(
     stderr: str | None = None,
     n_min: float | str | None = None,
     loss: str = "squares",
+    options: Mapping[str, Any] | None = None,
 ) -> DataFit:
     """Fit one law to a table or a netCDF file.
 
@@ -138,6 +146,7 @@ def fit_file(
     size : column or coordinate of the sizes; "N,D" for two sizes.
     value, control, stderr : columns or variables. A collapse needs a control; others are fitted at each.
     n_min, loss : see `fit_law`.
+    options : `correction`, of `fit_power_law` or `collapse`; `window`, `curved` and `fixed` of `collapse`.
 
     Raises
     ------
@@ -157,41 +166,66 @@ def fit_file(
         raise FitError(f"n_min={n_min!r}: a collapse has no smallest size; leave the rows out")
     if name == COLLAPSE and loss != "squares":
         raise FitError(f"loss={loss!r} is for laws of two sizes, not for a collapse")
+    form = dict(options or {})
+    for option in form:
+        if name not in _OPTIONS[option]:
+            raise FitError(f"{option}= is for the law {' or '.join(_OPTIONS[option])}, not for {law}")
     data = read_data(path, pair, value, control=control, stderr=stderr)
-    errors = None if stderr is None else data[stderr]
+    errors, note = None if stderr is None else data[stderr], _replicates(data[value], size)
     if name == COLLAPSE:
-        fit = collapse(data[value], size=size, control=str(control), stderr=errors)
-        return DataFit(law, value, fit, tuple(fit["param"].values.tolist()))
-    fit = fit_law(data[value], name, pair, stderr=errors, n_min=n_min, loss=loss)
-    return DataFit(law, value, fit, _TOLD.get(name, ("exponent",)))
+        fit = collapse(data[value], size=size, control=str(control), stderr=errors, **form)
+        return DataFit(law, value, fit, tuple(fit["param"].values.tolist()), note)
+    if form:
+        fit = fit_power_law(data[value], size, stderr=errors, n_min=n_min, **form)
+    else:
+        fit = fit_law(data[value], name, pair, stderr=errors, n_min=n_min, loss=loss)
+    return DataFit(law, value, fit, _TOLD.get(name, ("exponent",)), note)
 
 
-def _known(one: xr.Dataset, name: str) -> bool:
-    return bool(np.isfinite(one["estimate"].sel(param=name)))
+def _replicates(data: xr.DataArray, size: str) -> str:
+    """A sentence on values of one size that are taken for replicates."""
+    if "seed" not in data.dims:
+        return ""
+    count = data.count("seed").to_numpy()
+    least, most = int(count[count > 0].min()), int(count.max())
+    each = f"{least}" if least == most else f"{least} to {most}"
+    return f"Values of one {size} are replicates, {each} at each place: their scatter gives the errors."
 
 
-def _value(one: xr.Dataset, name: str) -> str:
-    """The estimate with its standard error."""
-    if not _known(one, name):
-        return "-"
-    error = float(one["stderr"].sel(param=name))
-    estimate = float(one["estimate"].sel(param=name))
-    return with_error(estimate, error) if np.isfinite(error) else f"{estimate:.5g}"
+def _numbers(one: xr.Dataset) -> dict[str, list[float]]:
+    """Estimate, error and interval of each parameter of a curve, and of the powers of n that it derives from them."""
+    names = {name: [float(one[key].sel(param=name)) for key in _NUMBERS] for name in one["param"].values.tolist()}
+    if "derived_estimate" not in one:
+        return names
+    return names | {
+        name: [float(one[key].sel(derived=name)) for key in _DERIVED] for name in one["derived"].values.tolist()
+    }
 
 
-def _interval(one: xr.Dataset, name: str) -> str:
-    """Both ends, with the decimals of the standard error."""
-    if not _known(one, name):
-        return "-"
-    error = float(one["stderr"].sel(param=name))
-    decimals = max(0, 1 - math.floor(math.log10(error))) if 0 < error < np.inf else None
-    ends = [float(one[end].sel(param=name)) for end in ("ci_low", "ci_high")]
-    low, high = (f"{end:.5g}" if decimals is None else f"{end:.{decimals}f}" for end in ends)
-    return f"[{low}, {high}]"
+def _cells(four: list[float]) -> tuple[str, str]:
+    """The estimate with its standard error, and both ends with its decimals; a parameter that was held has none."""
+    estimate, error, *ends = four
+    if not np.isfinite(estimate):
+        return "-", "-"
+    if np.isnan(ends).any():
+        return f"{estimate:.5g}", "-"
+    if not np.isfinite(error):
+        return f"{estimate:.5g}", f"[{ends[0]:.5g}, {ends[1]:.5g}]"
+    return with_error(estimate, error), interval(estimate, error, *ends)
 
 
 def _plain(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def _symbol(name: str) -> str:
+    """A parameter in LaTeX: Greek letters as such.
+
+    >>> print(_symbol("zeta/nu"), _symbol("log_amplitude"))
+    $\\zeta/\\nu$ log\\_amplitude
+    """
+    greek = re.sub(r"(?<![a-z_])(nu|zeta)(?![a-z_])", r"\\\1", name)
+    return _escaped(name) if greek == name else f"${greek}$"
 
 
 def _escaped(text: str) -> str:
@@ -201,4 +235,5 @@ def _escaped(text: str) -> str:
 
 
 def _tex(text: str) -> str:
-    return text.replace("inf", r"\infty").replace("%", r"\%")
+    powers = re.sub(r"e([-+]\d+)", lambda found: rf" \times 10^{{{int(found[1])}}}", text)
+    return powers.replace("inf", r"\infty").replace("%", r"\%")

@@ -59,12 +59,15 @@ def first_alpha(model: Model, n: int, rank: int, step: float = _ALPHA_STEP) -> f
     >>> 0.40 < first_alpha(model, 20_000, 2) < 0.45
     True
     """
-    seen = [alpha for alpha in _GRID if clear_spikes(model, n, float(alpha)) >= rank]
-    if not seen:
+
+    def clear(alpha: float) -> bool:
+        return clear_spikes(model, n, alpha) >= rank
+
+    first = next((i for i, alpha in enumerate(_GRID) if clear(float(alpha))), None)
+    if first is None:
         return math.nan
-    high = float(seen[0])
-    low = float(_GRID[max(int(np.searchsorted(_GRID, high)) - 1, 0)])
-    return _halved(low, high, lambda a: clear_spikes(model, n, a) >= rank, lambda a, b: b - a < step)
+    low, high = float(_GRID[max(first - 1, 0)]), float(_GRID[first])
+    return _halved(low, high, clear, lambda a, b: b - a < step)
 
 
 def first_size(model: Model, alpha: float, rank: int) -> float:

@@ -138,7 +138,7 @@ FITS = ("masked", "one lam", "one alpha", "one n", "one ell", "one rank", "shuff
 def test_fits_of_cuts_work_or_say_what_is_missing(
     tiny_cube: xr.Dataset, tiny_prediction: xr.Dataset, name: str
 ) -> None:
-    cut = CUTS[name](tiny_cube.sel(lam=[1.0]) if name != "shuffled" else tiny_cube)
+    cut = CUTS[name](tiny_cube.sel(lam=[1.0], alpha=[0.0, 0.4]) if name != "shuffled" else tiny_cube)
     for fit in (sc.fit_outliers, sc.fit_limits, sc.fit_gaps):
         try:
             fit(cut, prediction=tiny_prediction)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import re
 import select
 import signal
@@ -42,7 +43,7 @@ from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
 from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.sources import Fixed
+from spikecube.pictures.sources import Ahead, Fixed
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study, StudyError
 from tests.pictures.browser import browser
@@ -122,6 +123,20 @@ def test_a_slider_redraws_the_views_along_its_axis_only(explorer: Explorer) -> N
     assert title(explorer, 1) == before[1]
     explorer.sliders["lam"].value = 10.0
     assert "λ = 10" in title(explorer, 1)
+
+
+def test_a_choice_draws_its_own_screen_alone(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw = [], Explorer._draw_one
+
+    def counted(self: Explorer, screen: app_screen.Screen) -> None:
+        drawn.append(self.screens.index(screen))
+        draw(self, screen)
+
+    monkeypatch.setattr(Explorer, "_draw_one", counted)
+    explorer.choices[1].value = "train"
+    explorer.choices[0].value = "means"
+    explorer.free.colour.value = "alpha"
+    assert drawn == [1, 0, 0]
 
 
 def test_sliders_have_one_step_a_label(explorer: Explorer, cube: xr.Dataset) -> None:
@@ -615,6 +630,17 @@ def test_the_page_fits_every_screen(width: int, height: int, columns: int, opene
     assert all(part[3] >= 330 for part in parts[1:])
 
 
+def test_on_a_phone_legends_stand_above_their_frames(opened: Page) -> None:
+    """Also that of a view chosen there, with the numbers of a map upright; on a wide screen all is as before."""
+    figures = "[...Bokeh.documents[0]._all_models.values()].filter((m) => m.type === 'Figure')"
+    with_legend = "some((legend) => legend.tags.includes('inside'))"
+    opened.resize(390, 844)
+    opened.wait(f"{figures}.some((m) => m.above.{with_legend}) && !{figures}.some((m) => m.center.{with_legend})")
+    opened.resize(1440, 900)
+    opened.wait(f"{figures}.some((m) => m.center.{with_legend}) && !{figures}.some((m) => m.above.{with_legend})")
+    assert opened.errors == []
+
+
 PARTS = """everywhere(document, "div").filter((e) => e.classList.contains("side") || e.classList.contains("screen"))
   .map((e) => e.getBoundingClientRect()).map((box) => [box.x, box.y, box.width, box.height])"""
 
@@ -734,6 +760,47 @@ def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:
             explorer.refresh()
             assert explorer.scene.cube["train_loss"].notnull().any(("alpha", "lam")).sum() == seed + 1
     assert not explorer.screens[0].shown.note
+
+
+def test_a_growing_cube_is_read_beside_the_page(cube: xr.Dataset) -> None:
+    """While it is read, the page has the last one at once; a reading whose process ends is tried again."""
+    source, asked, release = Growing(cube), threading.Semaphore(0), threading.Semaphore(0)
+    fails = [False, True, False]
+
+    def elsewhere(read: Callable[[], xr.Dataset]) -> xr.Dataset:
+        asked.release()
+        assert release.acquire(timeout=PATIENCE)
+        if fails.pop(0):
+            raise ComputationEnded("gone")
+        return read()
+
+    release.release()
+    ahead = Ahead(source, elsewhere)
+    first = ahead.cube()
+    assert asked.acquire(timeout=PATIENCE)
+    source.sizes = 3
+    for _ in fails[:2]:
+        end = time.monotonic() + PATIENCE
+        while not asked.acquire(timeout=0.01):
+            assert ahead.version() == 1
+            assert time.monotonic() < end
+        assert ahead.cube() is first
+        release.release()
+    end = time.monotonic() + PATIENCE
+    while ahead.version() != 3:
+        assert time.monotonic() < end
+    assert ahead.cube()["train_loss"].notnull().sum() > first["train_loss"].notnull().sum()
+    assert not fails
+
+
+def test_a_run_is_read_in_another_process(tmp_path: Path) -> None:
+    """What reads a run can be sent there, and gives there what it gives here."""
+    axes = {"alpha": [0.0, 0.3], "n": [60], "seed": 1, "lam": [0.1]}
+    folder = RunFolder(tmp_path / "live.run", Study(axes=axes, measure={"rank": 3, "degree": 2, "ell": 2}))
+    with folder.opened():
+        folder.write([computed(folder.study, 0)], computed_with="test", blas_threads=1)
+        read = source_of(tmp_path / "live").cube
+        assert pickle.loads(pickle.dumps(read))().identical(read())
 
 
 def computed(study: Study, seed: int) -> CellResult:

@@ -11,11 +11,20 @@ import xarray as xr
 
 import spikecube as sc
 from spikecube.scaling.kinds import NONLINEAR
-from spikecube.scaling.labelled_fits import fit_sample
-from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, LOGARITHM, OFFSET, POWER, Law, corrected_power
+from spikecube.scaling.labelled_fits import fit_sample, in_own_units
+from spikecube.scaling.laws import (
+    FREE_CORRECTION,
+    LIMIT,
+    LOGARITHM,
+    OFFSET,
+    POWER,
+    Law,
+    corrected_limit,
+    corrected_power,
+)
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import from_data
-from spikecube.scaling.two_sizes import TWO_SIZES
+from spikecube.scaling.two_sizes import INTERACTION, TWO_SIZES
 
 SIZES = np.array([10.0, 20.0, 40.0, 80.0, 160.0, 320.0])
 N = xr.DataArray(SIZES, dims="n", coords={"n": SIZES})
@@ -174,7 +183,7 @@ def test_a_fit_of_two_sizes_goes_to_a_file(tmp_path: Path) -> None:
     xr.testing.assert_equal(xr.load_dataset(tmp_path / "fit.nc"), fit)
 
 
-@pytest.mark.parametrize(
+EVERY_LAW = pytest.mark.parametrize(
     ("law", "theta"),
     [
         (POWER, [0.3, -0.4]),
@@ -184,12 +193,28 @@ def test_a_fit_of_two_sizes_goes_to_a_file(tmp_path: Path) -> None:
         (OFFSET, [1.0, -2.0, 0.6]),
         (LOGARITHM, [1.0, -2.0]),
         (TWO_SIZES, [1.7, 40.0, 0.4, 30.0, 0.3]),
+        (INTERACTION, [1.7, 40.0, 0.4, 30.0, 0.3, -5.0]),
+        (corrected_limit(-0.5), [1.7, 40.0, -30.0]),
     ],
     ids=lambda v: v.name if isinstance(v, Law) else "",
 )
+
+
+def sizes_for(law: Law) -> np.ndarray:
+    return np.stack([SIZES, SIZES[::-1] * 3], axis=1) if law in (TWO_SIZES, INTERACTION) else SIZES
+
+
+@EVERY_LAW
+def test_parameters_move_with_the_unit_of_the_data(law: Law, theta: list[float]) -> None:
+    """Else an entry with a wrong `in_units` would give numbers in units that nobody asked for."""
+    moved = in_own_units(np.array([theta]), law, np.array([8.0]))
+    was, now = (law.value(sizes_for(law), at) for at in (np.array([theta]), moved))
+    np.testing.assert_allclose(now, was - np.log(8) if law.log else was / 8, rtol=1e-12)
+
+
+@EVERY_LAW
 def test_jacobians_are_the_slopes_of_values(law: Law, theta: list[float]) -> None:
-    sizes = np.stack([SIZES, SIZES[::-1] * 3], axis=1) if law is TWO_SIZES else SIZES
-    at = np.array([theta])
+    sizes, at = sizes_for(law), np.array([theta])
     step = 1e-6 * np.eye(len(theta))
     by_differences = [(law.value(sizes, at + s) - law.value(sizes, at - s))[0] / 2e-6 for s in step]
     np.testing.assert_allclose(law.jacobian(sizes, at)[0], np.stack(by_differences, axis=1), rtol=1e-6, atol=1e-7)

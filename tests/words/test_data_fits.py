@@ -88,6 +88,52 @@ def test_a_collapse_from_a_table_and_its_page(tmp_path: Path) -> None:
     assert "https://" not in written.split("<script")[0]
 
 
+@pytest.fixture
+def growth(tmp_path: Path) -> Path:
+    """A width w = L^{1/2} f(t/L^{3/2}) in seconds and metres: critical 0, nu -2/3, zeta -1/3."""
+    rng, rows = np.random.default_rng(7), ["L,t,w,dw"]
+    for n in (16, 32, 64, 128, 256):
+        for t in np.geomspace(4, 3e3, 25):
+            w = n**0.5 * (t / n**1.5 / (t / n**1.5 + 1)) ** 0.5
+            rows.append(f"{n},{1e-9 * t:.6g},{1e-6 * w * (1 + 0.01 * rng.standard_normal()):.6g},{1e-8 * w:.6g}")
+    path = tmp_path / "growth.csv"
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_the_form_of_a_collapse_is_given_by_options(growth: Path) -> None:
+    columns = [growth, "--size", "L", "--control", "t", "--value", "w", "--stderr", "dw", "--law", "collapse"]
+    code, text = run(*columns, "--fixed", "critical=0", "--json")
+    (curve,) = json.loads(text)["curves"]
+    assert code == 0
+    for name, exact in (("nu", -2 / 3), ("zeta", -1 / 3), ("1/nu", -1.5), ("zeta/nu", 0.5)):
+        found = curve["params"][name]
+        assert found["ci_low"] < exact < found["ci_high"]
+    assert curve["params"]["critical"] == {"estimate": 0, "stderr": None, "ci_low": None, "ci_high": None}
+    code, text = run(*columns, "--fixed", "critical=0,nu=-0.6667", "--latex")
+    assert r"$\zeta/\nu$ & $0.50" in text
+    assert r"$1/\nu$ & $-1.5$ & $-$" in text.replace("-1.4999", "-1.5")
+    code, text = run(*columns, "--window", "-1,2", "--correction", "0.5")
+    assert "f(u) + n^(-0.5) g(u)" in text
+    rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}
+    assert "e-1" in rows["critical"]  # seconds: no row of zeros
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_correction_belongs_to_power_laws_too(energy: Path) -> None:
+    code, text = run(energy, "--size", "L", "--value", "E", "--stderr", "dE", "--correction", "1")
+    assert code == 0
+    assert "correction_amplitude" in text
+
+
+def test_rows_of_one_size_are_told_to_be_replicates(tmp_path: Path) -> None:
+    path = tmp_path / "losses.csv"
+    path.write_text("N,D,loss\n" + "\n".join(f"{n},{d},{2 + n**-0.3 + d**-0.3}" for n in (4, 8, 16) for d in (1, 2, 3)))
+    code, text = run(path, "--size", "N", "--value", "loss")
+    assert code == 0
+    assert "Values of one N are replicates, 3 at each place" in text
+
+
 def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path: Path) -> None:
     n, d = (a.ravel() for a in np.meshgrid(SIZES, SIZES))
     plane = tmp_path / "plane.csv"
@@ -112,6 +158,9 @@ def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path:
             "pictures are written as .html, .png, .svg, .pdf, got .bmp",
             1,
         ),
+        (["--size", "L", "--value", "E", "--window", "3"], "window= is for the law collapse, not for power", 1),
+        (["--size", "L", "--value", "E", "--fixed", "nu"], "--fixed: '' is no number", 2),
+        (["--correction", "free"], "--correction is for data other than cubes", 2),
         (["--law", "offset"], "is a table: name its columns with --size and --value", 2),
         (["--value", "E"], "--value is for data other than cubes, which need --size and --value", 2),
     ],

@@ -27,6 +27,16 @@
     for (const film of films) paint(film.doc, wanted ? dark : back);
   }
 
+  // The width of the page.
+
+  const slim = matchMedia("(max-width: 600px)");
+  let isSlim = false;
+  function squeeze(wanted) {
+    if (wanted === isSlim) return;
+    isSlim = wanted;
+    for (const film of films) figuresOf(film.doc.roots()[0]).forEach((figure) => fitTo(figure, wanted));
+  }
+
   // Pictures and their sliders.
 
   const place = (film) => film.axes.reduce((index, [axis, length]) => index * length + Number(inputs[axis].value), 0);
@@ -118,6 +128,8 @@
   move();
   shade(night.matches);
   night.addEventListener("change", () => shade(night.matches));
+  squeeze(slim.matches);
+  slim.addEventListener("change", () => squeeze(slim.matches));
 
   // Paper: everything unfolded. It does not wait until figures are painted by day, so the style inverts those of the night.
 

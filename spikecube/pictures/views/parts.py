@@ -62,7 +62,10 @@ def residual_strip(
     unit: str = "standard errors",
     marked: float | None = 2.0,
 ) -> Picture:
-    """Residuals over the x axis of a picture, with lines at 0 and at plus and minus the `marked` level."""
+    """Residuals over the x axis of a picture, with lines at 0 and at plus and minus the `marked` level.
+
+    Without any, words stand in their place.
+    """
     ends, _ = made.limits()
     tips = [(symbols.symbol(x), f"@{{{x}}}"), (f"{name} in {unit}", "@residual{0.00}")]
     look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
@@ -72,8 +75,13 @@ def residual_strip(
     ]
     most = max(1.5 * (marked or 0.0), 1.2 * float(np.abs(residual).max(initial=0))) or 1.0
     points = Layer("points", {x: values, "residual": residual}, style=look, measured=True)
+    middle = np.sqrt(ends[0] * ends[1]) if made.logx else np.mean(ends)
+    columns = {x: [middle], "residual": [most / 4], "text": ["no law is fitted here"]}
+    without = {name: np.array([] if len(values) else column, dtype=object if name == "text" else float)
+               for name, column in columns.items()}  # fmt: skip
+    told = Layer("texts", without, style={"text_color": style.SOFT, "text_font_size": "9pt"})
     return Picture(
-        [*levels, points],
+        [*levels, points, told],
         xlabel=made.xlabel,
         ylabel=name,
         logx=made.logx,
