@@ -224,7 +224,7 @@ def test_another_process_answers_raises_and_may_end() -> None:
     with pytest.raises(StudyError, match="not valid TOML"):
         in_process(Study.from_toml, "x = ")
     with pytest.raises(ComputationEnded, match="ended before it had an answer"):
-        in_process(os._exit, 3)
+        in_process(signal.raise_signal, signal.SIGKILL)
 
 
 def test_visitors_share_what_theory_says_of_a_study() -> None:
