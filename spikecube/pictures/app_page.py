@@ -12,6 +12,7 @@ from spikecube.pictures.app import Explorer
 from spikecube.pictures.app_free import FREE
 from spikecube.pictures.app_screen import Screen
 from spikecube.pictures.visitor import DARK, NARROW, watch
+from spikecube.words import symbols
 
 _SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
 
@@ -83,7 +84,8 @@ def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.
 def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
     """Title, selection, and what can be asked for."""
     cube = explorer.scene.cube
-    heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{_escaped(tables.model_sentence(cube))}</p>"
+    model = symbols.scripts(tables.model_sentence(cube))
+    heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{model}</p>"
     link = pn.pane.HTML(sizing_mode="stretch_width")
 
     def update_link(*_events: object) -> None:

@@ -125,6 +125,20 @@ def test_a_slider_redraws_the_views_along_its_axis_only(explorer: Explorer) -> N
     assert "λ = 10" in title(explorer, 1)
 
 
+def test_a_choice_draws_its_own_screen_alone(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw = [], Explorer._draw_one
+
+    def counted(self: Explorer, screen: app_screen.Screen) -> None:
+        drawn.append(self.screens.index(screen))
+        draw(self, screen)
+
+    monkeypatch.setattr(Explorer, "_draw_one", counted)
+    explorer.choices[1].value = "train"
+    explorer.choices[0].value = "means"
+    explorer.free.colour.value = "alpha"
+    assert drawn == [1, 0, 0]
+
+
 def test_sliders_have_one_step_a_label(explorer: Explorer, cube: xr.Dataset) -> None:
     assert list(explorer.sliders["lam"].options.values()) == cube.lam.values.tolist()
     assert "seed" not in explorer.sliders
@@ -614,6 +628,17 @@ def test_the_page_fits_every_screen(width: int, height: int, columns: int, opene
     assert all(part[0] >= 0 and part[0] + part[2] <= width for part in parts)
     assert max(part[0] + part[2] for part in parts) >= width - 24
     assert all(part[3] >= 330 for part in parts[1:])
+
+
+def test_on_a_phone_legends_stand_above_their_frames(opened: Page) -> None:
+    """Also that of a view chosen there, with the numbers of a map upright; on a wide screen all is as before."""
+    figures = "[...Bokeh.documents[0]._all_models.values()].filter((m) => m.type === 'Figure')"
+    with_legend = "some((legend) => legend.tags.includes('inside'))"
+    opened.resize(390, 844)
+    opened.wait(f"{figures}.some((m) => m.above.{with_legend}) && !{figures}.some((m) => m.center.{with_legend})")
+    opened.resize(1440, 900)
+    opened.wait(f"{figures}.some((m) => m.center.{with_legend}) && !{figures}.some((m) => m.above.{with_legend})")
+    assert opened.errors == []
 
 
 PARTS = """everywhere(document, "div").filter((e) => e.classList.contains("side") || e.classList.contains("screen"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import xarray as xr
+from bokeh.models import Text
 
 from scripts.madeup import made_prediction
 from spikecube.cube.predict import predict
@@ -14,8 +15,11 @@ from spikecube.means.spikes import study_of
 from spikecube.pictures import predicted, style, views
 from spikecube.pictures.entry import picture_of
 from spikecube.pictures.layers import Layer
+from spikecube.pictures.legend import INSIDE
 from spikecube.pictures.picture import Canvas, Picture
 from spikecube.pictures.spoken import spoken
+from spikecube.pictures.views.parts import residual_strip
+from spikecube.pictures.visitor import fit_to
 
 
 def points(x: list[float], y: list[float], label: str) -> Layer:
@@ -42,6 +46,52 @@ def legend_of(picture: Picture) -> tuple[str, str, list[str]]:
 )
 def test_a_legend_stands_where_no_points_are(x: list[float], y: list[float], corner: str) -> None:
     assert legend_of(Picture([points(x, y, "measured, all")]))[0] == corner
+
+
+@pytest.mark.parametrize("logy", [False, True])
+def test_where_no_corner_is_free_the_axis_makes_room(logy: bool) -> None:
+    """Marks in all corners: what they are stays, the legend stands above them; bars count as marks."""
+    full = points([0, 0, 1, 1, 0.5], [1, 9, 1, 9, 5], "measured, all")
+    figure = Canvas(Picture([full], logy=logy)).figure
+    _, (low, high) = Picture([full], logy=logy).limits()
+    assert figure.legend[0].location.startswith("top")
+    assert (figure.y_range.start, figure.x_range.end) == pytest.approx((low, Picture([full]).limits()[0][1]))
+    ends = np.log([low, 9, figure.y_range.end]) if logy else [low, 9, figure.y_range.end]
+    assert (ends[1] - ends[0]) / (ends[2] - ends[0]) < 1 - 30 / 320  # the legend is one line
+    assert figure.y_range.end > high
+    bars = Layer("bars", {"x": np.array([0.0, 1]), "low": np.array([1.0, 1]), "high": np.array([9.0, 9])})
+    short = points([0, 1, 0.5], [5, 5, 5], "measured, all")
+    assert Canvas(Picture([short])).figure.y_range.end == Picture([short]).limits()[1][1]
+    assert Canvas(Picture([bars, short])).figure.y_range.end > Picture([bars, short]).limits()[1][1]
+
+
+def test_a_line_without_values_widens_no_axis() -> None:
+    far = line([0, 5, 50], [1, 2, np.nan], "predicted, all")
+    assert Picture([far]).limits()[0] == Picture([line([0, 5], [1, 2], "predicted, all")]).limits()[0]
+
+
+def test_figures_fit_a_phone_and_come_back(cube: xr.Dataset, prediction: xr.Dataset) -> None:
+    """The legend moves; numbers in cells stand upright."""
+    for view in (views.loss, views.agreement):
+        canvas = Canvas(picture_of(view)(cube, prediction))
+        figure = canvas.figure
+        parts = (list(figure.above), list(figure.center))
+        fit_to(figure, narrow=True)
+        assert not [m for m in figure.center if INSIDE in m.tags]
+        angles = {r.glyph.angle for r in figure.renderers if isinstance(r.glyph, Text)}
+        assert angles == ({np.pi / 2} if view is views.agreement else set())
+        fit_to(figure, narrow=False)
+        assert sorted(m.id for m in figure.center) == sorted(m.id for m in parts[1])
+        assert figure.above == parts[0]
+
+
+def test_a_strip_without_a_fit_says_so() -> None:
+    top = Picture([points([1, 2], [1, 2], "m")])
+    texts = [
+        [list(la.columns["text"]) for la in residual_strip(top, "x", n, n, "residual").layers if la.kind == "texts"]
+        for n in (np.empty(0), np.array([1.0]))
+    ]
+    assert texts == [[["no law is fitted here"]], [[]]]
 
 
 def test_a_series_has_one_entry_and_the_title_tells_its_marks() -> None:
