@@ -112,7 +112,11 @@ def test_an_edge_that_is_not_found_is_missing_with_its_reason(
 ) -> None:
     monkeypatch.setattr(assembly, "_kept_edge", broken)
     (tmp_path / "b.toml").write_text(RELU)
-    said = spikecube(tmp_path, "run", "b.toml").stdout
+
+    def told(*words: str, code: int = 0) -> str:
+        return " ".join(spikecube(tmp_path, *words, code=code).stdout.split())  # it is folded to the width of a page
+
+    said = told("run", "b.toml")
     lost = "detection_edge and outlier_count are missing at 3 of 6 points (alpha, n): theory has no edge there"
     assert lost in said
     assert "everything measured is there" in said
@@ -126,8 +130,8 @@ def test_an_edge_that_is_not_found_is_missing_with_its_reason(
         reason = cube[name].attrs["missing_reason"]
         assert "alpha = 0.5, n = 20, and at alpha = 0.5, n = 30: no x beyond the bulk is found up to 7" in reason
         assert "alpha = 0.4, n = 30: ZeroDivisionError" in reason
-    assert lost in spikecube(tmp_path, "info", "b").stdout
-    assert lost in " ".join(spikecube(tmp_path, "fit", "b", "--law", "outliers", code=1).stdout.split())
+    assert lost in told("info", "b")
+    assert lost in told("fit", "b", "--law", "outliers", code=1)
     assert missing_edges(cube.sel(alpha=[0.0])) == ""
 
 
