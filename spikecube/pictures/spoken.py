@@ -18,11 +18,12 @@ def spoken(picture: Picture) -> str:
     title = picture.title.replace("\n", "; ")
     series = [text for text in map(_series, picture.layers) if text]
     more = f"; and {len(series) - MOST_SERIES} more" if len(series) > MOST_SERIES else ""
-    return f"{title}. {_axis(picture.ylabel)} against {_axis(picture.xlabel)}. {'; '.join(series[:MOST_SERIES])}{more}."
+    along = picture.xlabel or (picture.strip.xlabel if picture.strip else "")  # the lowest of several has the label
+    return f"{title}. {_axis(picture.ylabel)} against {_axis(along)}. {'; '.join(series[:MOST_SERIES])}{more}."
 
 
 def _axis(label: str) -> str:
-    return label.replace("   ", ", ")
+    return ", ".join(part.strip(" ,") for part in label.split("   "))
 
 
 def _series(layer: Layer) -> str:
@@ -40,11 +41,19 @@ def _series(layer: Layer) -> str:
     if not known.any():
         return ""
     x, y = x[known], y[known]
-    if layer.kind == "spikes":
-        return f"{layer.label}: {len(x)}, from {number(x.min())} to {number(x.max())}"
+    if layer.kind == "spikes" or _stems(x, y):
+        places = x if layer.kind == "spikes" else x[::2]
+        if len(places) == 1:
+            return f"{layer.label}: at {number(places[0])}"
+        return f"{layer.label}: {len(places)}, from {number(places.min())} to {number(places.max())}"
     first, last = int(x.argmin()), int(x.argmax())
-    count = f"{len(x)} points, " if layer.kind == "points" else ""
-    if len(x) == 1 or y[first] == y[last]:
+    count = f"{len(x)} point{'s' if len(x) > 1 else ''}, " if layer.kind == "points" else ""
+    if (y == y[0]).all():
         return f"{layer.label}: {count}{number(y[first])}"
     ends = f"{number(y[first])} at {number(x[first])} to {number(y[last])} at {number(x[last])}"
     return f"{layer.label}: {count}from {ends}"
+
+
+def _stems(x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether a line is pieces up from the axis, whose places tell all."""
+    return len(x) % 2 == 0 and bool((x[::2] == x[1::2]).all() and (y[::2] == 0).all() and (y[1::2] > 0).all())

@@ -42,7 +42,7 @@ from spikecube.pictures.bulks import Bulks
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
 from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem
-from spikecube.pictures.picture import Picture
+from spikecube.pictures.picture import Canvas, Picture
 from spikecube.pictures.sources import Ahead, Fixed
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study, StudyError
@@ -224,7 +224,7 @@ def test_another_process_answers_raises_and_may_end() -> None:
     with pytest.raises(StudyError, match="not valid TOML"):
         in_process(Study.from_toml, "x = ")
     with pytest.raises(ComputationEnded, match="ended before it had an answer"):
-        in_process(os._exit, 3)
+        in_process(signal.raise_signal, signal.SIGKILL)
 
 
 def test_visitors_share_what_theory_says_of_a_study() -> None:
@@ -410,9 +410,11 @@ def test_a_logarithmic_axis_stays_until_another_view_is_chosen(explorer: Explore
     assert not screen.logs["logy"].value
 
 
-@pytest.mark.usefixtures("drawn")
-def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(make: Callable[..., xr.Dataset]) -> None:
+def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(
+    make: Callable[..., xr.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Outliers of the first lie so far out that its spectrum has a log axis; those of the second do not."""
+    monkeypatch.setattr(app_screen, "Canvas", Canvas)
     near, far = make(n=[100], seed=2), make(n=[100], seed=2)
     far["singular_value"] = far["singular_value"] * xr.where(far["rank"] == 1, 50.0, 1.0)
     for first, second in ((far, near), (near, far)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bokeh.models import Text
 from scripts.madeup import made_prediction
 from spikecube.cube.predict import predict
 from spikecube.means.spikes import study_of
-from spikecube.pictures import predicted, style, views
+from spikecube.pictures import marks, predicted, style, views
 from spikecube.pictures.entry import picture_of
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.legend import INSIDE
@@ -186,3 +187,19 @@ def test_a_figure_is_told_in_words(cube: xr.Dataset) -> None:
     assert "test loss" in text
     assert f"measured, n = 500: 9 points, from {float(mean[0]):.4g} at 0 to {float(mean[-1]):.4g} at 0.45" in text
     assert spoken(Picture([], note="Nothing is there.")) == "Nothing is there."
+
+
+def test_words_for_stems_curves_and_strips_are_what_is_drawn() -> None:
+    """A stem stands at a place; a curve that comes back to where it began is no constant; a strip has the label."""
+
+    def words(*layers: Layer, **more: Any) -> str:
+        return spoken(Picture(layers, title="T", ylabel="y", xlabel="s   value", **more))
+
+    stem = marks.stems([3.5], 2.0, "x", "y", label="edge", colour="#000000")
+    assert "edge: at 3.5" in words(stem)
+    assert "edge: 2, from 1 to 4" in words(marks.stems([1.0, 4.0], 2.0, "x", "y", label="edge", colour="#000000"))
+    assert "c: from 1 at 0 to 1 at 2" in words(line([0, 1, 2], [1, 7, 1], "c"))
+    assert "c: 1." in words(line([0, 1, 2], [1, 1, 1], "c"))
+    assert "m: 1 point, 2" in words(points([1], [2], "m"))
+    below = Picture([], xlabel="n   samples,   more")
+    assert "y against n, samples, more." in spoken(Picture([], title="T", ylabel="y", strip=below))
