@@ -17,7 +17,7 @@ from scripts import paper
 from scripts.claims import cubes, equivalence, odd, page, sizes, spikes, thresholds, verdicts
 from scripts.claims.catalogue import CLAIMS
 from scripts.claims.cubes import CUBES, STUDIES, Place, made
-from scripts.claims.verdicts import CONFIRMED, REFUTED
+from scripts.claims.verdicts import CONFIRMED, OPEN, REFUTED
 from spikecube.cube.store import open_cube
 from spikecube.means.controls import control_expectations
 from spikecube.means.seeds import seed_means
@@ -103,6 +103,12 @@ def test_every_claim_is_judged_at_tiny_sizes(letter: str, monkeypatch: pytest.Mo
     assert f"[{letter}{len(rows)}](#claim-{letter})" in text
     assert f"[{letter}{len(rows) + 1}](#claim-{letter})" not in text
     assert all(row.verdict.word in page.WORDS and row.statement and row.why for row in rows)
+
+
+def test_a_growth_without_a_size_that_is_clear_is_not_resolved() -> None:
+    """As the small run has it: all its sizes lie below those at which the third spike stands clear."""
+    cube = open_cube(ROOT / CUBES / "m_third.nc").isel(n=[0, 1])
+    assert odd._growth(cube, _as_theory(cube)).verdict.word == OPEN
 
 
 @pytest.mark.parametrize("letter", list(CLAIMS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import xarray as xr
@@ -72,7 +73,9 @@ def _growth(cube: xr.Dataset, prediction: xr.Dataset, alpha: float = 0.42) -> Fi
     where = {"alpha": alpha, "rank": RANK}
     curve, theory = (d["singular_value"].sel(where).reset_coords(drop=True) for d in (cube, prediction))
     ratio = (curve / theory).sel(n=cube["n"] >= CLEAR_FROM)
-    found = Interval(*(v + claimed for v in outlier_exponent(cube.sel(n=ratio["n"]), ratio)))
+    found = Interval(math.nan, -math.inf, math.inf)
+    if ratio.sizes["n"]:
+        found = Interval(*(v + claimed for v in outlier_exponent(cube.sel(n=ratio["n"]), ratio)))
     return Finding(
         f"The second outlier of tanh grows as the third spike: as n to the power {claimed:.2f} at α = {alpha:g}.",
         SECTION,
