@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import csv
 import dataclasses
 import inspect
@@ -10,6 +11,8 @@ import platform
 import re
 import shutil
 import tomllib
+import types
+import typing
 from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -95,20 +98,40 @@ def study_keys() -> str:
     """Every key of a study file with its type, default and what is allowed, from the models' own descriptions."""
     parts = [("", [row for row in _section(Study) if row[0].strip("`") not in TABLES])]
     parts += [(f"[{name}]", list(_section(section))) for name, section in TABLES.items()]
-    header = ["key", "default", "allowed"]
+    header = ["key", "type", "default", "allowed"]
     return "\n".join(
         f"## {f'`{title}`' if title else 'Top of the file'}\n\n{table(header, rows)}" for title, rows in parts
     )
 
 
-def _section(section: Any) -> Iterable[tuple[str, str, str]]:
+def _section(section: Any) -> Iterable[tuple[str, str, str, str]]:
     if section is Model:
+        hints = typing.get_type_hints(Model)
         for field in dataclasses.fields(Model):
-            yield f"`{field.name}`", _value(field.default), field.metadata["allowed"]
+            yield f"`{field.name}`", type_of(hints[field.name]), _value(field.default), field.metadata["allowed"]
         return
     for name, field in section.model_fields.items():
         given = "required" if field.is_required() else _value(field.get_default(call_default_factory=True))
-        yield f"`{name}`", given, field.description
+        yield f"`{name}`", type_of(field.annotation), given, field.description
+
+
+def type_of(annotation: Any) -> str:
+    """The type of a key as TOML has it, in words.
+
+    >>> type_of(int | str), type_of(tuple[float, ...]), type_of(typing.Literal["n"])
+    ('integer or string', 'float, or a list of them', 'string')
+    """
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is tuple:
+        return f"{type_of(inner[0])}, or a list of them"
+    if origin is collections.abc.Sequence:
+        return f"list of {type_of(inner[0])}s"
+    if origin is typing.Annotated:
+        return type_of(inner[0])
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(type_of(one) for one in inner)
+    words = {str: "string", int: "integer", float: "float", typing.Literal: "string"}
+    return words.get(origin or annotation, "table")
 
 
 def _value(value: Any) -> str:

@@ -191,6 +191,8 @@ def _within(
         middle = float(np.sqrt(low * high))
         trial = at(middle)
         low, high, made = (low, middle, trial) if trial is not None else (middle, high, made)
-    return made.assign_coords(target=[t.text for t in targets]).assign(
-        wanted=("target", [t.half_width for t in targets])
-    ), high
+    notes = made.attrs["notes"]
+    for given, text in zip(targets, made.target.values.tolist(), strict=True):
+        notes = notes.replace(text, given.text)
+    texts, wanted = [t.text for t in targets], [t.half_width for t in targets]
+    return made.assign_coords(target=texts).assign(wanted=("target", wanted)).assign_attrs(notes=notes), high

@@ -93,7 +93,8 @@ def test_every_activation_and_target_has_its_formula(monkeypatch: pytest.MonkeyP
     text = made.coefficients(ACTIVATIONS) + made.coefficients(TARGETS)
     assert "| `relu` | $\\max(z, 0)$ | 0 | 0 | 0.500000 | 0.199471 | 0 | -0.016623 | 0 |" in text
     assert all(f"| `{name}` |" in text for name in (*ACTIVATIONS, *TARGETS))
-    assert "| `spectrum_bins` | `0` |" in made.study_keys()
+    assert "| `spectrum_bins` | integer | `0` |" in made.study_keys()
+    assert doctest.testmod(made).failed == 0
 
 
 def test_the_table_of_versions_names_each_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,8 +195,8 @@ def sections(text: str) -> list[tuple[str, str]]:
 
 def misread(text: str) -> list[str]:
     """What a builder of pages would take for a parameter or a reason: examples and paragraphs within a list."""
-    listed = [(head, body) for head, body in sections(text) if head in ("Parameters", "Attributes", "Raises")]
-    return [head for head, body in listed if ">>>" in body or "\n\n" in body.strip()]
+    listed = ("Parameters", "Attributes", "Raises")
+    return [head for head, body in sections(text) if head in listed and (">>>" in body or "\n\n" in body.strip())]
 
 
 def test_no_section_of_a_docstring_is_misread() -> None:

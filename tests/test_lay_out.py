@@ -75,8 +75,9 @@ def test_a_budget_takes_the_place_of_absurdly_many_seeds(study: Study, cube: xr.
     absurd = "outlier 1 exponent alpha=0.4 = 0.004"
     with pytest.raises(TooManySeedsError, match="correction cannot be told from the law"):
         lay_out(study, absurd, pilot=cube, hours=hours)
-    found = lay_out(study, absurd, pilot=cube, hours=hours, max_hours=13000.0)
+    found = lay_out(study, absurd, pilot=cube, hours=hours, max_hours=13000.0, max_n=2000)
     assert found.relaxed > 2
+    assert found.design.attrs["notes"].startswith(f"{absurd}: 4 sizes for 3 parameters; ")
     assert float(found.design.cost) <= 13000.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import doctest
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,16 @@ def test_the_norm_of_a_spike_is_that_of_draws() -> None:
     assert equivalence.missing_norm(model, n, alpha, 2) ** 2 == pytest.approx(drawn, rel=4 * error)
 
 
-def test_every_claim_says_how_its_seeds_were_laid_out_and_which_verdicts_are_marked() -> None:
+def test_every_row_leads_to_figure_cube_and_command_and_to_what_was_chosen() -> None:
     text = (ROOT / paper.PAGE).read_text(encoding="utf-8")
     assert list(page.RECORD) == list(CLAIMS)
+    folder = (ROOT / paper.PAGE).parent
     for letter, known in page.RECORD.items():
         assert known["seeds"] in text
+        section = text[text.index(f"(claim-{letter})=\n") :].split("\n(claim-")[0]
+        linked = re.findall(r"!\[[^]]*\]\(([^)]+)\)|\{download\}`[^<]+<([^>]+)>`", section)
+        assert [(folder / one / other).is_file() for one, other in linked] == [True] * 3  # figure, study and cube
+        assert f"python scripts/paper.py {letter} " in section
         rows = [row for row in text.splitlines() if row.startswith(f"| [{letter}")]
         assert [i for i, row in enumerate(rows, 1) if "** † |" in row] == known.get("rows", [])
 

@@ -92,5 +92,7 @@ cube {{download}}`{name} <{UP}{CUBES.as_posix()}/{name}>`{took}:
 def _record(letter: str) -> str:
     """How seeds were laid out, and what was chosen after data had been seen."""
     known = RECORD[letter]
-    rows = ", ".join(f"{letter}{i}" for i in known.get("rows", []))
-    return f"Seeds are laid out {known['seeds']}" + (f"\n\n† {rows}: {known['after']}" if rows else "")
+    rows = known.get("rows", [])
+    whole = len(rows) > 2 and rows == list(range(rows[0], rows[-1] + 1))
+    named = f"{letter}{rows[0]} to {letter}{rows[-1]}" if whole else ", ".join(f"{letter}{i}" for i in rows)
+    return f"Seeds laid out {known['seeds']}" + (f"\n\n† {named}: {known['after']}" if rows else "")

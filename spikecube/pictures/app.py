@@ -77,8 +77,10 @@ class Explorer:
         self.state = pn.pane.HTML("", sizing_mode="stretch_width")
         for name, slider in self.sliders.items():
             slider.param.watch(lambda _event, axis=name: self.draw(axis), "value")
-        for widget in (*self.choices, *self.free.widgets.values()):
-            widget.param.watch(lambda _event: self.draw(), "value")
+        for screen in self.screens:
+            screen.choice.param.watch(lambda _event, its=screen: self._draw_one(its), "value")
+        for widget in self.free.widgets.values():
+            widget.param.watch(lambda _event: self._draw_free(), "value")
         self.draw()
 
     def begin(self) -> None:
@@ -111,6 +113,12 @@ class Explorer:
         picture = entry.draw(self.scene, self.brush, **chosen, **beside)
         python = exports.python_of(entry, self.scene, self.source.name, chosen, second=bool(beside))
         screen.show(picture, exports.stem(self.scene.cube, entry.name, chosen), python)
+
+    def _draw_free(self) -> None:
+        """Draws the screens that show the view of any variable."""
+        for screen in self.screens:
+            if screen.entry.name == FREE:
+                self._draw_one(screen)
 
     def darken(self, dark: bool) -> None:
         """Draws by night, or by day."""

@@ -78,7 +78,10 @@ class DataFit:
     def latex(self) -> str:
         """The table for a paper, with the verdict as a comment."""
         rows = [
-            " & ".join([*(_escaped(cell) for cell in row[:-3]), f"${_tex(row[-3])}$", f"${_tex(row[-2])}$"]) + r" \\"
+            " & ".join(
+                [*(_escaped(cell) for cell in row[:-4]), _symbol(row[-4]), f"${_tex(row[-3])}$", f"${_tex(row[-2])}$"]
+            )
+            + r" \\"
             for row in self.text()
         ]
         columns = "l" * (len(self.header()) - 3) + "rr"
@@ -213,6 +216,16 @@ def _cells(four: list[float]) -> tuple[str, str]:
 
 def _plain(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def _symbol(name: str) -> str:
+    """A parameter in LaTeX: Greek letters as such.
+
+    >>> print(_symbol("zeta/nu"), _symbol("log_amplitude"))
+    $\\zeta/\\nu$ log\\_amplitude
+    """
+    greek = re.sub(r"(?<![a-z_])(nu|zeta)(?![a-z_])", r"\\\1", name)
+    return _escaped(name) if greek == name else f"${greek}$"
 
 
 def _escaped(text: str) -> str:

@@ -22,6 +22,7 @@ from spikecube.theory.conditional.build import resolved_profile
 from spikecube.theory.conditional.edge import conditional_edge
 from spikecube.theory.conditional.solutions import solve_outside
 from spikecube.theory.newton import ConvergenceError
+from spikecube.words import when
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview
 from tests.cube.real import least_toml
@@ -77,6 +78,8 @@ def test_steep_steps_go_through_the_whole_command_line(
     if name in REPORTED:
         monkeypatch.setattr(predicted, "fine_study", lambda study: study)
         monkeypatch.setattr(predicted, "_POINTS", 16)
+        monkeypatch.setattr(when, "_GRID", when._GRID[::4])
+        monkeypatch.setattr(when, "_SIZE_RATIO", 2.0)
         monkeypatch.setattr(report, "CATALOGUE", {view: CATALOGUE[view] for view in ("spectrum", "outliers")})
         assert spikecube(tmp_path, "report", "s", "-o", "s.html").stdout == "s.html\n"
         assert "When do the spikes appear?" in (tmp_path / "s.html").read_text()

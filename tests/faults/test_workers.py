@@ -49,7 +49,8 @@ CLUSTER = """
 import sys
 from distributed import LocalCluster
 if __name__ == "__main__":
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+    where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "protocol": "tcp"}
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, **where) as cluster:
         print(cluster.scheduler_address, flush=True)
         sys.stdin.read()
 """
@@ -57,7 +58,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A scheduler with a worker in processes of its own, and its address."""
+    """A scheduler with a worker in a process of their own, and its address."""
     script = tmp_path / "cluster.py"
     script.write_text(CLUSTER)
     command = [sys.executable, str(script)]

@@ -117,3 +117,10 @@ def test_quadrature_is_exact_for_polynomials_and_across_kinks() -> None:
     step = hermite_coefficients(lambda z: (z > 0.3).astype(float), 1, kinks=(0.3,))
     assert step[0] == pytest.approx(special.ndtr(-0.3), abs=1e-14)
     assert step[1] == pytest.approx(math.exp(-0.045) / math.sqrt(2 * math.pi), abs=1e-14)
+
+
+def test_a_target_that_is_none_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"'nought' is not one of linear, .*, nor a list of Hermite coefficients"):
+        resolve_target("nought")
+    with pytest.raises(ValueError, match=r"\[\] has no coefficients"):
+        resolve_target([])

@@ -42,7 +42,7 @@ from spikecube.pictures.bulks import Bulks
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
 from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem
-from spikecube.pictures.picture import Picture
+from spikecube.pictures.picture import Canvas, Picture
 from spikecube.pictures.sources import Ahead, Fixed
 from spikecube.runs.folder import RunFolder
 from spikecube.study.study import Cell, Study, StudyError
@@ -123,6 +123,20 @@ def test_a_slider_redraws_the_views_along_its_axis_only(explorer: Explorer) -> N
     assert title(explorer, 1) == before[1]
     explorer.sliders["lam"].value = 10.0
     assert "λ = 10" in title(explorer, 1)
+
+
+def test_a_choice_draws_its_own_screen_alone(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw = [], Explorer._draw_one
+
+    def counted(self: Explorer, screen: app_screen.Screen) -> None:
+        drawn.append(self.screens.index(screen))
+        draw(self, screen)
+
+    monkeypatch.setattr(Explorer, "_draw_one", counted)
+    explorer.choices[1].value = "train"
+    explorer.choices[0].value = "means"
+    explorer.free.colour.value = "alpha"
+    assert drawn == [1, 0, 0]
 
 
 def test_sliders_have_one_step_a_label(explorer: Explorer, cube: xr.Dataset) -> None:
@@ -210,7 +224,7 @@ def test_another_process_answers_raises_and_may_end() -> None:
     with pytest.raises(StudyError, match="not valid TOML"):
         in_process(Study.from_toml, "x = ")
     with pytest.raises(ComputationEnded, match="ended before it had an answer"):
-        in_process(os._exit, 3)
+        in_process(signal.raise_signal, signal.SIGKILL)
 
 
 def test_visitors_share_what_theory_says_of_a_study() -> None:
@@ -396,9 +410,11 @@ def test_a_logarithmic_axis_stays_until_another_view_is_chosen(explorer: Explore
     assert not screen.logs["logy"].value
 
 
-@pytest.mark.usefixtures("drawn")
-def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(make: Callable[..., xr.Dataset]) -> None:
+def test_a_second_cube_on_a_linear_axis_is_drawn_over_a_logarithmic_one(
+    make: Callable[..., xr.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Outliers of the first lie so far out that its spectrum has a log axis; those of the second do not."""
+    monkeypatch.setattr(app_screen, "Canvas", Canvas)
     near, far = make(n=[100], seed=2), make(n=[100], seed=2)
     far["singular_value"] = far["singular_value"] * xr.where(far["rank"] == 1, 50.0, 1.0)
     for first, second in ((far, near), (near, far)):

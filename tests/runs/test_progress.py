@@ -43,3 +43,15 @@ def test_lines_of_a_slurm_job_carry_the_time_of_day(
     stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  " if dated else ""
     expected = ("x.run: 2 cells to compute", r"2 of 2 cells \(100 % of the work\), about 0 s left")
     assert re.fullmatch("".join(f"{stamp}{line}\n" for line in expected), out.getvalue())
+
+
+def test_the_bar_of_a_terminal_counts_cells_and_weighs_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.Bar() as bar:
+        bar.start(3, 6.0, "3 cells to compute")
+        bar.advance(1.0, failed=False)
+        (shown,) = bar.bar.tasks
+        assert (shown.fields["cells"], round(shown.percentage)) == ("1/3", 17)
+        bar.advance(2.0, failed=True)
+        (shown,) = bar.bar.tasks
+        assert (shown.fields["cells"], shown.percentage) == ("2/3, 1 failed", 50)
+    assert "3 cells to compute" in capsys.readouterr().err

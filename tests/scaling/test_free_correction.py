@@ -11,7 +11,8 @@ from spikecube.scaling import fit_power_law
 from spikecube.scaling.free_correction import OMEGA, Projection, ends, minimum
 from spikecube.scaling.laws import FREE_CORRECTION
 from spikecube.scaling.results import STATUS
-from tests.levels import assert_level
+from spikecube.scaling.verdict import REJECTED
+from tests.levels import assert_level, bounds
 
 SIZES = np.geomspace(250, 4000, 8).round()
 TRUTH = np.array([np.log(3.0), 0.3, 60.0, 1.0])
@@ -110,9 +111,14 @@ def test_without_a_correction_the_interval_is_open_and_says_so() -> None:
 
 @pytest.mark.slow
 def test_intervals_are_closed_and_cover_where_the_correction_is_resolved() -> None:
-    """500 sets of 8 sizes and 40 seeds; the law without a correction hardly ever covers."""
+    """500 sets of 8 sizes and 40 seeds; the law without a correction hardly ever covers.
+
+    No interval is open. The test of fit rejects a right law at 1 per cent: 5 of 500 sets, at most 14.
+    """
     fit = fit_power_law(noisy(np.random.default_rng(4), amplitude=60.0, copies=500), correction="free")
-    assert (fit.status == STATUS["ok"]).mean() > 0.99
+    rejected = fit.status == STATUS["rejected"]
+    assert ((fit.status == STATUS["ok"]) | rejected).all()
+    assert rejected.sum() <= bounds(REJECTED, 500)[1]
     covered = (fit.ci_low <= TRUTH) & (fit.ci_high >= TRUTH)
     for name in fit.param.values:
         assert_level(covered.sel(param=name), 0.95, off=(0.88, 0.99))

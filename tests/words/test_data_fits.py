@@ -110,6 +110,9 @@ def test_the_form_of_a_collapse_is_given_by_options(growth: Path) -> None:
         found = curve["params"][name]
         assert found["ci_low"] < exact < found["ci_high"]
     assert curve["params"]["critical"] == {"estimate": 0, "stderr": None, "ci_low": None, "ci_high": None}
+    code, text = run(*columns, "--fixed", "critical=0,nu=-0.6667", "--latex")
+    assert r"$\zeta/\nu$ & $0.50" in text
+    assert r"$1/\nu$ & $-1.5$ & $-$" in text.replace("-1.4999", "-1.5")
     code, text = run(*columns, "--window", "-1,2", "--correction", "0.5")
     assert "f(u) + n^(-0.5) g(u)" in text
     rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}

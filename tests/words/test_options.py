@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,22 @@ def pairs(table: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def fitted(table: Path, pairs: Path) -> Callable[..., dict[str, Any]]:
+    """What a law finds in the tables with some options; each is fitted once."""
+    found: dict[str, dict[str, Any]] = {}
+
+    def fit(law: str, **options: Any) -> dict[str, Any]:
+        two = law.startswith("two-size")
+        always: dict[str, Any] = {"size": "N,D", "value": "y"} if two else {"size": "N", "value": "y", "control": "T"}
+        key = f"{law} {options}"
+        if key not in found:
+            found[key] = fit_file(pairs if two else table, law, **always, **options).as_dict()
+        return found[key]
+
+    return fit
+
+
 DATA_OPTIONS: dict[str, dict[str, Any]] = {
     "stderr": {"stderr": "dy"}, "n_min": {"n_min": 20.0}, "auto": {"n_min": "auto", "stderr": "dy"},
     "loss": {"loss": "huber"},
@@ -101,18 +117,16 @@ DATA_OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("option", DATA_OPTIONS)
 @pytest.mark.parametrize("law", DATA_LAWS)
-def test_an_option_of_a_table_changes_a_fit_or_is_refused(law: str, option: str, table: Path, pairs: Path) -> None:
-    two = law.startswith("two-size")
-    path, size = (pairs, "N,D") if two else (table, "N")
-    always: dict[str, Any] = {"size": size, "value": "y"} | ({} if two else {"control": "T"})
-    options = DATA_OPTIONS[option]
+def test_an_option_of_a_table_changes_a_fit_or_is_refused(
+    law: str, option: str, fitted: Callable[..., dict[str, Any]]
+) -> None:
+    two, options = law.startswith("two-size"), DATA_OPTIONS[option]
     if (option in ("n_min", "auto") and (two or law == "collapse")) or (option == "loss" and not two):
         with pytest.raises(FitError, match=r"n_min|loss"):
-            fit_file(path, law, **always, **options)
+            fitted(law, **options)
         return
     without = {k: v for k, v in options.items() if option == "auto" and k == "stderr"}
-    found, plain = (fit_file(path, law, **always, **extra).as_dict() for extra in (options, without))
-    assert found != plain
+    assert fitted(law, **options) != fitted(law, **without)
 
 
 REFUSED = (

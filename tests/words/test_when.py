@@ -41,6 +41,17 @@ def test_alpha_and_n_are_two_sides_of_one_line() -> None:
     assert clear_spikes(CUBIC, 1000, 0.0) == 0
 
 
+def test_the_first_alpha_is_looked_for_from_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theory that fails at larger alphas is not asked there."""
+
+    def known(_model: Model, _n: int, alpha: float) -> int:
+        assert alpha < 0.26
+        return int(alpha > 0.21)
+
+    monkeypatch.setattr("spikecube.words.when.clear_spikes", known)
+    assert first_alpha(CUBIC, 100, 1) == pytest.approx(0.21, abs=0.005)
+
+
 def test_the_text_says_where_each_spike_is() -> None:
     text = when_text(study_of({"activation": "tanh", "target": [0.0, 1.0, 0.0, 0.5]}))
     assert max(map(len, text.splitlines())) < 80
