@@ -81,7 +81,7 @@ def residual_strip(
                for name, column in columns.items()}  # fmt: skip
     told = Layer("texts", without, style={"text_color": style.SOFT, "text_font_size": "9pt"})
     return Picture(
-        [*levels, points, told],
+        [*levels, told, points],
         xlabel=made.xlabel,
         ylabel=name,
         logx=made.logx,
