@@ -294,8 +294,6 @@ def test_a_page_with_faults_is_found_and_one_without_is_not(tmp_path: Path) -> N
 
 def test_the_badges_say_what_the_project_file_says() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for badge, said in (
-        ("python", project["requires-python"].strip(">=") + " or newer"),
-        ("license", project["license"]),
-    ):
+    claims = {"python": project["requires-python"].strip(">=") + " or newer", "license": project["license"]}
+    for badge, said in claims.items():
         assert said in (ROOT / "docs" / "_static" / f"badge-{badge}.svg").read_text()

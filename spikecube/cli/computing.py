@@ -164,11 +164,12 @@ def submit(
     jobs = submit_study(study, kept, shares=shares, cores=cores, tell=functools.partial(say, err=True))
     one, last = jobs.share_request, jobs.assembly_request
     say(f"job {jobs.array}: an array of {shares}, each of {one.cores} cores, {one.megabytes} MB and {one.minutes} min")
-    say(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
-    say(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
+    typer.echo(f"job {jobs.assembly}: makes {kept}.nc when they have ended, with {last.megabytes} MB")
+    typer.echo(f"how far it is: {shlex.join(['spikecube', 'status', kept])}; to go on after a loss, submit it again")
 
 
 def _print_report(report: Report, again: str) -> int:
+    """Lines with a path or a command stay whole, since they are copied; all others are folded."""
     from spikecube.cube.missing import missing_edges
     from spikecube.text import text_table
     from spikecube.words.overview import completeness
@@ -176,13 +177,13 @@ def _print_report(report: Report, again: str) -> int:
     if report.failures:
         rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
         say(text_table(["failed cell", "error"], rows))
-        say(f"{len(rows)} failed and will be tried again by: {again}")
+        typer.echo(f"{len(rows)} failed and will be tried again by: {again}")
     if report.cube is None:
-        say(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
+        typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
     elif not report.written:
-        say(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
+        typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
     else:
-        say(f"{report.path}: {completeness(report.cube)}")
+        typer.echo(f"{report.path}: {completeness(report.cube)}")
     if report.cube is not None and (lost := missing_edges(report.cube)):
         say(f"{lost}; everything measured is there")
     return FAILED_CELLS if report.failures else 0

@@ -136,4 +136,4 @@ def predict(
         prediction = predict_study(parsed, tick, given=None if given is None else open_cube(given))
     write_cube(prediction, output)
     declined = f"; {prediction.attrs['declined']}" if "declined" in prediction.attrs else ""
-    say(f"{output}: {len(prediction.data_vars)} predicted variables{declined}")
+    typer.echo(f"{output}: {len(prediction.data_vars)} predicted variables{declined}")

@@ -128,7 +128,7 @@ def merge(
     refuse_target(Path(output))
     merged = merge_cubes([open_cube(path) for path in cubes], force=force)
     write_cube(merged, output)
-    say(f"{output}: {completeness(merged)}")
+    typer.echo(f"{output}: {completeness(merged)}")
 
 
 @command

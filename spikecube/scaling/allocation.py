@@ -169,9 +169,7 @@ def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
 
 
 def support(aims: Sequence[Aim], cost: Array) -> Array:
-    """The sizes (K,) that must take part: those of every aim's own best design, and the cheapest between them up to the
-    number that a lack-of-fit test needs.
-    """
+    """The sizes (K,) that must take part: of each aim's best design, and the cheapest between for a lack-of-fit test."""
     chosen = np.zeros(len(cost), dtype=bool)
     for aim in aims:
         shares, _ = elfving(aim, cost)
@@ -198,14 +196,9 @@ def _of_one_mean(aim: Aim, cost: Array, floor: Array, quantile: float) -> tuple[
 
 
 def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
-    """Real seeds (K,) and the sensitivities (K,)."""
+    """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost from any positive seeds."""
     if len(aims) == len(aims[0].direction) == 1:
         return _of_one_mean(aims[0], cost, floor, quantiles[0])
-    return _by_barrier(aims, cost, floor, quantiles, start)
-
-
-def _by_barrier(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
-    """As `_optimum`, by a barrier method in units of the cost from any positive seeds."""
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
     start = 2 * start * worst + 2 * floor
