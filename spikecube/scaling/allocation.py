@@ -123,7 +123,10 @@ def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) ->
     start = np.maximum(sum(elfving(a, cost)[0] for a in aims) / len(aims), 1e-3) / cost
     quantiles = np.full(len(aims), 1.96)
     for _ in range(4):  # the quantile of t depends a little on the seeds
-        ideal, sensitivity = _optimum(aims, cost, floor, quantiles, start)
+        if len(aims) == len(aims[0].direction) == 1:
+            ideal, sensitivity = _of_one_mean(aims[0], cost, floor, quantiles[0])
+        else:
+            ideal, sensitivity = _by_barrier(aims, cost, floor, quantiles, start)
         found = np.array([half_width_of(a, ideal) / np.sqrt(max(variance_of(a, ideal)[0], 1e-300)) for a in aims])
         if np.allclose(found, quantiles, rtol=1e-4):
             break
@@ -169,7 +172,7 @@ def elfving(aim: Aim, cost: Array) -> tuple[Array, Array]:
 
 
 def support(aims: Sequence[Aim], cost: Array) -> Array:
-    """The sizes (K,) that must take part: of each aim's best design, and the cheapest between for a lack-of-fit test."""
+    """Sizes (K,) that must take part: of each aim's best design, the cheapest between for the lack-of-fit test."""
     chosen = np.zeros(len(cost), dtype=bool)
     for aim in aims:
         shares, _ = elfving(aim, cost)
@@ -187,7 +190,7 @@ def support(aims: Sequence[Aim], cost: Array) -> Array:
 
 
 def _of_one_mean(aim: Aim, cost: Array, floor: Array, quantile: float) -> tuple[Array, Array]:
-    """As `_optimum` for one aim of one parameter: all beyond the floor goes where a unit of cost says most."""
+    """As `_by_barrier` for one aim of one parameter: all beyond the floor goes where a unit of cost says most."""
     says = (aim.rows[:, 0] / aim.direction[0]) ** 2
     lacks = (quantile / aim.half_width) ** 2 - says @ floor
     worth = says / cost
@@ -195,17 +198,16 @@ def _of_one_mean(aim: Aim, cost: Array, floor: Array, quantile: float) -> tuple[
     return floor + best * max(lacks, 0.0) / says.max(where=best, initial=0.0), worth / worth.max() * (lacks > 0)
 
 
-def _optimum(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
+def _by_barrier(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array, start: Array) -> tuple[Array, Array]:
     """Real seeds (K,) and the sensitivities (K,), by a barrier method in units of the cost from any positive seeds."""
-    if len(aims) == len(aims[0].direction) == 1:
-        return _of_one_mean(aims[0], cost, floor, quantiles[0])
     allowed = np.array([(a.half_width / q) ** 2 for a, q in zip(aims, quantiles, strict=True)])
     worst = max(variance_of(a, start)[0] / b for a, b in zip(aims, allowed, strict=True))
     start = 2 * start * worst + 2 * floor
     unit = (start * cost).sum() / cost
     least, x, weight = floor / unit, start / unit, 10.0
-    pairs = [_orthonormal(a, np.sqrt(unit * b)) for a, b in zip(aims, allowed, strict=True)]
-    rows, directions = zip(*pairs, strict=True)
+    rows, directions = zip(
+        *(_orthonormal(a, np.sqrt(unit * b)) for a, b in zip(aims, allowed, strict=True)), strict=True
+    )
     while (len(x) + len(aims)) / weight >= _GAP * x.sum():  # the way there need not be exact
         x, _, _ = _centre(rows, directions, x, least, weight, 1e-2)
         weight *= 10.0
