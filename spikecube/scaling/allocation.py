@@ -205,9 +205,8 @@ def _by_barrier(aims: Sequence[Aim], cost: Array, floor: Array, quantiles: Array
     start = 2 * start * worst + 2 * floor
     unit = (start * cost).sum() / cost
     least, x, weight = floor / unit, start / unit, 10.0
-    rows, directions = zip(
-        *(_orthonormal(a, np.sqrt(unit * b)) for a, b in zip(aims, allowed, strict=True)), strict=True
-    )
+    pairs = [_orthonormal(a, np.sqrt(unit * b)) for a, b in zip(aims, allowed, strict=True)]
+    rows, directions = zip(*pairs, strict=True)
     while (len(x) + len(aims)) / weight >= _GAP * x.sum():  # the way there need not be exact
         x, _, _ = _centre(rows, directions, x, least, weight, 1e-2)
         weight *= 10.0
