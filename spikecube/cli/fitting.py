@@ -43,11 +43,18 @@ def _held(text: str) -> dict[str, float]:
     return {name.strip(): _number("--fixed", value) for name, _, value in pairs}
 
 
+_ALLOWED = {
+    "--correction": 'an exponent, or "free"',
+    "--window": 'one number, two as LOW,HIGH, or "auto"',
+    "--fixed": "a parameter with its value, as critical=0,nu=1",
+}
+
+
 def _number(option: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{option}: {text!r} is no number") from None
+        raise ValueError(f"{option}: {text!r} is no number; allowed: {_ALLOWED[option]}") from None
 
 
 def _form(correction: str | None, window: str | None, fixed: str | None) -> dict[str, Any]:

@@ -160,6 +160,7 @@ def test_pages_of_all_laws_draw_points_law_and_residuals(energy: Path, tmp_path:
         ),
         (["--size", "L", "--value", "E", "--window", "3"], "window= is for the law collapse, not for power", 1),
         (["--size", "L", "--value", "E", "--fixed", "nu"], "--fixed: '' is no number", 2),
+        (["--size", "L", "--value", "E", "--correction", "x"], 'no number; allowed: an exponent, or "free"', 2),
         (["--correction", "free"], "--correction is for data other than cubes", 2),
         (["--law", "offset"], "is a table: name its columns with --size and --value", 2),
         (["--value", "E"], "--value is for data other than cubes, which need --size and --value", 2),
