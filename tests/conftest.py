@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -44,3 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return found[0] if found else len(LONGEST)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: searches for garbage leave it out, and are rarer than in a program that lasts."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
