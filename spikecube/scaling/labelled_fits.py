@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_curves
-from spikecube.scaling.fit_scale import has_errors
+from spikecube.scaling.fit_scale import ScaledSample, has_errors
 from spikecube.scaling.foresight import foresight
 from spikecube.scaling.holm import holm
 from spikecube.scaling.inputs import SEED, align, labelled
@@ -47,28 +47,27 @@ def fit_sample(
     xr.Dataset
         As `fit_power_law` says.
     """
-    keep, scan = window(law, sample, n_min)
+    scaled, scan = window(law, sample, n_min)
     labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
     null = np.where(np.isfinite(labels), labels, in_own_units(np.zeros(labels.shape), law, sample.scale))
-    table = fit_curves(law, sample, keep, null=null)
+    table = fit_curves(scaled, null=null)
     noise = noise_of(sample, rng)
-    details = _details(law, table, sample, keep, noise)
+    details = _details(scaled, table, noise)
     chosen: Arrays = {}
     allowed = np.zeros(len(table.status), dtype=bool)
     if scan:
-        chosen, details, allowed = _choice(law, sample, table, null, keep, details, noise)
-    used = keep & sample.fine
-    arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
+        chosen, details, allowed = _choice(scaled, table, null, details, noise)
+    arrays = estimates(table, labels, null) | scalars(law, table, sample, scaled.used)
+    arrays |= plot_data(table, sample, scaled.used)
     if draws and sample.deviations is not None:
         arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
-    arrays |= details | scan | chosen | judged(law, table, sample, used, allowed, details)
+    arrays |= details | scan | chosen | judged(law, table, sample, scaled.used, allowed, details)
     return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
 
 
-def _details(law: Law, table: Table, sample: Sample, keep: Array, noise: Array | None) -> Arrays:
+def _details(scaled: ScaledSample, table: Table, noise: Array | None) -> Arrays:
     """Beside the estimates of a law: without each size, from other seeds, and what is foretold."""
-    found = leave_one_out(law, table, sample, keep) | bootstrap(law, table, sample, keep, noise)
-    return found | foresight(law, table.estimate, sample, keep)
+    return leave_one_out(scaled, table) | bootstrap(scaled, table, noise) | foresight(scaled, table.estimate)
 
 
 def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:
@@ -178,7 +177,7 @@ def estimates(table: Table, expected: Array, null: Array) -> Arrays:
 
 
 def _choice(
-    law: Law, sample: Sample, table: Table, null: Array, keep: Array, details: Arrays, noise: Array | None
+    scaled: ScaledSample, table: Table, null: Array, details: Arrays, noise: Array | None
 ) -> tuple[Arrays, Arrays, Array]:
     """What the chosen window would say, had it been given; details of the law whose estimates are given instead.
 
@@ -189,11 +188,11 @@ def _choice(
         "window_low": (("param",), table.ci_low.copy()),
         "window_high": (("param",), table.ci_high.copy()),
     }
-    used, p = keep & sample.fine, len(law.params)
+    law, sample, used, p = scaled.law, scaled.sample, scaled.used, len(scaled.law.params)
     if law.name not in ALLOWANCES or len(sample.sizes) <= p + 1:
         return own | {"interval_n_min": ((), _smallest(sample, used))}, details, np.zeros(len(used), dtype=bool)
-    honest, wide = with_correction(law, sample, null)
-    other = _details(ALLOWANCES[law.name], honest, sample, wide, noise)
+    wide, honest = with_correction(law, sample, null)
+    other = _details(wide, honest, noise)
     solved = np.asarray(np.isfinite(table.estimate).all(1))
     known = adopt(table, honest)
     mixed: Arrays = {}
@@ -201,7 +200,7 @@ def _choice(
         mask = known.reshape(-1, *[1] * (values.ndim - 1))
         theirs = other[name][1][:, :p] if "param" in dims else other[name][1]
         mixed[name] = dims, np.where(mask, theirs, values)
-    smallest = np.where(known, _smallest(sample, wide & sample.fine), np.nan)
+    smallest = np.where(known, _smallest(sample, wide.used), np.nan)
     return own | {"interval_n_min": ((), smallest)}, mixed, solved
 
 

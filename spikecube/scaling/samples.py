@@ -163,45 +163,6 @@ def cube_controls(cube: xr.Dataset, name: str, controls: bool) -> xr.DataArray |
     return centred.sel(control=[c for c in priority(name) if c in centred["control"].values])
 
 
-def smooth_variance(sizes: Array, variance: Array, dof: Array, count: Array | None = None) -> Array:
-    """Variances read off the line log v = a + b log n fitted to the estimates; known ones (infinite dof) are kept.
-
-    Weights made from single estimates with few degrees of freedom favour the sizes that happen to scatter little
-    and spoil every interval; a line through them does not. Variances of means of `count` replicates are smooth in n
-    only times their count. Shapes (B, K).
-
-    >>> smooth_variance(np.array([1.0, 2.0, 4.0]), np.array([[1.0, 2.0, 4.0]]), np.full((1, 3), 9.0)).round(9).tolist()
-    [[1.0, 2.0, 4.0]]
-    """
-    if count is not None:
-        replicates = np.maximum(count, 1)
-        return np.asarray(smooth_variance(sizes, variance * replicates, dof) / replicates)
-    usable = np.isfinite(variance) & (variance > 0)
-    weights = np.where(usable, np.where(np.isfinite(dof), dof, 1.0), 0.0)
-    x = np.log(sizes)
-    centred = x - (weights * x).sum(-1, keepdims=True) / np.maximum(weights.sum(-1, keepdims=True), 1.0)
-    logs = np.log(np.where(usable, variance, 1.0))
-    middle = (weights * logs).sum(-1, keepdims=True) / np.maximum(weights.sum(-1, keepdims=True), 1.0)
-    power = (weights * centred**2).sum(-1, keepdims=True)
-    slope = (weights * centred * logs).sum(-1, keepdims=True) / np.where(power > 0, power, 1.0)
-    slope = np.where(usable.sum(-1, keepdims=True) >= 3, slope, 0.0)
-    line = np.exp(middle + slope * centred)
-    return np.where(np.isfinite(dof), np.where(np.isfinite(variance), line, np.nan), variance)
-
-
-def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resamples: int) -> Array:
-    """Bootstrap errors of the means, (R, B, K): whole seeds are drawn anew at each size, jointly for all curves."""
-    counts = np.zeros((n_resamples, *deviations.shape[1:]))
-    for k in range(deviations.shape[1]):
-        there = np.flatnonzero(np.isfinite(deviations[:, k]).any(axis=0))
-        if len(there):
-            counts[:, k, there] = rng.multinomial(len(there), np.full(len(there), 1 / len(there)), size=n_resamples)
-    filled = np.nan_to_num(deviations)
-    totals = np.einsum("rkm,bkm->rbk", counts, filled, optimize=True)
-    present = np.einsum("rkm,bkm->rbk", counts, np.isfinite(deviations).astype(float), optimize=True)
-    return np.where(np.isfinite(stderr), totals / np.maximum(present, 1.0), np.nan)
-
-
 def curve_covariance(response: Array, sample: Sample, rows: Array) -> Array:
     """Covariance (C, C) of one parameter of the curves `rows` with responses (C, K) to their means.
 
