@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import special, stats
 
 from spikecube.cube.cuts import as_cube
-from spikecube.scaling.cube_theory import measured_spikes, spikes_kept, theory_of
+from spikecube.scaling.cube_theory import cube_data, measured_spikes, spikes_kept, theory_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import corrected_limit, corrected_power
@@ -20,7 +20,7 @@ from spikecube.scaling.losses import limit_exponent
 from spikecube.scaling.outliers import correction_exponents, select, slowest_correction, spike_values
 from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.results import STATUS
-from spikecube.scaling.samples import Sample, cube_controls, from_data
+from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.targets import Target
 from spikecube.scaling.thresholds import fit_thresholds
 from spikecube.scaling.types import Array
@@ -207,13 +207,14 @@ def _at(values: xr.DataArray, target: Target) -> xr.DataArray:
 
 
 def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
-    known = theory_of(cube)
+    data = cube_data(cube, ())
+    cube, known = data.cube, data.theory
     spikes = measured_spikes(cube, known, aligned=True)
     if target.degree not in spikes:
         raise FitError(f"target {target.text!r}: the pilot has spikes of degree {', '.join(map(str, spikes))}")
     chosen = select(cube, known, [target.degree])["selected"]
     values = spike_values(cube, known, [target.degree]).where(chosen).isel(degree=0, drop=True)
-    sample = from_data(_at(values, target), "n", controls=cube_controls(cube, "singular_value", True))
+    sample = data.sample("singular_value", _at(values, target))
     seen = np.isfinite(sample.mean[0])
     if not seen.any():
         raise FitError(f"target {target.text!r} cannot be met: at no size of the pilot does the spike stand clear")
@@ -250,14 +251,15 @@ def _of_shortfall(target: Target, cube: xr.Dataset) -> PilotCurve:
 
 
 def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
-    loss, known = target.variable, theory_of(cube)
+    loss, data = target.variable, cube_data(cube, ())
+    cube, known = data.cube, data.theory
     values, kept = cube[loss], dict(zip(cube["alpha"].values.tolist(), spikes_kept(cube), strict=True))
     if target.kind == "loss gap":
         ell = kept.get(target.labels["alpha"])
         if ell is None:
             raise FitError(f"target {target.text!r}: F_ell with ell = ell(alpha) is not in the pilot at this alpha")
         values = values - cube[f"{loss}_spiked"].sel(ell=ell, drop=True)
-    sample = from_data(_at(values, target), "n", controls=cube_controls(cube, loss, True))
+    sample = data.sample(loss, _at(values, target))
     if target.kind == "loss":
         return _point(sample, target.labels["n"])
     if target.kind == "loss gap":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import tomllib
@@ -148,3 +149,9 @@ class Study(Section, Shown):
         measured = {"rank": self.measure.rank, "degree": self.measure.degree, "ell": self.measure.ell}
         bins = {"bin": self.measure.spectrum_bins} if self.measure.spectrum_bins else {}
         return axes | measured | bins | {name: len(v) for name, v in self.further.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def study_from(text: str) -> Study:
+    """The study of a text that a cube carries, read once however many ask for it."""
+    return Study.from_toml(text)
