@@ -38,7 +38,6 @@ class CollapseCase:
     seeds: int = 0
     options: Mapping[str, Any] = field(default_factory=dict)
     said: str = ""
-    sets: int = 0  # 0: as many as are asked for
     sizes: int = 6
 
     @property
@@ -76,7 +75,7 @@ class CollapseCase:
         return tuple(own[v].values for v in ("estimate", "stderr", "t_dof", "ci_low", "ci_high"))
 
     def batch(self, number: int) -> np.ndarray:
-        """The sets of one batch, drawn from a stream of its own; (BATCH, 2 + 2 p)."""
+        """The sets of one batch, drawn from a stream of its own; (BATCH, 3 + 2 p)."""
         rng, truth = np.random.default_rng([3 if self.ansatz == "log" else 4, number]), list(self.truth.values())
         rows = []
         for _ in range(BATCH):
@@ -84,26 +83,27 @@ class CollapseCase:
             estimate, stderr, dof, low, high = self.table(fit)
             pvalue = 2 * stats.t.sf(abs(estimate[0] - truth[0]) / stderr[0], dof[0])
             is_open = ~(np.isfinite(low) & np.isfinite(high))
-            rows.append([np.ravel(fit.gof_pvalue)[0], pvalue, *((low <= truth) & (truth <= high)), *is_open])
+            doubted = np.any(fit.status != 0)
+            rows.append([np.ravel(fit.gof_pvalue)[0], pvalue, doubted, *((low <= truth) & (truth <= high)), *is_open])
         return np.array(rows)
 
     def row(self, n_sets: int, keep: Path | None = None) -> str:
         """Coverage, lack of fit and uniformity of p-values; batches that stand in `keep` are not made again."""
-        count, found = min(self.sets or n_sets, n_sets), []
-        for number in range(-(-count // BATCH)):
+        found = []
+        for number in range(-(-n_sets // BATCH)):
             stored = None if keep is None else keep / f"{self.group}-{number}.npy"
             values = np.load(stored) if stored is not None and stored.exists() else self.batch(number)
             if stored is not None:
                 np.save(stored, values)
             found.append(values)
-        table = np.concatenate(found)[:count]
-        gof, pvalues = table[:, 0], table[:, 1]
-        inside, is_open = np.split(table[:, 2:], 2, axis=1)
+        table = np.concatenate(found)[:n_sets]
+        gof, pvalues, doubted = table[:, :3].T
+        inside, is_open = np.split(table[:, 3:], 2, axis=1)
         first, *others = inside.mean(0)
         rejected, uniform = f"{np.mean(gof < 0.05):.3f}", f"{stats.kstest(gof, 'uniform').pvalue:.2f}"
         if not np.isfinite(gof).all():
             rejected = uniform = "-"
-        what = ", ".join(filter(None, ("collapse", self.said))) + (f" ({count} sets)" if count < n_sets else "")
+        what = ", ".join(filter(None, ("collapse", self.said, f"{doubted.mean():.3f} doubted")))
         return (
             f"| {self.name} | {what} | {self.sizes} | {self.seeds or '-'} | "
             f"{'5 %' if self.seeds else f'{self.noise:g}'} | {first:.3f} | "
@@ -122,19 +122,31 @@ class NoErrors(CollapseCase):
 
 @dataclass(frozen=True)
 class Corrected(CollapseCase):
-    """Five sizes of 25 points with a correction g(u) = f(u) + 2 e^{-u^2/8}, times 1/n or 16/n^2."""
+    """Five sizes of 25 points with a correction g(u) = f(u) + 2 e^{-u^2/8}, times 1/n or 16/n^2.
+
+    A field of u = (x - x_c) (1 + field (x - x_c)) n^{1/nu} that is not 0 is one of the parameters, and so is the
+    exponent of a correction that is free.
+    """
 
     sizes: int = 5
     omega: float = 1.0
+    bend: float = 0.0
+
+    @property
+    def truth(self) -> dict[str, float]:
+        free = {"correction_exponent": self.omega} if self.options.get("correction") == "free" else {}
+        return super().truth | free | ({"field": self.bend} if self.bend else {})
 
     @property
     def name(self) -> str:
-        return "y = n^(zeta/nu) (f(u) + g(u)/n)" if self.omega == 1 else "y = n^(zeta/nu) (f(u) + 16 g(u)/n^2)"
+        over = "g(u)/n" if self.omega == 1 else "16 g(u)/n^2"
+        return f"y = n^(zeta/nu) (f(u) + {over})" + (", u curved" if self.bend else "")
 
     def clean(self) -> xr.DataArray:
         n, x = np.geomspace(16, 256, 5).round(), np.linspace(0.25, 0.65, 25)
-        nu, critical, zeta = self.truth.values()
-        u, over = (x - critical) * n[:, None] ** (1 / nu), (16 / n[:, None]) ** self.omega / 16
+        nu, critical, zeta = super().truth.values()
+        field = (x - critical) * (1 + self.bend * (x - critical))
+        u, over = field * n[:, None] ** (1 / nu), (16 / n[:, None]) ** self.omega / 16
         y = (1 - np.tanh(u / 3)) * (1 + over) + 2 * np.exp(-(u**2) / 8) * over
         return plane(n, x, n[:, None] ** (zeta / nu) * y)
 
@@ -211,7 +223,7 @@ class Crossings(CollapseCase):
         return crossings(data, "n", "x", stderr=stderr)
 
 
-AUTO = {"window": "auto"}
+AUTO, CURVED = {"window": "auto"}, {"correction": 1.0, "curved": True}
 COLLAPSES = (
     CollapseCase("collapse", "log", 0.02),
     CollapseCase("collapse-5", "log", 0.02, 5),
@@ -221,9 +233,11 @@ COLLAPSES = (
     CollapseCase("collapse-power-0.02", "power", 0.02),
     NoErrors("collapse-none", "power", 0.005, said="no errors"),
     Corrected("collapse-corrected", "power", 0.005, options={"correction": 1.0}, said="correction=1"),
+    Corrected("collapse-free", "power", 0.005, options={"correction": "free"}, said='correction="free"'),
+    Corrected("collapse-curved", "power", 0.003, options=CURVED, said="correction=1, curved", bend=0.8),
     Corrected("collapse-misfit", "power", 0.005, said="no correction"),
-    CollapseCase("collapse-auto", "power", 0.005, options=AUTO, said='window="auto"', sets=1000),
-    Corrected("collapse-auto-corrected", "power", 0.01, options=AUTO, said='window="auto"', sets=1000, omega=2.0),
+    CollapseCase("collapse-auto", "power", 0.005, options=AUTO, said='window="auto"'),
+    Corrected("collapse-auto-corrected", "power", 0.01, options=AUTO, said='window="auto"', omega=2.0),
     Corrected("collapse-auto-misfit", "power", 0.01, said="no correction", omega=2.0),
     Shared("collapse-shared", "power", 0.02, options={"shared": "n"}, said='shared="n"'),
     Shared("collapse-unshared", "power", 0.02, said="taken for independent"),
