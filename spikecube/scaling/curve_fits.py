@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikecube.means.replicates import MIN_SEEDS
-from spikecube.scaling.fit_scale import Curves, Group, ScaledSample, is_nothing
+from spikecube.scaling.fit_scale import Curves, Group, ScaledSample
 from spikecube.scaling.kinds import Asked
 from spikecube.scaling.least_squares import Minimum
 from spikecube.scaling.regression import LEVEL, lack_of_fit, weighted_least_squares
@@ -81,7 +80,7 @@ def fit_curves(scaled: ScaledSample, *, null: Array | None = None, intervals: bo
     law, sample = scaled.law, scaled.sample
     tested = np.zeros((len(sample.mean), len(law.params))) if null is None else null
     table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
-    table.status[:] = _shortage(scaled)
+    table.status[:] = scaled.shortage
     for group in scaled.groups:
         part = fit_on_scale(group.curves, tested[group.rows], intervals)
         part.sign[:] = group.sign
@@ -92,21 +91,6 @@ def fit_curves(scaled: ScaledSample, *, null: Array | None = None, intervals: bo
         table.put(group.rows, part)
     table.nobs[:] = scaled.used.sum(1)
     return table
-
-
-def _shortage(scaled: ScaledSample) -> Array:
-    """Why each curve has no fit, should it have none; (B,)."""
-    law, sample, usable = scaled.law, scaled.sample, scaled.used.sum(1)
-    thin = np.zeros(len(usable), dtype=bool)
-    if sample.n_seeds is not None:
-        few = (sample.n_seeds > 0) & (sample.n_seeds < MIN_SEEDS) & scaled.keep
-        thin = few.any(1) & (few.sum(1) + usable > len(law.params))
-    short = np.where(thin, STATUS["too_few_seeds"], STATUS["too_few_sizes"])
-    status = np.where((usable == 0) & ~thin, STATUS["no_data"], short)
-    if law.log:
-        nothing = is_nothing(sample, scaled.used) & (usable > len(law.params))
-        status = np.where(nothing, STATUS["not_resolved"], status)
-    return status if sample.infinite is None else np.where(sample.infinite, STATUS["infinite"], status)
 
 
 def fit_on_scale(c: Curves, null: Array, intervals: bool) -> Table:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spikecube.means.replicates import MIN_SEEDS
 from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum, Problem
 from spikecube.scaling.raw_scale import best_power, raw_scale
+from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
@@ -172,13 +174,15 @@ class ScaledSample:
     Attributes
     ----------
     keep, used : (B, K), sizes asked for, and those of them with a mean.
-    groups : the curves with more sizes than parameters; the others have no fit.
+    groups : the curves with more sizes than parameters.
+    shortage : (B,), the status of each curve should it have no fit.
     """
 
     law: Law
     sample: Sample
     keep: Array
     groups: tuple[Group, ...]
+    shortage: Array
 
     @property
     def used(self) -> Array:
@@ -193,7 +197,7 @@ def on_scale(law: Law, sample: Sample, keep: Array) -> ScaledSample:
     usable = keep & sample.fine
     enough = usable.sum(1) > len(law.params)
     if law.log:
-        enough &= ~is_nothing(sample, usable)
+        enough &= ~_is_nothing(sample, usable)
     as_it_is = _nearly_linear_logs(sample, usable) if law.log else enough
     found = []
     for errors in (True, False):
@@ -206,7 +210,22 @@ def on_scale(law: Law, sample: Sample, keep: Array) -> ScaledSample:
             raw = curves(raw_scale(law), take(sample, rows, errors), keep[rows])
             sign = np.where(best_power(raw.sizes, raw.y, raw.weights)[0] < 0, -1.0, 1.0)
             found.append(Group(rows, replace(raw, y=raw.y * sign[:, None]), sign))
-    return ScaledSample(law, sample, keep, tuple(found))
+    return ScaledSample(law, sample, keep, tuple(found), _shortage(law, sample, keep))
+
+
+def _shortage(law: Law, sample: Sample, keep: Array) -> Array:
+    """Why each curve has no fit, should it have none; (B,)."""
+    usable = (keep & sample.fine).sum(1)
+    thin = np.zeros(len(usable), dtype=bool)
+    if sample.n_seeds is not None:
+        few = (sample.n_seeds > 0) & (sample.n_seeds < MIN_SEEDS) & keep
+        thin = few.any(1) & (few.sum(1) + usable > len(law.params))
+    short = np.where(thin, STATUS["too_few_seeds"], STATUS["too_few_sizes"])
+    status = np.where((usable == 0) & ~thin, STATUS["no_data"], short)
+    if law.log:
+        nothing = _is_nothing(sample, keep & sample.fine) & (usable > len(law.params))
+        status = np.where(nothing, STATUS["not_resolved"], status)
+    return status if sample.infinite is None else np.where(sample.infinite, STATUS["infinite"], status)
 
 
 def has_errors(sample: Sample, usable: Array) -> Array:
@@ -216,7 +235,7 @@ def has_errors(sample: Sample, usable: Array) -> Array:
     return np.asarray((usable & (sample.stderr > 0)).any(1))
 
 
-def is_nothing(sample: Sample, usable: Array) -> Array:
+def _is_nothing(sample: Sample, usable: Array) -> Array:
     """Which curves are zero, without an error, at all sizes or all but one: they have no exponent; (B,)."""
     return np.asarray(((sample.mean != 0) & usable).sum(1) < 2) & ~has_errors(sample, usable)
 

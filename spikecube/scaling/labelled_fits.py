@@ -9,17 +9,16 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_curves
-from spikecube.scaling.fit_scale import ScaledSample, has_errors
-from spikecube.scaling.foresight import foresight
+from spikecube.scaling.fit_scale import ScaledSample, on_scale
 from spikecube.scaling.holm import holm
 from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
-from spikecube.scaling.resampling import bootstrap, leave_one_out, noise_of
+from spikecube.scaling.resampling import looks, noise_of
 from spikecube.scaling.results import fit_result
 from spikecube.scaling.samples import Sample, shifts
 from spikecube.scaling.types import Array, Arrays
-from spikecube.scaling.verdict import doubts, verdicts
-from spikecube.scaling.window import ALLOWANCES, ALLOWED, adopt, window, with_correction
+from spikecube.scaling.verdict import judged
+from spikecube.scaling.window import ALLOWANCES, adopt, window, with_correction
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # numbers that are not finite end in a status
@@ -47,12 +46,13 @@ def fit_sample(
     xr.Dataset
         As `fit_power_law` says.
     """
-    scaled, scan = window(law, sample, n_min)
+    keep, scan = window(law, sample, n_min)
+    scaled = on_scale(law, sample, keep)
     labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
     null = np.where(np.isfinite(labels), labels, in_own_units(np.zeros(labels.shape), law, sample.scale))
     table = fit_curves(scaled, null=null)
     noise = noise_of(sample, rng)
-    details = _details(scaled, table, noise)
+    details = looks(scaled, table, noise)
     chosen: Arrays = {}
     allowed = np.zeros(len(table.status), dtype=bool)
     if scan:
@@ -63,11 +63,6 @@ def fit_sample(
         arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
     arrays |= details | scan | chosen | judged(law, table, sample, scaled.used, allowed, details)
     return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
-
-
-def _details(scaled: ScaledSample, table: Table, noise: Array | None) -> Arrays:
-    """Beside the estimates of a law: without each size, from other seeds, and what is foretold."""
-    return leave_one_out(scaled, table) | bootstrap(scaled, table, noise) | foresight(scaled, table.estimate)
 
 
 def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:
@@ -192,7 +187,7 @@ def _choice(
     if law.name not in ALLOWANCES or len(sample.sizes) <= p + 1:
         return own | {"interval_n_min": ((), _smallest(sample, used))}, details, np.zeros(len(used), dtype=bool)
     wide, honest = with_correction(law, sample, null)
-    other = _details(wide, honest, noise)
+    other = looks(wide, honest, noise)
     solved = np.asarray(np.isfinite(table.estimate).all(1))
     known = adopt(table, honest)
     mixed: Arrays = {}
@@ -222,28 +217,6 @@ def scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
         "sign": ((), table.sign),
         "converged": ((), solved),
         "seeds_worth": ((), _seeds_worth(sample, used)),
-    }
-
-
-def judged(
-    law: Law, table: Table, sample: Sample, used: Array, allowed: Array, details: Arrays | None = None
-) -> Arrays:
-    """Status and message of every curve; `details` are those of `foresight`, if it looked."""
-    errors = np.full(len(used), "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds")
-    errors = np.where(has_errors(sample, used) | (sample.n_seeds is not None), errors, "none")
-    notes = {int(b): (ALLOWED,) for b in np.flatnonzero(allowed)}
-    doubts = _doubts(sample, details) if details else {}
-    status, message = verdicts(table.status, table.gof_pvalue, table.nobs - len(law.params), errors, notes, doubts)
-    return {"status": ((), status), "message": ((), message)}
-
-
-def _doubts(sample: Sample, details: Arrays) -> dict[int, tuple[str, ...]]:
-    """What the bend and the last size foretold make of each curve."""
-    pvalue, z = details["bend_pvalue"][1], details["rollout_z"][1]
-    last = np.where(np.isfinite(z), np.arange(z.shape[1]), -1).max(1)
-    return {
-        b: doubts(float(pvalue[b]), float(z[b, k]), f"{sample.dim} = {sample.sizes[k]:g}")
-        for b, k in enumerate(last.tolist())
     }
 
 

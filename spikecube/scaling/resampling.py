@@ -1,4 +1,4 @@
-"""What becomes of estimates when a size is left out, or the seeds are drawn anew."""
+"""What becomes of estimates when a size is left out, or the seeds are drawn anew; all looks beside an estimate."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from spikecube.scaling.curve_fits import Table
 from spikecube.scaling.fit_scale import ScaledSample
+from spikecube.scaling.foresight import foresight
 from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array, Arrays
@@ -13,7 +14,12 @@ from spikecube.scaling.types import Array, Arrays
 _RESAMPLES = 999
 
 
-def leave_one_out(scaled: ScaledSample, table: Table) -> Arrays:
+def looks(scaled: ScaledSample, table: Table, noise: Array | None) -> Arrays:
+    """Beside the estimates of a law: without each size, from other seeds, and what is foretold."""
+    return _leave_one_out(scaled, table) | _bootstrap(scaled, table, noise) | foresight(scaled, table.estimate)
+
+
+def _leave_one_out(scaled: ScaledSample, table: Table) -> Arrays:
     """Estimates without each size, and their shift in standard errors; (B, p, K)."""
     n_sizes = len(scaled.sample.sizes)
     left_out = np.full((*table.estimate.shape, n_sizes), np.nan)
@@ -52,7 +58,7 @@ def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resam
     return np.where(np.isfinite(stderr), totals / np.maximum(present, 1.0), np.nan)
 
 
-def bootstrap(scaled: ScaledSample, table: Table, noise: Array | None) -> Arrays:
+def _bootstrap(scaled: ScaledSample, table: Table, noise: Array | None) -> Arrays:
     """Refits to the means moved by `noise`."""
     if noise is None:
         return {}

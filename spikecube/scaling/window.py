@@ -24,16 +24,16 @@ ALLOWED = (
 )
 
 
-def window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[ScaledSample, Arrays]:
-    """The sample with the sizes that each curve uses, and for "auto" the scan that chose them."""
+def window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, Arrays]:
+    """Which sizes each curve uses (B, K), and for "auto" the scan that chose them."""
     everything = np.ones(sample.mean.shape, dtype=bool)
     if n_min is None:
-        return on_scale(law, sample, everything), {}
+        return everything, {}
     if n_min != "auto":
         if isinstance(n_min, bool) or not isinstance(n_min, int | float | np.number) or np.isnan(n_min):
             raise FitError(f'n_min={n_min!r} is not None, "auto" or a number')
         refuse_beyond(n_min, sample.sizes)
-        return on_scale(law, sample, everything & (sample.sizes >= n_min)), {}
+        return everything & (sample.sizes >= n_min), {}
     if sample.stderr is None:
         raise FitError('n_min="auto" needs errors to test the fit against: give seeds, or stderr')
     return _scan(law, sample)
@@ -67,7 +67,7 @@ def from_size(cube: xr.Dataset, n_min: float | str | None, law: str) -> xr.Datas
     return cube.sel(n=cube["n"] >= n_min)
 
 
-def _scan(law: Law, sample: Sample) -> tuple[ScaledSample, Arrays]:
+def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:
     """The first window whose fit is not rejected, or the last one that can be tested."""
     starts = sample.sizes[: max(len(sample.sizes) - len(law.params), 1)]
     tables = [fit_curves(on_scale(law, sample, _from(sample, s)), intervals=False) for s in starts]
@@ -82,7 +82,7 @@ def _scan(law: Law, sample: Sample) -> tuple[ScaledSample, Arrays]:
         "scan_gof_pvalue": (("window",), pvalues),
         "scan_aicc": (("window",), np.stack([t.aicc for t in tables], axis=1)),
     }
-    return on_scale(law, sample, sample.sizes >= starts[chosen][:, None]), scan
+    return sample.sizes >= starts[chosen][:, None], scan
 
 
 def _from(sample: Sample, smallest: float) -> Array:
@@ -97,7 +97,8 @@ def with_correction(law: Law, sample: Sample, null: Array) -> tuple[ScaledSample
     cent. The law with a correction of order 1/n says what the data know of the exponent when there may be one.
     """
     allowance = ALLOWANCES[law.name]
-    scaled, _ = _scan(allowance, sample)
+    keep, _ = _scan(allowance, sample)
+    scaled = on_scale(allowance, sample, keep)
     wide = np.pad(null, ((0, 0), (0, len(allowance.params) - null.shape[1])))
     return scaled, fit_curves(scaled, null=wide)
 

@@ -33,6 +33,14 @@ class Cell(NamedTuple):
         return ", ".join(f"{k} = {v}" for k, v in (("n", self.n), ("seed", self.seed), *self.further))
 
 
+class Place(NamedTuple):
+    """A place along the further axes: its positions, its labels by name, and the model there."""
+
+    position: tuple[int, ...]
+    labels: dict[str, float | str]
+    model: Model
+
+
 _Model = Annotated[Model, BeforeValidator(lambda data: Model(**data) if isinstance(data, Mapping) else data)]
 
 
@@ -134,6 +142,14 @@ class Study(Section, Shown):
         """The model at a place along the further axes, each given by its label."""
         values = {k: self.further[k][self.labels(k).index(label)] for k, label in labels.items()}
         return dataclasses.replace(self.model, **values)
+
+    def places(self) -> list[Place]:
+        """Every place along the further axes, the last of them running fastest; one without any."""
+        found = []
+        for place in itertools.product(*(enumerate(self.labels(name)) for name in self.further)):
+            labels = {name: label for name, (_, label) in zip(self.further, place, strict=True)}
+            found.append(Place(tuple(i for i, _ in place), labels, self.model_at(**labels)))
+        return found
 
     def cells(self) -> Iterator[Cell]:
         """Every cell (n, seed, further) that the study asks for, further axes outermost."""
