@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import special
 
 from spikecube.cube.cuts import as_cube
-from spikecube.scaling.cube_theory import measured_spikes, spikes_kept, theory_of
+from spikecube.scaling.cube_theory import CubeData, cube_data, measured_spikes, spikes_kept, theory_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import corrected_limit, corrected_power
@@ -27,7 +27,7 @@ from spikecube.scaling.pilot_points import (
     point,
 )
 from spikecube.scaling.results import STATUS
-from spikecube.scaling.samples import Sample, cube_controls, from_data
+from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.targets import Target
 from spikecube.scaling.thresholds import fit_thresholds
 from spikecube.scaling.types import Array
@@ -137,16 +137,20 @@ def found_in(fit: xr.Dataset, param: str) -> Found:
 _ENDS = (("ci_low", -1), ("ci_high", 1))
 
 
+def _sample(data: CubeData, name: str, values: xr.DataArray, target: Target) -> Sample:
+    """Means over seeds at a target's place, with the controls of that place."""
+    return replace(data, controls=controls_at(data.controls, target)).sample(name, at_target(values, target))
+
+
 def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
-    known = theory_of(cube)
+    data = cube_data(cube, ())
+    cube, known = data.cube, data.theory
     spikes = measured_spikes(cube, known, aligned=True)
     if target.degree not in spikes:
         raise FitError(f"target {target.text!r}: the pilot has spikes of degree {', '.join(map(str, spikes))}")
     chosen = select(cube, known, [target.degree])["selected"]
     values = spike_values(cube, known, [target.degree]).where(chosen).isel(degree=0, drop=True)
-    sample = from_data(
-        at_target(values, target), "n", controls=controls_at(cube_controls(cube, "singular_value", True), target)
-    )
+    sample = _sample(data, "singular_value", values, target)
     seen = np.isfinite(sample.mean[0])
     if not seen.any():
         raise FitError(f"target {target.text!r} cannot be met: at no size of the pilot does the spike stand clear")
@@ -183,14 +187,15 @@ def _of_shortfall(target: Target, cube: xr.Dataset) -> PilotCurve:
 
 
 def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
-    loss, known = target.variable, theory_of(cube)
+    loss, data = target.variable, cube_data(cube, ())
+    cube, known = data.cube, data.theory
     values, kept = cube[loss], dict(zip(cube["alpha"].values.tolist(), spikes_kept(cube), strict=True))
     if target.kind == "loss gap":
         ell = kept.get(target.labels["alpha"])
         if ell is None:
             raise FitError(f"target {target.text!r}: F_ell with ell = ell(alpha) is not in the pilot at this alpha")
         values = values - cube[f"{loss}_spiked"].sel(ell=ell, drop=True)
-    sample = from_data(at_target(values, target), "n", controls=controls_at(cube_controls(cube, loss, True), target))
+    sample = _sample(data, loss, values, target)
     if target.kind == "loss":
         return point(sample, target.labels["n"])
     if target.kind == "loss gap":
