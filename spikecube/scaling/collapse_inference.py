@@ -14,7 +14,7 @@ from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
 from spikecube.scaling.collapse_tests import shift_test
 from spikecube.scaling.master_curve import Points, Reduction
 from spikecube.scaling.regression import regression_splines
-from spikecube.scaling.samples import resample
+from spikecube.scaling.resampling import resample
 from spikecube.scaling.shared_draws import SharedDraws
 from spikecube.scaling.splines import Curve
 from spikecube.scaling.types import Array
