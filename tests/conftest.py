@@ -14,11 +14,14 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 LONGEST = (
     "tests/faults/test_slurm",
     "tests/pictures/test_app",
+    "tests/pictures/test_views",
+    "tests/cube/test_missing",
+    "tests/cube/test_cuts",
+    "tests/pictures/test_report",
     "tests/faults/test_signals",
     "tests/faults/test_workers",
     "tests/test_",
-    "tests/cube/test_missing",
-    "tests/cube/test_cuts",
+    "tests/words",
 )
 
 
