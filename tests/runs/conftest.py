@@ -18,8 +18,11 @@ def threads() -> Iterator[Any]:
 
     from spikecube.runs.cluster import SETTINGS
 
-    address = {"dashboard_address": "127.0.0.1:0"}
-    with dask.config.set(SETTINGS), Client(processes=False, n_workers=1, threads_per_worker=2, set_as_default=False, **address) as client:
+    with dask.config.set(SETTINGS):  # like those of runs, they wake up seldom
+        started = Client(
+            processes=False, n_workers=1, threads_per_worker=2, set_as_default=False, dashboard_address="127.0.0.1:0"
+        )
+    with started as client:
         yield client
 
 
