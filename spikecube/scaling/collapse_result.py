@@ -51,6 +51,7 @@ def _findings(
         None if not free[0] or x.min() <= critical <= x.max() else (critical, float(x.min()), float(x.max())),
         chosen is not None and all(place[1] > 0 for place in chosen.admitted),
         _roughest(task.form.names, table["error_change"]),
+        fit.richer,
     )
 
 

@@ -30,6 +30,7 @@ class CollapseFindings:
     at_rest : whether the search came to rest.
     small_rejected : whether tests rejected every choice of points with the smallest size.
     roughest : the parameter whose error changes most within itself, and by what factor.
+    richer : coefficients and p-value of a curve that is not rejected, where that of the points' number is; else 0.
     """
 
     errors: str
@@ -47,6 +48,7 @@ class CollapseFindings:
     beyond: tuple[float, float, float] | None
     small_rejected: bool = False
     roughest: tuple[str, float] = ("", 1.0)
+    richer: tuple[int, float] = (0, np.nan)
 
     @property
     def ratio(self) -> float:
@@ -95,7 +97,14 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ),
     (
         "rejected",
-        lambda f: f.gof_pvalue < REJECTED,
+        lambda f: f.gof_pvalue < REJECTED and f.richer[0] > 0,
+        "One curve through all points is rejected as smooth as their number lets it be (chi2/dof = {f.ratio:.3g}, "
+        "p = {f.gof_pvalue:.2g}), one of {f.richer[0]} coefficients is not (p = {f.richer[1]:.2g}): the curve is "
+        "sharper than so few points tell, and the intervals do not hold; more points, or a narrower window=, may.",
+    ),
+    (
+        "rejected",
+        lambda f: f.gof_pvalue < REJECTED and not f.richer[0],
         "The curves do not collapse onto one line within their errors (chi2/dof = {f.ratio:.3g}, "
         "p = {f.gof_pvalue:.2g}): the intervals do not hold.",
     ),
@@ -108,7 +117,7 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ),
     (
         "drifting",
-        lambda f: f.small_rejected,
+        lambda f: f.small_rejected and not f.richer[0],
         "Every choice of points with the smallest size is rejected, so that there are corrections to scaling: what "
         "they leave at larger sizes the intervals do not hold; give correction=.",
     ),
