@@ -14,6 +14,7 @@ import spikecube as sc
 from spikecube.cube import assemble as assembly
 from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
+from spikecube.means.compared import compared
 from spikecube.pictures import predicted, report
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.study.study import Model
@@ -151,9 +152,9 @@ def test_the_report_says_which_edges_are_missing(tiny_cube: xr.Dataset, tiny_pre
     cube = tiny_cube.copy(deep=True)
     cube["detection_edge"][-1] = np.nan
     cube["outlier_count"][-1] = np.nan
-    assert any("missing at 3 of 9 points (alpha, n)" in text for text in findings(cube, tiny_prediction))
+    assert any("missing at 3 of 9 points (alpha, n)" in text for text in findings(compared(cube, tiny_prediction)))
     cube["outlier_count"][:] = np.nan
-    assert not any("leaves the bulk" in text for text in findings(cube, tiny_prediction))
+    assert not any("leaves the bulk" in text for text in findings(compared(cube, tiny_prediction)))
 
 
 def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
