@@ -21,13 +21,13 @@ from spikecube.study.study import Model
 from spikecube.theory import detection_edge
 from spikecube.theory.conditional.build import resolved_profile
 from spikecube.theory.conditional.edge import conditional_edge
-from spikecube.theory.conditional.solutions import solve_outside
 from spikecube.theory.newton import ConvergenceError
 from spikecube.words import when
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview
 from tests.cube.real import least_toml
 from tests.test_end_to_end import spikecube
+from tests.theory.outside import solve_outside
 
 RELU = least_toml('[model]\nactivation = "relu"', alpha="[0.0, 0.4, 0.5]", n="[20, 30]")
 STEEP: dict[str, dict[str, Any]] = {
