@@ -111,18 +111,18 @@ def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.Da
         edge = counted.reset_coords(drop=True).fillna(edge)
     margin = (outliers.reset_coords(drop=True) - edge).transpose("n", "rank", "alpha")
     found = degrees(cube, **labels)[: margin.sizes["rank"]]
-    alphas = [[first_crossing(margin["alpha"].values, row) for row in rows] for rows in margin.values]
+    alphas = [[_first_crossing(margin["alpha"].values, row) for row in rows] for rows in margin.values]
     table = np.array(alphas).reshape(margin.shape[:2])[:, : len(found)]
     return xr.DataArray(table, dims=("n", "degree"), coords={"n": margin["n"].values, "degree": list(found)})
 
 
-def first_crossing(alpha: np.ndarray, margin: np.ndarray) -> float:
+def _first_crossing(alpha: np.ndarray, margin: np.ndarray) -> float:
     """Where a margin along alpha first comes above zero, between grid points by a straight line; NaN where it does not.
 
     After a point without a value, where there is no outlier, the crossing is halfway.
 
     >>> a = np.array([0.0, 0.1, 0.2])
-    >>> [round(first_crossing(a, np.array(m)), 3) for m in ([-1, -1, 3], [np.nan, np.nan, 1], [1, 2, 3], [-1, -1, 0])]
+    >>> [round(_first_crossing(a, np.array(m)), 3) for m in ([-1, -1, 3], [np.nan, np.nan, 1], [1, 2, 3], [-1, -1, 0])]
     [0.125, 0.15, 0.0, nan]
     """
     above = np.flatnonzero(margin > 0)

@@ -186,7 +186,7 @@ def _bootstrap(draws: Array) -> dict[str, Array]:
     return {"bootstrap_stderr": draws.std(axis=0, ddof=1), "bootstrap_low": low, "bootstrap_high": high}
 
 
-DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
+_DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 _ALSO_EMPTY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("t_dof", "drift", "error_change", "z"), ("param",)),
     **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "uneven_pvalue", "spline_size"), ()),
@@ -209,7 +209,7 @@ def empty_collapse(task: Task, name: str, expected: Array) -> xr.Dataset:
         own |= {v: ((task.control, task.size), values[k]) for v, values in planes.items()}
         own |= {"nobs": ((), 0.0), "converged": ((), False), "status": ((), status), "message": ((), words)}
         if form.name == "power":
-            own |= {v: (("derived",), np.full(2, np.nan)) for v in DERIVED_VARIABLES}
+            own |= {v: (("derived",), np.full(2, np.nan)) for v in _DERIVED_VARIABLES}
         parts.append(own | {"expected": (("param",), expected[form.rows(k)])})
     return _described(task, parts, {"derived": np.array(DERIVED)} if form.name == "power" else {}, words)
 
