@@ -11,6 +11,7 @@ import xarray as xr
 from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, variable
 from spikecube.model.activations import resolve_activation
+from spikecube.model.parameters import Model
 from spikecube.model.spikes import nonzero_degrees
 from spikecube.study.study import Study, study_from
 
@@ -30,6 +31,17 @@ def study_of(cube: xr.Dataset) -> Study:
     return study_from(str(cube.attrs["study"]))
 
 
+def model_of(cube: xr.Dataset, labels: Mapping[str, Any]) -> Model:
+    """The model of a cube at labels of its further axes, given or their defaults.
+
+    Raises
+    ------
+    Missing
+        If the cube does not hold its study.
+    """
+    return study_of(cube).model_at(**dict(further_labels(cube, labels)))
+
+
 def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     """The degrees k with c_k != 0, the ones that carry a spike: the j-th of them is the j-th spike.
 
@@ -38,8 +50,8 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     Missing
         If the cube does not hold its study.
     """
-    model = study_of(cube).model_at(**dict(further_labels(cube, labels)))
-    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
+    activation = resolve_activation(model_of(cube, labels).activation)
+    return nonzero_degrees(activation.coefficients(most), most)
 
 
 def further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:

@@ -68,7 +68,7 @@ def appearances(cube: xr.Dataset, **further: Any) -> Appearances:
     """
     n = int(largest_size(cube, "outlier_count", further))
     place = {"n": n} | fixed(cube, further)
-    model = spikes.study_of(cube).model_at(**dict(spikes.further_labels(cube, further)))
+    model = spikes.model_of(cube, further)
     measured = {k: j for j, k in measured_spikes(cube, further)} if "alignment" in cube else {}
     last = float(cube["alpha"].max())
     found = []
