@@ -10,8 +10,8 @@ import numpy as np
 from spikecube.scaling.results import SENTENCES
 from spikecube.scaling.verdict import REJECTED
 
-TOO_SMALL = 0.001  # probability of so small a sum of squares, below which the errors are doubted
-ROUGH = 1.35  # factor by which an error changes within itself, beyond which intervals are doubted
+_TOO_SMALL = 0.001  # probability of so small a sum of squares, below which the errors are doubted
+_ROUGH = 1.35  # factor by which an error changes within itself, beyond which intervals are doubted
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class CollapseFindings:
     at_rest : whether the search came to rest.
     small_rejected : whether tests rejected every choice of points with the smallest size.
     roughest : the parameter whose error changes most within itself, and by what factor.
+    richer : coefficients and p-value of a curve that is not rejected, where that of the points' number is; else 0.
     """
 
     errors: str
@@ -47,6 +48,7 @@ class CollapseFindings:
     beyond: tuple[float, float, float] | None
     small_rejected: bool = False
     roughest: tuple[str, float] = ("", 1.0)
+    richer: tuple[int, float] = (0, np.nan)
 
     @property
     def ratio(self) -> float:
@@ -95,7 +97,14 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ),
     (
         "rejected",
-        lambda f: f.gof_pvalue < REJECTED,
+        lambda f: f.gof_pvalue < REJECTED and f.richer[0] > 0,
+        "One curve through all points is rejected as smooth as their number lets it be (chi2/dof = {f.ratio:.3g}, "
+        "p = {f.gof_pvalue:.2g}), one of {f.richer[0]} coefficients is not (p = {f.richer[1]:.2g}): the curve is "
+        "sharper than so few points tell, and the intervals do not hold; more points, or a narrower window=, may.",
+    ),
+    (
+        "rejected",
+        lambda f: f.gof_pvalue < REJECTED and not f.richer[0],
         "The curves do not collapse onto one line within their errors (chi2/dof = {f.ratio:.3g}, "
         "p = {f.gof_pvalue:.2g}): the intervals do not hold.",
     ),
@@ -108,13 +117,13 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ),
     (
         "drifting",
-        lambda f: f.small_rejected,
+        lambda f: f.small_rejected and not f.richer[0],
         "Every choice of points with the smallest size is rejected, so that there are corrections to scaling: what "
         "they leave at larger sizes the intervals do not hold; give correction=.",
     ),
     (
         "too_good",
-        lambda f: f.too_good < TOO_SMALL,
+        lambda f: f.too_good < _TOO_SMALL,
         "The points scatter less about the curve than their errors allow (chi2/dof = {f.ratio:.2g}, "
         "p = {f.too_good:.2g} for so little): the errors are too large, or points of one size share them, and then the "
         "intervals are too narrow.",
@@ -133,7 +142,7 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ),
     (
         "doubted",
-        lambda f: f.roughest[1] > ROUGH,
+        lambda f: f.roughest[1] > _ROUGH,
         "The error of {f.roughest[0]} changes by a factor of {f.roughest[1]:.2g} within one error: the data hardly "
         "determine all parameters, and the intervals are rough and may be too narrow.",
     ),

@@ -100,7 +100,7 @@ def _expected(cube: xr.Dataset, prediction: xr.Dataset | None, place: Mapping[st
 
 def _later(cube: xr.Dataset, further: Mapping[str, Any], k: int, alpha: float) -> str:
     """From which n theory has a spike at an alpha where it has none yet; nothing where it never has or declines."""
-    model = spikes.study_of(cube).model_at(**dict(spikes.further_labels(cube, further)))
+    model = spikes.model_of(cube, further)
     try:
         size = first_size(model, alpha, spikes_of(model, k).index(k) + 1) if alpha > threshold(k) else np.inf
     except (ValueError, ArithmeticError):  # declined, or not solved
