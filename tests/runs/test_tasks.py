@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikecube.runs.tasks import by_falling_cost, missing_tasks, parse_share, share, task_cost
@@ -23,6 +23,7 @@ def _study(chunk: int | None = None) -> Study:
     st.lists(st.tuples(st.sets(st.sampled_from(ALPHAS), min_size=1), st.sets(st.sampled_from(LAMS), min_size=1))),
     st.integers(1, 5),
 )
+@settings(deadline=None)
 def test_tasks_cover_what_is_missing_once(present: list[tuple[set[float], set[float]]], chunk: int) -> None:
     study = _study(chunk)
     first, second = study.cells()
