@@ -14,7 +14,12 @@ from spikecube.pictures.app_screen import Screen
 from spikecube.pictures.visitor import DARK, NARROW, watch
 from spikecube.words import symbols
 
-_SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
+_SMALL: dict[str, Any] = {
+    "variant": "outline",
+    "margin": (4, 3),
+    "height": 32,
+    "stylesheets": [style.asset("app_button.css")],
+}
 
 _SAVE_PICTURE = """
 const shown = [];
@@ -56,11 +61,11 @@ def page(explorer: Explorer, *, nights: bool = False) -> pn.viewable.Viewable:
     views = [_screen(explorer, slot, sheet) for slot in range(len(explorer.screens))]
     whole = pn.Column(
         _side(explorer, sheet),
-        pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_width"),
+        pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_both"),
         *([watch(DARK, explorer.darken), watch(NARROW, explorer.squeeze)] if nights else []),
         css_classes=["explorer"],
         stylesheets=[sheet],
-        sizing_mode="stretch_width",
+        sizing_mode="stretch_both",
     )
     return _with_nights(whole) if nights else whole
 
@@ -86,7 +91,7 @@ def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
     cube = explorer.scene.cube
     model = symbols.scripts(tables.model_sentence(cube))
     heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{model}</p>"
-    link = pn.pane.HTML(sizing_mode="stretch_width")
+    link = pn.pane.HTML(stylesheets=[sheet], sizing_mode="stretch_width")
 
     def update_link(*_events: object) -> None:
         link.object = f'<a href="{explorer.query()}" target="_blank">link to this selection</a>'
@@ -139,13 +144,13 @@ def _screen(explorer: Explorer, slot: int, sheet: str) -> pn.viewable.Viewable:
     return pn.Column(
         pn.Row(screen.choice, *screen.logs.values(), sizing_mode="stretch_width"),
         screen.title,
-        pn.Column(screen.pane, css_classes=["figure"], stylesheets=[sheet], sizing_mode="stretch_width"),
+        pn.Column(screen.pane, css_classes=["figure"], stylesheets=[sheet], sizing_mode="stretch_both"),
         pn.FlexBox(*_pictures(slot), *_downloads(explorer, slot), _copy(screen), screen.with_table),
         screen.python,
         screen.table,
         css_classes=["screen"],
         stylesheets=[sheet],
-        sizing_mode="stretch_width",
+        sizing_mode="stretch_both",
     )
 
 
