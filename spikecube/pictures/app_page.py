@@ -14,12 +14,7 @@ from spikecube.pictures.app_screen import Screen
 from spikecube.pictures.visitor import DARK, NARROW, watch
 from spikecube.words import symbols
 
-_SMALL: dict[str, Any] = {
-    "variant": "outline",
-    "margin": (4, 3),
-    "height": 32,
-    "stylesheets": [style.asset("app_button.css")],
-}
+_SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
 
 _SAVE_PICTURE = """
 const shown = [];
@@ -67,13 +62,14 @@ def page(explorer: Explorer, *, nights: bool = False) -> pn.viewable.Viewable:
         stylesheets=[sheet],
         sizing_mode="stretch_both",
     )
-    return _with_nights(whole) if nights else whole
+    return _painted(whole, nights=nights)
 
 
-def _with_nights(whole: pn.viewable.Viewable) -> pn.viewable.Viewable:
-    """A page whose every part is dark where the visitor's screen is."""
+def _painted(whole: pn.viewable.Viewable, *, nights: bool) -> pn.viewable.Viewable:
+    """A page whose every part has our colours, by night too, and not those of the notebook that it stands in."""
+    sheets = [style.asset("app_day.css"), *([style.asset("app_night.css")] if nights else [])]
     for part in whole.select():
-        part.stylesheets = [*part.stylesheets, style.asset("app_night.css")]
+        part.stylesheets = [*part.stylesheets, *sheets]
     return whole
 
 
@@ -83,7 +79,8 @@ def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.
     text = f"<h1>{_escaped(title)}</h1><p role='status'>{_escaped(sentence)} What it computes will appear here.</p>"
     words = pn.pane.HTML(text, stylesheets=[sheet], sizing_mode="stretch_width")
     side = pn.Column(words, unseen, css_classes=["side"], stylesheets=[sheet], sizing_mode="stretch_width")
-    return _with_nights(pn.Column(side, css_classes=["explorer"], stylesheets=[sheet], sizing_mode="stretch_width"))
+    page = pn.Column(side, css_classes=["explorer"], stylesheets=[sheet], sizing_mode="stretch_width")
+    return _painted(page, nights=True)
 
 
 def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import panel as pn
 
-from spikecube.pictures import exports, night, style
+from spikecube.pictures import exports, night
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.entry import Entry
 from spikecube.pictures.marks import Brush
@@ -24,11 +24,10 @@ class Screen:
         self.choice = pn.widgets.Select(options=options, value=view, sizing_mode="stretch_width")
         self.title = pn.pane.HTML("", css_classes=["title"], sizing_mode="stretch_width")
         self.pane = pn.pane.Bokeh(sizing_mode="stretch_both")
-        switch = {"variant": "outline", "height": 32, "stylesheets": [style.asset("app_button.css")]}
-        self.with_table = pn.widgets.Toggle(label="Table", width=58, margin=(4, 3), **switch)
+        self.with_table = pn.widgets.Toggle(label="Table", variant="outline", width=58, height=32, margin=(4, 3))
         self.table = pn.pane.HTML("", visible=False, css_classes=["table"], sizing_mode="stretch_width")
         self.logs = {
-            name: pn.widgets.Toggle(label=label, width=60, margin=(5, 3), **switch)
+            name: pn.widgets.Toggle(label=label, variant="outline", width=60, height=32, margin=(5, 3))
             for name, label in (("logx", "log x"), ("logy", "log y"))
         }
         self.scales: dict[str, bool] = {}

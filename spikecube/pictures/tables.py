@@ -49,7 +49,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], text: Sequence[i
 def _written(value: Any) -> str:
     """A value as HTML: a dash for what is not there."""
     if isinstance(value, str):
-        return html.escape(value).replace("_ℓ", "<sub>ℓ</sub>")
+        return symbols.cell(value)
     if value is None or not np.isfinite(value):
         return "–"
     return number(float(value)).replace("-", "−")
@@ -145,16 +145,7 @@ def _fit_cells(values: dict[str, float]) -> list[Any]:
 
 def _label(data: xr.Dataset, name: str, position: int) -> Any:
     value = data[name].values[position] if name in data.coords else position
-    return _NAMES.get(value, value) if isinstance(value, str) else float(value)
-
-
-_NAMES = {
-    "missing_spike": "F − F_ℓ",
-    "finite_strength": "F_ℓ − limit",
-    "train_loss": "training",
-    "test_loss": "test",
-}
-"""Labels of fits in words."""
+    return symbols.label(value) if isinstance(value, str) else float(value)
 
 
 def mean_table(cube: xr.Dataset) -> str:

@@ -89,7 +89,7 @@ def alpha_text(spike: Appearance) -> str:
     """From which alpha theory has a spike at the size of the measurement."""
     if spike.alpha is None:
         return "–"
-    return f"from α = {spike.alpha:.2f}" if np.isfinite(spike.alpha) else f"not up to α = {MOST_ALPHA}"
+    return f"from α = {spike.alpha:.2f}" if np.isfinite(spike.alpha) else f"not below α = {MOST_ALPHA}"
 
 
 def size_text(spike: Appearance, last: float) -> str:

@@ -49,8 +49,12 @@ def scripts(text: str) -> str:
     >>> scripts("η = n^α < n^(−1/2)"), scripts("F_ℓ ends at -0.052, alpha = 0.2")
     ('η = n<sup>α</sup> &lt; n<sup>−1/2</sup>', 'F<sub>ℓ</sub> ends at −0.052, α = 0.2')
     """
-    text = _MINUS.sub("−", greek(html.escape(text))).replace("_ℓ", "<sub>ℓ</sub>")
-    return _POWER.sub(lambda power: f"<sup>{power[1] or power[2]}</sup>", text)
+    return _POWER.sub(lambda power: f"<sup>{power[1] or power[2]}</sup>", _MINUS.sub("−", greek(cell(text))))
+
+
+def cell(text: str) -> str:
+    """A cell of a table as HTML: escaped, ℓ set low; numbers stay as they can be copied."""
+    return html.escape(text).replace("_ℓ", "<sub>ℓ</sub>")
 
 
 def axis_label(name: str) -> str:
@@ -74,6 +78,23 @@ def symbol(name: str) -> str:
     """The printed symbol of a variable or coordinate; a name that the schema does not know stays itself."""
     known = schema.COORDINATES | schema.VARIABLES | schema.DERIVED
     return pretty(known[name].symbol) if name in known else name
+
+
+def label(text: str) -> str:
+    """A label of a cube or a fit in words; one that has none stays itself.
+
+    >>> label("missing_spike"), label("test_loss"), label("alignment")
+    ('F − F_ℓ', 'test', 'alignment')
+    """
+    return _LABELS.get(text, text)
+
+
+_LABELS = {
+    "missing_spike": "F − F_ℓ",
+    "finite_strength": "F_ℓ − limit",
+    "train_loss": "training",
+    "test_loss": "test",
+}
 
 
 def place(data: xr.Dataset | xr.DataArray, names: Sequence[str]) -> str:

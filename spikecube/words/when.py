@@ -150,7 +150,7 @@ def _of_model(study: Study, model: Model, degree: int | None) -> str:
 
 def _alpha_cell(model: Model, n: int, rank: int) -> str:
     alpha = first_alpha(model, n, rank)
-    return f"{alpha:.2f}" if math.isfinite(alpha) else f"not up to {_GRID[-1]:.2f}"
+    return f"{alpha:.2f}" if math.isfinite(alpha) else f"not below {_GRID[-1]:.2f}"
 
 
 def _size_cell(model: Model, alpha: float, degree: int, rank: int) -> str:

@@ -57,12 +57,12 @@ def test_where_theory_declines_nothing_is_expected() -> None:
 
 def test_spikes_are_counted_against_theory_at_that_size(tanh: xr.Dataset) -> None:
     as_expected = spikes_of_all(unseen(tanh))
-    assert (as_expected.value, as_expected.holds) == ("1 of 1", True)
+    assert (as_expected.value, as_expected.holds) == ("1, expected 1", True)
     more = spikes_of_all(tanh)
-    assert (more.value, more.holds) == ("2 of 1", False)
+    assert (more.value, more.holds) == ("2, expected 1", False)
     assert "degrees 1, 3; theory at this n: degree 1" in more.told
     none = spikes_of_all(tanh.assign(outlier_count=0 * tanh["outlier_count"]))
-    assert (none.value, none.holds) == ("0 of 1", False)
+    assert (none.value, none.holds) == ("0, expected 1", False)
 
 
 def outlier_fit(low: float, high: float) -> xr.Dataset:
@@ -92,6 +92,8 @@ def test_thresholds_agree_or_not_by_their_intervals(tanh: xr.Dataset) -> None:
     assert line.told == "95 %: α₁: 0.05 to 0.15, theory 0; α₂: 0.20 to 0.40, theory 0.25"
     assert "see the fits" in thresholds(tanh, {"thresholds": fit.assign_attrs(reason="The law is too short.")}).told
     assert thresholds(tanh, {"thresholds": fit.isel(degree=[1])}).holds is True
+    with pytest.raises(Missing):  # an interval longer than all that alpha can be
+        thresholds(tanh, {"thresholds": fit.isel(degree=[1]).assign(ci_high=fit["ci_low"] + 0.6)})
 
 
 def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
@@ -108,7 +110,7 @@ def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
 
 def test_what_a_cube_lacks_is_not_quoted(tanh: xr.Dataset) -> None:
     names = [line.name.split(" at ")[0] for line in headlines(tanh)]
-    assert names == ["Measured up to", "Spikes seen of expected", "Test loss"]
+    assert names == ["Measured up to", "Spikes seen", "Test loss"]
     bare = tanh.drop_vars(["outlier_count", "test_loss"])
     assert [line.name for line in headlines(bare)] == ["Measured up to"]
     pending = tanh.assign(status=tanh["status"].where(tanh["seed"] < 3, 0))
