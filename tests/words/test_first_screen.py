@@ -9,6 +9,7 @@ import xarray as xr
 from scripts.madeup import fill, made_prediction
 from spikecube.means.places import Missing
 from spikecube.means.spikes import clear_only, study_of
+from spikecube.pictures.tables import appearance_table
 from spikecube.study.study import Study
 from spikecube.words.appearance import NOT_MEASURED, NOT_SEEN, alpha_text, appearances, size_text
 from spikecube.words.deviations import deviations, deviations_text
@@ -45,6 +46,7 @@ def test_the_cubic_spike_of_tanh_is_not_seen_and_comes_where_theory_has_it(tanh:
     assert size_text(found[1], 0.45).startswith("from n of about ")
     assert size_text(found[1], 0.3) == "never: below its limit"
     assert appearances(tanh)[1][1].seen.startswith("from α = ")
+    assert '<td class="text">degree 3 (cubic)</td><td class="text">not seen</td>' in appearance_table(unseen(tanh))
 
 
 def test_where_theory_declines_nothing_is_expected() -> None:
