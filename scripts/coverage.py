@@ -25,6 +25,7 @@ from scipy import stats
 from spikecube.cube.assemble import empty_cube
 from spikecube.scaling import fit_power_law, fit_thresholds
 from spikecube.scaling.curve_fits import fit_curves
+from spikecube.scaling.fit_scale import on_scale
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data
@@ -200,7 +201,7 @@ def _one(case: Case, data: xr.DataArray, stderr: xr.DataArray | None, controls: 
     if case.n_min:
         return _chosen(case, sample)
     null = np.broadcast_to(case.params, (len(sample.mean), len(case.params)))
-    table = fit_curves(case.law, sample, np.ones(sample.mean.shape, dtype=bool), null=null)
+    table = fit_curves(on_scale(case.law, sample, np.ones(sample.mean.shape, dtype=bool)), null=null)
     names = list(case.law.params)
     pvalue = table.pvalue[:, names.index("exponent") if "exponent" in names else 0]
     return table.ci_low, table.ci_high, pvalue, table.gof_pvalue, table.status

@@ -17,7 +17,8 @@ from spikecube.runs.run import Kernel, default_kernel, run
 from spikecube.runs.tasks import missing_tasks, task_cost
 from spikecube.scaling.design import design_from
 from spikecube.scaling.errors import FitError, TooManySeedsError
-from spikecube.scaling.pilot import PilotCurve, pilot_curve
+from spikecube.scaling.pilot import pilot_curve
+from spikecube.scaling.pilot_points import PilotCurve
 from spikecube.scaling.targets import Target, parse_targets, relaxed
 from spikecube.study.study import Study
 from spikecube.text import text_table

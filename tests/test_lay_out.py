@@ -13,7 +13,8 @@ from spikecube.cli import app
 from spikecube.errors import SpikecubeError
 from spikecube.lay_out import LaidOut, lay_out, lay_out_text
 from spikecube.scaling.errors import TooManySeedsError
-from spikecube.scaling.pilot import PilotCurve, pilot_curve
+from spikecube.scaling.pilot import pilot_curve
+from spikecube.scaling.pilot_points import PilotCurve
 from spikecube.study.study import Study
 from tests.runs.conftest import in_threads, threads  # noqa: F401  fixtures of these tests too
 from tests.scaling.conftest import cube  # noqa: F401  a fixture of these tests too

@@ -14,9 +14,9 @@ from spikecube import fit_power_law
 from spikecube.means.seeds import means
 from spikecube.pictures import curves, marks, style
 from spikecube.pictures.picture import Layer, Picture
+from spikecube.scaling.cube_theory import cube_data
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import POWER
-from spikecube.scaling.samples import cube_controls, from_data
 
 
 def largest(cube: xr.Dataset | xr.DataArray) -> int:
@@ -48,8 +48,7 @@ def exponent(values: xr.DataArray) -> tuple[Interval, xr.Dataset]:
 def outlier_exponent(cube: xr.Dataset, values: xr.DataArray) -> Interval:
     """The exponent of n of one curve made of singular values, with their control variates, as `fit_outliers` has it."""
     bare = values.drop_vars([c for c in values.coords if c not in values.dims])
-    sample = from_data(bare, "n", controls=cube_controls(cube, "singular_value", True))
-    return fitted(fit_sample(POWER, sample))
+    return fitted(fit_sample(POWER, cube_data(cube, ()).sample("singular_value", bare)))
 
 
 def against_n(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -262,16 +263,13 @@ def _count_outliers(cube: xr.Dataset, study: Study) -> xr.Dataset:
 
 def _edges(study: Study, missing: Missing) -> np.ndarray:
     """The detection edge over (alpha, n, ...further axes), NaN where theory has none."""
-    further = [study.labels(name) for name in study.further]
-    edges = np.full((len(study.axes.alpha), len(study.axes.n), *map(len, further)), np.nan)
-    for place in np.ndindex(*edges.shape):
-        alpha, n = study.axes.alpha[place[0]], study.axes.n[place[1]]
-        labels = {k: values[i] for k, values, i in zip(study.further, further, place[2:], strict=True)}
-        where = place_text({"alpha": alpha, "n": n, **labels})
-        compute = partial(_kept_edge, study.model_at(**labels), n, alpha)
-        edge = missing.attempt(("detection_edge", "outlier_count"), where, compute)
+    axes, further = study.axes, [len(values) for values in study.further.values()]
+    edges = np.full((len(axes.alpha), len(axes.n), *further), np.nan)
+    for (i, alpha), (j, n), place in itertools.product(enumerate(axes.alpha), enumerate(axes.n), study.places()):
+        where = place_text({"alpha": alpha, "n": n, **place.labels})
+        edge = missing.attempt(("detection_edge", "outlier_count"), where, partial(_kept_edge, place.model, n, alpha))
         if edge is not None:
-            edges[place] = edge
+            edges[i, j, *place.position] = edge
     return edges
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from spikecube.cube import schema
 from spikecube.cube.conventions import PREDICTIONS
 from spikecube.cube.store import StoreError, open_cube
 from spikecube.study.fields import StudyError
-from spikecube.study.study import Study
+from spikecube.study.study import study_from
 from spikecube.theory.staircase import spike_count
 
 _KNOWN = {**schema.COORDINATES, **schema.VARIABLES, **schema.DERIVED, schema.SPECTRUM.name: schema.SPECTRUM}
@@ -118,17 +117,12 @@ def _opened(cube: Any) -> xr.Dataset:
 
 def _further(cube: xr.Dataset) -> list[str]:
     """The further axes, from the study and from what is there."""
-    named = _further_of(str(cube.attrs.get("study", "")))
+    try:
+        named = tuple(study_from(str(cube.attrs.get("study", ""))).further)
+    except StudyError:
+        named = ()
     there = [str(d) for d in cube.dims if d not in schema.DIMS and d not in named]
     return [name for name in named if name in cube.coords] + [name for name in there if name in cube.coords]
-
-
-@functools.lru_cache(maxsize=64)
-def _further_of(study: str) -> tuple[str, ...]:
-    try:
-        return tuple(Study.from_toml(study).further)
-    except StudyError:
-        return ()
 
 
 def _expanded(cube: xr.Dataset, axes: list[str]) -> xr.Dataset:

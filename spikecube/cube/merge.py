@@ -17,7 +17,7 @@ from spikecube.cube.schema import STATUS
 from spikecube.cube.settings import setting_changes, study_settings
 from spikecube.cube.store import StoreError
 from spikecube.study.fields import StudyError, axis_label
-from spikecube.study.study import Study
+from spikecube.study.study import Study, study_from
 
 _NUMBERS = ("alpha", "n", "lam")
 _WITHIN = ("rank", "degree", "ell", "bin")  # axes within a cell: a part of one is no result of it
@@ -68,7 +68,7 @@ def study_of(cube: xr.Dataset) -> Study:
         When it carries none that can be read.
     """
     try:
-        return Study.from_toml(str(cube.attrs.get("study", "")))
+        return study_from(str(cube.attrs.get("study", "")))
     except StudyError as error:
         raise StoreError(f"the cube carries no study that can be read: {error.problems[0]}") from error
 

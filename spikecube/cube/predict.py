@@ -19,8 +19,7 @@ from spikecube.cube.predict_draws import predict_draws, require_draws
 from spikecube.cube.predict_model import OfModel
 from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.store import without_fill_values
-from spikecube.study.fields import Model
-from spikecube.study.study import Study
+from spikecube.study.study import Place, Study
 
 Progress = Callable[[int, int], None]
 
@@ -71,7 +70,7 @@ def predict(
     models = _models(study)
     prediction, missing = _empty(study, wanted), Missing()
     tick = _ticks(progress, (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n))
-    for place, (labels, model) in models.items():
+    for place, labels, model in models:
         here: tuple[Any, ...] = (..., *place)
         for name, values in OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
             prediction[name].values[here] = values
@@ -79,7 +78,7 @@ def predict(
         prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
         prediction = prediction.assign_coords(seed=given["seed"])
     missing.describe(prediction)
-    full = any(model.initial_output == "full" for _, model in models.values())
+    full = any(place.model.initial_output == "full" for place in models)
     declined = [_FULL_IN_PART] * full + [missing.sentence()] * bool(missing.reasons)
     sentences = {"declined": "; ".join(declined), "remainder": said_of_remainders(prediction)}
     return prediction.assign_attrs({name: sentence for name, sentence in sentences.items() if sentence})
@@ -90,7 +89,6 @@ _FULL = (
     'model.initial_output: given "full"; predictions exist for "vanishing" only: at full output the step does not '
     "point along beta, and what follows from that does not hold"
 )
-Labels = dict[str, float | str]
 
 
 def why_declined(study: Study) -> str:
@@ -106,15 +104,12 @@ def why_declined(study: Study) -> str:
     return ""
 
 
-def _models(study: Study) -> dict[tuple[int, ...], tuple[Labels, Model]]:
-    """Labels and model at every place along the further axes."""
-    found = {}
-    for place in np.ndindex(*(len(study.labels(name)) for name in study.further)):
-        labels = {name: study.labels(name)[i] for name, i in zip(study.further, place, strict=True)}
-        found[place] = labels, study.model_at(**labels)
-    if all(model.initial_output == "full" for _, model in found.values()):
+def _models(study: Study) -> list[Place]:
+    """The models of a study, one of which at least is predicted."""
+    places = study.places()
+    if all(place.model.initial_output == "full" for place in places):
         raise PredictionError(_FULL)
-    return found
+    return places
 
 
 def _wanted(only: Iterable[str] | None) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from functools import partial
 
@@ -71,10 +70,8 @@ def predict_draws(
         variable = schema.PREDICTED[name]
         dims = (*variable.dims[:2], "seed", *variable.dims[2:], *study.further)
         found[name] = xr.DataArray(np.full([shape[d] for d in dims], np.nan), dims=dims, attrs=attributes(variable))
-    for index in itertools.product(*(range(shape[name]) for name in study.further)):
-        place = dict(zip(study.further, index, strict=True))
-        labels = {name: study.labels(name)[i] for name, i in place.items()}
-        model, here = study.model_at(**labels), cube[list(MEASURED)].sel(labels)
+    for index, labels, model in study.places():
+        place, here = dict(zip(study.further, index, strict=True)), cube[list(MEASURED)].sel(labels)
         for j, n in enumerate(study.axes.n):
             draws = [_draw(here.sel(n=n).isel(seed=s)) for s in range(shape["seed"])]
             for i in range(shape["alpha"]):

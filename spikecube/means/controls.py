@@ -15,6 +15,7 @@ from spikecube.errors import SpikecubeError
 from spikecube.model.hermite import Array, gaussian_quadrature
 from spikecube.model.targets import Target, resolve_target
 from spikecube.study.fields import Model
+from spikecube.study.study import study_from
 
 _RADII = 24  # Gauss nodes for |beta_*|^2: exact for polynomial targets up to degree 47
 
@@ -153,9 +154,7 @@ def _expectations_at(
     text: str, sizes: tuple[int, ...], labels: tuple[tuple[str, tuple[Any, ...]], ...]
 ) -> tuple[tuple[str, ...], dict[str, Array]]:
     """The further axes of a study, and `control_expectations` at every size and label of theirs; (n, ...further)."""
-    from spikecube.study.study import Study
-
-    study, there = Study.from_toml(text), dict(labels)
+    study, there = study_from(text), dict(labels)
     further = tuple(map(str, study.further))
     axes = [there[name] for name in further]
     exact = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, variable
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spikes import nonzero_degrees
-from spikecube.study.study import Study
+from spikecube.study.study import Study, study_from
 
 Labels = tuple[tuple[str, float | str], ...]
 
@@ -29,12 +28,6 @@ def study_of(cube: xr.Dataset) -> Study:
     if "study" not in cube.attrs:
         raise Missing("The cube has lost its attribute 'study': the model is not known.")
     return study_from(str(cube.attrs["study"]))
-
-
-@functools.lru_cache(maxsize=8)
-def study_from(text: str) -> Study:
-    """The study of a text, read once."""
-    return Study.from_toml(text)
 
 
 def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:

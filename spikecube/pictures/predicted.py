@@ -12,9 +12,9 @@ import xarray as xr
 
 from spikecube.cube.predict import PredictionError, predict
 from spikecube.means.places import at
-from spikecube.means.spikes import Labels, further_labels, study_from, study_of
+from spikecube.means.spikes import Labels, further_labels, study_of
 from spikecube.pictures import style
-from spikecube.study.study import Study
+from spikecube.study.study import Study, study_from
 from spikecube.theory import bulk_density, bulk_edge, chosen_degrees, conditional_density
 from spikecube.theory.conditional.edge import conditional_edge
 

@@ -10,17 +10,19 @@ from spikecube.scaling.collapse_linear import Linear, Problem, enough, linearise
 from spikecube.scaling.collapse_noise import OwnNoise, covariance_of, noise_of, uneven_pvalue
 from spikecube.scaling.collapse_quality import Quality, judge
 from spikecube.scaling.collapse_root import parts_of, settle
-from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
+from spikecube.scaling.collapse_sizes import frugal_sizes, richer_sizes, spline_sizes
 from spikecube.scaling.collapse_tests import shift_test
 from spikecube.scaling.master_curve import Points, Reduction
 from spikecube.scaling.regression import regression_splines
-from spikecube.scaling.samples import resample
+from spikecube.scaling.resampling import resample
 from spikecube.scaling.shared_draws import SharedDraws
 from spikecube.scaling.splines import Curve
 from spikecube.scaling.types import Array
+from spikecube.scaling.verdict import REJECTED
 
 _RESAMPLES = 200
 _GRID = 200
+_LEAST_REST = 4  # of so many points one is left to test a richer curve
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Inference:
     grid, master, master_stderr : (G,), the curves (of f alone) and their errors (M, G); NaN beyond their points.
     uneven_pvalue : of squared residuals that go with the value, the size or u; NaN where errors are known.
     drift : (p,), shift of the estimates when the smallest size is left out; NaN where it cannot be.
+    richer : the fewest coefficients of a curve that the points do not reject, and its p-value, where they reject the
+        curve that belongs to their number and there is one; else (0, NaN).
     error_change : (p,), how each error changes within itself, as a largest |log ratio|; NaN where nothing tells.
     """
 
@@ -44,6 +48,7 @@ class Inference:
     uneven_pvalue: float
     drift: Array
     drift_pvalue: float
+    richer: tuple[int, float]
     error_change: Array
     grid: Array
     master: Array
@@ -65,7 +70,20 @@ def infer(problem: Problem, theta: Array) -> Inference:
     curves = [_on_grid(at.curve, k, grid, at.coefficients, spread) for k in parts_of(points)]
     master, master_stderr = (np.stack(rows) for rows in zip(*curves, strict=True))
     uneven = np.nan if sample.stderr is not None or points.blocks is not None else uneven_pvalue(points, linear)
-    return Inference(at, wide, wide_dof, quality, uneven, drift, drift_p, change, grid, master, master_stderr)
+    richer = _richer(problem, theta) if quality.joint[2] < REJECTED else (0, np.nan)
+    return Inference(at, wide, wide_dof, quality, uneven, drift, drift_p, richer, change, grid, master, master_stderr)
+
+
+def _richer(problem: Problem, theta: Array) -> tuple[int, float]:
+    """The fewest coefficients beyond the rule's of curves that no test of the points rejects, and its p-value."""
+    for sizes in richer_sizes(problem.points):
+        best, _ = settle(problem.form, problem.points, theta, problem.free, sizes)
+        quality = judge(problem, linearised(problem, best, sizes))
+        if quality.joint[1] < len(problem.points.y) / _LEAST_REST:
+            break
+        if min(quality.joint[2], *np.nan_to_num(quality.pattern_pvalue, nan=1.0)) >= REJECTED:
+            return max(sizes), quality.joint[2]
+    return 0, np.nan
 
 
 def _by_regression(points: Points, at: Reduction) -> Reduction:

@@ -15,9 +15,9 @@ from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_sizes import shortfall
 from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
+from spikecube.scaling.collapse_verdict import CollapseFindings, collapse_verdict
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.types import Array, Arrays
-from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 
 Variables = dict[str, tuple[tuple[str, ...], Any]]
 
@@ -51,6 +51,7 @@ def _findings(
         None if not free[0] or x.min() <= critical <= x.max() else (critical, float(x.min()), float(x.max())),
         chosen is not None and all(place[1] > 0 for place in chosen.admitted),
         _roughest(task.form.names, table["error_change"]),
+        fit.richer,
     )
 
 

@@ -19,6 +19,7 @@ from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.collapse_tests import shift_test
 from spikecube.scaling.master_curve import descend
 from spikecube.scaling.types import Array
+from spikecube.scaling.verdict import REJECTED
 
 _SHARES = (1.0, 0.7, 0.5)  # of the points, inside the windows that are tried
 _LEVEL = 0.05  # of the tests that a choice has to pass
@@ -40,11 +41,10 @@ class Choice:
     derived: list[dict[str, Array]]
     tests: dict[str, Array]
 
-    @property
-    def passes(self) -> bool:
+    def passes(self, level: float = _LEVEL) -> bool:
         """Whether no test of the points rejects it."""
         looks = np.concatenate([self.tests["gof_pvalue"], self.tests["pattern_pvalue"]])
-        return bool(self.rest and not (looks < _LEVEL).any())
+        return bool(self.rest and not (looks < level).any())
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
     """All windows and smallest sizes, and which are admitted.
 
     Windows hold all, 70 and 50 per cent of the points, by |u| at the parameters of the collapse of all points. The
-    narrowest choice allowed keeps half of the points and more than half of the sizes; it is admitted always, others
-    where neither the test of fit nor the pattern of residuals rejects them at 5 per cent, nor the shift of the
-    parameters to those of the narrowest.
+    narrowest choice allowed keeps half of the points and more than half of the sizes, and is not rejected at 1 per cent
+    itself (all may be). It is admitted always, others where neither the test of fit nor the pattern of residuals
+    rejects them at 5 per cent, nor the shift of the parameters to those of the narrowest.
     """
     u, sizes = np.abs(task.scaled(found.theta)), np.unique(task.points.size)
     widths = np.quantile(u, _SHARES)
@@ -85,7 +85,7 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
         choices[i, j] = _choice(task, mask, found, free, expected) if enough(task.points, mask) else None
     deepest = len(sizes) - max(3, len(sizes) // 2 + 1)
     allowed = [place for place, choice in choices.items() if choice is not None and place[1] <= max(deepest, 0)]
-    strict = max(allowed, key=lambda place: (place[1], place[0]))
+    strict = max(allowed, key=lambda place: (_stands(choices[place]), place[1], place[0]))
     reference = choices[strict]
     assert reference is not None
     admitted = [p for p in allowed if p == strict or _agrees(choices[p], reference, free)]
@@ -111,6 +111,10 @@ def _choice(task: Task, mask: Array, found: Minimum, free: Array, expected: Arra
     return Choice(mask, theta, rest, wide, parameter_table(form, own, wide, t_dof, expected), derived, tests)
 
 
+def _stands(choice: Choice | None) -> bool:
+    return choice is not None and choice.passes(REJECTED)
+
+
 def _agrees(choice: Choice | None, strict: Choice, free: Array) -> bool:
     """Whether a choice passes its tests, and its parameters are those of the narrowest, which knows less.
 
@@ -120,7 +124,7 @@ def _agrees(choice: Choice | None, strict: Choice, free: Array) -> bool:
     ----------
     Hausman, Econometrica 46 (1978) 1251.
     """
-    if choice is None or not choice.passes:
+    if choice is None or not choice.passes():
         return False
     if not len(free):
         return True
@@ -183,7 +187,7 @@ def scan_note(scan_: Scan) -> str:
     """What was chosen, in a sentence."""
     n_choices, best = sum(c is not None for c in scan_.choices.values()), scan_.best
     place = next(p for p in scan_.admitted if scan_.at(p) is best)
-    if not best.passes:
+    if not best.passes():
         return "No choice of window and sizes passes its tests: the narrowest is reported."
     return (
         f"The data chose |u| <= {scan_.widths[place[0]]:.4g} and sizes from {scan_.smallest[place[1]]:g} on; the "

@@ -23,6 +23,18 @@ def spline_sizes(points: Points) -> tuple[int, ...]:
     return tuple(spline_size(int(count)) for count in np.bincount(points.parts))
 
 
+def richer_sizes(points: Points) -> list[tuple[int, ...]]:
+    """Splines with more coefficients than the rule's, up to one for two points, the smallest first.
+
+    >>> points = Points(*np.zeros((4, 60)))
+    >>> spline_sizes(points), richer_sizes(points)
+    ((12,), [(16,), (20,), (24,), (30,)])
+    """
+    own, most = spline_sizes(points), [int(count) // 2 for count in np.bincount(points.parts)]
+    ladder = [tuple(max(min(b, m), o) for o, m in zip(own, most, strict=True)) for b in _BASES]
+    return [sizes for sizes in dict.fromkeys(ladder) if sizes != own]
+
+
 def frugal_sizes(form: Ansatz, points: Points, theta: Array) -> tuple[int, ...]:
     """For each part the number of coefficients with the least corrected Akaike criterion, at most the full one."""
     return tuple(_frugal_size(form, points.keep(points.parts == k), theta) for k in range(points.parts.max() + 1))

@@ -1,17 +1,23 @@
-"""What a cube knows of itself: its study, the degrees that carry spikes, and what theory predicts along its axes."""
+"""What a fit takes from a cube, prepared once: its study, the degrees that carry spikes, controls and predictions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.cuts import as_cube
+from spikecube.means.controls import centred_controls, has_controls
+from spikecube.means.seeds import priority
 from spikecube.model.activations import resolve_activation
 from spikecube.model.spikes import nonzero_degrees
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import at_labels
-from spikecube.study.study import Study
+from spikecube.scaling.inputs import at_labels, check_names, sizes_of
+from spikecube.scaling.samples import Sample, from_seeds
+from spikecube.study.fields import Model
+from spikecube.study.study import Study, study_from
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
@@ -23,10 +29,12 @@ class CubeTheory:
 
     Attributes
     ----------
+    model : that of the study, with the activation and the target of the cube where these are axes of the study.
     degrees : degrees k with c_k != 0 up to the largest one measured; the j-th of them is the j-th spike.
     """
 
     study: Study
+    model: Model
     degrees: tuple[int, ...]
 
     def rank(self, degree: int) -> int:
@@ -39,7 +47,7 @@ class CubeTheory:
         At a transition exponents of convergence pass through zero, and nothing converges at any size.
         """
         row = EXPONENTS[name]
-        value = row.value(alpha, k) if row.holds(self.study.model, alpha, k) else np.nan
+        value = row.value(alpha, k) if row.holds(self.model, alpha, k) else np.nan
         return value if name == "outlier" or value < -_NEAR else np.nan
 
 
@@ -49,16 +57,76 @@ def theory_of(cube: xr.Dataset) -> CubeTheory:
     Raises
     ------
     ValueError
-        If there is none, or if the activation or the target is an axis: the degrees then have no common meaning.
+        If there is none, or if the cube has several activations or targets: degrees then have no common meaning.
     """
     if "study" not in cube.attrs:
         raise FitError("the cube has no attribute 'study'; fit_power_law and collapse take any DataArray instead")
-    study = Study.from_toml(cube.attrs["study"])
-    for name in ("activation", "target"):
-        if name in study.further:
-            raise FitError(f"the cube has an axis {name!r}: select one of its values, then fit")
+    study = study_from(cube.attrs["study"])
+    chosen = [name for name in ("activation", "target") if name in study.further]
+    for name in chosen:
+        if name not in cube.coords or cube[name].size > 1:
+            raise FitError(f"the cube has an axis {name!r}: select one of its values and keep its label, then fit")
+    model = study.model_at(**{name: cube[name].item() for name in chosen})
     degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
-    return CubeTheory(study, nonzero_degrees(resolve_activation(study.model.activation).coefficients(degree), degree))
+    coefficients = resolve_activation(model.activation).coefficients(degree)
+    return CubeTheory(study, model, nonzero_degrees(coefficients, degree))
+
+
+@dataclass(frozen=True)
+class CubeData:
+    """What a fit takes from a cube.
+
+    Attributes
+    ----------
+    cube : in the form of the schema.
+    theory : its study and what follows from it.
+    controls : its control variates; None if they are not wanted or cannot be made.
+    predicted : the predicted variables at the labels of the cube, or None; `note` says where they are from, or why not.
+    """
+
+    cube: xr.Dataset
+    theory: CubeTheory
+    controls: xr.DataArray | None
+    predicted: xr.Dataset | None
+    note: str
+
+    def sample(self, name: str, values: xr.DataArray) -> Sample:
+        """Means over seeds of values made of the variable `name`, with the controls that help it most first."""
+        if self.controls is None:
+            return from_seeds(values)
+        there = self.controls["control"].values
+        return from_seeds(values, controls=self.controls.sel(control=[c for c in priority(name) if c in there]))
+
+
+def cube_data(
+    cube: xr.Dataset | str | Path,
+    needed: tuple[str, ...],
+    *,
+    controls: bool = True,
+    prediction: xr.Dataset | bool = False,
+    predicted: tuple[str, ...] = (),
+) -> CubeData:
+    """Read and check a cube for a fit.
+
+    Parameters
+    ----------
+    needed : axes and variables that must be there.
+    controls : whether control variates are wanted.
+    prediction : one that was given, True for that of the study, or False for none.
+    predicted : the variables of it that the fit uses.
+
+    Raises
+    ------
+    ValueError
+        If something needed is missing, the study has no degrees common to all the cube, or a prediction that was given
+        lacks a label of the cube.
+    """
+    cube = as_cube(cube, *needed)
+    check_names(cube)
+    sizes_of(cube, "n")
+    theory = theory_of(cube)
+    centred = centred_controls(cube) if controls and has_controls(cube) else None
+    return CubeData(cube, theory, centred, *_predicted_for(theory, cube, prediction, predicted))
 
 
 def measured_spikes(cube: xr.Dataset, known: CubeTheory, *, aligned: bool) -> list[int]:
@@ -87,8 +155,8 @@ def spikes_kept(cube: xr.Dataset) -> list[int | None]:
     return [int(v) if int(v) in measured else None for v in cube["ell_alpha"].values]
 
 
-def predicted_for(
-    known: CubeTheory, cube: xr.Dataset, prediction: xr.Dataset | bool, names: list[str]
+def _predicted_for(
+    known: CubeTheory, cube: xr.Dataset, prediction: xr.Dataset | bool, names: tuple[str, ...]
 ) -> tuple[xr.Dataset | None, str]:
     """The prediction that was given, or that of the study (True), or none (False, or declined); and a note which.
 

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikecube.means.replicates import MIN_SEEDS
-from spikecube.scaling.fit_scale import Curves, Group, groups, is_nothing
+from spikecube.scaling.fit_scale import Curves, Group, ScaledSample
 from spikecube.scaling.kinds import Asked
-from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum
 from spikecube.scaling.regression import LEVEL, lack_of_fit, weighted_least_squares
 from spikecube.scaling.results import STATUS
-from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
 _PARAMS = ("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high")
@@ -75,15 +72,16 @@ class Table:
             getattr(self, name)[rows] = getattr(other, name)
 
 
-def fit_curves(law: Law, sample: Sample, keep: Array, *, null: Array | None = None, intervals: bool = True) -> Table:
+def fit_curves(scaled: ScaledSample, *, null: Array | None = None, intervals: bool = True) -> Table:
     """Fit every curve; one without enough sizes or seeds, or not resolved from zero, gets a status and no numbers.
 
     `null` (B, p) are the values that the p-values test, zero without it.
     """
+    law, sample = scaled.law, scaled.sample
     tested = np.zeros((len(sample.mean), len(law.params))) if null is None else null
     table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
-    table.status[:] = _shortage(law, sample, keep)
-    for group in groups(law, sample, keep):
+    table.status[:] = scaled.shortage
+    for group in scaled.groups:
         part = fit_on_scale(group.curves, tested[group.rows], intervals)
         part.sign[:] = group.sign
         _to_data_scale(part, group, sample.mean[group.rows])
@@ -91,22 +89,8 @@ def fit_curves(law: Law, sample: Sample, keep: Array, *, null: Array | None = No
             for b in np.flatnonzero(_is_zero(group.curves)):
                 _blank(part, int(b), "not_resolved")
         table.put(group.rows, part)
-    table.nobs[:] = (keep & sample.fine).sum(1)
+    table.nobs[:] = scaled.used.sum(1)
     return table
-
-
-def _shortage(law: Law, sample: Sample, keep: Array) -> Array:
-    usable = (keep & sample.fine).sum(1)
-    thin = np.zeros(len(usable), dtype=bool)
-    if sample.n_seeds is not None:
-        few = (sample.n_seeds > 0) & (sample.n_seeds < MIN_SEEDS) & keep
-        thin = few.any(1) & (few.sum(1) + usable > len(law.params))
-    short = np.where(thin, STATUS["too_few_seeds"], STATUS["too_few_sizes"])
-    status = np.where((usable == 0) & ~thin, STATUS["no_data"], short)
-    if law.log:
-        nothing = is_nothing(sample, keep & sample.fine) & (usable > len(law.params))
-        status = np.where(nothing, STATUS["not_resolved"], status)
-    return status if sample.infinite is None else np.where(sample.infinite, STATUS["infinite"], status)
 
 
 def fit_on_scale(c: Curves, null: Array, intervals: bool) -> Table:

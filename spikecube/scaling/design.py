@@ -21,10 +21,11 @@ from spikecube.scaling.allocation import (
     support,
 )
 from spikecube.scaling.errors import FitError, TooManySeedsError
-from spikecube.scaling.pilot import PilotCurve, pilot_curve, smoothed_variance
+from spikecube.scaling.fit_scale import smooth_variance
+from spikecube.scaling.pilot import pilot_curve, smoothed_variance
+from spikecube.scaling.pilot_points import PilotCurve
 from spikecube.scaling.power import MOST_SEEDS
 from spikecube.scaling.regression import weighted_least_squares
-from spikecube.scaling.samples import smooth_variance
 from spikecube.scaling.targets import Target, parse_targets
 from spikecube.scaling.types import Array
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spikecube.means.replicates import MIN_SEEDS
 from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum, Problem
 from spikecube.scaling.raw_scale import best_power, raw_scale
-from spikecube.scaling.samples import Sample, smooth_variance
+from spikecube.scaling.results import STATUS
+from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
 LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
@@ -108,6 +110,32 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
     return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)
 
 
+def smooth_variance(sizes: Array, variance: Array, dof: Array, count: Array | None = None) -> Array:
+    """Variances read off the line log v = a + b log n fitted to the estimates; known ones (infinite dof) are kept.
+
+    Weights made from single estimates with few degrees of freedom favour the sizes that happen to scatter little
+    and spoil every interval; a line through them does not. Variances of means of `count` replicates are smooth in n
+    only times their count. Shapes (B, K).
+
+    >>> smooth_variance(np.array([1.0, 2.0, 4.0]), np.array([[1.0, 2.0, 4.0]]), np.full((1, 3), 9.0)).round(9).tolist()
+    [[1.0, 2.0, 4.0]]
+    """
+    if count is not None:
+        replicates = np.maximum(count, 1)
+        return np.asarray(smooth_variance(sizes, variance * replicates, dof) / replicates)
+    usable = np.isfinite(variance) & (variance > 0)
+    weights = np.where(usable, np.where(np.isfinite(dof), dof, 1.0), 0.0)
+    x = np.log(sizes)
+    centred = x - (weights * x).sum(-1, keepdims=True) / np.maximum(weights.sum(-1, keepdims=True), 1.0)
+    logs = np.log(np.where(usable, variance, 1.0))
+    middle = (weights * logs).sum(-1, keepdims=True) / np.maximum(weights.sum(-1, keepdims=True), 1.0)
+    power = (weights * centred**2).sum(-1, keepdims=True)
+    slope = (weights * centred * logs).sum(-1, keepdims=True) / np.where(power > 0, power, 1.0)
+    slope = np.where(usable.sum(-1, keepdims=True) >= 3, slope, 0.0)
+    line = np.exp(middle + slope * centred)
+    return np.where(np.isfinite(dof), np.where(np.isfinite(variance), line, np.nan), variance)
+
+
 def _variance(stderr: Array) -> Array:
     """Squares that neither overflow nor vanish, but for errors that are zero."""
     return np.asarray(np.where(stderr > 0, np.clip(stderr, 1e-150, 1e150), stderr) ** 2)
@@ -139,15 +167,37 @@ class Group:
             return np.asarray(np.nan_to_num(self.curves.y + np.log(new_mean / mean), neginf=0.0))
 
 
-def groups(law: Law, sample: Sample, keep: Array) -> list[Group]:
-    """The curves with more sizes than parameters, by scale: logarithmic where all means are positive and precise.
+@dataclass(frozen=True)
+class ScaledSample:
+    """What a fit starts from: one law, a sample, the sizes that each curve uses, and the curves by scale.
+
+    Attributes
+    ----------
+    keep, used : (B, K), sizes asked for, and those of them with a mean.
+    groups : the curves with more sizes than parameters.
+    shortage : (B,), the status of each curve should it have no fit.
+    """
+
+    law: Law
+    sample: Sample
+    keep: Array
+    groups: tuple[Group, ...]
+    shortage: Array
+
+    @property
+    def used(self) -> Array:
+        return self.keep & self.sample.fine
+
+
+def on_scale(law: Law, sample: Sample, keep: Array) -> ScaledSample:
+    """A sample on the scale of a law: logarithmic for curves whose means are all positive and precise.
 
     On the raw scale noise that makes a mean negative neither biases nor stops the fit of a law of log y.
     """
     usable = keep & sample.fine
     enough = usable.sum(1) > len(law.params)
     if law.log:
-        enough &= ~is_nothing(sample, usable)
+        enough &= ~_is_nothing(sample, usable)
     as_it_is = _nearly_linear_logs(sample, usable) if law.log else enough
     found = []
     for errors in (True, False):
@@ -160,7 +210,22 @@ def groups(law: Law, sample: Sample, keep: Array) -> list[Group]:
             raw = curves(raw_scale(law), take(sample, rows, errors), keep[rows])
             sign = np.where(best_power(raw.sizes, raw.y, raw.weights)[0] < 0, -1.0, 1.0)
             found.append(Group(rows, replace(raw, y=raw.y * sign[:, None]), sign))
-    return found
+    return ScaledSample(law, sample, keep, tuple(found), _shortage(law, sample, keep))
+
+
+def _shortage(law: Law, sample: Sample, keep: Array) -> Array:
+    """Why each curve has no fit, should it have none; (B,)."""
+    usable = (keep & sample.fine).sum(1)
+    thin = np.zeros(len(usable), dtype=bool)
+    if sample.n_seeds is not None:
+        few = (sample.n_seeds > 0) & (sample.n_seeds < MIN_SEEDS) & keep
+        thin = few.any(1) & (few.sum(1) + usable > len(law.params))
+    short = np.where(thin, STATUS["too_few_seeds"], STATUS["too_few_sizes"])
+    status = np.where((usable == 0) & ~thin, STATUS["no_data"], short)
+    if law.log:
+        nothing = _is_nothing(sample, keep & sample.fine) & (usable > len(law.params))
+        status = np.where(nothing, STATUS["not_resolved"], status)
+    return status if sample.infinite is None else np.where(sample.infinite, STATUS["infinite"], status)
 
 
 def has_errors(sample: Sample, usable: Array) -> Array:
@@ -170,7 +235,7 @@ def has_errors(sample: Sample, usable: Array) -> Array:
     return np.asarray((usable & (sample.stderr > 0)).any(1))
 
 
-def is_nothing(sample: Sample, usable: Array) -> Array:
+def _is_nothing(sample: Sample, usable: Array) -> Array:
     """Which curves are zero, without an error, at all sizes or all but one: they have no exponent; (B,)."""
     return np.asarray(((sample.mean != 0) & usable).sum(1) < 2) & ~has_errors(sample, usable)
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from spikecube.scaling.fit_scale import Curves, Group, groups
-from spikecube.scaling.laws import Law
+from spikecube.scaling.fit_scale import Curves, Group, ScaledSample
 from spikecube.scaling.regression import satterthwaite
-from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array, Arrays
 
 _ROUNDING = 1e-12  # differences below this part of the data are none
@@ -17,7 +15,7 @@ _BEND = ("bend", "bend_stderr", "bend_pvalue")
 _ROLLOUT = ("rollout", "rollout_stderr", "rollout_z")
 
 
-def foresight(law: Law, estimate: Array, sample: Sample, keep: Array) -> Arrays:
+def foresight(scaled: ScaledSample, estimate: Array) -> Arrays:
     """What the curves say of a term of order 1/n, and how well each size is foretold; NaN where nothing is said.
 
     Both are c.y with c orthogonal to the columns of the Jacobian J, which has mean zero under the law (up to its
@@ -28,7 +26,7 @@ def foresight(law: Law, estimate: Array, sample: Sample, keep: Array) -> Arrays:
 
     Parameters
     ----------
-    estimate : (B, p), of the fits to all sizes in `keep` (B, K).
+    estimate : (B, p), of the fits to all sizes used.
 
     Returns
     -------
@@ -36,10 +34,10 @@ def foresight(law: Law, estimate: Array, sample: Sample, keep: Array) -> Arrays:
         bend, bend_stderr, bend_pvalue (B,); rollout (the prediction), rollout_stderr (of datum less prediction) and
         rollout_z (that difference as a normal deviate of the same probability), each (B, K).
     """
-    n_curves, n_sizes = sample.mean.shape
+    law, (n_curves, n_sizes) = scaled.law, scaled.sample.mean.shape
     found = {name: np.full(n_curves, np.nan) for name in _BEND}
     found |= {name: np.full((n_curves, n_sizes), np.nan) for name in _ROLLOUT}
-    for group in groups(law, sample, keep):
+    for group in scaled.groups:
         rows = np.flatnonzero(np.isfinite(estimate[group.rows]).all(1))
         if not len(rows):
             continue
@@ -51,7 +49,7 @@ def foresight(law: Law, estimate: Array, sample: Sample, keep: Array) -> Arrays:
             ahead = _in_data(group, rows, *_next(c, theta, k))
             for name, values in zip(_ROLLOUT, ahead, strict=True):
                 found[name][group.rows[rows], k] = values
-    return {name: ((sample.dim,) * (values.ndim - 1), values) for name, values in found.items()}
+    return {name: ((scaled.sample.dim,) * (values.ndim - 1), values) for name, values in found.items()}
 
 
 def _bend(c: Curves, theta: Array, amplitude: int) -> tuple[Array, Array, Array]:

@@ -86,7 +86,7 @@ def generator(rng: Any) -> np.random.Generator | None:
         raise FitError(f"rng={rng!r} is no seed for numpy.random.default_rng: {error}") from None
 
 
-def sizes_of(data: xr.DataArray, dim: str) -> Array:
+def sizes_of(data: xr.DataArray | xr.Dataset, dim: str) -> Array:
     """The sizes along `dim`, in the order of the data.
 
     Raises
@@ -97,7 +97,7 @@ def sizes_of(data: xr.DataArray, dim: str) -> Array:
     if dim == SEED:
         raise FitError(f"dim={dim!r} is the dim of the replicates: a law needs another dim, that of the sizes")
     if not isinstance(dim, str) or dim not in data.dims:
-        raise FitError(f"dim={dim!r} is not a dim of the data, which has {_names(data.dims) or 'none'}")
+        raise FitError(f"dim={dim!r} is not a dim of the data, which has {_names(list(data.dims)) or 'none'}")
     if dim not in data.coords:
         raise FitError(f"the data have no coordinate {dim!r}: a law in {dim} needs the sizes")
     if not data.sizes[dim]:
@@ -111,7 +111,7 @@ def sizes_of(data: xr.DataArray, dim: str) -> Array:
     return sizes
 
 
-def check_names(data: xr.DataArray) -> None:
+def check_names(data: xr.DataArray | xr.Dataset) -> None:
     """Refuse dims and coordinates that the result needs for itself."""
     clash = sorted({str(d) for d in (*data.dims, *data.coords)} & RESERVED)
     if clash:

@@ -9,17 +9,16 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_curves
-from spikecube.scaling.fit_scale import has_errors
-from spikecube.scaling.foresight import foresight
+from spikecube.scaling.fit_scale import ScaledSample, on_scale
 from spikecube.scaling.holm import holm
 from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
-from spikecube.scaling.resampling import bootstrap, leave_one_out, noise_of
+from spikecube.scaling.resampling import looks, noise_of
 from spikecube.scaling.results import fit_result
 from spikecube.scaling.samples import Sample, shifts
 from spikecube.scaling.types import Array, Arrays
-from spikecube.scaling.verdict import doubts, verdicts
-from spikecube.scaling.window import ALLOWANCES, ALLOWED, adopt, window, with_correction
+from spikecube.scaling.verdict import judged
+from spikecube.scaling.window import ALLOWANCES, adopt, window, with_correction
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")  # numbers that are not finite end in a status
@@ -48,27 +47,22 @@ def fit_sample(
         As `fit_power_law` says.
     """
     keep, scan = window(law, sample, n_min)
+    scaled = on_scale(law, sample, keep)
     labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
     null = np.where(np.isfinite(labels), labels, in_own_units(np.zeros(labels.shape), law, sample.scale))
-    table = fit_curves(law, sample, keep, null=null)
+    table = fit_curves(scaled, null=null)
     noise = noise_of(sample, rng)
-    details = _details(law, table, sample, keep, noise)
+    details = looks(scaled, table, noise)
     chosen: Arrays = {}
     allowed = np.zeros(len(table.status), dtype=bool)
     if scan:
-        chosen, details, allowed = _choice(law, sample, table, null, keep, details, noise)
-    used = keep & sample.fine
-    arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
+        chosen, details, allowed = _choice(scaled, table, null, details, noise)
+    arrays = estimates(table, labels, null) | scalars(law, table, sample, scaled.used)
+    arrays |= plot_data(table, sample, scaled.used)
     if draws and sample.deviations is not None:
         arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
-    arrays |= details | scan | chosen | judged(law, table, sample, used, allowed, details)
+    arrays |= details | scan | chosen | judged(law, table, sample, scaled.used, allowed, details)
     return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
-
-
-def _details(law: Law, table: Table, sample: Sample, keep: Array, noise: Array | None) -> Arrays:
-    """Beside the estimates of a law: without each size, from other seeds, and what is foretold."""
-    found = leave_one_out(law, table, sample, keep) | bootstrap(law, table, sample, keep, noise)
-    return found | foresight(law, table.estimate, sample, keep)
 
 
 def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:
@@ -178,7 +172,7 @@ def estimates(table: Table, expected: Array, null: Array) -> Arrays:
 
 
 def _choice(
-    law: Law, sample: Sample, table: Table, null: Array, keep: Array, details: Arrays, noise: Array | None
+    scaled: ScaledSample, table: Table, null: Array, details: Arrays, noise: Array | None
 ) -> tuple[Arrays, Arrays, Array]:
     """What the chosen window would say, had it been given; details of the law whose estimates are given instead.
 
@@ -189,11 +183,11 @@ def _choice(
         "window_low": (("param",), table.ci_low.copy()),
         "window_high": (("param",), table.ci_high.copy()),
     }
-    used, p = keep & sample.fine, len(law.params)
+    law, sample, used, p = scaled.law, scaled.sample, scaled.used, len(scaled.law.params)
     if law.name not in ALLOWANCES or len(sample.sizes) <= p + 1:
         return own | {"interval_n_min": ((), _smallest(sample, used))}, details, np.zeros(len(used), dtype=bool)
-    honest, wide = with_correction(law, sample, null)
-    other = _details(ALLOWANCES[law.name], honest, sample, wide, noise)
+    wide, honest = with_correction(law, sample, null)
+    other = looks(wide, honest, noise)
     solved = np.asarray(np.isfinite(table.estimate).all(1))
     known = adopt(table, honest)
     mixed: Arrays = {}
@@ -201,7 +195,7 @@ def _choice(
         mask = known.reshape(-1, *[1] * (values.ndim - 1))
         theirs = other[name][1][:, :p] if "param" in dims else other[name][1]
         mixed[name] = dims, np.where(mask, theirs, values)
-    smallest = np.where(known, _smallest(sample, wide & sample.fine), np.nan)
+    smallest = np.where(known, _smallest(sample, wide.used), np.nan)
     return own | {"interval_n_min": ((), smallest)}, mixed, solved
 
 
@@ -223,28 +217,6 @@ def scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
         "sign": ((), table.sign),
         "converged": ((), solved),
         "seeds_worth": ((), _seeds_worth(sample, used)),
-    }
-
-
-def judged(
-    law: Law, table: Table, sample: Sample, used: Array, allowed: Array, details: Arrays | None = None
-) -> Arrays:
-    """Status and message of every curve; `details` are those of `foresight`, if it looked."""
-    errors = np.full(len(used), "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds")
-    errors = np.where(has_errors(sample, used) | (sample.n_seeds is not None), errors, "none")
-    notes = {int(b): (ALLOWED,) for b in np.flatnonzero(allowed)}
-    doubts = _doubts(sample, details) if details else {}
-    status, message = verdicts(table.status, table.gof_pvalue, table.nobs - len(law.params), errors, notes, doubts)
-    return {"status": ((), status), "message": ((), message)}
-
-
-def _doubts(sample: Sample, details: Arrays) -> dict[int, tuple[str, ...]]:
-    """What the bend and the last size foretold make of each curve."""
-    pvalue, z = details["bend_pvalue"][1], details["rollout_z"][1]
-    last = np.where(np.isfinite(z), np.arange(z.shape[1]), -1).max(1)
-    return {
-        b: doubts(float(pvalue[b]), float(z[b, k]), f"{sample.dim} = {sample.sizes[k]:g}")
-        for b, k in enumerate(last.tolist())
     }
 
 

@@ -9,22 +9,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.cuts import as_cube
-from spikecube.means.controls import has_controls
-from spikecube.scaling.cube_theory import (
-    CubeTheory,
-    predicted_for,
-    spikes_kept,
-    theory_of,
-)
+from spikecube.scaling.cube_theory import CubeData, CubeTheory, cube_data, spikes_kept
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import generator
 from spikecube.scaling.labelled_fits import adjust, fit_sample
 from spikecube.scaling.laws import LIMIT, POWER, known_limit
 from spikecube.scaling.results import STATUS, describe, messages
-from spikecube.scaling.samples import cube_controls, from_data
 
 LOSSES = ("train_loss", "test_loss")
+_LIMITS = tuple(f"{loss}_limit" for loss in LOSSES)
 LIMITS_NEED = ("alpha", "n", "seed", "lam", *LOSSES)
 GAPS_NEED = (*LIMITS_NEED, "ell", *(f"{loss}_spiked" for loss in LOSSES))
 
@@ -56,12 +49,9 @@ def fit_limits(
         Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (power of n).
         An interval that is open on one side is infinite there, with a status that says so.
     """
-    cube, rng = as_cube(cube, *LIMITS_NEED), generator(rng)
-    controls = controls and has_controls(cube)
-    known = theory_of(cube)
-    limits, note = _limits(known, cube, prediction)
-    losses = _stack(cube, controls)
-    kept = spikes_kept(cube)
+    rng = generator(rng)
+    data = cube_data(cube, LIMITS_NEED, controls=controls, prediction=prediction, predicted=_LIMITS)
+    cube, known, limits, kept = data.cube, data.theory, _limits(data), spikes_kept(data.cube)
     theory = {a: limit_exponent(a, ell, known) for a, ell in zip(cube["alpha"].values.tolist(), kept, strict=True)}
     rows = []
     for a, leading in theory.items():
@@ -74,20 +64,20 @@ def fit_limits(
         parts = [
             fit_sample(
                 law,
-                from_data(values.sel(alpha=[a]).where(fine), "n", controls=regressors),
+                data.sample(loss, _bare(cube[loss]).sel(alpha=[a]).where(fine)),
                 n_min=n_min,
                 rng=rng,
                 draws=draws,
                 expected={k: v if isinstance(v, float) else v.sel(loss=loss) for k, v in expected.items()},
             )
-            for loss, (values, regressors) in losses.items()
+            for loss in LOSSES
         ]
-        rows.append(_mark(xr.concat(parts, dim=xr.Variable("loss", list(losses))), fine))
+        rows.append(_mark(xr.concat(parts, dim=xr.Variable("loss", list(LOSSES))), fine))
     result: xr.Dataset = xr.concat(rows, dim="alpha")
     powers = [theory[a] if exponent in ("theory", "free") else _number(exponent) for a in theory]
     result["theory_exponent"] = ("alpha", np.array(powers, dtype=float))
     result["theory_exponent"].attrs["long_name"] = "exponent of n of the leading approach to the limit"
-    result.attrs |= {"controls": str(controls), "prediction": note, "exponent": str(exponent)}
+    result.attrs |= {"controls": str(data.controls is not None), "prediction": data.note, "exponent": str(exponent)}
     return describe(adjust(result), quantity="loss")
 
 
@@ -114,26 +104,18 @@ def _mark(fit: xr.Dataset, fine: bool) -> xr.Dataset:
     return fit
 
 
-def _limits(known: CubeTheory, cube: xr.Dataset, prediction: xr.Dataset | bool) -> tuple[xr.DataArray | None, str]:
-    """The limits of both losses, dims (loss, alpha, lam, ...)."""
-    predicted, note = predicted_for(known, cube, prediction, [f"{loss}_limit" for loss in LOSSES])
-    if predicted is None:
-        return None, note
-    parts = [predicted[f"{loss}_limit"] for loss in LOSSES]
+def _limits(data: CubeData) -> xr.DataArray | None:
+    """The predicted limits of both losses, dims (loss, alpha, lam, ...)."""
+    if data.predicted is None:
+        return None
+    parts = [data.predicted[name] for name in _LIMITS]
     joined: xr.DataArray = xr.concat(parts, dim=xr.Variable("loss", list(LOSSES)), coords="minimal", compat="override")
-    return joined.drop_vars([c for c in joined.coords if c not in joined.dims]), note
+    return _bare(joined)
 
 
-def _stack(
-    cube: xr.Dataset, controls: bool, make: Callable[[str], xr.DataArray] | None = None
-) -> dict[str, tuple[xr.DataArray, xr.DataArray | None]]:
-    """Each loss (or what `make` makes of its name) with its control variates."""
-    found = {}
-    for loss in LOSSES:
-        values = cube[loss] if make is None else make(loss)
-        extra = [c for c in values.coords if c not in values.dims]
-        found[loss] = (values.drop_vars(extra), cube_controls(cube, loss, controls))
-    return found
+def _bare(values: xr.DataArray) -> xr.DataArray:
+    """Values with the labels of their dims and no other coordinate."""
+    return values.drop_vars([c for c in values.coords if c not in values.dims])
 
 
 def fit_gaps(
@@ -164,11 +146,9 @@ def fit_gaps(
     xr.Dataset
         Dims (gap, loss, alpha, lam, ...further axes); see `fit_power_law`.
     """
-    cube, rng = as_cube(cube, *GAPS_NEED), generator(rng)
-    controls = controls and has_controls(cube)
-    known = theory_of(cube)
-    limits, note = _limits(known, cube, prediction)
-    kept = spikes_kept(cube)
+    rng = generator(rng)
+    data = cube_data(cube, GAPS_NEED, controls=controls, prediction=prediction, predicted=_LIMITS)
+    cube, known, limits, kept = data.cube, data.theory, _limits(data), spikes_kept(data.cube)
     alphas = cube["alpha"].values.tolist()
     ell = xr.DataArray([k or int(cube["ell"].values[0]) for k in kept], dims="alpha", coords={"alpha": alphas})
     bounded = xr.DataArray([k is not None for k in kept], dims="alpha", coords={"alpha": alphas})
@@ -183,10 +163,10 @@ def fit_gaps(
     for gap, make in gaps.items():
         exponents = [np.nan if k is None else known.exponent(gap, a, k) for a, k in zip(alphas, kept, strict=True)]
         expected = xr.DataArray(exponents, dims="alpha", coords={"alpha": alphas})
-        samples = [from_data(v, "n", controls=z) for v, z in _stack(cube, controls, make).values()]
+        samples = [data.sample(loss, _bare(make(loss))) for loss in LOSSES]
         keywords: dict[str, Any] = {"n_min": n_min, "rng": rng, "draws": draws, "expected": {"exponent": expected}}
         parts = [fit_sample(POWER, s, **keywords) for s in samples]
         rows.append(xr.concat(parts, dim=xr.Variable("loss", list(LOSSES))))
     result: xr.Dataset = xr.concat(rows, dim=xr.Variable("gap", list(gaps)))
-    result.attrs |= {"controls": str(controls), "prediction": note}
+    result.attrs |= {"controls": str(data.controls is not None), "prediction": data.note}
     return describe(adjust(result), quantity="gap between losses")

@@ -10,15 +10,13 @@ import numpy.typing as npt
 import xarray as xr
 from scipy import stats
 
-from spikecube.cube.cuts import as_cube
-from spikecube.means.controls import has_controls
-from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, predicted_for, theory_of
+from spikecube.scaling.cube_theory import CubeData, CubeTheory, cube_data, measured_spikes
 from spikecube.scaling.inputs import generator
 from spikecube.scaling.labelled_fits import adjust, fit_sample
 from spikecube.scaling.laws import POWER, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
 from spikecube.scaling.results import describe
-from spikecube.scaling.samples import Sample, cube_controls, curve_covariance, from_data
+from spikecube.scaling.samples import Sample, curve_covariance
 from spikecube.scaling.types import Array
 
 DETACHED = 0.95
@@ -70,30 +68,28 @@ def fit_outliers(
     ----------
     Moniri, Lee, Hassani, Dobriban, ICML 2024 (arXiv:2310.07891), section 3, for the exponents.
     """
-    cube = as_cube(cube, *NEEDED)
-    controls = controls and has_controls(cube)
-    known = theory_of(cube)
-    degrees = measured_spikes(cube, known, aligned=True)
-    chosen = select(cube, known, degrees)
-    values = spike_values(cube, known, degrees).where(chosen["selected"])
-    sample = from_data(values, "n", controls=cube_controls(cube, "singular_value", controls))
-    expected = _expected(cube, known, degrees)
     keywords: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "draws": draws}
     keywords["quantity"] = "outlier of F/sqrt(n)"
-    fits = {"plain": fit_sample(POWER, sample, expected={"exponent": expected}, **keywords)}
-    fits["corrected"] = _corrected(values, cube, controls, expected, **keywords)
-    predicted, note = predicted_for(known, cube, prediction, ["singular_value"])
-    samples = {"plain": sample}
-    if predicted is not None:
-        regressors = cube_controls(cube, "singular_value", controls)
-        samples["relative"] = from_data(values / _predicted(predicted, known, degrees), "n", controls=regressors)
+    data = cube_data(cube, NEEDED, controls=controls, prediction=prediction, predicted=("singular_value",))
+    known, degrees = data.theory, measured_spikes(data.cube, data.theory, aligned=True)
+    chosen = select(data.cube, known, degrees)
+    values = spike_values(data.cube, known, degrees).where(chosen["selected"])
+    alpha = data.cube["alpha"].values
+    expected = _table(alpha, degrees, [[known.exponent("outlier", float(a), k) for a in alpha] for k in degrees])
+    omega = _table(alpha, degrees, correction_exponents(alpha, degrees))
+    samples = {"plain": data.sample("singular_value", values)}
+    fits = {"plain": fit_sample(POWER, samples["plain"], expected={"exponent": expected}, **keywords)}
+    fits["corrected"] = _corrected(values, data, omega, expected, **keywords)
+    if data.predicted is not None:
+        samples["relative"] = data.sample("singular_value", values / spike_values(data.predicted, known, degrees))
         fit = fit_sample(POWER, samples["relative"], expected={"exponent": 0.0}, **keywords)
         fits["relative"] = _shifted(fit, expected)
     lines = {name: exponent_line(fits[name], samples[name], degrees) for name in samples}
     result = _join(fits).merge(_join(lines), join="outer").merge(chosen).sel(estimator=list(fits))
     result["expected_line"] = ("degree", "coefficient"), [[0.5 - k / 2, float(k)] for k in degrees]
-    result["correction_exponent"] = _omega(cube, degrees)
-    result.attrs = {**fits["plain"].attrs, "selection": SELECTION, "controls": str(controls), "prediction": note}
+    result["correction_exponent"] = omega.assign_attrs(long_name="omega of the corrected law 1 + D n^-omega")
+    result.attrs = {**fits["plain"].attrs, "selection": SELECTION, "controls": str(data.controls is not None)}
+    result.attrs["prediction"] = data.note
     return describe(adjust(result), quantity="outlier of F/sqrt(n)")
 
 
@@ -115,28 +111,16 @@ def select(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.Datase
 
 
 def spike_values(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.DataArray:
-    """The singular value that belongs to each degree, dims (degree, alpha, n, seed, ...further axes)."""
-    parts = [cube["singular_value"].sel(rank=known.rank(k), drop=True) for k in degrees]
-    index = xr.DataArray(degrees, dims="degree", coords={"degree": degrees})["degree"]
-    joined: xr.DataArray = xr.concat(parts, dim=index)
+    """The singular value, measured or predicted, of each degree whose rank is there; dims (degree, alpha, n, ...)."""
+    table = cube["singular_value"]
+    there = [k for k in degrees if known.rank(k) in table["rank"].values]
+    parts = [table.sel(rank=known.rank(k), drop=True) for k in there]
+    joined: xr.DataArray = xr.concat(parts, dim=xr.Variable("degree", there))
     return joined.drop_vars([c for c in joined.coords if c not in joined.dims])
 
 
-def _predicted(prediction: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.DataArray:
-    """The predicted outlier of each degree, NaN where none has detached."""
-    table = prediction["singular_value"]
-    parts = [table.sel(rank=known.rank(k), drop=True) for k in degrees if known.rank(k) in table["rank"].values]
-    joined: xr.DataArray = xr.concat(parts, dim=xr.Variable("degree", degrees[: len(parts)]))
-    return joined.drop_vars([c for c in joined.coords if c not in joined.dims])
-
-
-def _expected(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.DataArray:
-    alpha = cube["alpha"].values
-    return xr.DataArray(
-        [[known.exponent("outlier", float(a), k) for a in alpha] for k in degrees],
-        dims=("degree", "alpha"),
-        coords={"degree": degrees, "alpha": alpha},
-    )
+def _table(alpha: Array, degrees: list[int], values: npt.ArrayLike) -> xr.DataArray:
+    return xr.DataArray(values, dims=("degree", "alpha"), coords={"degree": degrees, "alpha": alpha})
 
 
 def correction_exponents(alpha: npt.ArrayLike, degrees: list[int]) -> Array:
@@ -155,23 +139,10 @@ def slowest_correction(alpha: Array, degree: Array) -> Array:
     return slowest
 
 
-def _omega(cube: xr.Dataset, degrees: list[int]) -> xr.DataArray:
-    """The leading correction exponent, NaN where it is too small to be told from the exponent."""
-    alpha = cube["alpha"].values
-    return xr.DataArray(
-        correction_exponents(alpha, degrees),
-        dims=("degree", "alpha"),
-        coords={"degree": degrees, "alpha": alpha},
-        attrs={"long_name": "omega of the corrected law 1 + D n^-omega"},
-    )
-
-
 def _corrected(
-    values: xr.DataArray, cube: xr.Dataset, controls: bool, expected: xr.DataArray, **keywords: Any
+    values: xr.DataArray, data: CubeData, omega: xr.DataArray, expected: xr.DataArray, **keywords: Any
 ) -> xr.Dataset:
     """One fit for each degree and alpha, whose laws differ in omega."""
-    regressors = cube_controls(cube, "singular_value", controls)
-    omega = _omega(cube, values["degree"].values.tolist())
     rows = []
     for k in values["degree"].values:
         cells = []
@@ -182,7 +153,7 @@ def _corrected(
                 one, power = one * np.nan, 1.0
             fit = fit_sample(
                 corrected_power(power),
-                from_data(one, "n", controls=regressors),
+                data.sample("singular_value", one),
                 expected={"exponent": expected.sel(degree=[k], alpha=[a])},
                 **keywords,
             )

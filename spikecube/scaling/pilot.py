@@ -2,69 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import special, stats
+from scipy import special
 
 from spikecube.cube.cuts import as_cube
-from spikecube.scaling.cube_theory import measured_spikes, spikes_kept, theory_of
+from spikecube.scaling.cube_theory import CubeData, cube_data, measured_spikes, spikes_kept, theory_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import corrected_limit, corrected_power
 from spikecube.scaling.losses import limit_exponent
 from spikecube.scaling.outliers import correction_exponents, select, slowest_correction, spike_values
-from spikecube.scaling.regression import LEVEL
+from spikecube.scaling.pilot_points import (
+    Found,
+    PilotCurve,
+    at_target,
+    controls_at,
+    of_a_seed,
+    of_share,
+    of_value,
+    point,
+)
 from spikecube.scaling.results import STATUS
-from spikecube.scaling.samples import Sample, cube_controls, from_data
+from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.targets import Target
 from spikecube.scaling.thresholds import fit_thresholds
 from spikecube.scaling.types import Array
 
 PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one power, as a standard deviation
-
-
-class Found(NamedTuple):
-    """An estimate with its 95 per cent interval, the degrees of freedom of its error, the law, and how its fit went."""
-
-    estimate: float
-    low: float
-    high: float
-    dof: float
-    law: str
-    status: str = "ok"
-
-
-NOTHING = Found(np.nan, -np.inf, np.inf, np.nan, "", "no_data")
-
-
-@dataclass(frozen=True)
-class PilotCurve:
-    """What a pilot says of one target.
-
-    Attributes
-    ----------
-    sizes, variance, dof : (K,) of the pilot, variance of one seed in the units of `slopes`.
-    slopes : the law's slopes (J, p) in its parameters at any sizes (J,).
-    direction : (p,), which parameter is wanted.
-    smallest, largest : sizes between which the law may be used.
-    found : the estimate as the pilot has it, by a fit of the same law.
-    note : what the law leaves out, or an empty text.
-    """
-
-    sizes: Array
-    variance: Array
-    dof: Array
-    slopes: Callable[[Array], Array]
-    direction: Array
-    smallest: float = 0.0
-    largest: float = np.inf
-    found: Callable[[], Found] = lambda: NOTHING
-    note: str = ""
 
 
 def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> Array:
@@ -102,7 +70,8 @@ def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) 
         return _of_data(target, pilot, omega)
     if target.kind in ("exponent", "limit", "mean"):
         raise FitError(f"target {target.text!r} is one for a DataArray; this pilot is a cube")
-    makers = {"outlier": _of_outlier, "threshold": _of_threshold, "alignment": _of_shortfall, "norm": _of_shortfall}
+    makers = {"outlier": _of_outlier, "threshold": _of_threshold, "alignment": _of_shortfall, "norm": _of_shortfall,
+              "share": of_share, "value": of_value}  # fmt: skip
     return makers.get(target.kind, _of_loss)(target, as_cube(pilot))
 
 
@@ -115,7 +84,7 @@ def _of_data(target: Target, data: xr.DataArray, omega: float) -> PilotCurve:
     if target.kind == "exponent":
         return _relative(sample, omega)
     if target.kind == "mean":
-        return _point(sample, target.labels["n"])
+        return point(sample, target.labels["n"])
     return _towards_limit(sample, -omega)
 
 
@@ -124,7 +93,7 @@ def _relative(sample: Sample, omega: float, smallest: float = 0.0) -> PilotCurve
     known = np.isfinite(sample.mean[0]) & (sample.mean[0] != 0)
     fit = fit_sample(corrected_power(omega), sample)
     bend = _bend(fit, sample, omega)
-    variance = np.where(known, _of_a_seed(sample) / np.where(known, sample.mean[0], 1.0) ** 2, np.nan)
+    variance = np.where(known, of_a_seed(sample) / np.where(known, sample.mean[0], 1.0) ** 2, np.nan)
     reference = float(np.exp(np.log(sample.sizes).mean()))
 
     def slopes(n: Array) -> Array:
@@ -152,24 +121,7 @@ def _towards_limit(sample: Sample, exponent: float) -> PilotCurve:
         return found_in(fit_sample(corrected_limit(exponent), sample), "limit")
 
     direction = np.array([1.0, 0.0, 0.0])
-    return PilotCurve(sample.sizes, _of_a_seed(sample), sample.dof[0], slopes, direction, found=found)
-
-
-def _point(sample: Sample, size: float) -> PilotCurve:
-    """The mean at one size, with Student's interval."""
-
-    def found() -> Found:
-        at = np.flatnonzero(sample.sizes == size)
-        if not len(at) or sample.stderr is None or not np.isfinite(sample.stderr[0, at[0]]):
-            return NOTHING
-        mean, stderr, dof = (float(values[0, at[0]]) for values in (sample.mean, sample.stderr, sample.dof))
-        half = stderr * float(stats.t.ppf((1 + LEVEL) / 2, dof))
-        return Found(mean, mean - half, mean + half, dof, f"mean at n = {size:g}")
-
-    def slopes(n: Array) -> Array:
-        return np.ones((len(n), 1))
-
-    return PilotCurve(sample.sizes, _of_a_seed(sample), sample.dof[0], slopes, np.ones(1), size, size, found)
+    return PilotCurve(sample.sizes, of_a_seed(sample), sample.dof[0], slopes, direction, found=found)
 
 
 def found_in(fit: xr.Dataset, param: str) -> Found:
@@ -185,35 +137,20 @@ def found_in(fit: xr.Dataset, param: str) -> Found:
 _ENDS = (("ci_low", -1), ("ci_high", 1))
 
 
-def _of_a_seed(sample: Sample) -> Array:
-    assert sample.stderr is not None
-    assert sample.n_seeds is not None
-    return np.asarray(sample.stderr[0] ** 2 * sample.n_seeds[0])
-
-
-def _at(values: xr.DataArray, target: Target) -> xr.DataArray:
-    """The curve (n, seed) at a target's labels."""
-    for name, label in target.labels.items():
-        if name in values.dims and name != "n":
-            there = values[name].values.astype(float)
-            near = np.isclose(there, label, rtol=1e-9, atol=1e-12)
-            if not near.any():
-                raise FitError(f"target {target.text!r}: the pilot has {name} = {', '.join(f'{v:g}' for v in there)}")
-            values = values.isel({name: int(np.argmax(near))}, drop=True)
-    extra = [d for d in values.dims if d not in ("n", "seed")]
-    if extra:
-        raise FitError(f"target {target.text!r} leaves the axis {extra[0]} open: select one of its labels in the pilot")
-    return values.drop_vars([c for c in values.coords if c not in values.dims])
+def _sample(data: CubeData, name: str, values: xr.DataArray, target: Target) -> Sample:
+    """Means over seeds at a target's place, with the controls of that place."""
+    return replace(data, controls=controls_at(data.controls, target)).sample(name, at_target(values, target))
 
 
 def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
-    known = theory_of(cube)
+    data = cube_data(cube, ())
+    cube, known = data.cube, data.theory
     spikes = measured_spikes(cube, known, aligned=True)
     if target.degree not in spikes:
         raise FitError(f"target {target.text!r}: the pilot has spikes of degree {', '.join(map(str, spikes))}")
     chosen = select(cube, known, [target.degree])["selected"]
     values = spike_values(cube, known, [target.degree]).where(chosen).isel(degree=0, drop=True)
-    sample = from_data(_at(values, target), "n", controls=cube_controls(cube, "singular_value", True))
+    sample = _sample(data, "singular_value", values, target)
     seen = np.isfinite(sample.mean[0])
     if not seen.any():
         raise FitError(f"target {target.text!r} cannot be met: at no size of the pilot does the spike stand clear")
@@ -246,20 +183,21 @@ def _of_shortfall(target: Target, cube: xr.Dataset) -> PilotCurve:
         raise FitError(f"target {target.text!r}: the pilot has {name} of {axis} {', '.join(map(str, there)) or 'none'}")
     found = cube[name].sel({axis: target.degree}, drop=True)
     values = 1 - found if target.kind == "alignment" else found
-    return _relative(from_data(_at(values, target), "n"), 1.0)
+    return _relative(from_data(at_target(values, target), "n"), 1.0)
 
 
 def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
-    loss, known = target.variable, theory_of(cube)
+    loss, data = target.variable, cube_data(cube, ())
+    cube, known = data.cube, data.theory
     values, kept = cube[loss], dict(zip(cube["alpha"].values.tolist(), spikes_kept(cube), strict=True))
     if target.kind == "loss gap":
         ell = kept.get(target.labels["alpha"])
         if ell is None:
             raise FitError(f"target {target.text!r}: F_ell with ell = ell(alpha) is not in the pilot at this alpha")
         values = values - cube[f"{loss}_spiked"].sel(ell=ell, drop=True)
-    sample = from_data(_at(values, target), "n", controls=cube_controls(cube, loss, True))
+    sample = _sample(data, loss, values, target)
     if target.kind == "loss":
-        return _point(sample, target.labels["n"])
+        return point(sample, target.labels["n"])
     if target.kind == "loss gap":
         return _relative(sample, 1.0)
     exponent = limit_exponent(target.labels["alpha"], kept.get(target.labels["alpha"]), known)
@@ -280,7 +218,7 @@ def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
     crossing = np.where(beyond.any(0) & ~beyond.all(0), (alpha - steps / 2)[beyond.argmax(0)], np.nan)
     grid = float(np.mean(np.diff(alpha)) ** 2 / 12)
     sample = from_data(xr.DataArray(crossing, dims=("n", "seed"), coords={"n": cube["n"]}), "n")
-    variance = np.where(np.isfinite(sample.mean[0]), np.nan_to_num(_of_a_seed(sample)) + grid, np.nan)
+    variance = np.where(np.isfinite(sample.mean[0]), np.nan_to_num(of_a_seed(sample)) + grid, np.nan)
 
     def slopes(n: Array) -> Array:
         return np.stack([np.ones_like(n), 1 / np.log(n)], axis=1)

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.means.controls import centred_controls
 from spikecube.means.replicates import means_by_count
-from spikecube.means.seeds import controls_for, priority
+from spikecube.means.seeds import controls_for
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
 from spikecube.scaling.types import Array
@@ -90,28 +89,17 @@ def from_data(
     data = labelled(data)
     check_names(data)
     data = data.isel({dim: np.argsort(sizes_of(data, dim), kind="stable")})
-    sizes = sizes_of(data, dim)
-    others = tuple(str(d) for d in data.dims if d not in (dim, SEED))
-    coords = {str(k): v for k, v in data.coords.items() if set(v.dims) <= set(others)}
-    labels: dict[str, Any] = {
-        "sizes": sizes,
-        "dims": others,
-        "shape": tuple(data.sizes[d] for d in others),
-        "coords": coords,
-        "dim": dim,
-        "attrs": dict(data.attrs),
-        "size_attrs": dict(data[dim].attrs),
-    }
     if SEED in data.dims:
         if stderr is not None:
             raise FitError("the data have a dim 'seed', which gives the errors: leave out stderr")
-        return _of_replicates(data.transpose(*others, dim, SEED), controls, own_units, labels)
-    data = data.transpose(*others, dim)
+        return from_seeds(data, dim, controls, own_units=own_units)
+    labels = _labels(data, dim)
+    data = data.transpose(*labels["dims"], dim)
     errors = None
     if stderr is not None:
         known, dropped = standard_errors(stderr, data, dim, zeros)
-        data, errors = data.where(~dropped), known.reshape(-1, len(sizes))
-    flat = data.to_numpy().reshape(-1, len(sizes))
+        data, errors = data.where(~dropped), known.reshape(-1, data.sizes[dim])
+    flat = data.to_numpy().reshape(-1, data.sizes[dim])
     dof, infinite = np.full(flat.shape, np.inf), np.isinf(flat).any(-1)
     if own_units:
         scale = _own_scale(flat, errors)
@@ -120,11 +108,13 @@ def from_data(
     return Sample(mean=flat, stderr=errors, dof=dof, deviations=None, infinite=infinite, **labels)
 
 
-def _of_replicates(
-    ordered: xr.DataArray, controls: xr.DataArray | None, own_units: bool, labels: dict[str, Any]
+def from_seeds(
+    data: xr.DataArray, dim: str = "n", controls: xr.DataArray | None = None, *, own_units: bool = False
 ) -> Sample:
-    """The sample of data whose last two dims are sizes and seeds."""
-    values, regressors, tail = ordered.to_numpy(), None, ordered.shape[-2:]
+    """`from_data` of data with a dim `seed` that need no check: a variable of a cube, sizes in ascending order."""
+    labels = _labels(data, dim)
+    ordered = data.transpose(*labels["dims"], dim, SEED)
+    values, regressors, tail = ordered.to_numpy().astype(float), None, ordered.shape[-2:]
     if controls is not None:
         values, regressors = controls_for(ordered, controls, controls["control"].values.tolist())
         regressors = regressors.reshape(-1, *tail, regressors.shape[-1])
@@ -145,6 +135,20 @@ def _of_replicates(
     )
 
 
+def _labels(data: xr.DataArray, dim: str) -> dict[str, Any]:
+    """The fields of a sample that are not numbers of its curves."""
+    others = tuple(str(d) for d in data.dims if d not in (dim, SEED))
+    return {
+        "sizes": data[dim].to_numpy().astype(float),
+        "dims": others,
+        "shape": tuple(data.sizes[d] for d in others),
+        "coords": {str(k): v for k, v in data.coords.items() if set(v.dims) <= set(others)},
+        "dim": dim,
+        "attrs": dict(data.attrs),
+        "size_attrs": dict(data[dim].attrs),
+    }
+
+
 def _own_scale(flat: Array, errors: Array | None) -> Array:
     """A power of two near the largest value of each curve, or near its least error if that is larger; (B,)."""
     size = np.where(np.isfinite(flat), np.abs(flat), 0.0).max(-1, initial=0.0)
@@ -153,53 +157,6 @@ def _own_scale(flat: Array, errors: Array | None) -> Array:
         size = np.where(np.isfinite(least), np.maximum(size, least), size)
     exponent = np.clip(np.frexp(np.where(size > 0, size, 1.0))[1], -1000, 1000)
     return np.asarray(np.ldexp(1.0, exponent))
-
-
-def cube_controls(cube: xr.Dataset, name: str, controls: bool) -> xr.DataArray | None:
-    """The control variates of a cube in the order in which they help the variable `name`; None if not wanted."""
-    if not controls:
-        return None
-    centred = centred_controls(cube)
-    return centred.sel(control=[c for c in priority(name) if c in centred["control"].values])
-
-
-def smooth_variance(sizes: Array, variance: Array, dof: Array, count: Array | None = None) -> Array:
-    """Variances read off the line log v = a + b log n fitted to the estimates; known ones (infinite dof) are kept.
-
-    Weights made from single estimates with few degrees of freedom favour the sizes that happen to scatter little
-    and spoil every interval; a line through them does not. Variances of means of `count` replicates are smooth in n
-    only times their count. Shapes (B, K).
-
-    >>> smooth_variance(np.array([1.0, 2.0, 4.0]), np.array([[1.0, 2.0, 4.0]]), np.full((1, 3), 9.0)).round(9).tolist()
-    [[1.0, 2.0, 4.0]]
-    """
-    if count is not None:
-        replicates = np.maximum(count, 1)
-        return np.asarray(smooth_variance(sizes, variance * replicates, dof) / replicates)
-    usable = np.isfinite(variance) & (variance > 0)
-    weights = np.where(usable, np.where(np.isfinite(dof), dof, 1.0), 0.0)
-    x = np.log(sizes)
-    centred = x - (weights * x).sum(-1, keepdims=True) / np.maximum(weights.sum(-1, keepdims=True), 1.0)
-    logs = np.log(np.where(usable, variance, 1.0))
-    middle = (weights * logs).sum(-1, keepdims=True) / np.maximum(weights.sum(-1, keepdims=True), 1.0)
-    power = (weights * centred**2).sum(-1, keepdims=True)
-    slope = (weights * centred * logs).sum(-1, keepdims=True) / np.where(power > 0, power, 1.0)
-    slope = np.where(usable.sum(-1, keepdims=True) >= 3, slope, 0.0)
-    line = np.exp(middle + slope * centred)
-    return np.where(np.isfinite(dof), np.where(np.isfinite(variance), line, np.nan), variance)
-
-
-def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resamples: int) -> Array:
-    """Bootstrap errors of the means, (R, B, K): whole seeds are drawn anew at each size, jointly for all curves."""
-    counts = np.zeros((n_resamples, *deviations.shape[1:]))
-    for k in range(deviations.shape[1]):
-        there = np.flatnonzero(np.isfinite(deviations[:, k]).any(axis=0))
-        if len(there):
-            counts[:, k, there] = rng.multinomial(len(there), np.full(len(there), 1 / len(there)), size=n_resamples)
-    filled = np.nan_to_num(deviations)
-    totals = np.einsum("rkm,bkm->rbk", counts, filled, optimize=True)
-    present = np.einsum("rkm,bkm->rbk", counts, np.isfinite(deviations).astype(float), optimize=True)
-    return np.where(np.isfinite(stderr), totals / np.maximum(present, 1.0), np.nan)
 
 
 def curve_covariance(response: Array, sample: Sample, rows: Array) -> Array:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from spikecube.scaling.fit_scale import smooth_variance
 from spikecube.scaling.regression import satterthwaite
-from spikecube.scaling.samples import Sample, smooth_variance
+from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from spikecube.scaling.errors import FitError
 
@@ -20,6 +21,8 @@ FORMS = {
     "loss limit": "train_loss|test_loss limit alpha=A lam=L = H",
     "loss gap": "train_loss|test_loss gap exponent alpha=A lam=L = H",
     "loss": "train_loss|test_loss n=N alpha=A lam=L = H",
+    "share": "share K n=N alpha=A = H",
+    "value": "mean VARIABLE n=N AXIS=LABEL ... = H",
 }
 _LOSS = r"(?P<variable>train_loss|test_loss)"
 _PATTERNS = {
@@ -33,7 +36,10 @@ _PATTERNS = {
     "loss limit": (rf"{_LOSS} limit", ("alpha", "lam")),
     "loss gap": (rf"{_LOSS} gap exponent", ("alpha", "lam")),
     "loss": (_LOSS, ("alpha", "lam", "n")),
+    "share": (r"share (?P<degree>\d+)", ("alpha", "n")),
+    "value": (r"mean (?P<variable>[a-z]\w*)", ("n",)),
 }
+_FURTHER = ("loss", "share", "value")  # kinds that take labels of any further axes
 _LABEL = re.compile(r"\b([a-z_]+)\s*=\s*([^\s=]+)")
 
 
@@ -46,9 +52,9 @@ class Target:
     kind : a key of FORMS.
     text : what was written.
     half_width : of the 95 per cent interval, in units of the estimate; > 0.
-    variable : "train_loss" or "test_loss" where the kind has one.
-    degree : of the spike, the ell of F_ell for a norm, or 0.
-    labels : the points along the axes of a cube.
+    variable : "train_loss" or "test_loss" where the kind has one, or a measured variable.
+    degree : of the spike, the ell of F_ell for a norm, how many outliers a draw of a share has at least, or 0.
+    labels : the points along the axes of a cube; texts for axes of names.
     """
 
     kind: str
@@ -56,7 +62,7 @@ class Target:
     half_width: float
     variable: str = ""
     degree: int = 0
-    labels: dict[str, float] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
 
 
 def parse_targets(text: str | Sequence[str]) -> list[Target]:
@@ -96,16 +102,22 @@ def _parsed(text: str) -> Target:
     half_width = _number(width, f"the half-width of target {text!r}")
     if not half_width > 0:
         raise FitError(f"the half-width of target {text!r} must be above 0, got {width.strip()}")
-    labels = {name: _number(value, f"{name} of target {text!r}") for name, value in _LABEL.findall(head)}
+    labels = {name: _label(name, value, text) for name, value in _LABEL.findall(head)}
     words = " ".join(_LABEL.sub(" ", head).split())
     for kind, (pattern, needed) in _PATTERNS.items():
         match = re.fullmatch(pattern, words)
-        if match and (set(labels) == set(needed)):
+        if match and (set(labels) >= set(needed) if kind in _FURTHER else set(labels) == set(needed)):
             named = match.groupdict()
             return Target(kind, text, half_width, named.get("variable") or "", int(named.get("degree") or 0), labels)
         if match and kind != "loss":
             raise FitError(f"target {text!r} needs {_listed(needed)}; allowed: {FORMS[kind]}")
     raise FitError(f"target {text!r} is not understood; allowed: {_forms()}")
+
+
+def _label(name: str, value: str, text: str) -> float | str:
+    """A number, or the name of one of a study's models: its activation, say, or a target like [0,1,0.5]."""
+    named = name not in ("alpha", "n", "lam") and (value[0].isalpha() or value[0] == "[")
+    return value if named else _number(value, f"{name} of target {text!r}")
 
 
 def _number(text: str, what: str) -> float:

@@ -20,7 +20,6 @@ from spikecube.scaling.labelled_fits import (
     expected_values,
     in_data_units,
     in_own_units,
-    judged,
     plot_data,
     scalars,
 )
@@ -28,6 +27,7 @@ from spikecube.scaling.laws import Law, linear_fit
 from spikecube.scaling.results import STATUS, fit_result
 from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.verdict import judged
 
 POINT = "point"
 _EXPONENTS = np.geomspace(0.03, 3.0, 20)

@@ -17,7 +17,8 @@ import xarray as xr
 from spikecube.scaling.allocation import LEAST_SEEDS, Aim, allocate, determined, half_width_of, support
 from spikecube.scaling.design import absurd, aim_of
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.pilot import PilotCurve, pilot_curve
+from spikecube.scaling.pilot import pilot_curve
+from spikecube.scaling.pilot_points import PilotCurve
 from spikecube.scaling.power import MOST_SEEDS
 from spikecube.scaling.results import SENTENCES
 from spikecube.scaling.targets import Target

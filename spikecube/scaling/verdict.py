@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
+from spikecube.scaling.curve_fits import Table
+from spikecube.scaling.fit_scale import has_errors
+from spikecube.scaling.laws import Law
 from spikecube.scaling.results import SENTENCES, STATUS
-from spikecube.scaling.types import Array
+from spikecube.scaling.samples import Sample
+from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.window import ALLOWED
 
 REJECTED = 0.01  # a law with a p-value below this is rejected, and a good collapse doubted by each test
-TOO_SMALL = 0.001  # probability of so small a sum of squares of a collapse, below which the errors are doubted
 TOO_GOOD = 1e-4  # one with a p-value closer to 1 than this, on enough points, has errors that are not its own
 FAR = 3.0  # standard errors by which a size may miss what the smaller ones foretell
-ROUGH = 1.35  # factor by which an error changes within itself, beyond which intervals of a collapse are doubted
 _MANY = 5  # degrees of freedom from which on a p-value of 1 means something
 _NAMES = {v: k for k, v in STATUS.items()}
 
@@ -106,129 +108,23 @@ def verdicts(
     return codes, np.array([sentence for _, sentence in rows], dtype=object)
 
 
-@dataclass(frozen=True)
-class CollapseFindings:
-    """What is known of a collapse beside its numbers.
-
-    Attributes
-    ----------
-    errors : "given", "seeds" or "none".
-    chi2, dof, gof_pvalue, too_good : the sum of squares, and the probabilities of a larger and of a smaller one.
-    pattern_pvalue, drift_pvalue : of `pattern_test`, and of the shift of the parameters without the smallest size.
-    uneven_pvalue : of scatter that is the same at all points.
-    agreed, closed : of the starts, of all intervals.
-    astray : points on the wrong side of a window that does not settle.
-    beyond : the critical value and the ends of the control if it lies outside of them.
-    at_rest : whether the search came to rest.
-    small_rejected : whether tests rejected every choice of points with the smallest size.
-    roughest : the parameter whose error changes most within itself, and by what factor.
-    """
-
-    errors: str
-    chi2: float
-    dof: float
-    gof_pvalue: float
-    too_good: float
-    pattern_pvalue: float
-    drift_pvalue: float
-    uneven_pvalue: float
-    agreed: bool
-    astray: int
-    closed: bool
-    at_rest: bool
-    beyond: tuple[float, float, float] | None
-    small_rejected: bool = False
-    roughest: tuple[str, float] = ("", 1.0)
+def judged(
+    law: Law, table: Table, sample: Sample, used: Array, allowed: Array, details: Arrays | None = None
+) -> Arrays:
+    """Status and message of every curve; `details` are those of `foresight`, if it looked."""
+    errors = np.full(len(used), "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds")
+    errors = np.where(has_errors(sample, used) | (sample.n_seeds is not None), errors, "none")
+    notes = {int(b): (ALLOWED,) for b in np.flatnonzero(allowed)}
+    doubts = _doubts_of(sample, details) if details else {}
+    status, message = verdicts(table.status, table.gof_pvalue, table.nobs - len(law.params), errors, notes, doubts)
+    return {"status": ((), status), "message": ((), message)}
 
 
-def collapse_verdict(found: CollapseFindings) -> tuple[str, str]:
-    """The status of a collapse, which is the gravest doubt, and one sentence for each doubt, or contentment."""
-    doubts = list(_doubts(found))
-    words = " ".join(sentence for _, sentence in doubts)
-    if found.errors == "none":
-        untested = (
-            "No errors were given, so that nothing tests the collapse as a whole: the intervals take the scatter about "
-            "the curve for independent errors, and a correction to scaling may hide in it."
-        )
-        status = doubts[0][0] if doubts else "untested"
-        return status, " ".join(filter(None, (words, untested, _stays(found, doubts))))
-    if doubts:
-        return doubts[0][0], words
-    collapsed = f"The curves collapse within their errors (p = {found.gof_pvalue:.2g}) and every interval is closed."
-    return "ok", f"{collapsed} {_stays(found, doubts)}"
-
-
-def _stays(found: CollapseFindings, doubts: list[tuple[str, str]]) -> str:
-    if any(name == "drifting" for name, _ in doubts):
-        return ""
-    if np.isnan(found.drift_pvalue):
-        return "Whether the smallest size fits in was not tested: a correction to scaling would go unseen."
-    return f"Without the smallest size the parameters stay (p = {found.drift_pvalue:.2g})."
-
-
-def _doubts(found: CollapseFindings) -> Iterator[tuple[str, str]]:
-    if not found.at_rest:
-        yield "poor_minimum", "The search ended before it came to rest: a better minimum may be near."
-    if found.astray:
-        yield (
-            "unsettled",
-            f"The window does not settle: of the points used and those inside it at the parameters found "
-            f"{found.astray} are not both, and the values hang on such points.",
-        )
-    ratio = found.chi2 / found.dof if found.dof > 0 else np.nan
-    if found.gof_pvalue < REJECTED:
-        yield (
-            "rejected",
-            f"The curves do not collapse onto one line within their errors (chi2/dof = {ratio:.3g}, "
-            f"p = {found.gof_pvalue:.2g}): the intervals do not hold.",
-        )
-    if not found.agreed:
-        yield "poor_minimum", "Different starts end in different minima; the best one is reported."
-    if found.drift_pvalue < REJECTED:
-        yield (
-            "drifting",
-            f"Without the smallest size the parameters move by more than their errors allow "
-            f"(p = {found.drift_pvalue:.2g}): the intervals do not allow for such a correction to scaling.",
-        )
-    if found.small_rejected:
-        yield (
-            "drifting",
-            "Every choice of points with the smallest size is rejected, so that there are corrections to scaling: what "
-            "they leave at larger sizes the intervals do not hold; give correction=.",
-        )
-    if found.too_good < TOO_SMALL:
-        yield (
-            "too_good",
-            f"The points scatter less about the curve than their errors allow (chi2/dof = {ratio:.2g}, "
-            f"p = {found.too_good:.2g} for so little): the errors are too large, or points of one size share them, "
-            f"and then the intervals are too narrow.",
-        )
-    if found.pattern_pvalue < REJECTED:
-        yield (
-            "patterned",
-            f"Neighbouring residuals of one size go together (p = {found.pattern_pvalue:.2g}): the curves do not "
-            f"collapse, or their points share errors, or the curve is sharper than the spline; "
-            f"the intervals are too narrow.",
-        )
-    if found.uneven_pvalue < REJECTED:
-        yield (
-            "uneven",
-            f"The points scatter unevenly about the curve (p = {found.uneven_pvalue:.2g}): a fit that weighs all of "
-            f"them alike follows the noisiest, and the values may not hold; give their errors.",
-        )
-    if found.roughest[1] > ROUGH:
-        name, factor = found.roughest
-        yield (
-            "doubted",
-            f"The error of {name} changes by a factor of {factor:.2g} within one error: the data hardly determine all "
-            f"parameters, and the intervals are rough and may be too narrow.",
-        )
-    if found.beyond is not None:
-        critical, low, high = found.beyond
-        yield (
-            "outside",
-            f"The critical value {critical:.4g} lies outside the control, {low:.4g} to {high:.4g}: no curve was "
-            f"measured on both sides of it.",
-        )
-    if not found.closed:
-        yield "open_interval", "The data leave an interval open: they do not determine that parameter."
+def _doubts_of(sample: Sample, details: Arrays) -> dict[int, tuple[str, ...]]:
+    """What the bend and the last size foretold make of each curve."""
+    pvalue, z = details["bend_pvalue"][1], details["rollout_z"][1]
+    last = np.where(np.isfinite(z), np.arange(z.shape[1]), -1).max(1)
+    return {
+        b: doubts(float(pvalue[b]), float(z[b, k]), f"{sample.dim} = {sample.sizes[k]:g}")
+        for b, k in enumerate(last.tolist())
+    }

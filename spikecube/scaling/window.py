@@ -7,6 +7,7 @@ import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_curves
 from spikecube.scaling.errors import FitError
+from spikecube.scaling.fit_scale import ScaledSample, on_scale
 from spikecube.scaling.laws import LOG_POWER, POWER, Law, corrected_power
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
@@ -69,7 +70,7 @@ def from_size(cube: xr.Dataset, n_min: float | str | None, law: str) -> xr.Datas
 def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:
     """The first window whose fit is not rejected, or the last one that can be tested."""
     starts = sample.sizes[: max(len(sample.sizes) - len(law.params), 1)]
-    tables = [fit_curves(law, sample, _from(sample, s), intervals=False) for s in starts]
+    tables = [fit_curves(on_scale(law, sample, _from(sample, s)), intervals=False) for s in starts]
     pvalues = np.stack([t.gof_pvalue for t in tables], axis=1)
     fine, tested = pvalues > (_LEVEL if law.name in ALLOWANCES else _CORRECTED_LEVEL), np.isfinite(pvalues)
     last = np.where(tested.any(1), tested.shape[1] - 1 - tested[:, ::-1].argmax(1), 0)
@@ -88,8 +89,8 @@ def _from(sample: Sample, smallest: float) -> Array:
     return np.broadcast_to(sample.sizes >= smallest, sample.mean.shape)
 
 
-def with_correction(law: Law, sample: Sample, null: Array) -> tuple[Table, Array]:
-    """The fit of the law with a correction, in a window that the data chose; and the sizes used, (B, K).
+def with_correction(law: Law, sample: Sample, null: Array) -> tuple[ScaledSample, Table]:
+    """The sample in a window that the data chose for the law with a correction, and the fit of that law.
 
     A test of fit does not see a correction until it has moved the exponent by several standard errors, and the first
     window that it lets pass is one in which it just does not see it: intervals of that window cover as little as 14 per
@@ -97,8 +98,9 @@ def with_correction(law: Law, sample: Sample, null: Array) -> tuple[Table, Array
     """
     allowance = ALLOWANCES[law.name]
     keep, _ = _scan(allowance, sample)
+    scaled = on_scale(allowance, sample, keep)
     wide = np.pad(null, ((0, 0), (0, len(allowance.params) - null.shape[1])))
-    return fit_curves(allowance, sample, keep, null=wide), keep
+    return scaled, fit_curves(scaled, null=wide)
 
 
 def adopt(table: Table, honest: Table) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import tomllib
@@ -30,6 +31,14 @@ class Cell(NamedTuple):
     def describe(self) -> str:
         """`n = 500, seed = 3, width_ratio = 0.5`."""
         return ", ".join(f"{k} = {v}" for k, v in (("n", self.n), ("seed", self.seed), *self.further))
+
+
+class Place(NamedTuple):
+    """A place along the further axes: its positions, its labels by name, and the model there."""
+
+    position: tuple[int, ...]
+    labels: dict[str, float | str]
+    model: Model
 
 
 _Model = Annotated[Model, BeforeValidator(lambda data: Model(**data) if isinstance(data, Mapping) else data)]
@@ -134,6 +143,14 @@ class Study(Section, Shown):
         values = {k: self.further[k][self.labels(k).index(label)] for k, label in labels.items()}
         return dataclasses.replace(self.model, **values)
 
+    def places(self) -> list[Place]:
+        """Every place along the further axes, the last of them running fastest; one without any."""
+        found = []
+        for place in itertools.product(*(enumerate(self.labels(name)) for name in self.further)):
+            labels = {name: label for name, (_, label) in zip(self.further, place, strict=True)}
+            found.append(Place(tuple(i for i, _ in place), labels, self.model_at(**labels)))
+        return found
+
     def cells(self) -> Iterator[Cell]:
         """Every cell (n, seed, further) that the study asks for, further axes outermost."""
         for place in itertools.product(*(self.labels(name) for name in self.further)):
@@ -148,3 +165,9 @@ class Study(Section, Shown):
         measured = {"rank": self.measure.rank, "degree": self.measure.degree, "ell": self.measure.ell}
         bins = {"bin": self.measure.spectrum_bins} if self.measure.spectrum_bins else {}
         return axes | measured | bins | {name: len(v) for name, v in self.further.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def study_from(text: str) -> Study:
+    """The study of a text that a cube carries, read once however many ask for it."""
+    return Study.from_toml(text)

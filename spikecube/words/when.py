@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import textwrap
 from collections.abc import Callable, Sequence
@@ -111,10 +110,9 @@ def when_text(study: Study, degree: int | None = None) -> str:
         If a degree is asked for that has no spike.
     """
     parts = [study.title] if study.title else []
-    for labels in itertools.product(*(study.labels(name) for name in study.further)):
-        at = dict(zip(study.further, labels, strict=True))
-        parts += [", ".join(f"{k} = {v}" for k, v in at.items())] if at else []
-        parts.append(_of_model(study, study.model_at(**at), degree))
+    for _, labels, model in study.places():
+        parts += [", ".join(f"{k} = {v}" for k, v in labels.items())] if labels else []
+        parts.append(_of_model(study, model, degree))
     return "\n\n".join([*parts, textwrap.fill(_MEANING, 78)])
 
 

@@ -10,8 +10,8 @@ import xarray as xr
 
 from spikecube.scaling import collapse
 from spikecube.scaling.collapse_tests import pattern_test, shift_test
+from spikecube.scaling.collapse_verdict import CollapseFindings, collapse_verdict
 from spikecube.scaling.results import STATUS
-from spikecube.scaling.verdict import CollapseFindings, collapse_verdict
 from tests.levels import assert_level
 
 SIZES = np.array([32.0, 64.0, 128.0, 256.0, 512.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 import spikecube as sc
 from spikecube.scaling.design import design
@@ -139,6 +140,45 @@ def test_a_mean_at_one_size_buys_that_size_alone() -> None:
     assert made.seeds.sel(n=1000).item() == pytest.approx((1.96 * 0.1 * 1000**0.5 / 0.5) ** 2, rel=0.6)
 
 
+@pytest.mark.parametrize(("shown", "wanted"), [(8, 0.25), (6, 0.2), (0, 0.12)])
+def test_a_share_of_draws_has_the_seeds_that_clopper_and_pearson_ask_for(shown: int, wanted: float) -> None:
+    """At n = 500 `shown` of 8 draws have two outliers: the seeds are the fewest that narrow the interval so far."""
+    counts = np.where(np.arange(8) < shown, 2.0, 1.0)
+    names = {"activation": ["relu", "tanh"], "alpha": [0.3], "n": [250.0, 500.0]}
+    pilot = xr.Dataset({"outlier_count": (("activation", "alpha", "n", "seed"), np.ones((2, 1, 2, 8)))}, coords=names)
+    pilot["outlier_count"][1, 0, 1] = counts
+    curve = pilot_curve(parse_targets(f"share 2 n=500 alpha=0.3 activation=tanh = {wanted}")[0], pilot, 1.0)
+    seeds = next(m for m in range(1, 400) if _half_width(shown / 8, m) <= wanted)
+    t = stats.t.ppf(0.975, seeds - 1)
+    assert t * np.sqrt(curve.variance[1] / seeds) == pytest.approx(wanted, rel=1e-5)
+    assert _half_width(shown / 8, seeds - 1) > wanted
+    found = curve.found()
+    assert (found.estimate, found.high - found.low) == (shown / 8, pytest.approx(2 * _half_width(shown / 8, 8)))
+    other = pilot_curve(parse_targets(f"share 2 n=500 alpha=0.3 activation=relu = {wanted}")[0], pilot, 1.0)
+    assert other.found().estimate == 0
+
+
+def test_a_loss_of_a_study_with_further_axes_has_its_own_controls() -> None:
+    """Controls are those of the place that was named; they stood for all places, and were refused."""
+    cube = sc.open_cube("data/cubes/paper/i_shapes.nc")
+    asked = "test_loss n=400 alpha=0.4 lam=0.01 dim_ratio={} width_ratio=4 = 0.05"
+    curve = pilot_curve(parse_targets(asked.format(0.05))[0], cube, 1.0)
+    alone = pilot_curve(
+        parse_targets("test_loss n=400 alpha=0.4 lam=0.01 = 0.05")[0], cube.sel(dim_ratio=0.05, width_ratio=4), 1.0
+    )
+    assert curve.found() == alone.found()
+    assert curve.found() != pilot_curve(parse_targets(asked.format(2))[0], cube, 1.0).found()
+    with pytest.raises(FitError, match=r"has dim_ratio = 0\.05, 0\.2, 0\.5, 2$"):
+        design(asked.format(0.07), pilot=cube)
+    with pytest.raises(FitError, match="leaves the axis width_ratio open: name one of its labels"):
+        design("test_loss n=400 alpha=0.4 lam=0.01 dim_ratio=2 = 0.05", pilot=cube)
+
+
+def _half_width(share: float, draws: int) -> float:
+    ends = stats.binomtest(round(share * draws), draws).proportion_ci()
+    return float(ends.high - ends.low) / 2
+
+
 def test_targets_of_a_cube_are_refused_for_data_and_back(cube: xr.Dataset) -> None:
     with pytest.raises(FitError, match="is one for a cube; this pilot is a DataArray"):
         design("threshold 2 = 0.1", pilot=draws(np.full(5, 20), np.random.default_rng(2)))
@@ -154,6 +194,7 @@ def test_targets_of_a_cube_are_refused_for_data_and_back(cube: xr.Dataset) -> No
         "test_loss limit alpha=0.3 lam=0.1 = 0.02",
         "test_loss gap exponent alpha=0.1 lam=1.0 = 0.05",
         "train_loss n=1000 alpha=0.3 lam=1.0 = 0.001",
+        "mean train_loss n=1000 alpha=0.3 lam=1.0 = 0.001",
     ],
 )
 def test_targets_of_a_cube(cube: xr.Dataset, target: str) -> None:
@@ -189,6 +230,10 @@ def test_what_is_missing_of_a_claim_falls_as_it_was_made(target: str) -> None:
         ("outlier 5 exponent alpha=0.4 = 0.02", "the pilot has spikes of degree 1, 2"),
         ("outlier 2 exponent alpha=0.05 = 0.02", "at no size of the pilot does the spike stand clear"),
         ("norm 9 exponent alpha=0.1 = 0.05", "the pilot has equivalence_error of ell 1, 2, 3"),
+        ("mean valid_loss n=1000 = 0.05", "the pilot has no valid_loss; it has .*test_loss"),
+        ("mean alignment n=1000 alpha=0.1 = 0.05", "leaves the axis degree open"),
+        ("share 1 n=1000 alpha=0.1 lam=0.1 = 0.05", "the pilot has no axis lam there"),
+        ("share 1 n=1001 alpha=0.1 = 0.05", "the pilot has no draws at this n"),
     ],
 )
 def test_what_a_pilot_does_not_hold_is_one_sentence(cube: xr.Dataset, target: str, words: str) -> None:

@@ -7,11 +7,14 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from spikecube.cube.cuts import as_cube
 from spikecube.scaling import fit_outliers
+from spikecube.scaling.cube_theory import theory_of
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import POWER
 from spikecube.scaling.outliers import exponent_line, line_test
 from spikecube.scaling.samples import from_data
+from spikecube.study.study import Study, study_from
 from tests.scaling.conftest import synthetic_cube
 
 
@@ -88,3 +91,26 @@ def test_an_axis_of_activations_is_declined(cube: xr.Dataset) -> None:
         fit_outliers(other)
     with pytest.raises(ValueError, match="no attribute 'study'"):
         fit_outliers(cube.drop_attrs())
+
+
+def test_one_activation_of_several_is_fitted_like_the_cube_of_its_own(cube: xr.Dataset) -> None:
+    own = cube.isel(alpha=[6], rank=[0])
+    text = own.attrs["study"].replace("[axes]", '[axes]\nactivation = ["tanh", "relu"]')
+    chosen = own.assign_attrs(study=text).assign_coords(activation="relu")
+    one, alone = fit_outliers(chosen, prediction=False), fit_outliers(own, prediction=False)
+    assert one.degree.values.tolist() == alone.degree.values.tolist() == [1]
+    xr.testing.assert_identical(one["estimate"].squeeze("activation", drop=True), alone["estimate"])
+    assert theory_of(chosen.assign_coords(activation="tanh")).degrees == (1, 3)
+
+
+def test_the_study_of_a_cube_is_read_once(cube: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    whole = Study.from_toml.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(Study, "from_toml", classmethod(lambda cls, text: read.append(text) or whole(cls, text)))
+    study_from.cache_clear()
+    few = cube.isel(alpha=[6], rank=[0])
+    fit_outliers(few)
+    assert read == [cube.attrs["study"]]
+    study_from.cache_clear()
+    as_cube(few)
+    assert len(read) == 2

@@ -11,6 +11,7 @@ from scipy import stats
 
 from spikecube.scaling import fit_power_law
 from spikecube.scaling.curve_fits import Table, fit_curves
+from spikecube.scaling.fit_scale import on_scale
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data
 
@@ -40,7 +41,7 @@ def draw(name: str) -> tuple[Law, np.ndarray, Sample]:
 
 def fit_with(name: str, null: np.ndarray | None) -> Table:
     law, _, sample = draw(name)
-    return fit_curves(law, sample, np.ones(sample.mean.shape, dtype=bool), null=null)
+    return fit_curves(on_scale(law, sample, np.ones(sample.mean.shape, dtype=bool)), null=null)
 
 
 @functools.cache
@@ -93,8 +94,8 @@ def test_the_pvalue_of_a_fixed_exponent_is_that_of_the_smaller_law() -> None:
     data = xr.DataArray(clean + 0.002 * rng.standard_normal((8, 6)), dims=("copy", "n"), coords={"n": SIZES})
     sample = from_data(data, stderr=xr.DataArray(0.002))
     keep = np.ones((8, 6), dtype=bool)
-    free = fit_curves(LIMIT, sample, keep, null=np.full((8, 3), -0.5))
-    rise = fit_curves(known_limit(-0.5), sample, keep).chi2 - free.chi2
+    free = fit_curves(on_scale(LIMIT, sample, keep), null=np.full((8, 3), -0.5))
+    rise = fit_curves(on_scale(known_limit(-0.5), sample, keep)).chi2 - free.chi2
     weight = np.einsum("bpk,bpk->bp", free.response, free.response)[:, 2] * 0.002**2
     expected = 2 * stats.norm.sf(np.sqrt(rise * weight) / free.stderr[:, 2])
     np.testing.assert_allclose(free.pvalue[:, 2], expected, rtol=1e-3, atol=1e-6)

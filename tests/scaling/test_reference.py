@@ -9,11 +9,11 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.fit_scale import _of_log
+from spikecube.scaling.fit_scale import _of_log, smooth_variance
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import POWER
 from spikecube.scaling.regression import _quantile_dof, _tail, lack_of_fit, weighted_least_squares
-from spikecube.scaling.samples import from_data, smooth_variance
+from spikecube.scaling.samples import from_data
 
 
 def logs(n_sizes: int) -> tuple[np.ndarray, np.ndarray]:
