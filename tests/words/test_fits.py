@@ -204,7 +204,7 @@ def test_a_wide_table_gives_way_down_to_the_first_words_of_its_labels() -> None:
     rows[-1] |= {"alpha": 0.45}
     header, table = FitReport("gaps", None, rows, "").narrow(80)
     assert sum(2 + max(map(len, column)) for column in zip(header, *table, strict=True)) <= 80
-    assert {row[0] for row in table} == {"missing", "finite"}
+    assert {row[0] for row in table} == {"F − F_ℓ", "F_ℓ − limit"}
 
 
 def test_a_long_table_shows_one_penalty_and_what_contradicts() -> None:
