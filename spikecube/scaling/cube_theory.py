@@ -64,7 +64,7 @@ def theory_of(cube: xr.Dataset) -> CubeTheory:
     study = study_from(cube.attrs["study"])
     chosen = [name for name in ("activation", "target") if name in study.further]
     for name in chosen:
-        if name not in cube.coords or cube[name].size > 1:
+        if name not in cube.coords or cube[name].size > 1 or cube[name].item() not in study.labels(name):
             raise FitError(f"the cube has an axis {name!r}: select one of its values and keep its label, then fit")
     model = study.model_at(**{name: cube[name].item() for name in chosen})
     degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
