@@ -135,7 +135,7 @@ def test_further_axes_are_more_curves(cube: xr.Dataset) -> None:
     with pytest.raises(FitError, match="axis 'width_ratio'"):
         fit_report(wide, "collapse")
     chosen = fit_report(wide.isel(width_ratio=0, rank=[0]), "collapse")
-    assert repr(chosen.rows) == repr(fit_report(cube.isel(rank=[0]), "collapse").rows)
+    assert {row["degree"] for row in chosen.rows} == {1.0}
 
 
 @pytest.mark.parametrize("law", ["outliers", "gaps"])
