@@ -35,7 +35,7 @@ def fine_study(study: Study, alphas: int = MOST_ALPHAS) -> Study:
 
 def predict_for(cube: xr.Dataset) -> xr.Dataset:
     """The prediction for a cube's study, on a fine grid of alphas that holds its own."""
-    return predict_study(study_of(cube).to_toml())
+    return predict(fine_study(study_of(cube)))
 
 
 def predict_study(study: str) -> xr.Dataset:
