@@ -134,6 +134,8 @@ def test_further_axes_are_more_curves(cube: xr.Dataset) -> None:
             np.testing.assert_allclose(one.squeeze(), alone.estimate.sel(param=param).squeeze(), rtol=1e-6)
     with pytest.raises(FitError, match="axis 'width_ratio'"):
         fit_report(wide, "collapse")
+    chosen = fit_report(wide.isel(width_ratio=0, rank=[0]), "collapse")
+    assert {row["degree"] for row in chosen.rows} == {1.0}
 
 
 @pytest.mark.parametrize("law", ["outliers", "gaps"])
