@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -13,11 +14,14 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 LONGEST = (
     "tests/faults/test_slurm",
     "tests/pictures/test_app",
+    "tests/pictures/test_views",
+    "tests/cube/test_missing",
+    "tests/cube/test_cuts",
+    "tests/pictures/test_report",
     "tests/faults/test_signals",
     "tests/faults/test_workers",
     "tests/test_",
-    "tests/cube/test_missing",
-    "tests/cube/test_cuts",
+    "tests/words",
 )
 
 
@@ -44,3 +48,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return found[0] if found else len(LONGEST)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: searches for garbage leave it out, and are rarer than in a program that lasts."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

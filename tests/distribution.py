@@ -7,12 +7,16 @@ from xdist.workermanage import WorkerController
 
 WAITING = (
     "tests/faults/test_slurm",
+    "tests/pictures/test_app",
     "tests/faults/test_signals",
     "tests/faults/test_workers",
     "tests/test_notebook",
+    "tests/test_stdio",
+    "tests/test_end_to_end",
+    "tests/faults/test_files",
     "tests/faults/test_connect",
 )
-"""Files whose processes are mostly asleep: they wait for jobs, workers and kernels, the longest first."""
+"""Files that mostly wait: for jobs, workers, kernels, a browser and commands."""
 THIRD = "gw2"
 
 

@@ -96,9 +96,8 @@ from pathlib import Path
 from spikecube.cube.assemble import CellResult, assemble
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
-from spikecube.pictures.app import Explorer
+from spikecube.pictures.app_screen import Screen
 from spikecube.pictures.catalogue import CATALOGUE, Scene
-from spikecube.pictures.sources import Fixed
 
 study = sc.Study(
     model={"activation": "sine"},
@@ -126,7 +125,7 @@ print(json.dumps({
     "estimate": fit["estimate"].values.ravel().tolist(),
     "drawn": [layer.column(1).tolist() for layer in picture.layers if layer.measured][-1],
     "mean": cube["readout_peak"].mean("seed").values.tolist(),
-    "offered": "peaks" in [*Explorer(Fixed(cube), None).choices[0].options.values()],
+    "offered": "peaks" in [*Screen("spectrum", print, print).choice.options.values()],
 }))
 """
 
@@ -135,7 +134,7 @@ print(json.dumps({
 def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """What a copy with the four new things says of them."""
     copy = tmp_path_factory.mktemp("copy")
-    shutil.copytree(ROOT / "spikecube", copy / "spikecube", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "spikecube", copy / "spikecube")
     for edit in (edit for edits in RECIPES.values() for edit in edits):
         path = copy / "spikecube" / edit.file
         text = path.read_text()

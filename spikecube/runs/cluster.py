@@ -24,6 +24,9 @@ SETTINGS = {
     "distributed.deploy.lost-worker-timeout": "1 day",  # else a worker that dies often is given up for good
     "distributed.worker.memory.pause": False,  # concurrency is bounded by the predicted memory
     "distributed.admin.low-level-log-length": 0,
+    "distributed.worker.profile.enabled": False,  # nobody sees it, and with the next two it costs 7 % of a processor
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "10s",
     "distributed.nanny.pre-spawn-environ": dict.fromkeys(_THREADS, "1"),
 }
 

@@ -194,7 +194,7 @@ def test_what_fails_is_said(cube: xr.Dataset) -> None:
     def fitter(_cube: xr.Dataset) -> Mapping[str, xr.Dataset]:
         raise ValueError("there are 2 sizes; 3 are needed")
 
-    explorer = Explorer(Fixed(cube), fitter=fitter, compute=here)
+    explorer = Explorer(Fixed(cube), fitter=fitter, compute=here, answer=never)
     pressed(explorer.fit, explorer)
     assert explorer.message.object == "Fitting failed: there are 2 sizes; 3 are needed"
     assert not explorer.busy.value
@@ -208,7 +208,7 @@ def test_what_is_under_way_is_not_begun_again(cube: xr.Dataset) -> None:
         assert release.wait(PATIENCE)
         return {}
 
-    explorer = Explorer(Fixed(cube), fitter=fitter, compute=here)
+    explorer = Explorer(Fixed(cube), fitter=fitter, compute=here, answer=never)
 
     def twice() -> None:
         explorer.fit()
@@ -255,7 +255,7 @@ class Growing:
 
 def test_a_running_study_is_shown_as_it_grows(cube: xr.Dataset) -> None:
     source = Growing(cube)
-    explorer = Explorer(source)
+    explorer = Explorer(source, answer=never)
     explorer.choices[0].value = "outliers"
 
     def cells() -> int:
@@ -316,13 +316,13 @@ def test_the_axes_offered_are_those_of_the_variable(explorer: Explorer) -> None:
 
 def test_a_second_cube_is_drawn_hollow_at_its_own_labels(cube: xr.Dataset, make: Callable[..., xr.Dataset]) -> None:
     other = make(n=[300], lam=[0.2], seed=2)
-    explorer = Explorer(Fixed(cube), other=other)
+    explorer = Explorer(Fixed(cube), other=other, answer=never)
     free(explorer, variable="test_loss", colour="n")
     assert labels(explorer)[-1] == "second cube, n = 300, λ = 0.2"
     hollow = [layer for layer in explorer.screens[0].shown.layers if layer.kind == "points"][-1]
     assert hollow.style["color"] == "white"
     np.testing.assert_allclose(hollow.columns["test_loss"], other["test_loss"].mean("seed").squeeze())
-    lacking = Explorer(Fixed(cube), other=other.drop_vars("test_loss"))
+    lacking = Explorer(Fixed(cube), other=other.drop_vars("test_loss"), answer=never)
     free(lacking, variable="test_loss")
     assert not any("second" in label for label in labels(lacking))
 
@@ -758,7 +758,7 @@ def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:
     axes = {"alpha": [0.0, 0.3], "n": [60], "seed": 2, "lam": [0.1]}
     folder = RunFolder(tmp_path / "live.run", Study(axes=axes, measure={"rank": 3, "degree": 2, "ell": 2}))
     with folder.opened():
-        explorer = Explorer(source_of(tmp_path / "live"))
+        explorer = Explorer(source_of(tmp_path / "live"), answer=never)
         assert explorer.scene.cube["train_loss"].notnull().sum() == 0
         assert "yet" in explorer.screens[0].shown.note
         for seed in (0, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import holoviews as hv
@@ -488,11 +489,15 @@ def test_measured_points_stay_where_there_is_no_fit(cube: xr.Dataset, prediction
     assert drawn.parts == picture_of(views.gaps)(cube, prediction, fit, **at).parts
 
 
-def test_the_views_and_the_explorer_are_there_by_their_short_names(cube: xr.Dataset) -> None:
+def test_the_views_and_the_explorer_are_there_by_their_short_names(
+    cube: xr.Dataset, prediction: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process is started for a page that nobody looks at."""
     import spikecube as sc
 
+    monkeypatch.setattr("spikecube.pictures.app.Elsewhere", lambda: lambda *_asked: threading.Event().wait())
     assert sc.views is views
-    assert type(sc.explore(cube)).__name__ == "Column"
+    assert type(sc.explore(cube, prediction)).__name__ == "Column"
     assert sc.report.__name__ == "report"
 
 

@@ -13,10 +13,16 @@ import pytest
 @pytest.fixture(scope="session")
 def threads() -> Iterator[Any]:
     """A client of two worker threads in this process."""
+    import dask
     from distributed import Client
 
-    address = {"dashboard_address": "127.0.0.1:0"}
-    with Client(processes=False, n_workers=1, threads_per_worker=2, set_as_default=False, **address) as client:
+    from spikecube.runs.cluster import SETTINGS
+
+    with dask.config.set(SETTINGS):  # like those of runs, they wake up seldom
+        started = Client(
+            processes=False, n_workers=1, threads_per_worker=2, set_as_default=False, dashboard_address="127.0.0.1:0"
+        )
+    with started as client:
         yield client
 
 

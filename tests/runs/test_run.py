@@ -56,6 +56,14 @@ def test_processes_give_the_same_cube(processes: Any, expected: xr.Dataset, tmp_
     same(run(standin.make_study(), tmp_path / "cube", processes), expected)
 
 
+def test_workers_keep_no_profile_and_wake_up_seldom(processes: Any) -> None:
+    """By themselves a profile is taken a hundred times a second, and a pulse fifty times, which nobody sees."""
+    every = processes.run(lambda dask_worker: {k: c.callback_time for k, c in dask_worker.periodic_callbacks.items()})
+    for milliseconds in every.values():
+        assert "profile" not in milliseconds
+        assert milliseconds["tick"] >= 500
+
+
 def test_one_worker_gives_the_same_cube(processes: Any, expected: xr.Dataset, tmp_path: Path) -> None:
     worker = next(iter(processes.scheduler_info(n_workers=-1)["workers"]))
 
