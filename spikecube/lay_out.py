@@ -23,8 +23,8 @@ from spikecube.scaling.targets import Target, parse_targets, relaxed
 from spikecube.study.study import Study
 from spikecube.text import text_table
 
-PILOT_SEEDS = 8
-PILOT_SECONDS = 120.0  # of processor time that a pilot may take
+_PILOT_SEEDS = 8
+_PILOT_SECONDS = 120.0  # of processor time that a pilot may take
 _RELAXED = 24  # halvings of the factor by which targets are relaxed to a budget
 
 
@@ -110,13 +110,13 @@ def make_pilot(study: Study, hours: Callable[[float], float], tell: Callable[[st
     sizes: list[int] = []
     spent = 0.0
     for n in study.axes.n:
-        spent += PILOT_SEEDS * 3600 * hours(n)
-        if sizes and spent > PILOT_SECONDS:
+        spent += _PILOT_SEEDS * 3600 * hours(n)
+        if sizes and spent > _PILOT_SECONDS:
             break
         sizes.append(n)
-    tell(f"no pilot was given: {PILOT_SEEDS} seeds at n = {', '.join(map(str, sizes))} are run for the spread")
+    tell(f"no pilot was given: {_PILOT_SEEDS} seeds at n = {', '.join(map(str, sizes))} are run for the spread")
     with tempfile.TemporaryDirectory() as folder:
-        return run(with_seeds(study, dict.fromkeys(sizes, PILOT_SEEDS)), str(Path(folder) / "pilot"))
+        return run(with_seeds(study, dict.fromkeys(sizes, _PILOT_SEEDS)), str(Path(folder) / "pilot"))
 
 
 def lay_out_text(found: LaidOut) -> str:

@@ -120,7 +120,7 @@ def go_on(
     try:
         for last in rounds(targets, grow, np.array(sizes, dtype=float), cost, first, price=price, budget=budget):
             if tell is not None:
-                tell(round_text(last, hours))
+                tell(_round_text(last, hours))
     except _CellsFailedError:
         last = None
     return Ended(reports[-1], last)
@@ -174,10 +174,10 @@ def _prices(goal: dict[str, Any], study: Study, kernel: Kernel, sizes: list[int]
     return np.array([c * speed(n) / 3600 for n, c in zip(sizes, cost, strict=True)])
 
 
-def round_text(done: Round, hours: float | None = None) -> str:
+def _round_text(done: Round, hours: float | None = None) -> str:
     """`0.017 of 0.01 reached, 1.2 h spent, 50 min to go`, in time of one core; what ends the rounds, and why.
 
-    >>> round_text(Round(np.ones(2), [], 0.5, 2.0))
+    >>> _round_text(Round(np.ones(2), [], 0.5, 2.0))
     'nothing can be said yet, 30 min spent, 2.0 h to go'
     """
     spent, to_go = duration(3600 * done.spent), duration(3600 * done.to_go)

@@ -21,7 +21,7 @@ from spikecube.theory import bulk_edge, detection_edge
 from spikecube.theory.staircase import spike_count
 
 FALSE_POSITIVE_RATE = 0.01
-SHARED_DRAWS = (
+_SHARED_DRAWS = (
     "points along alpha, lam and the further axes share their random draw as far as their shapes allow (paired); "
     "different n and different seed are independent"
 )
@@ -56,7 +56,7 @@ def empty_cube(study: Study) -> xr.Dataset:
         "title": study.title or "spikecube study",
         "study": study.to_toml(),
         "study_sha256": study.sha256,
-        "comment": SHARED_DRAWS,
+        "comment": _SHARED_DRAWS,
     }
     return cube
 
@@ -169,7 +169,7 @@ def _bins(study: Study) -> dict[str, tuple[tuple[str, ...], Any]]:
     return {"bin": (("bin",), middle), "bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
 
 
-Positions = np.ndarray | slice
+_Positions = np.ndarray | slice
 
 
 class _Places:
@@ -191,7 +191,7 @@ class _Places:
         place = {name: self._index[name].get(label) for name, label in labels.items()}
         return None if None in place.values() else {k: int(v) for k, v in place.items() if v is not None}
 
-    def points(self, alphas: tuple[float, ...], lams: tuple[float, ...]) -> dict[str, tuple[Positions, Positions]]:
+    def points(self, alphas: tuple[float, ...], lams: tuple[float, ...]) -> dict[str, tuple[_Positions, _Positions]]:
         """Positions along alpha and lam, in the result and in the cube; slices, which are faster, where all agree."""
         if (alphas, lams) == (self._axes.alpha, self._axes.lam):
             return {"alpha": (slice(None), slice(None)), "lam": (slice(None), slice(None))}
@@ -228,7 +228,7 @@ def _fill(
 
 
 def _index(
-    dims: tuple[str, ...], place: Mapping[str, int], along: Mapping[str, tuple[Positions, Positions]], *, target: bool
+    dims: tuple[str, ...], place: Mapping[str, int], along: Mapping[str, tuple[_Positions, _Positions]], *, target: bool
 ) -> tuple[Any, ...]:
     """An index over `dims`: a position where the cell fixes it, positions along alpha and lam, all of the rest.
 

@@ -14,9 +14,9 @@ from spikecube.cube.schema import DERIVED, STATUS
 from spikecube.theory import ConvergenceError
 
 T = TypeVar("T")
-V = TypeVar("V")
+_V = TypeVar("_V")
 
-REASON = "missing_reason"
+_REASON = "missing_reason"
 """The attribute of a variable that says where theory gave no value, and why."""
 
 
@@ -40,12 +40,12 @@ class Missing:
         self,
         names: Sequence[str],
         places: Sequence[str],
-        values: Sequence[V],
-        compute: Callable[[list[V]], Iterable[T]],
+        values: Sequence[_V],
+        compute: Callable[[list[_V]], Iterable[T]],
     ) -> list[T | None]:
         """What `compute` returns for all values at once, or for one after the other where that raises anything."""
 
-        def one(value: V) -> T:
+        def one(value: _V) -> T:
             (found,) = compute([value])
             return found
 
@@ -60,7 +60,7 @@ class Missing:
         """Sets the attribute of every variable that lacks values."""
         for name, places in self.reasons.items():
             if name in data:
-                data[name].attrs[REASON] = "; ".join(f"{', and at '.join(at)}: {why}" for why, at in places.items())
+                data[name].attrs[_REASON] = "; ".join(f"{', and at '.join(at)}: {why}" for why, at in places.items())
 
     def sentence(self) -> str:
         """Which variables lack values, with one place and its reason; empty where none does."""
@@ -88,7 +88,7 @@ def missing_edges(cube: xr.Dataset) -> str:
     edge = cube[name]
     dims = ", ".join(map(str, edge.dims))
     points = f"{int(edge.isnull().sum())} of {edge.size} points" + (f" ({dims})" if dims else "")
-    reason = str(edge.attrs.get(REASON, ""))
+    reason = str(edge.attrs.get(_REASON, ""))
     why = f" ({_shortened(reason)})" if reason else ""
     return f"{name} and outlier_count are missing at {points}: theory has no edge there{why}"
 

@@ -18,7 +18,7 @@ from spikecube.theory import chosen_degrees, finite_losses
 from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.spikes import conditional_spectra
 
-MEASURED = ("beta_power", "beta_alignment", "readout_power")
+_MEASURED = ("beta_power", "beta_alignment", "readout_power")
 """What is read of each draw."""
 _AT_ONCE = 32  # draws whose outliers are sought side by side
 
@@ -35,7 +35,7 @@ def require_draws(study: Study, cube: xr.Dataset) -> None:
     PredictionError
         If it has not all of what is read of a draw, or not all sizes and further labels.
     """
-    lacking = [name for name in (*MEASURED, "n", "seed") if name not in cube.variables]
+    lacking = [name for name in (*_MEASURED, "n", "seed") if name not in cube.variables]
     if lacking:
         raise PredictionError(f"given: a cube without {', '.join(lacking)}; each draw is predicted from it")
     wanted = {"n": study.axes.n, **{name: study.labels(name) for name in study.further}}
@@ -71,7 +71,7 @@ def predict_draws(
         dims = (*variable.dims[:2], "seed", *variable.dims[2:], *study.further)
         found[name] = xr.DataArray(np.full([shape[d] for d in dims], np.nan), dims=dims, attrs=attributes(variable))
     for index, labels, model in study.places():
-        place, here = dict(zip(study.further, index, strict=True)), cube[list(MEASURED)].sel(labels)
+        place, here = dict(zip(study.further, index, strict=True)), cube[list(_MEASURED)].sel(labels)
         for j, n in enumerate(study.axes.n):
             draws = [_draw(here.sel(n=n).isel(seed=s)) for s in range(shape["seed"])]
             for i in range(shape["alpha"]):
@@ -84,7 +84,7 @@ def predict_draws(
 
 
 def _draw(measured: xr.Dataset) -> Draw | None:
-    values = [float(measured[name]) for name in MEASURED]
+    values = [float(measured[name]) for name in _MEASURED]
     return Draw(*values) if np.all(np.isfinite(values)) and values[0] > 0 else None
 
 

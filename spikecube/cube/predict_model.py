@@ -35,7 +35,7 @@ from spikecube.theory.moments import Moments
 from spikecube.theory.staircase import UNBOUNDED
 
 Arrays = dict[str, np.ndarray]
-Index = tuple[int | slice, ...]
+_Index = tuple[int | slice, ...]
 Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
 T = TypeVar("T")
 _LOSSES = ("train_loss", "test_loss")
@@ -191,10 +191,10 @@ class OfModel:
         wanted = [name for name in names if name in self.arrays]
         return self.missing.attempt(wanted, place_text({**at, **self.labels}), compute) if wanted else None
 
-    def _value(self, name: str, index: Index, at: Mapping[str, float | str], compute: Callable[[], float]) -> None:
+    def _value(self, name: str, index: _Index, at: Mapping[str, float | str], compute: Callable[[], float]) -> None:
         self._put((name,), index, None if (found := self._attempt((name,), at, compute)) is None else (found,))
 
-    def _losses(self, of: str, index: Index, at: Mapping[str, float | str], compute: Losses) -> None:
+    def _losses(self, of: str, index: _Index, at: Mapping[str, float | str], compute: Losses) -> None:
         """Both losses at all penalties at once, or one by one where that fails."""
         names = tuple(f"{loss}{of}" for loss in _LOSSES)
         if not set(names) & self.arrays.keys():
@@ -207,7 +207,7 @@ class OfModel:
                 found = self._attempt(names, {**at, "lam": lam}, partial(compute, (lam,)))
                 self._put(names, (*index, slice(i, i + 1)), found)
 
-    def _put(self, names: Sequence[str], index: Index, values: Sequence[Any] | None) -> None:
+    def _put(self, names: Sequence[str], index: _Index, values: Sequence[Any] | None) -> None:
         for name, value in zip(names, values or (), strict=values is not None):
             if name in self.arrays:
                 self.arrays[name][index] = value

@@ -240,13 +240,13 @@ def open_cube(path: str | Path) -> xr.Dataset:
             cube = xr.load_dataset(file, engine="netcdf4", decode_times=False)
     except Exception as error:  # a malformed file makes netCDF, HDF5 or xarray raise anything
         raise StoreError(f"{path} cannot be read as netCDF: {reason_of(error)}") from error
-    problem = cube_problem(without_fill_values(cube))
+    problem = _cube_problem(without_fill_values(cube))
     if problem:
         raise StoreError(f"{path} is no cube of spikecube: {problem}")
     return cube
 
 
-def cube_problem(cube: xr.Dataset) -> str:
+def _cube_problem(cube: xr.Dataset) -> str:
     """What keeps a dataset from being a cube, or an empty text."""
     if not isinstance(cube.attrs.get("study"), str):
         return "it has no attribute 'study'"

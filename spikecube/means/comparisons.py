@@ -58,7 +58,7 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     given = "seed" in predicted.dims
     if given:
         cube, predicted = _draw_by_draw(cube, predicted, name)
-    measured, worth = sharp_mean(cube, name)
+    measured, worth = _sharp_mean(cube, name)
     if given:
         measured["mean"] = measured["mean"] + predicted
     for name in map(str, set(predicted.dims) & set(measured.dims) - {"alpha"}):
@@ -94,7 +94,7 @@ def typical(prediction: xr.Dataset) -> xr.Dataset:
     return prediction.assign(means).drop_vars("seed") if drawn else prediction
 
 
-def sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:
+def _sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:
     """Mean and stderr over seeds, with control variates where they can be had, and the seeds they are worth."""
     variable(cube, name)
     data = seeds.means(cube, name)

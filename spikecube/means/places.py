@@ -14,8 +14,8 @@ from spikecube.text import number as number_text
 
 Data = TypeVar("Data", xr.Dataset, xr.DataArray)
 AXES = ("alpha", "n", "lam", "rank", "degree", "ell")
-MOST_LISTED = 24
-NEAR = 1e-9
+_MOST_LISTED = 24
+_NEAR = 1e-9
 """Labels closer than this, relative to their size, are the same."""
 
 
@@ -67,7 +67,7 @@ def chosen(data: xr.Dataset | xr.DataArray, name: str, label: Any) -> Any:
     same = [v for v in values if _same(v, label)]
     if len(same) != 1:
         texts = [v if isinstance(v, str) else number_text(v) for v in values]
-        listed = ", ".join(texts if len(texts) <= MOST_LISTED else [*texts[: MOST_LISTED - 2], "...", texts[-1]])
+        listed = ", ".join(texts if len(texts) <= _MOST_LISTED else [*texts[: _MOST_LISTED - 2], "...", texts[-1]])
         raise LabelError(f"{name} = {label!r} is not there; {name} has {listed}")
     return same[0]
 
@@ -110,7 +110,7 @@ def foretold(data: xr.DataArray, **labels: Any) -> xr.DataArray:
         return at(data, **labels)
     if alpha is None:
         return at(data, alpha=None, **labels)
-    one = at(data, **labels).reindex(alpha=[float(alpha)], method="nearest", tolerance=NEAR).isel(alpha=0)
+    one = at(data, **labels).reindex(alpha=[float(alpha)], method="nearest", tolerance=_NEAR).isel(alpha=0)
     return one.assign_coords(alpha=alpha)
 
 
@@ -122,7 +122,7 @@ def aligned(prediction: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
     if "alpha" not in prediction.dims or "alpha" not in cube.dims:
         return prediction
     alpha, low, high = prediction["alpha"].values, float(cube["alpha"].min()), float(cube["alpha"].max())
-    inside = (alpha >= low - NEAR) & (alpha <= high + NEAR)
+    inside = (alpha >= low - _NEAR) & (alpha <= high + _NEAR)
     return prediction if inside.all() else prediction.isel(alpha=inside)
 
 
@@ -133,7 +133,7 @@ def _on_labels(data: xr.Dataset, name: str, labels: np.ndarray) -> xr.Dataset:
     bare = data.drop_vars([c for c in data.coords if c != name and name in data[c].dims])
     if labels.dtype.kind not in "iuf" or own.dtype.kind not in "iuf":
         return bare.reindex({name: labels})
-    return bare.reindex({name: labels}, method="nearest", tolerance=NEAR * np.maximum(np.abs(labels), 1e-3))
+    return bare.reindex({name: labels}, method="nearest", tolerance=_NEAR * np.maximum(np.abs(labels), 1e-3))
 
 
 def refuse_unknown(cube: xr.Dataset, view: str, known: Sequence[str], given: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, variable
 from spikecube.model.activations import resolve_activation
+from spikecube.model.parameters import Model
 from spikecube.model.spikes import nonzero_degrees
 from spikecube.study.study import Study, study_from
 
@@ -30,6 +31,17 @@ def study_of(cube: xr.Dataset) -> Study:
     return study_from(str(cube.attrs["study"]))
 
 
+def model_of(cube: xr.Dataset, labels: Mapping[str, Any]) -> Model:
+    """The model of a cube at labels of its further axes, given or their defaults.
+
+    Raises
+    ------
+    Missing
+        If the cube does not hold its study.
+    """
+    return study_of(cube).model_at(**dict(further_labels(cube, labels)))
+
+
 def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     """The degrees k with c_k != 0, the ones that carry a spike: the j-th of them is the j-th spike.
 
@@ -38,8 +50,8 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     Missing
         If the cube does not hold its study.
     """
-    model = study_of(cube).model_at(**dict(further_labels(cube, labels)))
-    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
+    activation = resolve_activation(model_of(cube, labels).activation)
+    return nonzero_degrees(activation.coefficients(most), most)
 
 
 def further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:
@@ -111,18 +123,18 @@ def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.Da
         edge = counted.reset_coords(drop=True).fillna(edge)
     margin = (outliers.reset_coords(drop=True) - edge).transpose("n", "rank", "alpha")
     found = degrees(cube, **labels)[: margin.sizes["rank"]]
-    alphas = [[first_crossing(margin["alpha"].values, row) for row in rows] for rows in margin.values]
+    alphas = [[_first_crossing(margin["alpha"].values, row) for row in rows] for rows in margin.values]
     table = np.array(alphas).reshape(margin.shape[:2])[:, : len(found)]
     return xr.DataArray(table, dims=("n", "degree"), coords={"n": margin["n"].values, "degree": list(found)})
 
 
-def first_crossing(alpha: np.ndarray, margin: np.ndarray) -> float:
+def _first_crossing(alpha: np.ndarray, margin: np.ndarray) -> float:
     """Where a margin along alpha first comes above zero, between grid points by a straight line; NaN where it does not.
 
     After a point without a value, where there is no outlier, the crossing is halfway.
 
     >>> a = np.array([0.0, 0.1, 0.2])
-    >>> [round(first_crossing(a, np.array(m)), 3) for m in ([-1, -1, 3], [np.nan, np.nan, 1], [1, 2, 3], [-1, -1, 0])]
+    >>> [round(_first_crossing(a, np.array(m)), 3) for m in ([-1, -1, 3], [np.nan, np.nan, 1], [1, 2, 3], [-1, -1, 0])]
     [0.125, 0.15, 0.0, nan]
     """
     above = np.flatnonzero(margin > 0)

@@ -22,6 +22,7 @@ from spikecube.pictures import predicted, style, tables
 from spikecube.pictures import report_parts as parts
 from spikecube.pictures.catalogue import CATALOGUE, Entry, Scene
 from spikecube.pictures.frames import Film, Slider, film
+from spikecube.words.appearance import appearances_or_none
 from spikecube.words.findings import findings
 from spikecube.words.headlines import headlines
 
@@ -169,15 +170,17 @@ def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tup
     first, *questions = _questions()
     sections = [
         (first, parts.section(first, SECTIONS.get(first, ""), films, CATALOGUE, parts.KEY)),
-        ("What was found", parts.found(findings(cube, scene.given, fits), prediction)),
+        ("What was found", parts.found(findings(scene.compared, fits), prediction)),
         *((question, parts.section(question, SECTIONS.get(question, ""), films, CATALOGUE)) for question in questions),
         ("What do the fits say?", parts.fits_section(fits)),
-        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(cube, scene.given))),
+        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(scene.compared))),
         ("Means at the largest size", parts.table_section("Means at the largest size", tables.mean_table(cube))),
         ("Where this comes from", parts.study_section(cube)),
     ]
     there = [(title, text) for title, text in sections if text]
-    opening = parts.tiles(headlines(cube, prediction, fits)) + tables.appearance_table(cube) + parts.bar(bar)
+    spikes = appearances_or_none(cube)
+    opening = parts.tiles(headlines(scene.compared, spikes, fits))
+    opening += tables.appearance_table(spikes, float(cube["alpha"].max())) + parts.bar(bar)
     return parts.contents([title for title, _ in there]), "\n".join([opening, *(text for _, text in there)])
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from spikecube.means import comparisons, spikes
-from spikecube.means.places import Missing, aligned
+from spikecube.means import spikes
+from spikecube.means.compared import Compared, compared
 from spikecube.pictures import predicted
 
 
@@ -17,7 +17,7 @@ from spikecube.pictures import predicted
 class Scene:
     """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube.
 
-    A prediction for each draw is drawn as its mean, and stays `given`: in `scores` each draw is held against its own.
+    A prediction for each draw is drawn as its mean; where it is `compared`, each draw is held against its own.
     `fine` is the prediction of the losses at more sizes and penalties, for smooth lines; `bulk` gives the density of
     the bulk at a place, None where it is not known yet.
     """
@@ -27,28 +27,15 @@ class Scene:
     fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
     fine: xr.Dataset | None = None
     bulk: Callable[..., xr.DataArray | None] = predicted.bulk
-    given: xr.Dataset | None = field(default=None, init=False, repr=False, compare=False)
-    _scores: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
+    compared: Compared = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.prediction is not None:
-            given = aligned(self.prediction, self.cube)
-            object.__setattr__(self, "given", given)
-            object.__setattr__(self, "prediction", comparisons.typical(given))
+        object.__setattr__(self, "compared", compared(self.cube, self.prediction))
+        object.__setattr__(self, "prediction", self.compared.prediction)
 
-    def scores(self, variable: str) -> xr.Dataset:
-        """The z-scores of a variable, computed once.
-
-        Raises
-        ------
-        Missing
-            If there is no prediction, or no error to hold it against.
-        """
-        if self.given is None:
-            raise Missing("The agreement map needs a prediction.")
-        if variable not in self._scores:
-            self._scores[variable] = comparisons.z_scores(self.cube, self.given, variable)
-        return self._scores[variable]
+    def scores(self, variable: str) -> xr.Dataset | None:
+        """The z-scores of a variable; None without a prediction."""
+        return None if self.prediction is None else self.compared.scores(variable)
 
     def density(self, **at: Any) -> xr.DataArray | None:
         """The predicted density of the bulk at one place; None without a prediction."""

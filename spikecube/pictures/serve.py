@@ -114,18 +114,22 @@ def make_server(source: Source | Awaited, port: int, *, predict: bool = True, **
             explorer.begin()
         return page(explorer, nights=True)
 
-    taken = port or _free_port()
+    return _served(visit, port or _free_port())
+
+
+def _served(visit: Callable[[], pn.viewable.Viewable], port: int) -> Any:
+    """A server of one page, not started, on this machine alone."""
     server = pn.serve(
         {"/": visit},
         address=ADDRESS,
-        port=taken,
-        websocket_origin=[f"{host}:{taken}" for host in HOSTS],
+        port=port,
+        websocket_origin=[f"{host}:{port}" for host in HOSTS],
         title="spikecube",
         start=False,
         show=False,
         verbose=False,
     )
-    _refuse_other_hosts(server._tornado, {f"{host}:{taken}" for host in HOSTS})
+    _refuse_other_hosts(server._tornado, {f"{host}:{port}" for host in HOSTS})
     return server
 
 

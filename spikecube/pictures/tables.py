@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube.means.compared import Compared
 from spikecube.means.comparisons import means_at
 from spikecube.means.places import Missing, at, fixed
 from spikecube.means.spikes import study_of
 from spikecube.pictures import style
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
-from spikecube.words.appearance import alpha_text, appearances, size_text
+from spikecube.words.appearance import Appearances, alpha_text, size_text
 from spikecube.words.deviations import HEADER, deviations, deviations_text, rest, rows
 
 MOST_ROWS, MOST_FAR = 200, 60
@@ -76,13 +77,11 @@ def fit_table(fit: xr.Dataset) -> str:
     return made + left_out + _reasons(spread, wanted & ~np.isfinite(spread["estimate"]))
 
 
-def appearance_table(cube: xr.Dataset) -> str:
-    """When each spike appears: seen at the largest size, and expected by theory; nothing where nothing was counted."""
-    try:
-        n, found = appearances(cube)
-    except Missing:
+def appearance_table(spikes: Appearances | None, last: float) -> str:
+    """When each spike appears: seen at the largest size, and expected by theory up to the `last` alpha."""
+    if spikes is None:
         return ""
-    last = float(cube["alpha"].max())
+    n, found = spikes
     rows = [[_called(s.degree), s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"] for s in found]
     at_n = f"at n = {number(n)}"
     header = ["spike", f"measured {at_n}", f"expected {at_n}", f"expected at α = {number(last)}", "in the limit"]
@@ -97,10 +96,10 @@ def _called(degree: int) -> str:
     return f"degree {degree}{word}"
 
 
-def deviation_table(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
+def deviation_table(seen: Compared) -> str:
     """The points beyond 3 standard errors, each with what explains it; nothing where nothing can be compared."""
     try:
-        found = deviations(cube, prediction)
+        found = deviations(seen)
     except Missing:
         return ""
     lead = f"<p>{html.escape(deviations_text(found))}</p>"

@@ -16,7 +16,7 @@ from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task
 from spikecube.runs.worker import Outcome
 
-POLL = 0.25  # seconds between looks at clock, signals and scheduler
+_POLL = 0.25  # seconds between looks at clock, signals and scheduler
 Submit = Callable[[Sequence[Task], list[str]], list[Any]]
 """Submits tasks under keys and gives their futures."""
 
@@ -130,12 +130,12 @@ def _wait(client: Any, futures: list[Any]) -> list[Any]:
     import distributed
 
     if not futures:
-        time.sleep(POLL)
+        time.sleep(_POLL)
         return []
     wait: Any = distributed.wait
     try:
         with client.as_current():
-            return list(wait(futures, timeout=POLL, return_when="FIRST_COMPLETED").done)
+            return list(wait(futures, timeout=_POLL, return_when="FIRST_COMPLETED").done)
     except distributed.TimeoutError:
         return []
     except CancelledError as error:

@@ -18,7 +18,7 @@ from scipy.io import netcdf_file
 from spikecube.cube import schema
 from spikecube.study.fields import Model
 
-FORMAT = 1
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def model_key(model: Model) -> str:
 
 def origin_key(measure: Mapping[str, Any], entropy: int, code: str) -> str:
     """A hash of all that decides the numbers of a cell besides its model, n, seed, alphas and lams."""
-    return _hash({"format": FORMAT, "measure": dict(measure), "entropy": entropy, "code": code})
+    return _hash({"format": _FORMAT, "measure": dict(measure), "entropy": entropy, "code": code})
 
 
 def _hash(data: Any) -> str:

@@ -57,7 +57,7 @@ def run_state(folder: RunFolder) -> State:
     return State(
         str(folder.path),
         study.title,
-        is_locked(folder.path),
+        _is_locked(folder.path),
         cells,
         **totals,
         by_n=by_n,
@@ -75,7 +75,7 @@ def is_complete(study: Study, contents: Contents, cell: Cell) -> bool:
     return bool(points) and all((a, lam) in there for a in study.axes.alpha for lam in study.axes.lam)
 
 
-def is_locked(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     """Whether a driver works in the folder now."""
     try:
         with (path / "lock").open() as file:

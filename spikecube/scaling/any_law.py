@@ -21,8 +21,8 @@ from spikecube.scaling.types import Array
 from spikecube.scaling.window import refuse_beyond
 
 SURFACES = {law.name: law for law in (TWO_SIZES, INTERACTION)}
-CURVES = {law.name: law for law in vars(laws).values() if isinstance(law, Law) and law.offered}
-LAWS: dict[str, Law] = CURVES | SURFACES
+_CURVES = {law.name: law for law in vars(laws).values() if isinstance(law, Law) and law.offered}
+LAWS: dict[str, Law] = _CURVES | SURFACES
 
 
 def fit_law(

@@ -19,7 +19,7 @@ from spikecube.scaling.types import Array
 _RESERVED = ("param", "param_i", "param_j", "start", "end", "scaled_grid", "seed", "derived", "observable")
 _DECIDED = 1e-12  # part of the largest eigenvalue of a covariance below which another is 0
 
-Observables = dict[str, xr.DataArray]
+_Observables = dict[str, xr.DataArray]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Asked:
     """
 
     form: Ansatz
-    data: Observables
-    stderr: Observables | None
+    data: _Observables
+    stderr: _Observables | None
     covariance: xr.DataArray | None
     held: dict[str, float]
     ends: tuple[float, float] | str | None
@@ -122,7 +122,7 @@ def numbers_by_name(argument: str, given: Any, params: tuple[str, ...], law: str
     return {name: float(real_values(value, f"{argument}[{name!r}]")) for name, value in given.items()}
 
 
-def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[Observables, Observables | None]:
+def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[_Observables, _Observables | None]:
     """The data by name, and their errors by the same names."""
     if isinstance(data, xr.Dataset):
         data = {str(name): data[name] for name in data.data_vars}

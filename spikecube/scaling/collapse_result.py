@@ -105,22 +105,21 @@ def labelled_collapse(
 ) -> xr.Dataset:
     """The result of a collapse that came to an end; expected (p,), NaN where nothing is."""
     form, frame_ = task.form, task.frame
-    unit, covariance = frame_.unit(form), fit.covariance * np.outer(frame_.unit(form), frame_.unit(form))
-    theta = frame_.shift(form) + unit * found.theta
-    table = parameter_table(form, theta, covariance, fit.t_dof, expected) | {"drift": unit * fit.drift}
-    table |= {"error_change": fit.error_change}
+    unit, shift = frame_.unit(form), frame_.shift(form)
+    theta, covariance = shift + unit * found.theta, fit.covariance * np.outer(unit, unit)
+    table = parameter_table(form, theta, covariance, fit.t_dof, expected)
+    table |= {"drift": unit * fit.drift, "error_change": fit.error_change}
     if chosen is not None:
         table |= {"window_low": table["ci_low"], "window_high": table["ci_high"]} | hull(chosen)
     if draws is not None:
-        table |= _bootstrap(frame_.shift(form) + unit * draws)
+        table |= _bootstrap(shift + unit * draws)
     planes = _planes(task, problem, found, fit)
     parts = []
     for k in range(task.plane[0]):
         rows = np.array(form.rows(k))
-        status, message = collapse_verdict(
-            _findings(task, found, fit, {n: v[rows] for n, v in table.items()}, k, chosen)
-        )
-        own: Variables = {name: (("param",), v[rows]) for name, v in table.items()}
+        here = {name: v[rows] for name, v in table.items()}
+        status, message = collapse_verdict(_findings(task, found, fit, here, k, chosen))
+        own: Variables = {name: (("param",), v) for name, v in here.items()}
         own["covariance"] = ("param_i", "param_j"), covariance[np.ix_(rows, rows)]
         if form.name == "power":
             derived = derived_table(form, theta, covariance, fit.t_dof, k)
@@ -187,7 +186,7 @@ def _bootstrap(draws: Array) -> dict[str, Array]:
     return {"bootstrap_stderr": draws.std(axis=0, ddof=1), "bootstrap_low": low, "bootstrap_high": high}
 
 
-DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
+_DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 _ALSO_EMPTY: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("t_dof", "drift", "error_change", "z"), ("param",)),
     **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "uneven_pvalue", "spline_size"), ()),
@@ -210,7 +209,7 @@ def empty_collapse(task: Task, name: str, expected: Array) -> xr.Dataset:
         own |= {v: ((task.control, task.size), values[k]) for v, values in planes.items()}
         own |= {"nobs": ((), 0.0), "converged": ((), False), "status": ((), status), "message": ((), words)}
         if form.name == "power":
-            own |= {v: (("derived",), np.full(2, np.nan)) for v in DERIVED_VARIABLES}
+            own |= {v: (("derived",), np.full(2, np.nan)) for v in _DERIVED_VARIABLES}
         parts.append(own | {"expected": (("param",), expected[form.rows(k)])})
     return _described(task, parts, {"derived": np.array(DERIVED)} if form.name == "power" else {}, words)
 

@@ -34,7 +34,7 @@ def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array,
                 low[j], high[j] = _inverted(1 / theta[j], reach[j] * stderr[j] / theta[j] ** 2)
                 distance[j] *= np.abs(theta[j] / expected[j])
             elif j in form.zetas and free[j] and free[1]:
-                powers, spread = powers_of(form, theta, covariance, form.zetas.index(j))
+                powers, spread = _powers_of(form, theta, covariance, form.zetas.index(j))
                 low[j], high[j] = _fieller(powers, spread, reach[j])
                 direction = np.array([-expected[j], 1.0])
                 distance[j] = np.abs(direction @ powers) / np.sqrt(direction @ spread @ direction)
@@ -50,7 +50,7 @@ def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array,
     }
 
 
-def powers_of(form: Ansatz, theta: Array, covariance: Array, part: int) -> tuple[Array, Array]:
+def _powers_of(form: Ansatz, theta: Array, covariance: Array, part: int) -> tuple[Array, Array]:
     """(1/nu, zeta/nu) of one part, and their covariance (2, 2) to first order."""
     at = [form.params.index("nu"), form.zetas[part]]
     nu, zeta = theta[at]
@@ -70,7 +70,7 @@ def _through(slope: Array, covariance: Array) -> Array:
 
 def derived_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array, part: int) -> dict[str, Array]:
     """1/nu and zeta/nu of one part, with errors and intervals; (2,) each."""
-    powers, spread = powers_of(form, theta, covariance, part)
+    powers, spread = _powers_of(form, theta, covariance, part)
     dof = np.array([t_dof[1], min(t_dof[1], t_dof[form.zetas[part]])])
     stderr = np.sqrt(np.diag(spread))
     stderr = np.where(stderr > 0, stderr, np.nan)

@@ -10,8 +10,8 @@ import numpy as np
 from spikecube.scaling.results import SENTENCES
 from spikecube.scaling.verdict import REJECTED
 
-TOO_SMALL = 0.001  # probability of so small a sum of squares, below which the errors are doubted
-ROUGH = 1.35  # factor by which an error changes within itself, beyond which intervals are doubted
+_TOO_SMALL = 0.001  # probability of so small a sum of squares, below which the errors are doubted
+_ROUGH = 1.35  # factor by which an error changes within itself, beyond which intervals are doubted
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ),
     (
         "too_good",
-        lambda f: f.too_good < TOO_SMALL,
+        lambda f: f.too_good < _TOO_SMALL,
         "The points scatter less about the curve than their errors allow (chi2/dof = {f.ratio:.2g}, "
         "p = {f.too_good:.2g} for so little): the errors are too large, or points of one size share them, and then the "
         "intervals are too narrow.",
@@ -142,7 +142,7 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ),
     (
         "doubted",
-        lambda f: f.roughest[1] > ROUGH,
+        lambda f: f.roughest[1] > _ROUGH,
         "The error of {f.roughest[0]} changes by a factor of {f.roughest[1]:.2g} within one error: the data hardly "
         "determine all parameters, and the intervals are rough and may be too narrow.",
     ),

@@ -140,7 +140,7 @@ def _calibrated(aims: Sequence[Aim], money: Array) -> tuple[Allocation, Array]:
     for _ in range(_ROUNDS):
         tighter = [replace(a, half_width=a.half_width / w) for a, w in zip(aims, worse, strict=True)]
         made = allocate(tighter, money)
-        found = np.array([fitted_half_width(a, made.seeds) for a in aims])
+        found = np.array([_fitted_half_width(a, made.seeds) for a in aims])
         ratio = found / np.array([a.half_width for a in aims])
         if (ratio <= 1.0).all() and ratio.max() > 0.97:
             break
@@ -148,7 +148,7 @@ def _calibrated(aims: Sequence[Aim], money: Array) -> tuple[Allocation, Array]:
     return made, found
 
 
-def fitted_half_width(aim: Aim, seeds: Array, n_fits: int = 200) -> float:
+def _fitted_half_width(aim: Aim, seeds: Array, n_fits: int = 200) -> float:
     """Mean half-width of fits to made-up studies with these seeds, their weights and errors taken from the seeds."""
     used = (np.asarray(seeds) > 1) & np.isfinite(aim.variance)
     slopes, count = aim.slopes[used], np.asarray(seeds, dtype=float)[used]

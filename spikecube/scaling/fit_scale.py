@@ -15,7 +15,7 @@ from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
-LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
+_LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
 
 
 @dataclass(frozen=True)
@@ -263,5 +263,5 @@ def _nearly_linear_logs(sample: Sample, usable: Array) -> Array:
     with np.errstate(invalid="ignore"):
         fine = sample.mean > 0
         if sample.stderr is not None:
-            fine &= (sample.stderr < LOG_LIMIT * sample.mean) | ~has_errors(sample, usable)[:, None]
+            fine &= (sample.stderr < _LOG_LIMIT * sample.mean) | ~has_errors(sample, usable)[:, None]
     return np.asarray((fine | ~usable).all(1))

@@ -18,7 +18,7 @@ from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import verdicts
 
-CORNER = 1.345  # in standard errors: 95 per cent of the efficiency of squares for Gaussian noise
+_CORNER = 1.345  # in standard errors: 95 per cent of the efficiency of squares for Gaussian noise
 _LEAST = 1e-9  # of delta: noise-free points have a scale of rounding
 _CLOSE = 0.05  # to a leverage of 1, at which a point is its own fit
 _ROUNDS = 3
@@ -30,7 +30,7 @@ class Robust:
 
     Attributes
     ----------
-    delta : in units of r; None is `CORNER` standard errors, or robust scales where no errors are given.
+    delta : in units of r; None is `_CORNER` standard errors, or robust scales where no errors are given.
     """
 
     delta: float | None = None
@@ -91,7 +91,7 @@ def _minimum(data: _Data, starts: Array, delta: float | None) -> tuple[Minimum, 
     squares = best_of(starts[:, None], lambda start: minimise(data.problem(np.inf), start))
     found, begin = squares, np.concatenate([squares.theta[None], starts[:1, None]])
     for _ in range(1 if delta else _ROUNDS):
-        corner = delta or max(CORNER * _scale(data.residual(found.theta)[0], starts.shape[-1]), _LEAST)
+        corner = delta or max(_CORNER * _scale(data.residual(found.theta)[0], starts.shape[-1]), _LEAST)
         problem = data.problem(corner)
         found = best_of(begin, lambda start, p=problem: minimise(p, start, iterations=100))  # type: ignore[misc]
         begin = found.theta[None]
@@ -126,7 +126,7 @@ def fit_robust(
         mean, errors = sample.mean[b, k], None if sample.stderr is None else sample.stderr[b, k]
         data = _Data(law, sizes[k], np.log(mean), np.ones(len(mean)) if errors is None else errors / mean)
         starts = law.start(sizes[k], mean[None], (1 / (data.unit * mean) ** 2)[None])[:, 0]
-        delta = robust.delta if robust.delta or errors is None else CORNER
+        delta = robust.delta if robust.delta or errors is None else _CORNER
         best, deltas[b] = _minimum(data, starts, delta)
         if not best.converged[0]:
             table.status[b] = STATUS["not_converged"]

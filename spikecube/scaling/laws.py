@@ -14,7 +14,7 @@ from spikecube.scaling.errors import FitError
 from spikecube.scaling.kinds import NONLINEAR, BothSigns, FreeCorrection, Linear, LinearButLast, Nonlinear
 from spikecube.scaling.types import Array
 
-DECAYS = -np.geomspace(0.03, 6.0, 60)
+_DECAYS = -np.geomspace(0.03, 6.0, 60)
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ LIMIT = Law(
     ("limit", "amplitude", "exponent"),
     _limit_value,
     _limit_jacobian,
-    lambda n, y, weights: _grid_start(n, y, weights, DECAYS)[None],
+    lambda n, y, weights: _grid_start(n, y, weights, _DECAYS)[None],
     LinearButLast(_FINE_DECAYS, _limit_bases),
     amplitude=1,
     when="a limit is known to exist: losses",
@@ -206,7 +206,7 @@ _BOTH_SIGNS = np.concatenate([_FINE_DECAYS, -_FINE_DECAYS[::-1]])
 
 def _offset_start(n: Array, y: Array, weights: Array) -> Array:
     """The best growing and the best decaying term of a grid of exponents; (2, B, 3)."""
-    return np.stack([_grid_start(n, y, weights, sign * DECAYS) for sign in (1, -1)])
+    return np.stack([_grid_start(n, y, weights, sign * _DECAYS) for sign in (1, -1)])
 
 
 OFFSET = Law(

@@ -45,7 +45,7 @@ class Minimum:
     converged: Array
 
 
-def weighted_cost(value: Function, theta: Array, y: Array, weights: Array) -> tuple[Array, Array]:
+def _weighted_cost(value: Function, theta: Array, y: Array, weights: Array) -> tuple[Array, Array]:
     """Residuals (B, K) and sum_k w_k r_k^2 (B,), infinite outside the domain of the law."""
     with np.errstate(over="ignore", invalid="ignore"):
         residual = np.where(weights > 0, y - value(theta), 0.0)
@@ -100,7 +100,7 @@ def minimise(problem: Problem, start: Array, *, held: Array | None = None, itera
     value, jacobian = problem.value, problem.jacobian
     y, weights = np.broadcast_to(problem.y, shape), np.broadcast_to(problem.weights, shape)
     enough = _EXACT * (weights * y**2).sum(-1)
-    residual, cost = weighted_cost(value, theta, y, weights)
+    residual, cost = _weighted_cost(value, theta, y, weights)
     damping, scale = np.full(len(theta), 1e-3), np.zeros(theta.shape)
     converged = cost <= enough
     alive = np.isfinite(cost) & ~converged
@@ -112,7 +112,7 @@ def minimise(problem: Problem, start: Array, *, held: Array | None = None, itera
         longest = scale[rows]
         step, cosine = _step(slopes, residual[rows], weights[rows], damping[rows], longest)
         scale[rows] = longest
-        new_residual, new_cost = weighted_cost(value, theta[rows] + step, y[rows], weights[rows])
+        new_residual, new_cost = _weighted_cost(value, theta[rows] + step, y[rows], weights[rows])
         better = new_cost <= cost[rows]
         resting = (np.abs(step) <= 1e-12 * np.abs(theta[rows])).all(-1) & (cosine < 1e-5)
         won, lost = rows[better], rows[~better]

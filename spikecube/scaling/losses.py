@@ -53,14 +53,12 @@ def fit_limits(
     data = cube_data(cube, LIMITS_NEED, controls=controls, prediction=prediction, predicted=_LIMITS)
     cube, known, limits, kept = data.cube, data.theory, _limits(data), spikes_kept(data.cube)
     theory = {a: limit_exponent(a, ell, known) for a, ell in zip(cube["alpha"].values.tolist(), kept, strict=True)}
+    powers = {a: leading if exponent in ("theory", "free") else _number(exponent) for a, leading in theory.items()}
     rows = []
-    for a, leading in theory.items():
-        expected = {"limit": np.nan if limits is None else limits.sel(alpha=a), "exponent": leading}
-        law, fine = LIMIT, True
-        if exponent != "free":
-            power = leading if exponent == "theory" else _number(exponent)
-            fine = bool(np.isfinite(power))
-            law = known_limit(power if fine else -1.0)
+    for a, power in powers.items():
+        expected = {"limit": np.nan if limits is None else limits.sel(alpha=a), "exponent": theory[a]}
+        fine = exponent == "free" or bool(np.isfinite(power))
+        law = LIMIT if exponent == "free" else known_limit(power if fine else -1.0)
         parts = [
             fit_sample(
                 law,
@@ -74,8 +72,7 @@ def fit_limits(
         ]
         rows.append(_mark(xr.concat(parts, dim=xr.Variable("loss", list(LOSSES))), fine))
     result: xr.Dataset = xr.concat(rows, dim="alpha")
-    powers = [theory[a] if exponent in ("theory", "free") else _number(exponent) for a in theory]
-    result["theory_exponent"] = ("alpha", np.array(powers, dtype=float))
+    result["theory_exponent"] = ("alpha", np.array(list(powers.values()), dtype=float))
     result["theory_exponent"].attrs["long_name"] = "exponent of n of the leading approach to the limit"
     result.attrs |= {"controls": str(data.controls is not None), "prediction": data.note, "exponent": str(exponent)}
     return describe(adjust(result), quantity="loss")

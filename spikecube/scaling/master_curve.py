@@ -153,7 +153,7 @@ def _slopes(points: Points, at: Reduction, moved: Places, u: Array, free: Array)
     return by_theta, here.factor * by_u
 
 
-def reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> Array:
+def _reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> Array:
     """Slopes of the weighted residuals in the free parameters, the curve refitted; (P, len(free)).
 
     Of the two parts of this derivative the one kept (Kaufman) gives the gradient of the cost exactly. Knots move with
@@ -185,7 +185,7 @@ def descend(
     theta, damping = start.copy(), 1e-3
     at = reduce(ansatz, points, theta, n_basis)
     for _ in range(iterations):
-        slope = reduced_slopes(ansatz, points, theta, free, at)
+        slope = _reduced_slopes(ansatz, points, theta, free, at)
         length = np.linalg.norm(slope, axis=0)
         length[length == 0] = 1.0
         slope /= length

@@ -19,15 +19,15 @@ from spikecube.scaling.results import describe
 from spikecube.scaling.samples import Sample, curve_covariance
 from spikecube.scaling.types import Array
 
-DETACHED = 0.95
-ALIGNED = 0.5
+_DETACHED = 0.95
+_ALIGNED = 0.5
 _LEAST_CORRECTION = 0.1  # a correction that decays slower than n^-0.1 cannot be told from the exponent itself
 
 NEEDED = ("alpha", "n", "seed", "rank", "degree", "singular_value", "outlier_count", "alignment")
 
-SELECTION = (
-    f"sizes at which the spike is counted as detached in at least {DETACHED:.0%} of the seeds and the singular vector "
-    f"has a mean squared cosine of at least {ALIGNED} with the spike's monomial"
+_SELECTION = (
+    f"sizes at which the spike is counted as detached in at least {_DETACHED:.0%} of the seeds and the singular vector "
+    f"has a mean squared cosine of at least {_ALIGNED} with the spike's monomial"
 )
 
 
@@ -88,7 +88,7 @@ def fit_outliers(
     result = _join(fits).merge(_join(lines), join="outer").merge(chosen).sel(estimator=list(fits))
     result["expected_line"] = ("degree", "coefficient"), [[0.5 - k / 2, float(k)] for k in degrees]
     result["correction_exponent"] = omega.assign_attrs(long_name="omega of the corrected law 1 + D n^-omega")
-    result.attrs = {**fits["plain"].attrs, "selection": SELECTION, "controls": str(data.controls is not None)}
+    result.attrs = {**fits["plain"].attrs, "selection": _SELECTION, "controls": str(data.controls is not None)}
     result.attrs["prediction"] = data.note
     return describe(adjust(result), quantity="outlier of F/sqrt(n)")
 
@@ -102,11 +102,11 @@ def select(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.Datase
         aligned.append(cube["alignment"].sel(degree=k, drop=True).mean("seed"))
     index = xr.DataArray(degrees, dims="degree", coords={"degree": degrees})["degree"]
     fraction, cosine = xr.concat(detached, dim=index), xr.concat(aligned, dim=index)
-    selected = (fraction >= DETACHED) & (cosine >= ALIGNED)
+    selected = (fraction >= _DETACHED) & (cosine >= _ALIGNED)
     found = xr.Dataset({"detached_fraction": fraction, "mean_alignment": cosine, "selected": selected})
     found["detached_fraction"].attrs["long_name"] = "fraction of seeds with the spike beyond the detection edge"
     found["mean_alignment"].attrs["long_name"] = "mean squared cosine of the singular vector with the spike's monomial"
-    found["selected"].attrs["long_name"] = SELECTION
+    found["selected"].attrs["long_name"] = _SELECTION
     return found.drop_vars([c for c in found.coords if c not in found.dims])
 
 

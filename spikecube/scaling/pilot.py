@@ -32,7 +32,7 @@ from spikecube.scaling.targets import Target
 from spikecube.scaling.thresholds import fit_thresholds
 from spikecube.scaling.types import Array
 
-PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one power, as a standard deviation
+_PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one power, as a standard deviation
 
 
 def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> Array:
@@ -54,7 +54,7 @@ def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> A
     y = np.log(variance[usable]) - special.digamma(half) + np.log(half)
     centre, middle = np.average(x, weights=weight), np.average(y, weights=weight)
     power = float(weight @ (x - centre) ** 2)
-    slope = float(weight @ ((x - centre) * (y - middle))) / (power + 1 / PRIOR_SLOPE**2)
+    slope = float(weight @ ((x - centre) * (y - middle))) / (power + 1 / _PRIOR_SLOPE**2)
     return np.asarray(np.exp(middle + slope * (np.log(at) - centre)))
 
 
@@ -101,7 +101,7 @@ def _relative(sample: Sample, omega: float, smallest: float = 0.0) -> PilotCurve
         return np.stack([np.ones_like(n), np.log(n / reference), decay / (1 + bend * n**-omega)], axis=1)
 
     direction = np.array([0.0, 1.0, 0.0])
-    found = partial(found_in, fit, "exponent")
+    found = partial(_found_in, fit, "exponent")
     return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, direction, smallest, found=found)
 
 
@@ -118,13 +118,13 @@ def _towards_limit(sample: Sample, exponent: float) -> PilotCurve:
         return np.stack([np.ones_like(n), n**exponent, n ** (2 * exponent)], axis=1)
 
     def found() -> Found:
-        return found_in(fit_sample(corrected_limit(exponent), sample), "limit")
+        return _found_in(fit_sample(corrected_limit(exponent), sample), "limit")
 
     direction = np.array([1.0, 0.0, 0.0])
     return PilotCurve(sample.sizes, of_a_seed(sample), sample.dof[0], slopes, direction, found=found)
 
 
-def found_in(fit: xr.Dataset, param: str) -> Found:
+def _found_in(fit: xr.Dataset, param: str) -> Found:
     """The estimate of one parameter of a fit to one curve."""
     one = fit.sel(param=param)
     names = {number: name for name, number in STATUS.items()}
@@ -226,6 +226,6 @@ def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
     def found() -> Found:
         fit = fit_thresholds(cube).sel(degree=target.degree)
         draws = int(cube["outlier_count"].notnull().any("alpha").sum())
-        return found_in(fit.assign(t_dof=max(draws - len(fit["param"]), 1)), "critical")
+        return _found_in(fit.assign(t_dof=max(draws - len(fit["param"]), 1)), "critical")
 
     return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([1.0, 0.0]), found=found)

@@ -16,7 +16,7 @@ from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.targets import Target
 from spikecube.scaling.types import Array
 
-MOST_DRAWS = 10_000  # of a share; beyond, Gauss's interval is Clopper and Pearson's to a per cent
+_MOST_DRAWS = 10_000  # of a share; beyond, Gauss's interval is Clopper and Pearson's to a per cent
 
 
 class Found(NamedTuple):
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     status: str = "ok"
 
 
-NOTHING = Found(np.nan, -np.inf, np.inf, np.nan, "", "no_data")
+_NOTHING = Found(np.nan, -np.inf, np.inf, np.nan, "", "no_data")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PilotCurve:
     direction: Array
     smallest: float = 0.0
     largest: float = np.inf
-    found: Callable[[], Found] = lambda: NOTHING
+    found: Callable[[], Found] = lambda: _NOTHING
     note: str = ""
 
 
@@ -64,7 +64,7 @@ def point(sample: Sample, size: float) -> PilotCurve:
     def found() -> Found:
         at = np.flatnonzero(sample.sizes == size)
         if not len(at) or sample.stderr is None or not np.isfinite(sample.stderr[0, at[0]]):
-            return NOTHING
+            return _NOTHING
         mean, stderr, dof = (float(values[0, at[0]]) for values in (sample.mean, sample.stderr, sample.dof))
         half = stderr * float(stats.t.ppf((1 + LEVEL) / 2, dof))
         return Found(mean, mean - half, mean + half, dof, f"mean at n = {size:g}")
@@ -143,21 +143,21 @@ def of_share(target: Target, cube: xr.Dataset) -> PilotCurve:
         ends = stats.binomtest(hit, drawn).proportion_ci(LEVEL)
         return Found(hit / drawn, ends.low, ends.high, drawn - 1, f"share of draws at n = {size:g}")
 
-    needed = draws_for_share(hit / drawn, target.half_width)
+    needed = _draws_for_share(hit / drawn, target.half_width)
     quantile = stats.t.ppf((1 + LEVEL) / 2, max(needed - 1, 1))
     variance = np.where(here, needed * (0.999999 * target.half_width / quantile) ** 2, np.nan)
     return PilotCurve(sizes, variance, np.full(len(sizes), np.inf), _ones, np.ones(1), size, size, found)
 
 
-def draws_for_share(share: float, half_width: float) -> int:
+def _draws_for_share(share: float, half_width: float) -> int:
     """The fewest draws of which a share is known to +- half_width, by Clopper and Pearson's interval, if it stays.
 
     Six of six draws put the interval of 95 per cent at [0.54, 1].
 
-    >>> draws_for_share(1.0, 0.23), draws_for_share(0.5, 0.1)
+    >>> _draws_for_share(1.0, 0.23), _draws_for_share(0.5, 0.1)
     (6, 104)
     """
-    m = np.arange(1, MOST_DRAWS + 1)
+    m = np.arange(1, _MOST_DRAWS + 1)
     k, tail = np.rint(share * m), (1 - LEVEL) / 2
     low = np.where(k > 0, stats.beta.ppf(tail, np.maximum(k, 1), m - k + 1), 0.0)
     high = np.where(k < m, stats.beta.ppf(1 - tail, k + 1, np.maximum(m - k, 1)), 1.0)

@@ -15,10 +15,10 @@ from spikecube.scaling.results import describe
 from spikecube.scaling.samples import from_data
 
 
-def corrected_by(correction: float | str | None) -> Law:
+def _corrected_by(correction: float | str | None) -> Law:
     """The law that `correction` asks for: None, "free", or the exponent of the correction.
 
-    >>> corrected_by(0.5).params
+    >>> _corrected_by(0.5).params
     ('log_amplitude', 'exponent', 'correction_amplitude')
     """
     if correction is None:
@@ -95,7 +95,7 @@ def fit_power_law(
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
     quantity = str(data.name or "the data")
     result = fit_sample(
-        corrected_by(correction),
+        _corrected_by(correction),
         sample,
         n_min=n_min,
         rng=generator(rng),

@@ -174,10 +174,10 @@ def messages(status: Array, extra: Mapping[int, str] | None = None) -> Array:
 UNEXPECTED = "no value was expected, so that none is tested"
 """Why a fit has no p-values."""
 
-PER_PARAMETER = ("estimate", "stderr", "ci_low", "ci_high", "pvalue", "expected")
+_PER_PARAMETER = ("estimate", "stderr", "ci_low", "ci_high", "pvalue", "expected")
 SCALARS = ("nobs", "dof", "chi2", "gof_pvalue", "aicc", "n_min")
 SHAPE = {
-    **dict.fromkeys(PER_PARAMETER, ("param",)),
+    **dict.fromkeys(_PER_PARAMETER, ("param",)),
     "covariance": ("param_i", "param_j"),
     **dict.fromkeys((*SCALARS, "converged", "status", "message"), ()),
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from spikecube.scaling.errors import FitError
 
-FORMS = {
+_FORMS = {
     "exponent": "exponent = H",
     "limit": "limit = H",
     "mean": "mean n=N = H",
@@ -110,7 +110,7 @@ def _parsed(text: str) -> Target:
             named = match.groupdict()
             return Target(kind, text, half_width, named.get("variable") or "", int(named.get("degree") or 0), labels)
         if match and kind != "loss":
-            raise FitError(f"target {text!r} needs {_listed(needed)}; allowed: {FORMS[kind]}")
+            raise FitError(f"target {text!r} needs {_listed(needed)}; allowed: {_FORMS[kind]}")
     raise FitError(f"target {text!r} is not understood; allowed: {_forms()}")
 
 
@@ -135,4 +135,4 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _forms() -> str:
-    return "; ".join(FORMS.values())
+    return "; ".join(_FORMS.values())

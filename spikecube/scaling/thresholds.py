@@ -214,7 +214,7 @@ def _intervals(fit: Logistic | None, logs: Array, dof: float) -> Entry:
         estimate, covariance = _reparametrise(fit)
         stderr = np.sqrt(np.diag(covariance))
         t = float(stats.t.ppf((1 + _LEVEL) / 2, dof))
-        ends = [fieller(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
+        ends = [_fieller(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
         low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
         high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])
         threshold = np.array([_threshold(estimate, covariance, fit, x, t) for x in logs]).T
@@ -250,11 +250,11 @@ def _reparametrise(fit: Logistic) -> tuple[Array, Array]:
 def _threshold(estimate: Array, covariance: Array, fit: Logistic, log_n: float, t: float) -> Array:
     """alpha_k(n), its standard error and Fieller interval."""
     row = np.array([1.0, 1 / log_n, 0.0])
-    ends = fieller(fit, np.array([1 / log_n, 1.0, 0.0]), t)
+    ends = _fieller(fit, np.array([1 / log_n, 1.0, 0.0]), t)
     return np.array([row @ estimate, np.sqrt(row @ covariance @ row), *ends])
 
 
-def fieller(fit: Logistic, row: Array, t: float) -> tuple[float, float]:
+def _fieller(fit: Logistic, row: Array, t: float) -> tuple[float, float]:
     """The set of values a with |row.b + a b_2| <= t stderr: an interval where b_2 is resolved, else open.
 
     References

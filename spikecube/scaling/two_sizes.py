@@ -116,11 +116,7 @@ def fit_two_sizes(
     law : `TWO_SIZES` or `INTERACTION`.
     robust : Huber's loss on logarithms in place of squares.
     """
-    data = labelled(data)
-    if stderr is not None:
-        given = xr.DataArray(stderr) if np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray) else stderr
-        stderr = align(labelled(given, "stderr"), data, "stderr")
-    sizes, sample = _points(data, dims, stderr, zeros)
+    sizes, sample = _points(labelled(data), dims, stderr, zeros)
     used = sample.fine
     if sample.stderr is not None:
         used = used & (np.nan_to_num(sample.stderr) > 0)
@@ -161,8 +157,13 @@ def _empty(law: Law, sizes: Array, sample: Sample, used: Array) -> tuple[Table, 
     return table, np.flatnonzero(enough)
 
 
-def _points(data: xr.DataArray, dims: tuple[str, str], stderr: xr.DataArray | None, zeros: str) -> tuple[Array, Sample]:
+def _points(
+    data: xr.DataArray, dims: tuple[str, str], stderr: xr.DataArray | float | None, zeros: str
+) -> tuple[Array, Sample]:
     """Both sizes of each point (P, 2), and the sample along the points; its own size is the product of both."""
+    if stderr is not None:
+        given = xr.DataArray(stderr) if np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray) else stderr
+        stderr = align(labelled(given, "stderr"), data, "stderr")
     check_names(data)
     homes = {d for name in dims for d in _home(data, name)}
     axes = [str(d) for d in data.dims if d in homes]

@@ -2,7 +2,7 @@
 
 An estimate whose error is estimated too small stops early, so that intervals of runs that stop at their own width hold
 the truth too rarely. The variance V of the estimate, known with f degrees of freedom, is on average too small by about
-V c/f at the stop, and intervals are widened by (1 + c/f)^{1/2}; see `WIDER`. Runs that end with the seeds they began
+V c/f at the stop, and intervals are widened by (1 + c/f)^{1/2}; see `_WIDER`. Runs that end with the seeds they began
 with could stop only once, and c is 1.
 """
 
@@ -24,8 +24,8 @@ from spikecube.scaling.results import SENTENCES
 from spikecube.scaling.targets import Target
 from spikecube.scaling.types import Array
 
-WIDER = 3.0  # c: calibrated by scripts/until_coverage.py
-WIDER_AT_FIRST = 1.0  # c of runs that end in their first round
+_WIDER = 3.0  # c: calibrated by scripts/until_coverage.py
+_WIDER_AT_FIRST = 1.0  # c of runs that end in their first round
 FIRST_SEEDS = 8  # at the sizes of the first round
 GROWTH = 4  # the most by which the seeds of a size grow in one round
 _MARGIN = 0.97  # of a half-width, at which the next round aims
@@ -91,17 +91,17 @@ def widening(dof: float, grown: bool = True) -> float:
 
     Parameters
     ----------
-    grown : whether any size has more seeds than a first round gives it, else c is `WIDER_AT_FIRST`.
+    grown : whether any size has more seeds than a first round gives it, else c is `_WIDER_AT_FIRST`.
 
     Examples
     --------
     >>> round(widening(20.0), 3), round(widening(20.0, grown=False), 3), widening(float("inf"))
     (1.072, 1.025, 1.0)
     """
-    return float(np.sqrt(1 + (WIDER if grown else WIDER_AT_FIRST) / dof)) if dof > 0 else 1.0
+    return float(np.sqrt(1 + (_WIDER if grown else _WIDER_AT_FIRST) / dof)) if dof > 0 else 1.0
 
 
-def next_seeds(
+def _next_seeds(
     found: Sequence[Reached],
     curves: Sequence[PilotCurve],
     sizes: Array,
@@ -190,7 +190,7 @@ def rounds(
             found = reached(targets, curves, float(seeds.max()))
             following, wanted, reason = seeds, seeds, ""
             if not all(r.met for r in found):
-                following, wanted = next_seeds(found, curves, sizes, seeds, cost, price, budget - spent)
+                following, wanted = _next_seeds(found, curves, sizes, seeds, cost, price, budget - spent)
                 reason = _absurd(found, curves, sizes, cost) if np.isinf(budget) else ""
         except FitError:
             found, following, reason = [], _one_more_size(seeds), ""

@@ -15,12 +15,12 @@ from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.window import ALLOWED
 
 REJECTED = 0.01  # a law with a p-value below this is rejected, and a good collapse doubted by each test
-TOO_GOOD = 1e-4  # one with a p-value closer to 1 than this, on enough points, has errors that are not its own
+_TOO_GOOD = 1e-4  # one with a p-value closer to 1 than this, on enough points, has errors that are not its own
 FAR = 3.0  # standard errors by which a size may miss what the smaller ones foretell
 _MANY = 5  # degrees of freedom from which on a p-value of 1 means something
 _NAMES = {v: k for k, v in STATUS.items()}
 
-UNTESTED = {
+_UNTESTED = {
     "none": "no errors were given, so that its interval rests on the scatter of the points about the law itself.",
     "seeds": "the seeds do not scatter.",
     "given": "no degree of freedom is left.",
@@ -79,13 +79,13 @@ def verdict(
 def _tested(gof_pvalue: float, dof: float, errors: str) -> tuple[str, str]:
     """What the lack-of-fit test makes of a fit that converged."""
     if np.isnan(gof_pvalue):
-        return "untested", f"{SENTENCES['untested'].rstrip('.')}: {UNTESTED[errors]}"
+        return "untested", f"{SENTENCES['untested'].rstrip('.')}: {_UNTESTED[errors]}"
     if gof_pvalue < REJECTED:
         p = f"p = {gof_pvalue:.1g}" if gof_pvalue > 0 else "p < 1e-300"
         return "rejected", SENTENCES["rejected"].replace("rejected", f"rejected ({p})")
-    if gof_pvalue > 1 - TOO_GOOD and dof >= _MANY:
+    if gof_pvalue > 1 - _TOO_GOOD and dof >= _MANY:
         return "too_good", (
-            f"{SENTENCES['too_good'].rstrip('.')} (p above {1 - TOO_GOOD:g}, {dof:g} degrees of freedom): the errors "
+            f"{SENTENCES['too_good'].rstrip('.')} (p above {1 - _TOO_GOOD:g}, {dof:g} degrees of freedom): the errors "
             "are too large, or points share theirs, and then the intervals do not hold."
         )
     return "ok", SENTENCES["ok"]

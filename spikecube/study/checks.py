@@ -11,7 +11,7 @@ from spikecube.model.checks import Mistake, StudyError, mistake, unknown_key
 from spikecube.model.parameters import ALLOWED, Model, model_mistakes
 from spikecube.study.fields import TABLES, Axes, Measure, axis_label, axis_values
 
-MAX_CELL_BYTES = 2**44  # 16 TiB: no machine holds a cell larger than this
+_MAX_CELL_BYTES = 2**44  # 16 TiB: no machine holds a cell larger than this
 
 
 def study_mistakes(data: Mapping[str, Any], keys: Sequence[str]) -> list[Mistake]:
@@ -146,8 +146,8 @@ def _bytes_mistakes(models: Sequence[Model], axes: Axes) -> list[Mistake]:
     """A size whose matrices no machine holds."""
     large = max(axes.n)
     need = max(8.0 * (large * (m.dim(large) + m.width(large)) + m.width(large) * m.dim(large)) for m in models)
-    if need <= MAX_CELL_BYTES:
+    if need <= _MAX_CELL_BYTES:
         return []
-    most = f"{MAX_CELL_BYTES / 2**40:.3g} TiB"
+    most = f"{_MAX_CELL_BYTES / 2**40:.3g} TiB"
     text = f"given {large}, whose matrices alone need {need / 2**40:.3g} TiB; "
     return [Mistake("axes.n", f"{text}allowed: sizes whose cells fit in memory, {most} at the very most")]

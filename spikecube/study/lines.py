@@ -13,14 +13,14 @@ _LONGEST = 200  # lines of one statement; what follows a longer one is not looke
 
 def with_lines(mistakes: Sequence[Mistake], text: str) -> list[Mistake]:
     """Mistakes with the line of their key in a TOML text; of a key that is missing, with that of its table."""
-    lines = key_lines(text)
+    lines = _key_lines(text)
     return [m._replace(line=lines.get(m.key) or lines.get(m.key.rpartition(".")[0])) for m in mistakes]
 
 
-def key_lines(text: str) -> dict[str, int]:
+def _key_lines(text: str) -> dict[str, int]:
     """The line, from 1, at which each dotted key of a valid TOML text begins.
 
-    >>> key_lines("title = 'x'\\n\\n[axes]\\nn = [\\n 5,\\n]\\nlam = 1\\n")
+    >>> _key_lines("title = 'x'\\n\\n[axes]\\nn = [\\n 5,\\n]\\nlam = 1\\n")
     {'title': 1, 'axes': 3, 'axes.n': 4, 'axes.lam': 7}
     """
     found: dict[str, int] = {}

@@ -13,7 +13,7 @@ from spikecube.numbers import real_array
 from spikecube.theory.bulk import Bulk, bulk_of, span
 from spikecube.theory.parameters import Model
 
-Complex = npt.NDArray[np.complex128]
+_Complex = npt.NDArray[np.complex128]
 
 
 def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
@@ -49,7 +49,7 @@ def eigenvalue_density(bulk: Bulk, x: npt.ArrayLike) -> Array:
     return density
 
 
-def m_1_inside(bulk: Bulk, x: Array) -> Complex:
+def m_1_inside(bulk: Bulk, x: Array) -> _Complex:
     """m_1(x + i0): of the roots of the quartic for e, the one that keeps the upper half plane."""
     z = np.asarray(x * (1 + 1e-10j), dtype=np.complex128)
     roots = np.linalg.eigvals(_companion(_quartic(bulk, -z)))
@@ -62,11 +62,11 @@ def m_1_inside(bulk: Bulk, x: Array) -> Complex:
         height = np.minimum(np.minimum(m_1.imag, m_2.imag), (-u / z).imag)
     height = np.where(residual < 1e-8, height, -np.inf)
     bulk.check(np.where(np.isfinite(height.max(axis=1)), 0.0, np.inf), 1e-8, f"x in {span(x)}")
-    chosen: Complex = m_1[np.arange(len(x)), np.argmax(height, axis=1)]
+    chosen: _Complex = m_1[np.arange(len(x)), np.argmax(height, axis=1)]
     return chosen
 
 
-def _quartic(bulk: Bulk, lam: Complex) -> Complex:
+def _quartic(bulk: Bulk, lam: _Complex) -> _Complex:
     """Coefficients, leading one first and equal to 1, of the quartic for e at lambda; shape (..., 5).
 
     e (1+e)^3 + e (1+e) k w/lambda = (1+e)^2 w var/lambda + c_{>1}^2 k w^2/lambda^2, w = 1 + (1-r) e.
@@ -77,11 +77,11 @@ def _quartic(bulk: Bulk, lam: Complex) -> Complex:
     linear = np.multiply.outer(k / lam, [0.0, g, 1 + g, 1.0, 0.0])
     whole = np.multiply.outer(bulk.variance / lam, [0.0, g, 1 + 2 * g, 2 + g, 1.0])
     square = np.multiply.outer(bulk.nonlinear * k / lam**2, [0.0, 0.0, g * g, 2 * g, 1.0])
-    total: Complex = cubic + linear - whole - square
+    total: _Complex = cubic + linear - whole - square
     return total
 
 
-def _companion(monic: Complex) -> npt.NDArray[Any]:
+def _companion(monic: _Complex) -> npt.NDArray[Any]:
     degree = monic.shape[-1] - 1
     matrix = np.zeros((*monic.shape[:-1], degree, degree), dtype=np.complex128)
     matrix[..., 0, :] = -monic[..., 1:]

@@ -24,7 +24,7 @@ from spikecube.theory.quantities import (
 )
 
 Losses = tuple[Array, Array]
-MOST_DEGREES = 4
+_MOST_DEGREES = 4
 """Blocks are kept up to this degree at most."""
 _TRIED = np.logspace(-4, 1, 6)
 _NEGLIGIBLE = 1e-4
@@ -58,8 +58,8 @@ def chosen_degrees(model: Model, n: int) -> int:
     >>> chosen_degrees(model, 1000)
     3
     """
-    tried = range(2, MOST_DEGREES)
-    return next((k for k in tried if block_remainder(model, _TRIED, n, k).max() < _NEGLIGIBLE), MOST_DEGREES)
+    tried = range(2, _MOST_DEGREES)
+    return next((k for k in tried if block_remainder(model, _TRIED, n, k).max() < _NEGLIGIBLE), _MOST_DEGREES)
 
 
 def block_remainder(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Array:
@@ -67,8 +67,8 @@ def block_remainder(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> A
 
     With all four kept it is what the last of them changes: the next one changes less where the orders settle.
     """
-    degrees = min(degrees, MOST_DEGREES - 1)
-    kept, all_of_them = (_blocks_only(model, lam, n, k) for k in (degrees, MOST_DEGREES))
+    degrees = min(degrees, _MOST_DEGREES - 1)
+    kept, all_of_them = (_blocks_only(model, lam, n, k) for k in (degrees, _MOST_DEGREES))
     return np.abs(relative_change(kept, all_of_them))
 
 

@@ -16,12 +16,12 @@ from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import Spikes, finite_spikes, require_vanishing_output, spike_degrees
 
-SPIKES = 5
+_SPIKES = 5
 """Spikes kept by default: the first five detach below alpha = 0.4, and their sum is F to a per cent up to there."""
 
 
 def predicted_outliers(
-    model: Model, n: int, alpha: float, *, ell: int = SPIKES, conditional: bool = False, degrees: int | None = None
+    model: Model, n: int, alpha: float, *, ell: int = _SPIKES, conditional: bool = False, degrees: int | None = None
 ) -> Array:
     """Singular values of F_ell/sqrt n beyond the bulk at finite n, largest first; one per detached spike.
 
@@ -87,7 +87,7 @@ def _outliers(bulk: Bulk, spikes: Spikes, factors: Array) -> Array:
     return np.sqrt([_position(bulk, partial(excess, k=k)) for k in range(count)])
 
 
-def detachment_alphas(model: Model, n: int, *, ell: int = SPIKES, degrees: int | None = None) -> Array:
+def detachment_alphas(model: Model, n: int, *, ell: int = _SPIKES, degrees: int | None = None) -> Array:
     """The alpha in [0, 1/2] from which the k-th spike's outlier of F/sqrt n is detached at this n; shape (spikes,).
 
     Where the smallest eigenvalue of zeta R A R^T for the spikes up to degree k passes 1 at the edge, for k <= ell,

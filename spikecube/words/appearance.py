@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -49,7 +49,14 @@ class Appearance:
         return None if self.alpha is None else bool(self.alpha <= last)
 
 
-def appearances(cube: xr.Dataset, **further: Any) -> tuple[int, list[Appearance]]:
+class Appearances(NamedTuple):
+    """The largest size, and each spike there."""
+
+    n: int
+    found: list[Appearance]
+
+
+def appearances(cube: xr.Dataset, **further: Any) -> Appearances:
     """The largest size, and each spike up to degree 5 there, as it is seen and as theory alone has it.
 
     Theory is that of `spikecube when`: it needs the study, not the prediction of a cube.
@@ -61,7 +68,7 @@ def appearances(cube: xr.Dataset, **further: Any) -> tuple[int, list[Appearance]
     """
     n = int(largest_size(cube, "outlier_count", further))
     place = {"n": n} | fixed(cube, further)
-    model = spikes.study_of(cube).model_at(**dict(spikes.further_labels(cube, further)))
+    model = spikes.model_of(cube, further)
     measured = {k: j for j, k in measured_spikes(cube, further)} if "alignment" in cube else {}
     last = float(cube["alpha"].max())
     found = []
@@ -70,7 +77,15 @@ def appearances(cube: xr.Dataset, **further: Any) -> tuple[int, list[Appearance]
         found.append(Appearance(k, threshold(k), seen, *_expected(model, n, last, k, rank)))
     if not found:
         raise Missing("This activation has no spike.")
-    return n, found
+    return Appearances(n, found)
+
+
+def appearances_or_none(cube: xr.Dataset, **further: Any) -> Appearances | None:
+    """`appearances`, None where there is nothing to say of them."""
+    try:
+        return appearances(cube, **further)
+    except Missing:
+        return None
 
 
 def _seen(cube: xr.Dataset, degree: int, rank: int, place: Mapping[str, Any]) -> str:

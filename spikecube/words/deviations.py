@@ -11,9 +11,9 @@ import xarray as xr
 from scipy.stats import t as student
 
 from spikecube.means import spikes
-from spikecube.means.comparisons import z_scores
+from spikecube.means.compared import Compared
 from spikecube.means.controls import label_spread
-from spikecube.means.places import Missing, aligned
+from spikecube.means.places import Missing
 from spikecube.text import number, with_error
 from spikecube.words import symbols
 
@@ -43,7 +43,7 @@ class Deviations:
     by_chance: float
 
 
-def deviations(cube: xr.Dataset, prediction: xr.Dataset | None) -> Deviations:
+def deviations(seen: Compared) -> Deviations:
     """Every point of losses and clear outliers that lies beyond `BEYOND` standard errors from its prediction.
 
     Chance: two tails of Student's t with one degree of freedom less than there are seeds.
@@ -53,19 +53,19 @@ def deviations(cube: xr.Dataset, prediction: xr.Dataset | None) -> Deviations:
     Missing
         If nothing can be compared.
     """
-    if prediction is None:
+    if seen.given is None:
         raise Missing("no prediction")
-    known, far, compared, chance = aligned(prediction, cube), [], 0, 0.0
+    far, compared, chance = [], 0, 0.0
     for name in _COMPARED:
         try:
-            scores = z_scores(spikes.clear_only(cube) if name == "singular_value" else cube, known, name)
+            scores = seen.scores(name)
         except Missing:
             continue
         count = int(scores["z"].notnull().sum())
         compared += count
         chance += count * 2 * float(student.sf(BEYOND, max(int(scores.attrs["seeds"]) - 1, 1)))
-        strength = _no_spread if name == "singular_value" or scores.attrs["given"] else _spread_of(cube)
-        far += _beyond(scores, name, known, strength)
+        strength = _no_spread if name == "singular_value" or scores.attrs["given"] else _spread_of(seen.cube)
+        far += _beyond(scores, name, seen.given, strength)
     if not compared:
         raise Missing("nothing to compare")
     return Deviations(tuple(sorted(far, key=lambda d: -abs(d.z))), compared, chance)
@@ -106,7 +106,10 @@ def _remainder(prediction: xr.Dataset, name: str, one: xr.Dataset) -> float:
     if f"{name}_remainder" not in prediction:
         return float("nan")
     data = prediction[f"{name}_remainder"]
-    return float(data.sel({d: one[d].item() for d in map(str, data.dims)}, method="nearest"))
+    labels = {d: one[d].item() for d in map(str, data.dims)}
+    names = {d: label for d, label in labels.items() if isinstance(label, str)}
+    numbers = {d: label for d, label in labels.items() if d not in names}
+    return float(data.sel(names).sel(numbers, method="nearest"))
 
 
 def _reason(mean: float, stderr: float, told: float, remainder: float, spread: float) -> str:

@@ -14,8 +14,9 @@ from spikecube.cube.predict import why_declined
 from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.schema import STATUS
 from spikecube.means import spikes
-from spikecube.means.comparisons import means_at, plain_means, typical, z_scores
-from spikecube.means.places import Missing, aligned, at, fixed, foretold, variable
+from spikecube.means.compared import Compared
+from spikecube.means.comparisons import means_at, plain_means, z_scores
+from spikecube.means.places import Missing, at, fixed, foretold, variable
 from spikecube.text import number, rounded
 from spikecube.theory.staircase import threshold
 from spikecube.words import captions, symbols
@@ -23,15 +24,9 @@ from spikecube.words.spikes_found import edge_moves, largest_size, largest_spike
 from spikecube.words.verdicts import held_text, rejection, tally
 
 
-def findings(
-    cube: xr.Dataset,
-    prediction: xr.Dataset | None = None,
-    fits: Mapping[str, xr.Dataset] | None = None,
-    **further: Any,
-) -> list[str]:
+def findings(seen: Compared, fits: Mapping[str, xr.Dataset] | None = None, **further: Any) -> list[str]:
     """All that can be said about a cube at one place along its further axes; what is missing is left out."""
-    given = None if prediction is None else aligned(prediction, cube)
-    prediction = None if given is None else typical(given)
+    cube, prediction = seen.cube, seen.prediction
     writers = (
         lambda: completeness(cube),
         lambda: _sentence(lost_draws(cube)),
@@ -39,9 +34,9 @@ def findings(
         lambda: spikes_seen(cube, prediction, **further),
         lambda: largest_spike(cube, prediction, **further),
         lambda: loss_drop(cube, prediction, **further),
-        lambda: agreement(cube, given, "train_loss"),
-        lambda: agreement(cube, given, "test_loss"),
-        lambda: agreement(cube, given, "singular_value"),
+        lambda: agreement(seen, "train_loss"),
+        lambda: agreement(seen, "test_loss"),
+        lambda: agreement(seen, "singular_value"),
         lambda: trust(cube, prediction),
         lambda: edge_moves(cube, **further),
         lambda: distance_of_limit(cube, prediction, **further),
@@ -124,13 +119,9 @@ def _side(data: xr.Dataset, value: float) -> str:
     return "below" if mean < value else "above"
 
 
-def agreement(cube: xr.Dataset, prediction: xr.Dataset | None, name: str) -> str:
+def agreement(seen: Compared, name: str) -> str:
     """How far the finite-n prediction is from the measurement over all points of a variable."""
-    if prediction is None:
-        raise Missing("no prediction")
-    if name == "singular_value":
-        cube = spikes.clear_only(cube)
-    data = z_scores(cube, prediction, name)
+    data = seen.scores(name)
     z = data["z"].values[np.isfinite(data["z"].values)]
     if not z.size:
         raise Missing("no z-score")

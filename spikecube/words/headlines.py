@@ -10,11 +10,12 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.schema import STATUS
-from spikecube.means.comparisons import means_at, typical
-from spikecube.means.places import Missing, aligned, at, fixed, foretold
+from spikecube.means.compared import Compared
+from spikecube.means.comparisons import means_at
+from spikecube.means.places import Missing, at, fixed, foretold
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
-from spikecube.words.appearance import NOT_MEASURED, Appearance, appearances
+from spikecube.words.appearance import NOT_MEASURED, Appearance, Appearances
 from spikecube.words.findings import ESTIMATORS, most_resolved
 from spikecube.words.spikes_found import largest_size
 
@@ -38,15 +39,15 @@ class Headline:
 
 
 def headlines(
-    cube: xr.Dataset, prediction: xr.Dataset | None = None, fits: Fits | None = None, **further: Any
+    seen: Compared, spikes: Appearances | None = None, fits: Fits | None = None, **further: Any
 ) -> list[Headline]:
     """Size, spikes, an exponent, a loss, the thresholds: what there is of them, at one place along the further axes."""
-    known = None if prediction is None else typical(aligned(prediction, cube))
+    cube = seen.cube
     writers: tuple[Callable[[], Headline], ...] = (
         lambda: size(cube),
-        lambda: spikes_of_all(cube, **further),
+        lambda: spikes_of_all(spikes, float(cube["alpha"].max())),
         lambda: exponent(cube, fits or {}, **further),
-        lambda: loss(cube, known, **further),
+        lambda: loss(cube, seen.prediction, **further),
         lambda: thresholds(cube, fits or {}, **further),
     )
     return [headline for headline in map(_or_none, writers) if headline is not None]
@@ -83,10 +84,9 @@ def _lacking(cube: xr.Dataset) -> str:
     return "" if done == wanted else f"; only {done} of {wanted} points are there"
 
 
-def spikes_of_all(cube: xr.Dataset, **further: Any) -> Headline:
-    """How many spikes are seen at the largest size, of those that theory has there."""
-    n, found = appearances(cube, **further)
-    measured, last = [s for s in found if s.seen != NOT_MEASURED], float(cube["alpha"].max())
+def spikes_of_all(spikes: Appearances | None, last: float) -> Headline:
+    """How many spikes are seen at the largest size, of those that theory has there up to the `last` alpha."""
+    n, measured = (0, []) if spikes is None else (spikes.n, [s for s in spikes.found if s.seen != NOT_MEASURED])
     if not measured:
         raise Missing("no spike was measured")
     seen = [s for s in measured if s.is_seen]

@@ -12,6 +12,7 @@ import xarray as xr
 import spikecube as sc
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
+from spikecube.means.compared import compared
 from spikecube.means.seeds import summarize
 from spikecube.pictures import tables
 from spikecube.pictures.catalogue import CATALOGUE, Scene
@@ -99,7 +100,7 @@ def _looked_at(cube: xr.Dataset, prediction: xr.Dataset, before: list[xr.Dataset
     if any(whole.identical(other) for other in before):
         return
     before.append(whole)
-    findings(whole, prediction)
+    findings(compared(whole, prediction))
     tables.mean_table(whole)
     scene = Scene(whole, prediction)
     for name in ("spectrum", "outliers", "singular", "alignment", "test", "penalty_train", "limit_test", "gap_spiked",

@@ -14,19 +14,20 @@ import spikecube as sc
 from spikecube.cube import assemble as assembly
 from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
+from spikecube.means.compared import compared
 from spikecube.pictures import predicted, report
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.study.study import Model
 from spikecube.theory import detection_edge
 from spikecube.theory.conditional.build import resolved_profile
 from spikecube.theory.conditional.edge import conditional_edge
-from spikecube.theory.conditional.solutions import solve_outside
 from spikecube.theory.newton import ConvergenceError
 from spikecube.words import when
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview
 from tests.cube.real import least_toml
 from tests.test_end_to_end import spikecube
+from tests.theory.outside import solve_outside
 
 RELU = least_toml('[model]\nactivation = "relu"', alpha="[0.0, 0.4, 0.5]", n="[20, 30]")
 STEEP: dict[str, dict[str, Any]] = {
@@ -151,9 +152,9 @@ def test_the_report_says_which_edges_are_missing(tiny_cube: xr.Dataset, tiny_pre
     cube = tiny_cube.copy(deep=True)
     cube["detection_edge"][-1] = np.nan
     cube["outlier_count"][-1] = np.nan
-    assert any("missing at 3 of 9 points (alpha, n)" in text for text in findings(cube, tiny_prediction))
+    assert any("missing at 3 of 9 points (alpha, n)" in text for text in findings(compared(cube, tiny_prediction)))
     cube["outlier_count"][:] = np.nan
-    assert not any("leaves the bulk" in text for text in findings(cube, tiny_prediction))
+    assert not any("leaves the bulk" in text for text in findings(compared(cube, tiny_prediction)))
 
 
 def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

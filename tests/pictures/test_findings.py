@@ -12,6 +12,7 @@ from scripts.madeup import fill, made_prediction
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.cuts import as_cube
 from spikecube.means import spikes
+from spikecube.means.compared import compared
 from spikecube.means.places import Missing
 from spikecube.means.spikes import study_of
 from spikecube.pictures import views
@@ -96,13 +97,13 @@ def test_the_limit_is_near_or_far_by_its_numbers() -> None:
     cube = of("tanh")
     prediction = made_prediction(cube)
     exact = prediction.assign(test_loss_limit=cube["test_loss"].sel(n=1000).mean("seed"))
-    (near,) = [s for s in findings(cube, exact) if "limit of infinite n" in s]
+    (near,) = [s for s in findings(compared(cube, exact)) if "limit of infinite n" in s]
     assert "up to 0 per cent" in near or "e-1" in near
     double = exact.assign(test_loss_limit=2 * exact["test_loss_limit"])
-    (far,) = [s for s in findings(cube, double) if "limit of infinite n" in s]
+    (far,) = [s for s in findings(compared(cube, double)) if "limit of infinite n" in s]
     assert "up to 50 per cent" in far
     without = double.assign(singular_value=prediction["singular_value"].where(prediction["rank"] < 2))
-    (text,) = [s for s in findings(cube, without) if "limit of infinite n" in s]
+    (text,) = [s for s in findings(compared(cube, without)) if "limit of infinite n" in s]
     assert "theory at this n does not have: of degree 3 at α = 0.4, 0.45; of degree 5 at α = 0.45" in text
 
 
@@ -123,13 +124,13 @@ def test_a_loss_falls_rises_or_stays_by_its_errors() -> None:
 def test_what_is_not_known_is_not_said() -> None:
     """An empty cube has nothing to say but that it is not complete; one without counts says nothing of spikes."""
     empty = empty_cube(Study(axes={"alpha": ALPHAS, "n": [100], "seed": 2, "lam": [0.1]}, measure={"rank": 3}))
-    assert [s[:25] for s in findings(empty)] == ["The cube is not complete:"]
-    text = " ".join(findings(of("relu").drop_vars(["outlier_count", "singular_value", "alignment"])))
+    assert [s[:25] for s in findings(compared(empty))] == ["The cube is not complete:"]
+    text = " ".join(findings(compared(of("relu").drop_vars(["outlier_count", "singular_value", "alignment"]))))
     assert "spike" not in text
     partial = of("relu")
     partial = partial.where(partial.n < 1000).assign(status=partial["status"], detection_edge=partial["detection_edge"])
-    assert "At n = 250, in at least half of 4 seeds" in " ".join(findings(partial))
-    one = " ".join(findings(of("relu", seed=1)))
+    assert "At n = 250, in at least half of 4 seeds" in " ".join(findings(compared(partial)))
+    one = " ".join(findings(compared(of("relu", seed=1))))
     assert "in the one seed," in one
     assert "standard errors" not in one
 
@@ -154,7 +155,7 @@ def test_a_cut_cube_is_told_of_and_drawn(name: str) -> None:
     whole = of("relu")
     prediction = made_prediction(whole).assign_coords({c: whole[c] for c in ("dim", "width")})
     cube = as_cube(CUTS[name](whole), "study", "alpha", "n")
-    assert findings(cube, prediction)
+    assert findings(compared(cube, prediction))
     scene = Scene(cube, prediction)
     notes = {view: entry.draw(scene, None).note for view, entry in CATALOGUE.items()}
     assert ("limit_test" in {view for view, note in notes.items() if note}) == (name == "no penalty")
@@ -187,9 +188,10 @@ def test_outliers_are_compared_where_they_are() -> None:
     """Where most seeds have none, the edge of the bulk stands at its rank, which says nothing of the theory."""
     cube = of("relu")
     prediction = made_prediction(cube)
-    text = agreement(cube, prediction, "singular_value")
+    text = agreement(compared(cube, prediction), "singular_value")
     points = int(((cube["outlier_count"] >= cube["rank"]).mean("seed") >= 0.95).sum())
     assert text.startswith("Outliers that stand clear in 95 per cent of the seeds against theory")
     assert f"of {points} points" in text
+    none = cube.assign(outlier_count=0 * cube["outlier_count"])
     with pytest.raises(Missing):
-        agreement(cube.assign(outlier_count=0 * cube["outlier_count"]), prediction, "singular_value")
+        agreement(compared(none, prediction), "singular_value")

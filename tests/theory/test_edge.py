@@ -11,14 +11,15 @@ import pytest
 from spikecube.theory import bulk_edge, detection_edge, predicted_outliers
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import resolved_profile
-from spikecube.theory.conditional.edge import conditional_edge, find_edge
+from spikecube.theory.conditional.edge import conditional_edge, edge_search
 from spikecube.theory.conditional.equations import images
 from spikecube.theory.conditional.profile import stacked
-from spikecube.theory.conditional.solutions import solve_outside
+from spikecube.theory.conditional.solutions import side_by_side
 from spikecube.theory.conditional.spikes import conditional_spectra, conditional_spectrum, spike_alignments
 from spikecube.theory.conditional.strengths import strengths
 from spikecube.theory.newton import ConvergenceError
 from tests.theory.models import SomeModel
+from tests.theory.outside import solve_outside
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
 
@@ -56,7 +57,7 @@ def test_edge_and_outliers_of_section_nine_come_out_again() -> None:
 @pytest.mark.parametrize("alpha", [0.3, 0.5])
 def test_solutions_exist_beyond_the_edge_and_not_below(model: SomeModel, alpha: float) -> None:
     profile = resolved_profile(model, 600, alpha, 0.1)
-    edge = find_edge(profile, 1.02 * bulk_of(model, 600).edge)
+    (edge,) = side_by_side([profile], [edge_search(profile, 1.02 * bulk_of(model, 600).edge)])
     assert solve_outside(profile, edge.x * (1 + 1e-5)) is not None
     assert solve_outside(profile, edge.x * (1 - 1e-5)) is None
 

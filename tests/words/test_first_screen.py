@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from scripts.madeup import fill, made_prediction
+from spikecube.means.compared import compared
 from spikecube.means.places import Missing
 from spikecube.means.spikes import clear_only, study_of
 from spikecube.pictures.tables import appearance_table
@@ -46,7 +47,9 @@ def test_the_cubic_spike_of_tanh_is_not_seen_and_comes_where_theory_has_it(tanh:
     assert size_text(found[1], 0.45).startswith("from n of about ")
     assert size_text(found[1], 0.3) == "never: below its limit"
     assert appearances(tanh)[1][1].seen.startswith("from α = ")
-    assert '<td class="text">degree 3 (cubic)</td><td class="text">not seen</td>' in appearance_table(unseen(tanh))
+    assert '<td class="text">degree 3 (cubic)</td><td class="text">not seen</td>' in appearance_table(
+        appearances(unseen(tanh)), 0.45
+    )
 
 
 def test_where_theory_declines_nothing_is_expected() -> None:
@@ -54,16 +57,16 @@ def test_where_theory_declines_nothing_is_expected() -> None:
     _, found = appearances(cube)
     assert [(s.alpha, s.size) for s in found] == [(None, None)] * len(found)
     assert {size_text(s, 0.45) for s in found} == {alpha_text(s) for s in found} == {"–"}
-    assert spikes_of_all(cube).holds is None
+    assert spikes_of_all(appearances(cube), 0.45).holds is None
 
 
 def test_spikes_are_counted_against_theory_at_that_size(tanh: xr.Dataset) -> None:
-    as_expected = spikes_of_all(unseen(tanh))
+    as_expected = spikes_of_all(appearances(unseen(tanh)), 0.45)
     assert (as_expected.value, as_expected.holds) == ("1, expected 1", True)
-    more = spikes_of_all(tanh)
+    more = spikes_of_all(appearances(tanh), 0.45)
     assert (more.value, more.holds) == ("2, expected 1", False)
     assert "degrees 1, 3; theory at this n: degree 1" in more.told
-    none = spikes_of_all(tanh.assign(outlier_count=0 * tanh["outlier_count"]))
+    none = spikes_of_all(appearances(tanh.assign(outlier_count=0 * tanh["outlier_count"])), 0.45)
     assert (none.value, none.holds) == ("0, expected 1", False)
 
 
@@ -111,12 +114,12 @@ def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
 
 
 def test_what_a_cube_lacks_is_not_quoted(tanh: xr.Dataset) -> None:
-    names = [line.name.split(" at ")[0] for line in headlines(tanh)]
+    names = [line.name.split(" at ")[0] for line in headlines(compared(tanh), appearances(tanh))]
     assert names == ["Measured up to", "Spikes seen", "Test loss"]
     bare = tanh.drop_vars(["outlier_count", "test_loss"])
-    assert [line.name for line in headlines(bare)] == ["Measured up to"]
+    assert [line.name for line in headlines(compared(bare))] == ["Measured up to"]
     pending = tanh.assign(status=tanh["status"].where(tanh["seed"] < 3, 0))
-    assert "only 30 of 40 points are there" in headlines(pending)[0].told
+    assert "only 30 of 40 points are there" in headlines(compared(pending))[0].told
 
 
 def test_points_far_from_theory_are_all_listed(tanh: xr.Dataset) -> None:
@@ -124,11 +127,11 @@ def test_points_far_from_theory_are_all_listed(tanh: xr.Dataset) -> None:
     data = tanh["train_loss"]
     far = prediction.drop_vars("train_loss_remainder").assign(train_loss=1.5 * prediction["train_loss"])
     z = (data.mean("seed") - far["train_loss"]) * 2 / data.std("seed", ddof=1)
-    found = [d for d in deviations(tanh, far).far if d.variable == "train_loss"]
+    found = [d for d in deviations(compared(tanh, far)).far if d.variable == "train_loss"]
     assert len(found) == int((abs(z) > 3).sum()) > 10
     assert found[0].z == pytest.approx(float(z.values.ravel()[np.abs(z.values).argmax()]))
     assert {d.reason for d in found} == {"not explained"}
-    assert "0 of them" in deviations_text(deviations(tanh, far))
+    assert "0 of them" in deviations_text(deviations(compared(tanh, far)))
 
 
 def test_a_remainder_explains_what_it_reaches_and_nothing_else(tanh: xr.Dataset) -> None:
@@ -136,15 +139,25 @@ def test_a_remainder_explains_what_it_reaches_and_nothing_else(tanh: xr.Dataset)
     far = prediction.assign(train_loss=1.5 * prediction["train_loss"])
     for size, word in ((1.0, "within"), (1e-3, "beyond")):
         wide = far.assign(train_loss_remainder=0 * far["train_loss"] + size)
-        found = [d for d in deviations(tanh, wide).far if d.variable == "train_loss"]
+        found = [d for d in deviations(compared(tanh, wide)).far if d.variable == "train_loss"]
         assert {d.reason.split(" the remainder")[0] for d in found} == {word}
+
+
+def test_a_remainder_is_found_along_an_axis_of_names(tanh: xr.Dataset) -> None:
+    prediction = made_prediction(tanh)
+    wide = prediction.assign(train_loss=1.5 * prediction["train_loss"], train_loss_remainder=prediction["train_loss"])
+    both = (xr.concat([d, d], xr.Variable("activation", ["erf", "tanh"])) for d in (tanh[["train_loss"]], wide))
+    cube, known = (d.transpose(..., "activation") for d in both)
+    far = deviations(compared(cube.assign_attrs(tanh.attrs), known.isel(activation=[1, 0]))).far
+    assert {d.place.rpartition(" = ")[2] for d in far} == {"erf", "tanh"}
+    assert all(d.reason.startswith("within the remainder") for d in far)
 
 
 def test_exact_agreement_leaves_nothing_beyond(tanh: xr.Dataset) -> None:
     means = {name: tanh[name].mean("seed") for name in ("train_loss", "test_loss")}
     exact = made_prediction(tanh).assign(means | {"singular_value": clear_only(tanh)["singular_value"].mean("seed")})
-    found = deviations(tanh, exact)
+    found = deviations(compared(tanh, exact))
     assert found.far == ()
     assert found.by_chance == pytest.approx(found.compared * 0.0577, rel=0.01)  # two tails of t with 3 dof beyond 3
     with pytest.raises(Missing):
-        deviations(tanh, None)
+        deviations(compared(tanh, None))

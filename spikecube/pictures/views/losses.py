@@ -26,7 +26,6 @@ MOST_TEXTS = 12
 _GAIN = "What does the loss gain?"
 _PENALTY = "Which penalty, and does the step help there?"
 _AGREE = "How far do theory and measurement agree?"
-_MAP: dict[str, Any] = {"overlays": False}
 
 
 def losses(

@@ -91,7 +91,7 @@ def typical_draw(model: Model, n: int) -> Draw:
     return Draw(beta_length(model, n) ** 2, beta_cosine(model, n) ** 2)
 
 
-def make_profile(
+def _make_profile(
     model: Model,
     n: int,
     alpha: float | None,
@@ -134,7 +134,7 @@ def make_profile(
 
 def _block(degree: int, q: Array, sphere: int, d: int, n: int, rank: float, kinds: Kinds) -> Block:
     count = harmonics(d, degree) if sphere else math.comb(d + degree - 1, degree)
-    return Block(degree, count / n, *factored(q, rank), kinds)
+    return Block(degree, count / n, *_factored(q, rank), kinds)
 
 
 def _moments(model: Model, n: int, step: Array, inputs: Inputs, length: float, degrees: int) -> tuple[Array, Array]:
@@ -167,7 +167,7 @@ def _shared(q: Array, inputs: Inputs, d: int, kinds: list[Kinds], radius: bool, 
         for i, gain in enumerate(_mean_tensor(kinds[0]) - alike):
             rows[2 - i] += q[2] * np.multiply.outer(h[i], gain) / d
     stacked = rows.reshape(-1, rows.shape[-1])
-    left, right = factored(stacked, rank)
+    left, right = _factored(stacked, rank)
     return Shared(left.reshape(*rows.shape[:2], -1), right)
 
 
@@ -177,10 +177,10 @@ def _mean_tensor(kinds: Kinds) -> Array:
     return np.stack([xi**2, math.sqrt(2) * xi * kappa, kappa**2]) @ kinds.plane_gain
 
 
-def factored(matrix: Array, tolerance: float) -> tuple[Array, Array]:
+def _factored(matrix: Array, tolerance: float) -> tuple[Array, Array]:
     """left, right with left @ right.T = matrix to within `tolerance` of its norm, of the least rank.
 
-    >>> left, right = factored(np.outer([1.0, 2.0], [3.0, 4.0]), 1e-7)
+    >>> left, right = _factored(np.outer([1.0, 2.0], [3.0, 4.0]), 1e-7)
     >>> left.shape, right.shape, bool(np.allclose(left @ right.T, [[3, 4], [6, 8]]))
     ((2, 1), (2, 1), True)
     """
@@ -212,13 +212,13 @@ def profile_of(
     """
     parts, draw = parts or Parts(), draw or typical_draw(model, n)
     kappa, readout = _nodes(model, n, alpha, refine * (_WITH_RADIUS if parts.radius else 1.0), (TAIL, TAIL))
-    return make_profile(model, n, alpha, Inputs.of(kappa, model.dim(n), radius=parts.radius), readout, parts, draw)
+    return _make_profile(model, n, alpha, Inputs.of(kappa, model.dim(n), radius=parts.radius), readout, parts, draw)
 
 
 def initial_profile(model: Model, n: int, degrees: int) -> Profile:
     """The profile of F_0, whose neurons are all alike; as `profile_of` without a step."""
     inputs = Inputs.of(gaussian_nodes(1.5, 0.2 / _WITH_RADIUS), model.dim(n), radius=True)
-    return make_profile(model, n, None, inputs, (np.zeros(1), np.ones(1)), Parts(degrees, radius=True), Draw(1.0, 1.0))
+    return _make_profile(model, n, None, inputs, (np.zeros(1), np.ones(1)), Parts(degrees, radius=True), Draw(1.0, 1.0))
 
 
 def resolved_profile(
@@ -238,7 +238,7 @@ def resolved_profile(
     parts = dataclasses.replace(parts or Parts(), batch=False)
     kappa, readout = _nodes(model, n, alpha, 0.8, cuts)
     inputs = Inputs.of(kappa, model.dim(n), radius=False)
-    return make_profile(model, n, alpha, inputs, readout, parts, draw or typical_draw(model, n), rank=_RANK_OF_SPECTRA)
+    return _make_profile(model, n, alpha, inputs, readout, parts, draw or typical_draw(model, n), rank=_RANK_OF_SPECTRA)
 
 
 def _nodes(model: Model, n: int, alpha: float, refine: float, cuts: tuple[float, float]) -> tuple[Nodes, Nodes]:

@@ -68,11 +68,6 @@ def edge_search(profile: Profile, guess: float) -> Search[Edge]:
     raise ConvergenceError(f"the edge near x = {point.x:.6g} is not approached within {_ROUNDS} steps", profile.name)
 
 
-def find_edge(profile: Profile, guess: float) -> Edge:
-    """What `edge_search` finds in one profile."""
-    return side_by_side([profile], [edge_search(profile, guess)])[0]
-
-
 def _extrapolated(x: Array, trace: Array, slope: Array) -> tuple[float, float] | None:
     """x_+ and C from x, m and dx/dm at the last few points; None while they do not bend towards an edge."""
     if len(x) == 1:

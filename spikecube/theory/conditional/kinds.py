@@ -33,7 +33,7 @@ class Kinds:
     plane: Array
 
 
-def uniform_kinds(degree: int, nodes: int) -> Kinds:
+def _uniform_kinds(degree: int, nodes: int) -> Kinds:
     """The kinds of a block whose coordinates are all alike."""
     return Kinds(np.ones((1, nodes)), np.ones(1), np.ones((degree + 1, nodes)), np.eye(degree + 1))
 
@@ -48,7 +48,7 @@ def batch_kinds(model: Model, n: int, step: Array, degrees: int, *, plane: bool,
     step : eta a at the nodes of a.
     plane, typical : whether coordinates in the plane of beta and beta_*, and all others, are told apart.
     """
-    alike = [uniform_kinds(k, len(step)) for k in range(1, degrees + 1)]
+    alike = [_uniform_kinds(k, len(step)) for k in range(1, degrees + 1)]
     if not (plane or typical):
         return alike
     activation = resolve_activation(model.activation)
@@ -84,7 +84,7 @@ def _replaced(alike: Kinds, typical: tuple[Array, Array] | None, plane: tuple[Ar
 
 def _powers(gain: Array, share: Array, degree: int) -> tuple[Array, Array]:
     """Gains and shares of the products of `degree` coordinates."""
-    counts, ways = multisets(len(share), degree)
+    counts, ways = _multisets(len(share), degree)
     return np.prod(gain ** counts[..., None], axis=1), ways * np.prod(share**counts, axis=1)
 
 
@@ -94,7 +94,7 @@ def _plane_powers(gain: Array, components: Array, degree: int) -> tuple[Array, A
         along = components.T**2 @ gain
         i = np.arange(degree + 1)[:, None]
         return along[0] ** i * along[1] ** (degree - i), np.eye(degree + 1)
-    counts, ways = multisets(len(gain), degree)
+    counts, ways = _multisets(len(gain), degree)
     rows = []
     for count, way in zip(counts, ways, strict=True):
         polynomial = np.ones(1)  # of kappa, in rising powers
@@ -105,10 +105,10 @@ def _plane_powers(gain: Array, components: Array, degree: int) -> tuple[Array, A
     return np.prod(gain ** counts[..., None], axis=1), np.array(rows)
 
 
-def multisets(kinds: int, degree: int) -> tuple[Array, Array]:
+def _multisets(kinds: int, degree: int) -> tuple[Array, Array]:
     """How often each kind occurs in each product of `degree` factors, and in how many orders.
 
-    >>> counts, ways = multisets(2, 2)
+    >>> counts, ways = _multisets(2, 2)
     >>> counts.tolist(), ways.tolist()
     ([[2, 0], [1, 1], [0, 2]], [1.0, 2.0, 1.0])
     """

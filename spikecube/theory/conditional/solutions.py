@@ -74,16 +74,6 @@ def side_by_side(profiles: Sequence[Profile], searches: Sequence[Search[Answer]]
     return [found[i] for i in range(len(profiles))]
 
 
-def solve_outside(profile: Profile, x: float, below: Point | None = None) -> Point | None:
-    """The solution at x, or None where there is none because x is not beyond the edge.
-
-    Parameters
-    ----------
-    below : a solution to start from, at some larger x or a little below x.
-    """
-    return _solve_all(stacked([profile]), [profile], [Asked(x, below)])[0]
-
-
 def _solve_all(system: System, profiles: Sequence[Profile], asked: Sequence[Asked]) -> list[Point | None]:
     """What is asked of each profile of a stacked system. The way to a solution rises, by steps that shrink."""
     x = np.array([a.x for a in asked])
