@@ -91,7 +91,7 @@ def _expected(cube: xr.Dataset, prediction: xr.Dataset | None, place: Mapping[st
     if prediction is None or "singular_value" not in prediction:
         return limit
     further = {name: label for name, label in place.items() if name != "n"}
-    model, last = spikes.study_of(cube).model_at(**dict(spikes.further_labels(cube, further))), cube["alpha"].max()
+    model, last = spikes.model_of(cube, further), cube["alpha"].max()
     try:
         return f"theory at this n: {_foretold(model, int(place['n']), float(last), k)}, {limit}"
     except (ValueError, ArithmeticError):  # declined, or not solved

@@ -47,7 +47,9 @@ def test_the_cubic_spike_of_tanh_is_not_seen_and_comes_where_theory_has_it(tanh:
     assert size_text(found[1], 0.45).startswith("from n of about ")
     assert size_text(found[1], 0.3) == "never: below its limit"
     assert appearances(tanh)[1][1].seen.startswith("from α = ")
-    assert '<td class="text">degree 3 (cubic)</td><td class="text">not seen</td>' in appearance_table((n, found), 0.45)
+    assert '<td class="text">degree 3 (cubic)</td><td class="text">not seen</td>' in appearance_table(
+        appearances(unseen(tanh)), 0.45
+    )
 
 
 def test_where_theory_declines_nothing_is_expected() -> None:
