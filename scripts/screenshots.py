@@ -55,7 +55,8 @@ def take_report(page: Page, file: Path, folder: Path) -> None:
 
 
 def take_explorer(page: Page, cube: str, folder: Path) -> None:
-    """Serves the explorer, asks it for the prediction, and takes its picture."""
+    """Serves the explorer, asks it for the prediction, and takes its picture by day."""
+    page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
     server = subprocess.Popen([*SPIKECUBE, "explore", cube, "--no-browser"], stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
@@ -65,7 +66,7 @@ def take_explorer(page: Page, cube: str, folder: Path) -> None:
         page.open(found[0] + "?left=singular&right=test", width=1500, height=620)
         page.wait("ink().length >= 2")
         page.run(BUTTON)
-        page.wait(f"({LEGENDS}).includes('predicted')")
+        page.wait(f"({LEGENDS}).includes('predicted limit')")
         page.screenshot(folder / "explorer.png", full=False)
     finally:
         server.terminate()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class SpikecubeError(Exception):
     """What this package says of a mistake or of trouble, in a sentence for people.
@@ -12,3 +14,13 @@ class SpikecubeError(Exception):
     >>> issubclass(StudyError, SpikecubeError), issubclass(StudyError, ValueError)
     (True, True)
     """
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what a library says, without the number of the error and the path at its end.
+
+    >>> reason_of(OSError(-51, "NetCDF: Unknown file format", "/data/study.toml"))
+    'Unknown file format'
+    """
+    line = str(error).strip().partition("\n")[0]
+    return re.sub(r"^\[Errno -?\d+\] (NetCDF: )?|: ['\"][^'\"]*['\"]$", "", line)

@@ -19,7 +19,8 @@ class Shown:
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        look = "font-family: var(--jp-code-font-family, monospace); line-height: 1.35"
+        return f'<pre style="{look}">{html.escape(str(self))}</pre>'
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text(str(self))

@@ -76,6 +76,15 @@ def number(value: float) -> str:
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
+def rounded(value: float, sign: str = "") -> str:
+    """Two significant digits, no exponent where it can be helped; with its sign where `sign` is "+".
+
+    >>> rounded(160.4), rounded(0.8412), rounded(4.02, "+")
+    ('160', '0.84', '+4')
+    """
+    return f"{float(f'{value:.2g}'):{sign}g}"
+
+
 def folded(text: str) -> str:
     """Every line of a text in `WIDTH` columns, broken between words; what follows a break is set in.
 

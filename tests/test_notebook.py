@@ -17,7 +17,9 @@ STUDY = "[axes]\nalpha = [0.1, 0.3]\nn = [30, 40, 50]\nseed = 3\nlam = 0.1\n[mea
 CELLS = {
     "run": "import spikecube as sc\ncube = sc.run('small.toml', workers=1)",
     "study": "sc.Study.from_file('small.toml')",
+    "plan": "sc.plan('small.toml')",
     "status": "sc.status('small')",
+    "verify": "sc.verify('small', sample=1)",
     "info": "sc.info('small')",
     "fit": "sc.show(sc.fit_limits('small.nc', prediction=False))",
     "view": "sc.views.loss('small.nc')",
@@ -54,7 +56,11 @@ def test_a_run_shows_how_far_it_is(outputs: dict[str, list[Any]]) -> None:
 
 def test_studies_states_and_cubes_are_shown_as_text(outputs: dict[str, list[Any]]) -> None:
     assert STUDY in shown(outputs["study"])
+    assert "core-seconds" in shown(outputs["plan"])
     assert "complete" in shown(outputs["status"])
+    assert "all agree" in shown(outputs["verify"])
+    assert all("monospace" in shown(outputs[name]) for name in ("study", "plan", "status", "verify", "info"))
+    assert not [o for o in outputs["explore"] if o.get("name") == "stderr"]
     assert "9 of 9" not in shown(outputs["info"], "text/plain")
     assert "18 of 18 points" in shown(outputs["info"])
 

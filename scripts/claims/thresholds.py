@@ -29,7 +29,7 @@ from spikecube.words.when import first_alpha, first_size
 def judge_thresholds(cube: xr.Dataset, prediction: xr.Dataset) -> list[Finding]:
     """The second spike's extrapolated threshold, its growth there, and both outliers at alpha = 1/2."""
     below = cube.sel(alpha=cube["alpha"] < HARD_EDGE)
-    found = [critical(below, 2), _at_threshold(cube, prediction)]
+    found = [critical(below, 2, prediction), _at_threshold(cube, prediction)]
     return [*found, *(_largest_step(cube, prediction, k) for k in (1, 2))]
 
 
@@ -40,13 +40,49 @@ ALONG = 0.5
 """The mean squared cosine from which on a singular vector is that of a spike, as in `fit_outliers`."""
 
 
-def critical(cube: xr.Dataset, k: int) -> Finding:
-    """The alpha from which spike k is seen, extrapolated from the sizes that show it."""
+def bend(cube: xr.Dataset, prediction: xr.Dataset, alpha: float, k: int) -> float:
+    """By how much the logarithm of outlier k over the theory's moves over the sizes: theory's own error, and noise."""
+    ratio = cube["singular_value"].sel(alpha=alpha, rank=k) / prediction["singular_value"].sel(alpha=alpha, rank=k)
+    means = ratio.where(_along(cube, alpha, k)).mean("seed").dropna("n")
+    return float(np.ptp(np.log(means.values)))
+
+
+def _along(cube: xr.Dataset, alpha: float, k: int) -> xr.DataArray:
+    """At which sizes the singular vector points along its monomial."""
+    return (cube["alignment"].sel(alpha=alpha, degree=k).mean("seed") >= ALONG).reset_coords(drop=True)
+
+
+def widened(found: Interval, by: float) -> Interval:
+    """An interval that is longer by as much on both sides.
+
+    >>> widened(Interval(1.0, 0.5, 2.0), 0.25)
+    Interval(value=1.0, low=0.25, high=2.25)
+    """
+    return Interval(found.value, found.low - by, found.high + by)
+
+
+def _of_threshold(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> float:
+    """What the bend of an outlier k moves a threshold that is extrapolated in 1/ln n.
+
+    The outlier grows as n^{k alpha}: a factor e^b is a shift of alpha by b/(k ln n).
+    """
+    beyond = [a for a in cube["alpha"].values if a > threshold(k) and bool(_along(cube, a, k).all())]
+    if not beyond:
+        return 0.0
+    small, large = np.log(cube["n"].values[[0, -1]].astype(float))
+    return float(bend(cube, prediction, beyond[0], k) / (k * small) * (1 / large) / (1 / small - 1 / large))
+
+
+def critical(cube: xr.Dataset, k: int, prediction: xr.Dataset | None = None) -> Finding:
+    """The alpha from which spike k is seen, extrapolated from the sizes that show it, widened by theory's bend."""
     rank, n = degrees(cube).index(k) + 1, largest(cube)
     sizes = [m for m in cube["n"].values.tolist() if float(spike_share(cube, k, rank, n=m).max()) >= SEEN]
-    found, theory = Interval(math.nan, -math.inf, math.inf), math.nan
+    found, theory, bare = Interval(math.nan, -math.inf, math.inf), math.nan, ""
     if len(sizes) >= LEAST_SIZES:
         found = fitted(fit_thresholds(cube.sel(n=sizes)).sel(degree=k), "critical")
+        if prediction is not None:
+            bare = f" Without what theory's own error can do the interval is [{found.low:.3f}, {found.high:.3f}]."
+            found = widened(found, _of_threshold(cube.sel(n=sizes), prediction.sel(n=sizes), k))
         theory = extrapolated(sizes, [first_alpha(study_of(cube).model, m, rank) for m in sizes])
     return Finding(
         f"Spike {k} appears beyond α = {threshold(k):.4g}.",
@@ -57,7 +93,8 @@ def critical(cube: xr.Dataset, k: int) -> Finding:
         of_value(found, threshold(k), [threshold(k - 1), threshold(k + 1)], n, here=theory),
         f"{len(sizes)} of {cube.sizes['n']} sizes show it in {SEEN:.0%} of the draws at some α up to "
         f"{float(cube['alpha'].max()):g}, and count"
-        + (f". The theory's own thresholds, extrapolated alike, end at {theory:.3f}." if sizes else "."),
+        + (f". The theory's own thresholds, extrapolated alike, end at {theory:.3f}." if sizes else ".")
+        + bare,
     )
 
 
@@ -94,8 +131,10 @@ def _largest_step(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
     """The k-th outlier at alpha = 1/2, at the sizes at which its singular vector points along its monomial."""
     where = {"alpha": 0.5, "rank": k}
     curve, theory = (d["singular_value"].sel(where).reset_coords(drop=True) for d in (cube, prediction))
-    along = cube["alignment"].sel(alpha=0.5, degree=k).mean("seed").reset_coords(drop=True) >= ALONG
-    found = Interval(*(v + 0.5 for v in outlier_exponent(cube, (curve / theory).where(along))))
+    along = _along(cube, 0.5, k)
+    sizes = np.log(theory["n"].values[along.values].astype(float))
+    bare = Interval(*(v + 0.5 for v in outlier_exponent(cube, (curve / theory).where(along))))
+    found = widened(bare, bend(cube, prediction, 0.5, k) / np.ptp(sizes))
     seen = theory.dropna("n")
     plain = np.polyfit(np.log(seen["n"].values.astype(float)), np.log(seen.values), 1)[0]
     name = ("first", "second")[k - 1]
@@ -107,7 +146,7 @@ def _largest_step(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> Finding:
         "0.5",
         of_value(found, 0.5, [0.5 - k * 0.04], largest(cube)),
         f"It is told from {0.5 - k * 0.04:.2f}, which α = 0.46 has; a plain power law through the theory's own values "
-        f"has {plain:.3f}.",
+        f"has {plain:.3f}. Without what theory's own error can do the interval is [{bare.low:.3f}, {bare.high:.3f}].",
     )
 
 

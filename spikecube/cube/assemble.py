@@ -157,8 +157,8 @@ def _step_sizes(study: Study) -> tuple[tuple[str, ...], Any]:
 def spectrum_edges(study: Study) -> np.ndarray:
     """Edges of the bins of the singular values, common to all cells: from 0 to 3/2 of the bulk edge of [model].
 
-    They depend on [model] and [measure] alone, so that no extension of an axis moves them; further out lie only
-    outliers, which `singular_value` holds one by one.
+    They depend on [model] and [measure] alone, so that no extension of an axis moves them; further out lie
+    outliers, which `singular_value` holds one by one, and at large steps the end of the bulk.
     """
     return np.linspace(0.0, 1.5 * bulk_edge(study.model), study.measure.spectrum_bins + 1)
 

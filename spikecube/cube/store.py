@@ -17,7 +17,7 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.conventions import KEYWORDS, stamp
-from spikecube.errors import SpikecubeError
+from spikecube.errors import SpikecubeError, reason_of
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -239,8 +239,7 @@ def open_cube(path: str | Path) -> xr.Dataset:
         with _nameable(path) as file:
             cube = xr.load_dataset(file, engine="netcdf4", decode_times=False)
     except Exception as error:  # a malformed file makes netCDF, HDF5 or xarray raise anything
-        reason = str(error).partition("\n")[0]
-        raise StoreError(f"{path} cannot be read as netCDF: {reason}") from error
+        raise StoreError(f"{path} cannot be read as netCDF: {reason_of(error)}") from error
     problem = _cube_problem(without_fill_values(cube))
     if problem:
         raise StoreError(f"{path} is no cube of spikecube: {problem}")

@@ -13,7 +13,7 @@ import xarray as xr
 
 from spikecube.means.places import default_label, further_axes, nearest
 from spikecube.means.spikes import study_of
-from spikecube.pictures import exports, predicted
+from spikecube.pictures import exports, predicted, style
 from spikecube.pictures.app_free import FREE, Free
 from spikecube.pictures.app_screen import Screen
 from spikecube.pictures.background import in_background
@@ -73,7 +73,7 @@ class Explorer:
         self.unmark = pn.widgets.Button(
             label="Clear the mark", on_click=lambda _event: self.set_brush(None), visible=False
         )
-        self.message = pn.pane.Str("", css_classes=["message"])
+        self.message = pn.pane.Str("", stylesheets=["pre { font: inherit; margin: 0; white-space: pre-wrap; }"])
         self.state = pn.pane.HTML("", sizing_mode="stretch_width")
         for name, slider in self.sliders.items():
             slider.param.watch(lambda _event, axis=name: self.draw(axis), "value")
@@ -228,7 +228,8 @@ def _slider(cube: xr.Dataset, name: str) -> pn.widgets.Widget:
     label = f"{symbols.symbol(name)} ({name})" if symbols.symbol(name) != name else name
     if isinstance(labels[0], str):
         return pn.widgets.Select(label=label, options=options, value=value, sizing_mode="stretch_width")
-    return pn.widgets.DiscreteSlider(label=label, options=options, value=value, sizing_mode="stretch_width")
+    look: dict[str, Any] = {"bar_color": style.SERIES[0], "sizing_mode": "stretch_width"}
+    return pn.widgets.DiscreteSlider(label=label, options=options, value=value, **look)
 
 
 def explore(

@@ -56,19 +56,20 @@ def page(explorer: Explorer, *, nights: bool = False) -> pn.viewable.Viewable:
     views = [_screen(explorer, slot, sheet) for slot in range(len(explorer.screens))]
     whole = pn.Column(
         _side(explorer, sheet),
-        pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_width"),
+        pn.Column(*views, css_classes=["views"], stylesheets=[sheet], sizing_mode="stretch_both"),
         *([watch(DARK, explorer.darken), watch(NARROW, explorer.squeeze)] if nights else []),
         css_classes=["explorer"],
         stylesheets=[sheet],
-        sizing_mode="stretch_width",
+        sizing_mode="stretch_both",
     )
-    return _with_nights(whole) if nights else whole
+    return _painted(whole, nights=nights)
 
 
-def _with_nights(whole: pn.viewable.Viewable) -> pn.viewable.Viewable:
-    """A page whose every part is dark where the visitor's screen is."""
+def _painted(whole: pn.viewable.Viewable, *, nights: bool) -> pn.viewable.Viewable:
+    """A page whose every part has our colours, by night too, and not those of the notebook that it stands in."""
+    sheets = [style.asset("app_day.css"), *([style.asset("app_night.css")] if nights else [])]
     for part in whole.select():
-        part.stylesheets = [*part.stylesheets, style.asset("app_night.css")]
+        part.stylesheets = [*part.stylesheets, *sheets]
     return whole
 
 
@@ -78,7 +79,8 @@ def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.
     text = f"<h1>{_escaped(title)}</h1><p role='status'>{_escaped(sentence)} What it computes will appear here.</p>"
     words = pn.pane.HTML(text, stylesheets=[sheet], sizing_mode="stretch_width")
     side = pn.Column(words, unseen, css_classes=["side"], stylesheets=[sheet], sizing_mode="stretch_width")
-    return _with_nights(pn.Column(side, css_classes=["explorer"], stylesheets=[sheet], sizing_mode="stretch_width"))
+    page = pn.Column(side, css_classes=["explorer"], stylesheets=[sheet], sizing_mode="stretch_width")
+    return _painted(page, nights=True)
 
 
 def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
@@ -86,7 +88,7 @@ def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
     cube = explorer.scene.cube
     model = symbols.scripts(tables.model_sentence(cube))
     heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{model}</p>"
-    link = pn.pane.HTML(sizing_mode="stretch_width")
+    link = pn.pane.HTML(stylesheets=[sheet], sizing_mode="stretch_width")
 
     def update_link(*_events: object) -> None:
         link.object = f'<a href="{explorer.query()}" target="_blank">link to this selection</a>'
@@ -139,13 +141,13 @@ def _screen(explorer: Explorer, slot: int, sheet: str) -> pn.viewable.Viewable:
     return pn.Column(
         pn.Row(screen.choice, *screen.logs.values(), sizing_mode="stretch_width"),
         screen.title,
-        pn.Column(screen.pane, css_classes=["figure"], stylesheets=[sheet], sizing_mode="stretch_width"),
+        pn.Column(screen.pane, css_classes=["figure"], stylesheets=[sheet], sizing_mode="stretch_both"),
         pn.FlexBox(*_pictures(slot), *_downloads(explorer, slot), _copy(screen), screen.with_table),
         screen.python,
         screen.table,
         css_classes=["screen"],
         stylesheets=[sheet],
-        sizing_mode="stretch_width",
+        sizing_mode="stretch_both",
     )
 
 

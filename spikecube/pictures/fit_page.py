@@ -37,6 +37,8 @@ def write_fit_picture(fit: xr.Dataset, path: str | Path, verdict: str) -> Path:
 
     load_backend()
     shown = [hv.renderer("bokeh").get_plot(picture_of_fit(one).view()).state for one in _curves(fit)]
+    for figure in shown:
+        figure.toolbar.update(logo=None, autohide=True)
     page = file_html(shown, INLINE, "fit")
     words = "".join(f"<p>{escape(line)}</p>" for line in verdict.splitlines())
     target.write_text(page.replace("<body>", f"<body>{words}", 1), encoding="utf-8")

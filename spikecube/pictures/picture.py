@@ -17,7 +17,7 @@ import holoviews as hv
 import numpy as np
 from bokeh.events import SelectionGeometry
 from bokeh.layouts import column
-from bokeh.models import BoxSelectTool
+from bokeh.models import BoxSelectTool, CustomJSTicker, CustomJSTickFormatter, LogTicker
 
 from spikecube.pictures import legend, style
 from spikecube.pictures.backend import load_backend
@@ -199,17 +199,27 @@ def _stretched(span: Limits, values: np.ndarray, log: bool) -> Limits:
     return (math.exp(low), math.exp(high)) if log else (float(low), float(high))
 
 
+_RIM = """:host::before { content: ""; position: absolute; inset: 0; z-index: 1; pointer-events: none;
+  border: solid var(--paper, transparent); border-width: 1px 0 0 1px; }"""
+"""A canvas painted anew keeps half a pixel of the old colour at its upper and left rim."""
+
+
 def _tidy(plot: Any, _element: Any) -> None:
     figure = plot.state
     figure.toolbar.logo = None
     figure.toolbar.autohide = True
     figure.outline_line_color = None
-    figure.update(**BORDERS)
+    figure.update(**BORDERS, stylesheets=[_RIM])
     for axis in figure.axis:
         axis.axis_line_color = style.SOFT
         axis.major_tick_line_color = style.SOFT
         axis.minor_tick_line_color = None
         axis.axis_label_text_font_style = "normal"
+        if isinstance(axis.ticker, LogTicker):
+            axis.formatter = CustomJSTickFormatter(code=style.asset("tick_labels.js"))
+    for part in (*figure.axis, *figure.grid):
+        if isinstance(part.ticker, LogTicker):
+            part.ticker = CustomJSTicker(major_code=style.asset("ticks.js"))
     figure.title.text_font_style = "normal"
     figure.title.text_color = style.INK
     for box in figure.legend:

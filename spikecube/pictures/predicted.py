@@ -33,13 +33,8 @@ def fine_study(study: Study, alphas: int = MOST_ALPHAS) -> Study:
     return Study(title=study.title, model=study.model, axes=axes, measure=study.measure)
 
 
-def predict_for(cube: xr.Dataset) -> xr.Dataset:
-    """The prediction for a cube's study, on a fine grid of alphas that holds its own."""
-    return predict_study(study_of(cube).to_toml())
-
-
 def predict_study(study: str) -> xr.Dataset:
-    """As `predict_for`, of a study as TOML text: what another process is asked for."""
+    """As `predict_or_none`, of a study as TOML text: what another process is asked for."""
     return predict(fine_study(study_from(study)))
 
 
@@ -107,8 +102,8 @@ def _grid(edge: float) -> np.ndarray:
 
 
 def predict_or_none(cube: xr.Dataset) -> xr.Dataset | None:
-    """The prediction, or None for a study that theory declines."""
+    """The prediction on a fine grid of alphas that holds those of the cube, or None where theory declines its study."""
     try:
-        return predict_for(cube)
+        return predict(fine_study(study_of(cube)))
     except PredictionError:
         return None

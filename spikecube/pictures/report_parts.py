@@ -150,7 +150,7 @@ def fits_section(fits: Mapping[str, xr.Dataset]) -> str:
             whole = "no fit, for the same reason."
         told.add(whole)
         short = said(law, fit) if rows else ""
-        inside = f"<p>{escape(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
+        inside = f"<p>{symbols.scripts(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
         folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""
         made.append(f"<h3>{escape(law)}</h3><p>{symbols.scripts(short or whole)}</p>{folded}")
     return _section("What do the fits say?", "".join(made)) if made else ""

@@ -32,7 +32,7 @@ COUNTS = ("#f7fafc", "#d6e6f1", "#a8cce3", "#6fabd1", "#3d86bd", "#1d5f9c", "#10
 DARK = {
     INK: "#e4e7ea", SOFT: "#98a2ad", FILL: "#41566b", GRID: "#2f363d", PAPER: "#171b20", "#ffffff": "#171b21",
     "#444444": "#c3cad1", "#0072b2": "#58aee8", "#d55e00": "#ff8a3d", "#009e73": "#2fc99b", "#cc79a7": "#e39bc4",
-    "#e69f00": "#f2b63d", "#56b4e9": "#8ccdf5", "#9bc3dd": "#34658c", "#5fa3cf": "#4a86b4", "#2c7fb8": "#6aa6d3",
+    "#e69f00": "#f2b63d", "#56b4e9": "#8ccdf5", "#9bc3dd": "#3f77a3", "#5fa3cf": "#4a86b4", "#2c7fb8": "#6aa6d3",
     "#1d5a96": "#93c4e8", "#123a6b": "#badcf4", "#0a1f44": "#e2f1fc", _NEUTRAL: "#22282f",
     "#f7fafc": "#1c2228", "#d6e6f1": "#22384c", "#a8cce3": "#2a5274", "#6fabd1": "#39719d", "#3d86bd": "#5592c4",
     "#1d5f9c": "#7fb4dd", "#103d6e": "#abd2f0", "#071f40": "#dcedfb",

@@ -41,16 +41,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], text: Sequence[i
     kinds = [' class="text"' if i in text else "" for i in range(len(header))]
     head = "".join(f"<th{kind}>{html.escape(name)}</th>" for kind, name in zip(kinds, header, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td{k}>{html.escape(_cell(v))}</td>" for k, v in zip(kinds, row, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{k}>{_written(v)}</td>" for k, v in zip(kinds, row, strict=True)) + "</tr>"
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(value: Any) -> str:
-    """A value as text: a dash for what is not there."""
+def _written(value: Any) -> str:
+    """A value as HTML: a dash for what is not there."""
     if isinstance(value, str):
-        return value
+        return symbols.cell(value)
     if value is None or not np.isfinite(value):
         return "–"
     return number(float(value)).replace("-", "−")
@@ -82,12 +82,18 @@ def appearance_table(spikes: Appearances | None, last: float) -> str:
     if spikes is None:
         return ""
     n, found = spikes
-    rows = [[f"degree {s.degree}", s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"] for s in found]
+    rows = [[_called(s.degree), s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"] for s in found]
     at_n = f"at n = {number(n)}"
     header = ["spike", f"measured {at_n}", f"expected {at_n}", f"expected at α = {number(last)}", "in the limit"]
     note = "expected: theory alone, to 0.005 in α and 5 per cent in n, as spikecube when says it"
     lead = f'<h2 id="when-does-each-spike-appear">When does each spike appear? <small>{note}</small></h2>'
     return f'<div class="answer">{lead}<div class="scroll">{table(header, rows, range(5))}</div></div>'
+
+
+def _called(degree: int) -> str:
+    """A degree, and the word that people have for it."""
+    word = {1: " (linear)", 2: " (quadratic)", 3: " (cubic)"}.get(degree, "")
+    return f"degree {degree}{word}"
 
 
 def deviation_table(seen: Compared) -> str:
@@ -138,16 +144,7 @@ def _fit_cells(values: dict[str, float]) -> list[Any]:
 
 def _label(data: xr.Dataset, name: str, position: int) -> Any:
     value = data[name].values[position] if name in data.coords else position
-    return _NAMES.get(value, value) if isinstance(value, str) else float(value)
-
-
-_NAMES = {
-    "missing_spike": "F − F_ℓ",
-    "finite_strength": "F_ℓ − limit",
-    "train_loss": "training",
-    "test_loss": "test",
-}
-"""Labels of fits in words."""
+    return symbols.label(value) if isinstance(value, str) else float(value)
 
 
 def mean_table(cube: xr.Dataset) -> str:

@@ -166,7 +166,9 @@ def for_library() -> Progress:
 
 
 def duration(seconds: float) -> str:
-    """`8 s`, `12 min`, `3.4 h`."""
+    """`0.2 s`, `8 s`, `12 min`, `3.4 h`."""
+    if seconds < 0.05:
+        return "0 s"
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.1g} s" if seconds < 1 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

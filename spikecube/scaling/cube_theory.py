@@ -64,7 +64,7 @@ def theory_of(cube: xr.Dataset) -> CubeTheory:
     study = study_from(cube.attrs["study"])
     chosen = [name for name in ("activation", "target") if name in study.further]
     for name in chosen:
-        if name not in cube.coords or cube[name].size > 1:
+        if name not in cube.coords or cube[name].size > 1 or cube[name].item() not in study.labels(name):
             raise FitError(f"the cube has an axis {name!r}: select one of its values and keep its label, then fit")
     model = study.model_at(**{name: cube[name].item() for name in chosen})
     degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
@@ -167,22 +167,19 @@ def _predicted_for(
     ValueError
         If one that was given lacks a label of the cube.
     """
-    if isinstance(prediction, xr.Dataset):
-        return at_labels(prediction, cube, _axes(known), "the prediction"), "given"
-    if not isinstance(prediction, bool):
-        raise FitError(f"prediction={prediction!r} is not True, False or an open prediction (open_cube opens a file)")
-    if not prediction:
+    if prediction is False:
         return None, "not wanted"
-    from spikecube.cube.predict import PredictionError, predict
+    note, name = "given", "the prediction"
+    if prediction is True:
+        from spikecube.cube.predict import PredictionError, predict
 
-    try:
-        made = predict(known.study, only=names)
-    except PredictionError as reason:
-        return None, f"none: {reason}"
-    lost = made.attrs.get("declined")
-    note = "made from the study of the cube" + (f"; in part: {lost}" if lost else "")
-    return at_labels(made, cube, _axes(known), "the study's prediction"), note
-
-
-def _axes(known: CubeTheory) -> list[str]:
-    return ["alpha", "n", "lam", *map(str, known.study.further)]
+        try:
+            prediction = predict(known.study, only=names)
+        except PredictionError as reason:
+            return None, f"none: {reason}"
+        lost = prediction.attrs.get("declined")
+        note = "made from the study of the cube" + (f"; in part: {lost}" if lost else "")
+        name = "the study's prediction"
+    if not isinstance(prediction, xr.Dataset):
+        raise FitError(f"prediction={prediction!r} is not True, False or an open prediction (open_cube opens a file)")
+    return at_labels(prediction, cube, ["alpha", "n", "lam", *known.study.further], name), note

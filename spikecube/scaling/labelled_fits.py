@@ -62,7 +62,8 @@ def fit_sample(
     if draws and sample.deviations is not None:
         arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
     arrays |= details | scan | chosen | judged(law, table, sample, scaled.used, allowed, details)
-    return _labelled(in_data_units(arrays, law, sample.scale), law, sample, quantity)
+    arrays = in_data_units(arrays, law, sample.scale)
+    return _labelled(arrays, law, sample, quantity)
 
 
 def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dataset:

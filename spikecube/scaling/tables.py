@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from spikecube.errors import reason_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import SEED
 from spikecube.scaling.two_sizes import POINT
@@ -100,7 +101,7 @@ def read_data(path: str | Path, size: str | tuple[str, str], value: str, **colum
     try:
         data = xr.load_dataset(path)
     except (ValueError, OSError) as error:
-        raise FitError(f"{path} cannot be read as netCDF: {' '.join(str(error).split())}") from None
+        raise FitError(f"{path} cannot be read as netCDF: {reason_of(error)}") from None
     for name in [value, *([stderr] if stderr is not None else [])]:
         if name not in data.data_vars:
             raise FitError(f"{path} has no variable {name!r}; it has {_few(list(data.data_vars))}")

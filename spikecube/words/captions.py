@@ -20,6 +20,8 @@ def means_text(*tables: xr.Dataset) -> str:
     """
     seeds = np.concatenate([np.asarray(t["seeds"].values).ravel() for t in tables])
     used = np.concatenate([np.asarray(t["controls"].values).ravel() for t in tables])
+    if seeds.max(initial=0) == 1:
+        return "values of one seed"
     return f"{kind_of_means(used[seeds > 0].tolist())} over {seeds_text(seeds)}"
 
 

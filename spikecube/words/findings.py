@@ -17,7 +17,7 @@ from spikecube.means import spikes
 from spikecube.means.compared import Compared
 from spikecube.means.comparisons import means_at, plain_means, z_scores
 from spikecube.means.places import Missing, at, fixed, foretold, variable
-from spikecube.text import number
+from spikecube.text import number, rounded
 from spikecube.theory.staircase import threshold
 from spikecube.words import captions, symbols
 from spikecube.words.spikes_found import edge_moves, largest_size, largest_spike, spikes_seen
@@ -90,8 +90,8 @@ def loss_drop(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -
     text = (
         f"From α = {number(float(start.alpha))} to {number(float(end.alpha))} the test loss "
         f"{_direction(cube, start, end, further)}: at λ = {number(float(end.lam))}, n = {int(end.n)} from "
-        f"{captions.value_text(start)} to {captions.value_text(end)} ({change:+.2g} per cent)".replace("-", "−")
-    )
+        f"{captions.value_text(start)} to {captions.value_text(end)} ({rounded(change, '+')} per cent)"
+    ).replace("-", "−")
     if prediction is not None and "best_linear_loss" in prediction:
         level = at(prediction["best_linear_loss"], n=int(end.n), **fixed(cube, further))
         value = float(level.isel(dict.fromkeys(level.dims, -1)))
@@ -132,7 +132,7 @@ def agreement(seen: Compared, name: str) -> str:
     where = symbols.place(place, ("alpha", "n", "lam", "rank"))
     return (
         f"{_THE[name]} against theory at finite n: {inside:.0%} of {z.size} points are within 2 standard errors, "
-        f"median difference {100 * relative:.2g} per cent; the farthest is z = {float(place):+.1f} at {where}. "
+        f"median difference {rounded(100 * relative)} per cent; the farthest is z = {float(place):+.1f} at {where}. "
         f"Root mean square of z {spread:.1f}{_with_controls(data.attrs)}{_given(data.attrs)}."
     ).replace("= -", "= −")
 
@@ -143,7 +143,7 @@ def trust(cube: xr.Dataset, prediction: xr.Dataset | None) -> str:
         reason = why_declined(spikes.study_of(cube))
         return f"Theory does not speak of this study: {reason}." if reason else ""
     said = "; ".join(filter(None, (said_of_remainders(prediction), str(prediction.attrs.get("declined", "")))))
-    return f"Theory at finite n, by its own estimate: {said}." if said else ""
+    return f"Theory at finite n, by its own estimate: {symbols.greek(said)}." if said else ""
 
 
 def _given(scores: Mapping[Hashable, Any]) -> str:
@@ -175,8 +175,9 @@ def distance_of_limit(cube: xr.Dataset, prediction: xr.Dataset | None, **further
     farthest = size.isel(point=int(size.values.argmax())).reset_coords("point", drop=True)
     spread = float(np.sqrt((data["z"] ** 2).mean()))
     text = (
-        f"At n = {int(n)} the test loss differs from its limit of infinite n by up to {100 * float(farthest):.2g} per "
-        f"cent, at {symbols.place(farthest, ('alpha', 'lam'))} (root mean square of z {spread:.1f})."
+        f"At n = {int(n)} the test loss differs from its limit of infinite n by up to "
+        f"{rounded(100 * float(farthest))} per cent, at {symbols.place(farthest, ('alpha', 'lam'))} "
+        f"(root mean square of z {spread:.1f})."
     )
     return text + _spikes_to_come(cube, prediction, n, further)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.results import SOLVED, STATUS
+from spikecube.text import interval, with_error
+from spikecube.words import symbols
 from spikecube.words.verdicts import tally
 
 _SILENT = ("no_data", "not_applicable")
@@ -75,14 +78,14 @@ class FitReport:
     def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
         """The columns of the table that matter most and fit into `width`, and their rows as text.
 
-        Labels that are the same in all rows are left out; columns, then digits, then all but the first word of labels
+        Labels that are the same in all rows are left out; columns, then all but the first word of labels, then digits
         give way.
         """
         kept = spoken(self.rows)
         labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
         for digits, without, brief in _WAYS:
-            named = {c: _first_words([shown(row[c]) for row in kept], brief) for c in labels}
-            table = [{c: named[c][i] for c in labels} | _essence(row, digits) for i, row in enumerate(kept)]
+            named = {c: _first_words([symbols.label(shown(row[c])) for row in kept], brief) for c in labels}
+            table = [{c: named[c][i] for c in labels} | _essence(row, digits, brief) for i, row in enumerate(kept)]
             columns = [*labels, *(c for c in _ESSENCE if c not in without and any(r[c] != "-" for r in table))]
             if sum(2 + max([len(c), *(len(row[c]) for row in table)]) for c in columns) <= width:
                 break
@@ -100,9 +103,10 @@ _COLUMNS = {*_ESSENCE, "low", "high", "z", "p", "p_holm", "n_min", "worth", "poi
 
 _LEAST = ("sizes", "p_fit", "theory")
 _WAYS: tuple[tuple[int, tuple[str, ...], bool], ...] = (
-    *((4, (), False), (4, _LEAST[:1], False), (4, _LEAST[:2], False), (3, _LEAST[:2], False)),
-    *((3, _LEAST, False), (2, _LEAST, False), (2, _LEAST, True)),
+    *((0, (), False), (0, _LEAST[:1], False), (0, _LEAST[:2], False), (0, _LEAST[:2], True)),
+    *((0, _LEAST, True), (2, _LEAST, True)),
 )
+"""Digits, 0 for those that the error has; columns that are left out; whether labels are their first words."""
 
 
 def _first_words(labels: list[str], brief: bool) -> list[str]:
@@ -111,15 +115,26 @@ def _first_words(labels: list[str], brief: bool) -> list[str]:
     >>> _first_words(["train_loss", "test_loss"], True), _first_words(["k_a", "k_b"], True)
     (['train', 'test'], ['k_a', 'k_b'])
     """
-    first = [label.partition("_")[0] for label in labels]
+    first = [label if " " in label else label.partition("_")[0] for label in labels]
     return first if brief and len(set(first)) == len(set(labels)) else labels
 
 
-def _essence(row: Row, digits: int) -> dict[str, str]:
+def _essence(row: Row, digits: int, brief: bool) -> dict[str, str]:
     """The columns of a narrow table."""
-    low, high = (shown(row.get(end), digits) for end in ("low", "high"))
-    short = {name: shown(row.get(name), digits) for name in _ESSENCE if name != "interval"}
-    return short | {"interval": "-" if low == high == "-" else f"[{low}, {high}]"}
+    status = str(row.get("status"))
+    short = {name: shown(row.get(name), digits or 4) for name in ("theory", "p_fit", "sizes")}
+    short["status"] = "open" if brief and status == "open_interval" else status.replace("_", " ")
+    value, low, high = (number_of(row.get(name)) for name in ("estimate", "low", "high"))
+    if not digits and high - low < np.inf:
+        half = (high - low) / _WIDTHS
+        ends = interval(value, half, low, high)
+        return short | {"estimate": re.sub(r"\(.*\)", "", with_error(value, half)), "interval": ends}
+    told = [shown(end, digits or 4) for end in (low, high)]
+    both = "-" if told == ["-", "-"] else f"[{', '.join(told)}]"
+    return short | {"estimate": shown(value, digits or 4), "interval": both}
+
+
+_WIDTHS = 4.0  # standard errors in an interval, about
 
 
 def spoken(rows: list[Row]) -> list[Row]:

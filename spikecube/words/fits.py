@@ -232,8 +232,10 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     """Singular value over the detection edge, and alignment, of each spike in (alpha - alpha_k) ln n."""
     cube = from_size(cube, options.n_min, "collapse")
     known = theory_of(cube)
-    if known.study.further:
-        raise FitError(f"the cube has the axis {next(iter(known.study.further))!r}: select one value, then collapse")
+    several = [name for name in known.study.further if cube.sizes.get(name, 1) > 1]
+    if several:
+        raise FitError(f"the cube has the axis {several[0]!r}: select one value, then collapse")
+    cube = cube.isel({name: 0 for name in known.study.further if name in cube.dims}, drop=True)
     parts: list[xr.Dataset] = []
     rows: list[Row] = []
     names = {v: k for k, v in STATUS.items()}

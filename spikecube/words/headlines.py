@@ -92,12 +92,12 @@ def spikes_of_all(spikes: Appearances | None, last: float) -> Headline:
     seen = [s for s in measured if s.is_seen]
     expected = [s for s in measured if s.expected_at(last)]
     known = all(s.alpha is not None for s in measured)
-    value = f"{len(seen)} of {len(expected)}" if known else str(len(seen))
+    name = f"Spikes seen at n = {n}"
     if not known:
-        return Headline(f"Spikes seen at n = {n}", value, _degrees(seen))
+        return Headline(name, str(len(seen)), _degrees(seen))
     agrees = {s.degree for s in seen} == {s.degree for s in expected}
     told = "as theory at this n has it" if agrees else f"theory at this n: {_degrees(expected)}"
-    return Headline(f"Spikes seen of expected at n = {n}", value, f"{_degrees(seen)}; {told}", agrees)
+    return Headline(name, f"{len(seen)}, expected {len(expected)}", f"{_degrees(seen)}; {told}", agrees)
 
 
 def _degrees(those: Sequence[Appearance]) -> str:
@@ -156,13 +156,16 @@ def loss(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> Hea
 
 
 def thresholds(cube: xr.Dataset, fits: Fits, **further: Any) -> Headline:
-    """How many fitted thresholds of infinite n agree with (k - 1)/(2k), each with its interval."""
+    """How many fitted thresholds of infinite n agree with (k - 1)/(2k), each with its interval.
+
+    An interval as long as all that alpha can be, from 0 to 1/2, says nothing: it is not counted.
+    """
     fit = fits.get("thresholds", xr.Dataset())
     if not {"estimate", "expected", "ci_low", "ci_high"} <= set(fit) or "critical" not in fit["param"]:
         raise Missing("no threshold is fitted")
     one = at(fit, **{d: None for d in fixed(cube, further) if d in fit.dims}, **further).sel(param="critical")
     low, high, claim = (one[v].values.astype(float) for v in ("ci_low", "ci_high", "expected"))
-    closed = np.isfinite(low) & np.isfinite(high) & np.isfinite(claim)
+    closed = np.isfinite(claim) & (high - low < _ALL_ALPHA)
     if not closed.any():
         raise Missing("no threshold is resolved")
     held = closed & (low <= claim) & (claim <= high)
@@ -178,4 +181,5 @@ def thresholds(cube: xr.Dataset, fits: Fits, **further: Any) -> Headline:
     return Headline("Fitted thresholds", value, f"95 %: {'; '.join(parts)}{reason}", bool(held.sum() == closed.sum()))
 
 
+_ALL_ALPHA = 0.5
 _SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))

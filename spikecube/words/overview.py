@@ -81,7 +81,9 @@ def mean_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = Fals
         header, rows = header[:-1], [row[:-1] for row in rows]
     there = [t.isel({d: v for d, v in shown.items() if d in t.dims}) for t in tables.values()]
     place = "" if lam is None else f" at lam = {lam:g}"
-    note = f"{captions.means_text(*there)}{place}, standard errors of the last digits in brackets"
+    brackets = any(bool((t["seeds"] > 1).any()) for t in there)
+    note = f"{captions.means_text(*there)}{place}"
+    note += ", standard errors of the last digits in brackets" if brackets else ""
     if is_prediction(cube):
         note = f"values of theory{place}"
     if any(head.startswith("along") for head in header):

@@ -14,6 +14,7 @@ from spikecube.notebook import Shown
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.text import number, text_table
+from spikecube.words import symbols
 from spikecube.words.data_fits import DataFit
 from spikecube.words.verdicts import held_text, rejection, tally
 
@@ -38,7 +39,7 @@ class FitTable(Shown):
     def _repr_html_(self) -> str:
         words = "".join(f"<p>{html.escape(line)}</p>" for line in self._words())
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header)
-        body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
+        body = "".join(f"<tr>{''.join(f'<td>{symbols.cell(cell)}</td>' for cell in row)}</tr>" for row in self.rows)
         return f"{words}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _words(self) -> list[str]:
@@ -88,7 +89,7 @@ def _table(fit: xr.Dataset, table: DataFit) -> tuple[list[str], list[list[str]]]
     for i, row in enumerate(table.text()):
         if row[place - 3] in table.told and row[place - 2] != "-":
             added = [number(float(values[name][i])) if np.isfinite(values[name][i]) else "-" for name in kept]
-            rows.append([*row[:place], *added, *row[place:]])
+            rows.append([*map(symbols.label, row[:place]), *added, *row[place:-1], row[-1].replace("_", " ")])
     return [*header[:place], *kept, *header[place:]], rows
 
 

@@ -11,10 +11,11 @@ import xarray as xr
 from spikecube.means import spikes
 from spikecube.means.comparisons import means_at
 from spikecube.means.places import Missing, at, fixed, foretold, variable
+from spikecube.model.parameters import Model
 from spikecube.text import number
 from spikecube.theory.staircase import threshold
 from spikecube.words import captions
-from spikecube.words.when import first_size, spikes_of
+from spikecube.words.when import first_alpha, first_size, spikes_of
 
 
 def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
@@ -90,22 +91,22 @@ def _expected(cube: xr.Dataset, prediction: xr.Dataset | None, place: Mapping[st
     if prediction is None or "singular_value" not in prediction:
         return limit
     further = {name: label for name, label in place.items() if name != "n"}
-    alphas = spikes.detachment(cube, prediction, **further)
-    if k not in alphas["degree"] or place["n"] not in alphas["n"]:
-        return limit
-    alpha, last = float(alphas.sel(degree=k, n=place["n"])), float(cube["alpha"].max())
-    at_n = f"from {alpha:.2g}" if np.isfinite(alpha) else f"not up to {number(last)}{_later(cube, further, k, last)}"
-    return f"theory at this n: {at_n}, {limit}"
-
-
-def _later(cube: xr.Dataset, further: Mapping[str, Any], k: int, alpha: float) -> str:
-    """From which n theory has a spike at an alpha where it has none yet; nothing where it never has or declines."""
-    model = spikes.model_of(cube, further)
+    model, last = spikes.model_of(cube, further), cube["alpha"].max()
     try:
-        size = first_size(model, alpha, spikes_of(model, k).index(k) + 1) if alpha > threshold(k) else np.inf
+        return f"theory at this n: {_foretold(model, int(place['n']), float(last), k)}, {limit}"
     except (ValueError, ArithmeticError):  # declined, or not solved
-        return ""
-    return f"; there from n of about {float(f'{size:.2g}'):,.0f}" if np.isfinite(size) else ""
+        return limit
+
+
+def _foretold(model: Model, n: int, last: float, k: int) -> str:
+    """From which alpha theory alone has a spike at n; where it has none up to the last alpha, from which n there."""
+    rank = spikes_of(model, k).index(k) + 1
+    alpha = first_alpha(model, n, rank)
+    if alpha <= last:
+        return f"from {alpha:.2f}"
+    size = first_size(model, last, rank) if last > threshold(k) else np.inf
+    later = f"; there from n of about {float(f'{size:.2g}'):,.0f}" if np.isfinite(size) else ""
+    return f"not up to {number(last)}{later}"
 
 
 def _pointing_nowhere(cube: xr.Dataset, known: list[tuple[int, int]], place: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ from spikecube.text import number
 LONGEST_LABEL = 50
 _GREEK = {"alpha": "α", "beta": "β", "eta": "η", "lambda": "λ", "ell": "ℓ"}
 _WORD = re.compile(r"(?<![A-Za-z])(alpha|beta|eta|lambda|ell)(?![A-Za-z])")
+_NAME = re.compile(r"(?<![\w-])(alpha|lam|lambda)(?![\w(=])")
+_MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)")
 _POWER = re.compile(r"\^(?:\(([^()]*)\)|([−-]?\w+))")
 _SCRIPTS = (
     ("^2", "²"), ("sqrt(n)", "√n"), ("_tr", "ₜᵣ"), ("_te", "ₜₑ"), ("_0", "₀"), ("_1", "₁"), ("_*", "∗"),
@@ -32,13 +34,27 @@ def pretty(text: str) -> str:
     return _WORD.sub(lambda word: _GREEK[word[0]], text).replace("^α", "ᵅ").replace("x.β", "x·β")
 
 
-def scripts(text: str) -> str:
-    """A sentence as HTML: escaped, powers as superscripts.
+def greek(text: str) -> str:
+    """A sentence in which the names of alpha and lambda are their letters.
 
-    >>> scripts("η = n^α < n^(−1/2)")
-    'η = n<sup>α</sup> &lt; n<sup>−1/2</sup>'
+    >>> greek("up to 3 per cent (at alpha = 0.45, lam = 10)")
+    'up to 3 per cent (at α = 0.45, λ = 10)'
     """
-    return _POWER.sub(lambda power: f"<sup>{power[1] or power[2]}</sup>", html.escape(text))
+    return _NAME.sub(lambda name: "α" if name[0] == "alpha" else "λ", text)
+
+
+def scripts(text: str) -> str:
+    """A sentence as HTML: escaped, powers and ℓ set high and low, Greek letters, minus signs.
+
+    >>> scripts("η = n^α < n^(−1/2)"), scripts("F_ℓ ends at -0.052, alpha = 0.2")
+    ('η = n<sup>α</sup> &lt; n<sup>−1/2</sup>', 'F<sub>ℓ</sub> ends at −0.052, α = 0.2')
+    """
+    return _POWER.sub(lambda power: f"<sup>{power[1] or power[2]}</sup>", _MINUS.sub("−", greek(cell(text))))
+
+
+def cell(text: str) -> str:
+    """A cell of a table as HTML: escaped, ℓ set low; numbers stay as they can be copied."""
+    return html.escape(text).replace("_ℓ", "<sub>ℓ</sub>")
 
 
 def axis_label(name: str) -> str:
@@ -62,6 +78,23 @@ def symbol(name: str) -> str:
     """The printed symbol of a variable or coordinate; a name that the schema does not know stays itself."""
     known = schema.COORDINATES | schema.VARIABLES | schema.DERIVED
     return pretty(known[name].symbol) if name in known else name
+
+
+def label(text: str) -> str:
+    """A label of a cube or a fit in words; one that has none stays itself.
+
+    >>> label("missing_spike"), label("test_loss"), label("alignment")
+    ('F − F_ℓ', 'test', 'alignment')
+    """
+    return _LABELS.get(text, text)
+
+
+_LABELS = {
+    "missing_spike": "F − F_ℓ",
+    "finite_strength": "F_ℓ − limit",
+    "train_loss": "training",
+    "test_loss": "test",
+}
 
 
 def place(data: xr.Dataset | xr.DataArray, names: Sequence[str]) -> str:

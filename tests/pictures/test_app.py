@@ -568,16 +568,20 @@ def test_the_page_is_dark_where_the_screen_is(opened: Page) -> None:
       const side = everywhere(document, "div").find((e) => e.classList.contains("side"));
       const button = everywhere(document, "button").find((e) => e.textContent.trim() === "Table");
       const light = (colour) => colour.match(/[0-9]+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0) > 384;
+      const arrow = getComputedStyle(everywhere(document, "select")[0]).backgroundImage;
       return [getComputedStyle(document.body).backgroundColor, getComputedStyle(side).backgroundColor,
-        getComputedStyle(side).color, getComputedStyle(button).color].map(light);
+        getComputedStyle(side).color, getComputedStyle(button).color].map(light).concat(!arrow.includes("black"));
     })()"""
-    assert opened.run(look) == [True, True, False, False]
+    filled = "getComputedStyle(everywhere(document, '.noUi-connect')[0]).backgroundColor"
+    assert opened.run(look) == [True, True, False, False, False]
+    assert opened.run(filled) == "rgb(0, 114, 178)"
     opened.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     opened.wait("[...Bokeh.documents[0]._all_models.values()].some((m) => m.background_fill_color === '#171b21')")
-    assert opened.run(look) == [False, False, True, True]
+    assert opened.run(look) == [False, False, True, True, True]
+    assert opened.run(filled) == "rgb(43, 127, 184)"
     opened.call("Emulation.setEmulatedMedia", features=[])
     opened.wait("[...Bokeh.documents[0]._all_models.values()].every((m) => m.background_fill_color !== '#171b21')")
-    assert opened.run(look) == [True, True, False, False]
+    assert opened.run(look) == [True, True, False, False, False]
 
 
 def test_a_slider_is_answered_in_the_browser(opened: Page) -> None:

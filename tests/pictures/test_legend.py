@@ -152,6 +152,21 @@ def test_the_spike_walks_along_one_axis(cube: xr.Dataset, prediction: xr.Dataset
     assert 0 < one.xlim[0] < 0.2 < 30 * top < one.xlim[1]
 
 
+def test_where_the_bulk_grows_the_axis_is_logarithmic_and_ends_of_bins_are_told(cube: xr.Dataset) -> None:
+    grown = 100.0 ** (cube["alpha"] / cube["alpha"].max())
+    wide = cube.assign({name: cube[name] * grown for name in ("singular_value", "detection_edge")})
+    first, last = (picture_of(views.spectrum)(wide, alpha=a) for a in (0.0, 0.45))
+    assert first.logx
+    assert "bins of the histogram end" in last.title
+    assert "bins" not in first.title
+    for place, high in ((-1, True), (0, False)):  # a tall bin in sight, one below the lower end of the axis
+        tall = wide.assign(spectrum=xr.where(cube["bin"] == cube["bin"][place], 1e6, cube["spectrum"]))
+        further_out = tall.assign({name: 10 * wide[name] for name in ("singular_value", "detection_edge")})
+        ends = picture_of(views.spectrum)(further_out, alpha=0.0).ylim
+        assert ends is not None
+        assert bool(ends[1] > 1e3) is high
+
+
 def test_outliers_lie_on_the_diagonal_where_theory_is_right(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     made = picture_of(views.outlier_agreement)(cube, prediction)
     same, *marks = made.layers

@@ -15,6 +15,7 @@ import xarray as xr
 from scripts.browser import Page
 from scripts.madeup import made_prediction
 from spikecube.means.compared import compared
+from spikecube.pictures import style
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.entry import Entry, picture_of, view
 from spikecube.pictures.frames import Slider, film
@@ -201,6 +202,27 @@ def test_paper_has_the_tables_and_no_sliders(page: Page) -> None:
     finally:
         look(page)
         page.run('dispatchEvent(new Event("afterprint"))')
+
+
+@pytest.mark.parametrize(
+    ("ends", "labels"),
+    [
+        ((1.6, 5.5), ["2", "3", "4", "5"]),
+        ((0.0019, 0.16), ["0.002", "0.005", "0.01", "0.02", "0.05", "0.1"]),
+        ((0.008, 12.0), ["10⁻²", "10⁻¹", "10⁰", "10¹"]),
+        ((0.045, 0.06), ["0.045", "0.05", "0.055", "0.06"]),
+    ],
+)
+def test_a_log_axis_has_round_ticks_with_their_own_values(
+    ends: tuple[float, float], labels: list[str], page: Page
+) -> None:
+    """Between one decade and two as well, where BokehJS leaves half of the axis bare, or writes 10^1 beside a 5."""
+    found = page.run(f"""(() => {{
+      const cb_data = {{ start: {ends[0]}, end: {ends[1]} }};
+      const ticks = (() => {{ {style.asset("ticks.js")} }})();
+      return ticks.map((tick) => {{ {style.asset("tick_labels.js")} }});
+    }})()""")
+    assert found == labels
 
 
 def _inked(fingerprint: str) -> int:

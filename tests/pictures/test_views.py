@@ -423,6 +423,7 @@ def test_exponents_stand_beside_their_limits() -> None:
     np.testing.assert_allclose(labelled(view, "predicted, spike 2")["exponent"], limit[1])
     np.testing.assert_allclose(labelled(view, "measured, spike 2")["exponent"], limit[1] + 0.01)
     assert sentence(views.exponents(xr.Dataset(attrs={"sentence": "There are 2 sizes."}))) == "There are 2 sizes."
+    assert sentence(views.exponents(fit.assign(estimate=np.nan * fit["estimate"]))).startswith("No exponent")
 
 
 def test_a_fitted_limit_stands_beside_the_predicted_one(cube: xr.Dataset, prediction: xr.Dataset) -> None:

@@ -10,6 +10,7 @@ from scripts.madeup import fill, made_prediction
 from spikecube.means.compared import compared
 from spikecube.means.places import Missing
 from spikecube.means.spikes import clear_only, study_of
+from spikecube.pictures.tables import appearance_table
 from spikecube.study.study import Study
 from spikecube.words.appearance import NOT_MEASURED, NOT_SEEN, alpha_text, appearances, size_text
 from spikecube.words.deviations import deviations, deviations_text
@@ -46,6 +47,9 @@ def test_the_cubic_spike_of_tanh_is_not_seen_and_comes_where_theory_has_it(tanh:
     assert size_text(found[1], 0.45).startswith("from n of about ")
     assert size_text(found[1], 0.3) == "never: below its limit"
     assert appearances(tanh)[1][1].seen.startswith("from α = ")
+    assert '<td class="text">degree 3 (cubic)</td><td class="text">not seen</td>' in appearance_table(
+        appearances(unseen(tanh)), 0.45
+    )
 
 
 def test_where_theory_declines_nothing_is_expected() -> None:
@@ -58,12 +62,12 @@ def test_where_theory_declines_nothing_is_expected() -> None:
 
 def test_spikes_are_counted_against_theory_at_that_size(tanh: xr.Dataset) -> None:
     as_expected = spikes_of_all(appearances(unseen(tanh)), 0.45)
-    assert (as_expected.value, as_expected.holds) == ("1 of 1", True)
+    assert (as_expected.value, as_expected.holds) == ("1, expected 1", True)
     more = spikes_of_all(appearances(tanh), 0.45)
-    assert (more.value, more.holds) == ("2 of 1", False)
+    assert (more.value, more.holds) == ("2, expected 1", False)
     assert "degrees 1, 3; theory at this n: degree 1" in more.told
     none = spikes_of_all(appearances(tanh.assign(outlier_count=0 * tanh["outlier_count"])), 0.45)
-    assert (none.value, none.holds) == ("0 of 1", False)
+    assert (none.value, none.holds) == ("0, expected 1", False)
 
 
 def outlier_fit(low: float, high: float) -> xr.Dataset:
@@ -93,6 +97,8 @@ def test_thresholds_agree_or_not_by_their_intervals(tanh: xr.Dataset) -> None:
     assert line.told == "95 %: α₁: 0.05 to 0.15, theory 0; α₂: 0.20 to 0.40, theory 0.25"
     assert "see the fits" in thresholds(tanh, {"thresholds": fit.assign_attrs(reason="The law is too short.")}).told
     assert thresholds(tanh, {"thresholds": fit.isel(degree=[1])}).holds is True
+    with pytest.raises(Missing):  # an interval longer than all that alpha can be
+        thresholds(tanh, {"thresholds": fit.isel(degree=[1]).assign(ci_high=fit["ci_low"] + 0.6)})
 
 
 def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
@@ -109,7 +115,7 @@ def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
 
 def test_what_a_cube_lacks_is_not_quoted(tanh: xr.Dataset) -> None:
     names = [line.name.split(" at ")[0] for line in headlines(compared(tanh), appearances(tanh))]
-    assert names == ["Measured up to", "Spikes seen of expected", "Test loss"]
+    assert names == ["Measured up to", "Spikes seen", "Test loss"]
     bare = tanh.drop_vars(["outlier_count", "test_loss"])
     assert [line.name for line in headlines(compared(bare))] == ["Measured up to"]
     pending = tanh.assign(status=tanh["status"].where(tanh["seed"] < 3, 0))

@@ -134,6 +134,8 @@ def test_further_axes_are_more_curves(cube: xr.Dataset) -> None:
             np.testing.assert_allclose(one.squeeze(), alone.estimate.sel(param=param).squeeze(), rtol=1e-6)
     with pytest.raises(FitError, match="axis 'width_ratio'"):
         fit_report(wide, "collapse")
+    chosen = fit_report(wide.isel(width_ratio=0, rank=[0]), "collapse")
+    assert {row["degree"] for row in chosen.rows} == {1.0}
 
 
 @pytest.mark.parametrize("law", ["outliers", "gaps"])
@@ -204,7 +206,7 @@ def test_a_wide_table_gives_way_down_to_the_first_words_of_its_labels() -> None:
     rows[-1] |= {"alpha": 0.45}
     header, table = FitReport("gaps", None, rows, "").narrow(80)
     assert sum(2 + max(map(len, column)) for column in zip(header, *table, strict=True)) <= 80
-    assert {row[0] for row in table} == {"missing", "finite"}
+    assert {row[0] for row in table} == {"F − F_ℓ", "F_ℓ − limit"}
 
 
 def test_a_long_table_shows_one_penalty_and_what_contradicts() -> None:

@@ -244,6 +244,8 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
     if "estimate" not in fit or "exponent" not in fit["param"]:
         raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))
     one = at(fit, estimator=estimator, **fixed(fit, further) if further else {}).sel(param="exponent")
+    if not one["estimate"].notnull().any():
+        raise Missing("No exponent of the outliers could be fitted at these sizes.")
     layers: list[Layer] = []
     known = one["alpha"].where(one["estimate"].notnull().any("degree"))
     fitted = (one["alpha"] >= known.min()) & (one["alpha"] <= known.max())

@@ -220,7 +220,7 @@ def _z_texts(grid: dict[str, np.ndarray]) -> list[Layer]:
             "alpha": (grid["left_alpha"][chosen] + grid["right_alpha"][chosen]) / 2,
             "row": grid["low_row"][chosen] + 0.5,
             "text": np.array(
-                [f"{z + 0.0:+.1f}".replace("-0.0", "0.0").replace("-", "−") for z in grid["z"][chosen]], dtype=object
+                ["0.0" if abs(z) < 0.05 else f"{z:+.1f}".replace("-", "−") for z in grid["z"][chosen]], dtype=object
             ),
         }
         layers.append(Layer("texts", columns, style={"text_font_size": "8pt", "text_color": colour}))

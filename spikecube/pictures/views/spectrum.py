@@ -13,6 +13,7 @@ from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
+from spikecube.text import number
 from spikecube.words import symbols
 
 
@@ -42,10 +43,11 @@ def spectrum(
     where = {"alpha": alpha, "n": n} | further
     top = spikes.leading(cube, **where)
     counted = "spectrum" in cube and bool(cube["spectrum"].notnull().any())
+    ends = _ends(cube, further)
     layers = [_histogram(cube, where)] if counted else []
-    height = float(np.max(layers[0].column(1))) if counted else 0.0
+    height = max([0.0, *(layer.column(1)[layer.columns["right"] > ends[0]].max(initial=0.0) for layer in layers)])
     if density is not None:
-        height = max([height, *density.values[density.x.values > 0.1]])
+        height = max([height, *density.values[density.x.values > max(0.1, ends[0])]])
         layers.append(
             marks.line(
                 density.x,
@@ -66,11 +68,11 @@ def spectrum(
             marks.stems(outliers, 0.55 * height, "s", "density", label="predicted outliers", colour=style.SERIES[2]),
             marks.stems(edges, 1.1 * height, "s", "density", label="predicted edge", colour=style.INK, dash="dashed"),
         ]
-    ends = _ends(cube, further)
     which = "Singular values" if counted else "Leading singular values"
+    spot = f"{symbols.place(top, ('alpha', 'n', *further))}, {_seeds(top)}"
     return Picture(
         layers,
-        title=f"{which} of F/√n at {symbols.place(top, ('alpha', 'n', *further))}, {_seeds(top)}",
+        title=f"{which} of F/√n at {spot}" + (_beyond_bins(layers[0], edge) if counted else ""),
         xlabel="s   singular value of F/√n",
         ylabel="density of singular values",
         xlim=ends,
@@ -83,11 +85,12 @@ def spectrum(
 def _ends(cube: xr.Dataset, further: dict[str, Any]) -> tuple[float, float]:
     """The ends of the axis, the same at every alpha and n: the spike walks along it.
 
-    From zero, or on a log axis where the largest outlier would squeeze the bulk into a corner.
+    From zero, or on a log axis where the largest outlier would squeeze the bulk of some place into a corner.
     """
     edge = cube["detection_edge"] if "detection_edge" in cube else cube["singular_value"].isel(rank=-1)
-    bulk, top = (float(at(v, **fixed(cube, further)).max()) for v in (edge, cube["singular_value"]))
-    return (0.0, max(1.05 * top, 1.5 * bulk)) if top < _SQUEEZED * bulk else (bulk / 20, 1.2 * top)
+    edges, values = (at(v, **fixed(cube, further)) for v in (edge, cube["singular_value"]))
+    least, bulk, top = float(edges.min()), float(edges.max()), float(values.max())
+    return (0.0, max(1.05 * top, 1.5 * bulk)) if top < _SQUEEZED * least else (least / 20, 1.2 * max(top, bulk))
 
 
 _SQUEEZED = 6.0
@@ -96,6 +99,12 @@ _SQUEEZED = 6.0
 def _seeds(data: xr.DataArray) -> str:
     count = data.sizes["seed"]
     return f"{count} seeds" if count > 1 else "1 seed"
+
+
+def _beyond_bins(bars: Layer, edge: float) -> str:
+    """A line that says where the histogram ends, if the bulk goes on: bins are those of a small step."""
+    end = float(bars.columns["right"][-1])
+    return f"\nthe bins of the histogram end at s = {number(end)}" if end < edge else ""
 
 
 def _histogram(cube: xr.Dataset, where: dict[str, Any]) -> Layer:
@@ -109,7 +118,7 @@ def _histogram(cube: xr.Dataset, where: dict[str, Any]) -> Layer:
     columns = {"s": (left + right) / 2, "density": heights, "left": left, "right": right}
     look = {
         "fill_color": style.FILL,
-        "line_color": style.PAPER,
+        "line_color": style.FILL,
         "line_width": 0.5,
         "tools": ["hover"],
         "show_legend": True,

@@ -54,7 +54,7 @@ def outlier_count(
     layers.append(marks.verticals(brush or (), "alpha", colour=style.SERIES[2], dash="solid", width=2))
     listed = ", ".join(str(k) for k in degrees if low < threshold(k) < high and k > 1)
     limits_text = f"; dashes: limits αₖ = (k − 1)/(2k), k = {listed}" if listed else ""
-    title = f"Mean number of outliers{limits_text}{which_means(data)}"
+    title = f"Mean number of outliers{which_means(data)}{limits_text}"
     return maps.map_of(layers, data, title, (low, high))
 
 
@@ -67,14 +67,15 @@ def _degrees(cube: xr.Dataset, further: dict[str, Any]) -> tuple[int, ...]:
 
 
 def _detachment_lines(detachment: xr.DataArray, data: xr.Dataset) -> list[Layer]:
-    """Where theory has each spike detach, from row to row of the map."""
-    rows = np.arange(data.sizes["n"]) + 0.5
+    """Where theory has each spike detach, from row to row of the map; across the row of a single size."""
+    rows = np.arange(data.sizes["n"]) + 0.5 if data.sizes["n"] > 1 else np.array([0.0, 1.0])
     lines = []
     for i, k in enumerate(detachment["degree"].values[:MOST_SPIKES].tolist()):
         alphas = detachment.sel(degree=k).reindex(n=data["n"].values).values
         if np.isfinite(alphas).any():
             look: dict[str, Any] = {"label": f"predicted, degree {k}", "dash": _DASHES[i]}
-            lines.append(marks.line(alphas, rows, "alpha", "row", colour=style.SERIES[2], width=3, **look))
+            across = np.broadcast_to(alphas, rows.shape)
+            lines.append(marks.line(across, rows, "alpha", "row", colour=style.SERIES[2], width=3, **look))
     return lines
 
 
@@ -94,7 +95,7 @@ def singular_values(
     layers: list[Layer] = []
     for i, k in enumerate(data["rank"].values):
         look: dict[str, Any] = {"colour": style.SERIES[i]}
-        if _predicted_anywhere(prediction, k):
+        if _predicted_anywhere(prediction, name, rank=k):
             assert prediction is not None
             curve = at(prediction[name], **where).sel(rank=k)
             layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, s{SUB[k]}", **look))
@@ -111,11 +112,11 @@ def singular_values(
     return against_alpha(layers, title, name, logy=True)
 
 
-def _predicted_anywhere(prediction: xr.Dataset | None, k: int) -> bool:
-    """Whether a spike k is predicted at any place, so that its line is there at all of them."""
-    if prediction is None or "singular_value" not in prediction or k not in prediction["rank"]:
+def _predicted_anywhere(prediction: xr.Dataset | None, name: str, **label: int) -> bool:
+    """Whether a spike is predicted at any place, so that its line is there at all of them."""
+    if prediction is None or name not in prediction or any(k not in prediction[dim] for dim, k in label.items()):
         return False
-    return bool(prediction["singular_value"].sel(rank=k).notnull().any())
+    return bool(prediction[name].sel(label).notnull().any())
 
 
 @view(
@@ -141,7 +142,8 @@ def alignments(
         if not bool((cube[name].sel(degree=k) > 0).any()):
             continue  # no spike of this degree: c_k = 0
         colour = style.SERIES[i]
-        if prediction is not None and name in prediction and k in prediction["degree"]:
+        if _predicted_anywhere(prediction, name, degree=k):
+            assert prediction is not None
             curve = at(prediction[name], **where).sel(degree=k)
             layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, k = {k}", colour=colour))
         layers += marks.points(
