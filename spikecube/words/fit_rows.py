@@ -79,7 +79,7 @@ class FitReport:
         """The columns of the table that matter most and fit into `width`, and their rows as text.
 
         Labels that are the same in all rows are left out; columns, then all but the first word of labels, then digits
-        give way.
+        give way, and the theory's value last.
         """
         kept = spoken(self.rows)
         labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
@@ -104,7 +104,7 @@ _COLUMNS = {*_ESSENCE, "low", "high", "z", "p", "p_holm", "n_min", "worth", "poi
 _LEAST = ("sizes", "p_fit", "theory")
 _WAYS: tuple[tuple[int, tuple[str, ...], bool], ...] = (
     *((0, (), False), (0, _LEAST[:1], False), (0, _LEAST[:2], False), (0, _LEAST[:2], True)),
-    *((0, _LEAST, True), (2, _LEAST, True)),
+    *((3, _LEAST[:2], True), (2, _LEAST[:2], True), (0, _LEAST, True), (2, _LEAST, True)),
 )
 """Digits, 0 for those that the error has; columns that are left out; whether labels are their first words."""
 
@@ -112,10 +112,10 @@ _WAYS: tuple[tuple[int, tuple[str, ...], bool], ...] = (
 def _first_words(labels: list[str], brief: bool) -> list[str]:
     """The labels of a column by their first words, where these tell them apart.
 
-    >>> _first_words(["train_loss", "test_loss"], True), _first_words(["k_a", "k_b"], True)
+    >>> _first_words(["training", "test_loss"], True), _first_words(["k_a", "k_b"], True)
     (['train', 'test'], ['k_a', 'k_b'])
     """
-    first = [label if " " in label else label.partition("_")[0] for label in labels]
+    first = [label if " " in label else label.partition("_")[0].removesuffix("ing") for label in labels]
     return first if brief and len(set(first)) == len(set(labels)) else labels
 
 
