@@ -82,6 +82,7 @@ def _named(cube: Any) -> Any:
 
 def source_of(cube: Any) -> Source:
     """What the explorer looks at: a cube, its file, or a run by its name, read again while it grows."""
+    from spikecube.cube.store import StoreError
     from spikecube.pictures import sources
     from spikecube.runs.folder import RunFolder, run_paths
 
@@ -90,6 +91,8 @@ def source_of(cube: Any) -> Source:
     if (path := _finished(cube)) is not None:
         return sources.source_of(path)
     place, path = run_paths(cube)
+    if not (place / "study.toml").is_file():
+        raise StoreError(f"there is no run {place}; --wait waits for one that has not begun")
     folder = RunFolder.existing(place)
     return sources.Growing(functools.partial(_grown, place), folder.shards, str(path))
 

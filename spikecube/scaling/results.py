@@ -51,7 +51,7 @@ SENTENCES = {
     "not_resolved": "The quantity is not resolved from zero at these sizes, so that its exponent is not determined.",
     "separated": "Spike and no spike are perfectly separated: the threshold comes from a penalised fit.",
     "poor_minimum": "Different starts end in different minima; the best one is reported.",
-    "no_data": "Nothing here meets the selection.",
+    "no_data": "There are no values to fit: none were measured, or none meet what the fit asks of them.",
     "not_applicable": "The law does not apply here.",
     "rejected": "The law is rejected: its intervals take a law for granted that these data do not follow.",
     "untested": "The fit converged, but nothing tests the law.",

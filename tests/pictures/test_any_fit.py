@@ -15,6 +15,7 @@ from spikecube.pictures import figure_file
 from spikecube.pictures.fit_page import write_fit_picture
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views.any_fit import picture_of_fit
+from spikecube.scaling.results import SENTENCES
 
 SIZES = 2.0 ** np.arange(3, 9)
 L = xr.DataArray(SIZES, dims="L", coords={"L": SIZES}, name="E")
@@ -69,7 +70,7 @@ def test_one_of_several_curves_and_what_has_none() -> None:
     fit = sc.fit_power_law(data, "L")
     assert "at t = 0.1" in picture_of_fit(fit, t=0.1).title
     assert "at t = 0.2" in picture_of_fit(fit).title
-    assert picture_of_fit(fit, t=0.3).note == "Nothing here meets the selection."
+    assert picture_of_fit(fit, t=0.3).note == SENTENCES["no_data"]
     with pytest.raises(LabelError, match="the fit has no s; it has t"):
         picture_of_fit(fit, s=1)
 

@@ -719,7 +719,7 @@ def test_it_ends_when_asked_and_frees_its_port(served: Served, opened: Page) -> 
 def test_a_missing_cube_is_one_sentence(tmp_path: Path) -> None:
     said = spikecube(tmp_path, "explore", "none", "--no-browser", code=1).stderr
     assert len(said.strip().splitlines()) == 1
-    assert "there is no run" in said
+    assert "there is no run none.run; --wait waits for one that has not begun" in said
 
 
 def test_every_view_of_the_catalogue_can_be_chosen(explorer: Explorer) -> None:
