@@ -28,9 +28,9 @@ what is claimed and nothing that it is told from. *Not resolved*: it holds both,
 these very sizes has the same. *Refuted*: neither. One interval in twenty misses by chance, and rows of one study share
 their draws. A verdict with † rests on a choice that was made after data had been seen: its section says which. This
 page is written by `python scripts/paper.py` from the cubes in `{cubes}`. Their runs took {minutes:.0f} core-minutes, as
-their processes measured, of the 180 that two cores have in 90 minutes. All of it from
-nothing, theory, verdicts and figures with it (`python scripts/paper.py --folder fresh`), took 23 minutes by the clock of
-two cores, before plan had added draws to a, c, e, h and j. [What a cluster would add](claims-cluster.md) stands on a page of its own.
+their processes measured, of the 180 that two cores have in 90 minutes. All of it from nothing, theory, verdicts and
+figures with it (`python scripts/paper.py --folder fresh`), took 23 minutes by the clock of two cores, before plan had
+added draws to a, c, e, h and j. [What a cluster would add](claims-cluster.md) stands on a page of its own.
 """
 
 
