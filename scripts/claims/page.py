@@ -46,7 +46,7 @@ def page(found: Mapping[str, Sequence[Finding]], claims: Mapping[str, Claim], ma
     minutes = sum(one["core_seconds"] for one in made.values()) / 60
     head = HEAD.format(counts=counts_text(findings), cubes=CUBES.as_posix(), minutes=minutes)
     sections = [_section(claims[letter], rows, made) for letter, rows in found.items()]
-    return "\n".join([head, table(found), "", *sections])
+    return "\n".join([head, table(found), "", *sections, "", seeds(found), ""])
 
 
 def counts_text(findings: Sequence[Finding]) -> str:
@@ -90,10 +90,16 @@ cube {{download}}`{name} <{UP}{CUBES.as_posix()}/{name}>`{took}:
 """
 
 
+def seeds(found: Mapping[str, Sequence[Finding]]) -> str:
+    """How the seeds of each claim were laid out, a row a claim."""
+    rows = [f"| [{letter}](#claim-{letter}) | {RECORD[letter]['seeds']} |" for letter in found]
+    return "\n".join(["(claim-seeds)=", "## How seeds were laid out", "", "| claim | seeds |", "|---|---|", *rows])
+
+
 def _record(letter: str) -> str:
-    """How seeds were laid out, and what was chosen after data had been seen."""
+    """Where it is said how seeds were laid out, and what was chosen after data had been seen."""
     known = RECORD[letter]
     rows = known.get("rows", [])
     whole = len(rows) > 2 and rows == list(range(rows[0], rows[-1] + 1))
     named = f"{letter}{rows[0]} to {letter}{rows[-1]}" if whole else ", ".join(f"{letter}{i}" for i in rows)
-    return f"Seeds laid out {known['seeds']}" + (f"\n\n† {named}: {known['after']}" if rows else "")
+    return "[Seeds](#claim-seeds)." + (f"\n\n† {named}: {known['after']}" if rows else "")

@@ -211,7 +211,7 @@ def test_few_sizes_or_seeds_give_sentences() -> None:
     assert "fewer than 3 seeds" in few_seeds.message.item()
     assert not few_seeds.converged
     nothing = fit_power_law(curve() * np.nan)
-    assert "Nothing here" in nothing.message.item()
+    assert "There are no values to fit" in nothing.message.item()
 
 
 @pytest.mark.parametrize(

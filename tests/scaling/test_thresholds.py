@@ -93,7 +93,7 @@ def test_perfect_separation_gives_a_penalised_fit_and_a_sentence() -> None:
     assert np.isfinite(fit.stderr).all()
     assert ((fit.threshold > 0.2) & (fit.threshold < 0.25)).all()
     always = fit_thresholds(cube).sel(degree=1)
-    assert "Nothing here" in always.message.item()
+    assert "There are no values to fit" in always.message.item()
 
 
 def test_two_sizes_are_too_few() -> None:
