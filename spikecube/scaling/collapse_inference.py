@@ -75,13 +75,13 @@ def infer(problem: Problem, theta: Array) -> Inference:
 
 
 def _richer(problem: Problem, theta: Array) -> tuple[int, float]:
-    """The fewest coefficients beyond the rule's of curves that no test of the points rejects, and its p-value."""
+    """The fewest coefficients beyond the rule's of curves whose sum of squares is not rejected, and its p-value."""
     for sizes in richer_sizes(problem.points):
         best, _ = settle(problem.form, problem.points, theta, problem.free, sizes)
         quality = judge(problem, linearised(problem, best, sizes))
         if quality.joint[1] < len(problem.points.y) / _LEAST_REST:
             break
-        if min(quality.joint[2], *np.nan_to_num(quality.pattern_pvalue, nan=1.0)) >= REJECTED:
+        if quality.joint[2] >= REJECTED:
             return max(sizes), quality.joint[2]
     return 0, np.nan
 

@@ -111,7 +111,7 @@ _DOUBTS: tuple[_Doubt, ...] = (
     ("poor_minimum", lambda f: not f.agreed, SENTENCES["poor_minimum"]),
     (
         "drifting",
-        lambda f: f.drift_pvalue < REJECTED,
+        lambda f: f.drift_pvalue < REJECTED and not f.richer[0],
         "Without the smallest size the parameters move by more than their errors allow (p = {f.drift_pvalue:.2g}): the "
         "intervals do not allow for such a correction to scaling.",
     ),

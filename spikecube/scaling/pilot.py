@@ -72,7 +72,18 @@ def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) 
         raise FitError(f"target {target.text!r} is one for a DataArray; this pilot is a cube")
     makers = {"outlier": _of_outlier, "threshold": _of_threshold, "alignment": _of_shortfall, "norm": _of_shortfall,
               "share": of_share, "value": of_value}  # fmt: skip
-    return makers.get(target.kind, _of_loss)(target, as_cube(pilot))
+    return makers.get(target.kind, _of_loss)(target, as_cube(pilot, *_NEEDED.get(target.kind, (target.variable,))))
+
+
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "outlier": ("singular_value",),
+    "threshold": ("outlier_count",),
+    "share": ("outlier_count",),
+    "alignment": (),
+    "norm": (),
+    "value": (),
+}
+"""The variables without which a target has no pilot; those that have a sentence of their own are not named."""
 
 
 def _of_data(target: Target, data: xr.DataArray, omega: float) -> PilotCurve:

@@ -33,6 +33,15 @@ def test_a_sharp_curve_is_named_and_not_taken_for_curves_that_do_not_collapse() 
     assert "do not collapse" not in message
 
 
+def test_two_observables_that_are_both_sharp_are_named_so() -> None:
+    values, errors = step()
+    fit = sc.collapse({"m": values, "m2": values**2}, "L", "T", stderr={"m": errors, "m2": 2 * values * errors})
+    for message in fit["message"].values:
+        assert "sharper than so few points tell" in message
+        assert "do not collapse" not in message
+        assert "correction to scaling" not in message
+
+
 def test_a_window_tells_a_sharp_curve_and_auto_finds_it() -> None:
     """The narrowest choice is the one that its own tests reject here: it is no measure of the others."""
     values, errors = step()

@@ -8,6 +8,7 @@ import xarray as xr
 from scipy import stats
 
 import spikecube as sc
+from spikecube.errors import SpikecubeError
 from spikecube.scaling.design import design
 from spikecube.scaling.errors import FitError, TooManySeedsError
 from spikecube.scaling.pilot import pilot_curve, smoothed_variance
@@ -172,6 +173,20 @@ def test_a_loss_of_a_study_with_further_axes_has_its_own_controls() -> None:
         design(asked.format(0.07), pilot=cube)
     with pytest.raises(FitError, match="leaves the axis width_ratio open: name one of its labels"):
         design("test_loss n=400 alpha=0.4 lam=0.01 dim_ratio=2 = 0.05", pilot=cube)
+
+
+@pytest.mark.parametrize(
+    ("target", "lost"),
+    [
+        ("share 1 n=1000 alpha=0.4 = 0.2", "outlier_count"),
+        ("threshold 2 = 0.1", "outlier_count"),
+        ("test_loss n=1000 alpha=0.4 lam=0.1 = 0.1", "test_loss"),
+        ("outlier 1 exponent alpha=0.4 = 0.1", "singular_value"),
+    ],
+)
+def test_a_pilot_without_the_variable_is_refused_in_a_sentence(cube: xr.Dataset, target: str, lost: str) -> None:
+    with pytest.raises(SpikecubeError, match=f"the cube has no {lost}, which this needs"):
+        design(target, pilot=cube.drop_vars(lost))
 
 
 def _half_width(share: float, draws: int) -> float:
