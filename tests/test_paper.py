@@ -188,3 +188,17 @@ def test_a_small_run_of_all_claims_makes_every_row(tmp_path: Path) -> None:
     assert {letter: len(rows) for letter, rows in found.items()} == {
         letter: text.count(f"(#claim-{letter}) |") for letter in CLAIMS
     }
+
+
+def test_what_theory_errs_by_over_the_sizes_widens_an_exponent() -> None:
+    """Outliers that are 0.9, 1 and 1.1 of the theory's at n = 100, 300 and 900, where their vectors point along."""
+    n = np.array([100, 300, 900])
+    shape = {"dims": ("alpha", "rank", "n"), "coords": {"alpha": [0.5], "rank": [1], "n": n}}
+    theory = xr.Dataset({"singular_value": xr.DataArray(n**0.5 * np.ones((1, 1, 3)), **shape)})
+    seen = (theory["singular_value"] * [0.9, 1.0, 1.1]).expand_dims(seed=2)
+    along = xr.DataArray(np.full((1, 1, 3, 2), 0.9), dims=("alpha", "degree", "n", "seed"), coords={"degree": [1]})
+    cube = xr.Dataset({"singular_value": seen, "alignment": along.assign_coords(alpha=[0.5], n=n)})
+    assert thresholds.bend(cube, theory, 0.5, 1) == pytest.approx(np.log(1.1 / 0.9))
+    astray = cube.assign(alignment=cube["alignment"].where(cube["n"] > 100, 0.1))
+    assert thresholds.bend(astray, theory, 0.5, 1) == pytest.approx(np.log(1.1))
+    assert thresholds.widened(verdicts.Interval(1.0, 0.5, 2.0), 0.25) == (1.0, 0.25, 2.25)
