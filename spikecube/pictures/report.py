@@ -18,6 +18,7 @@ import xarray as xr
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import refuse_target, write_atomically
 from spikecube.means.places import further_axes
+from spikecube.means.spikes import study_of
 from spikecube.pictures import predicted, style, tables
 from spikecube.pictures import report_parts as parts
 from spikecube.pictures.catalogue import CATALOGUE, Entry, Scene
@@ -149,9 +150,10 @@ def _scene(
     """What the views draw; without a prediction the study's is made, with more sizes and penalties for smooth lines."""
     if prediction is not None:
         return Scene(cube, prediction, fits)
-    prediction = predicted.predict_or_none(cube)
+    study = study_of(cube)
+    prediction = predicted.predict_or_none(study)
     alphas = next((slider.values for slider in bar if slider.name == "alpha"), tuple(cube["alpha"].values.tolist()))
-    return Scene(cube, prediction, fits, None if prediction is None else predicted.between(cube, alphas))
+    return Scene(cube, prediction, fits, None if prediction is None else predicted.between(study, alphas))
 
 
 def _axes(cube: xr.Dataset, entry: Entry) -> tuple[str, ...]:
