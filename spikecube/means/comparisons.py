@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.means import seeds
 from spikecube.means.controls import CONTROLS
-from spikecube.means.places import Missing, at, fixed, foretold, variable
+from spikecube.means.places import Missing, at, boxed, foretold, variable
 
 
 def plain_means(data: xr.DataArray) -> xr.Dataset:
@@ -26,17 +26,10 @@ def means_at(
     A further axis of the cube stays if `along` names it, else it takes its default. Control variates need the draws in
     the cube, its study, and 7 seeds or more; `controls` says how many were used.
     """
-    place = where | {axis: label for axis, label in fixed(cube, where).items() if axis not in along}
     variable(cube, name)
-    box = _box(cube[[name, *(c for c in CONTROLS if c in cube)]], place)
-    data = at(seeds.means(box, name, controls=controls), **place)
+    box, chosen = boxed(cube[[name, *(c for c in CONTROLS if c in cube)]], along, where)
+    data = seeds.means(box, name, controls=controls).isel(dict.fromkeys(chosen, 0), missing_dims="ignore")
     return data[["mean", "stderr", "seeds", "controls"]].assign_attrs(cube[name].attrs)
-
-
-def _box(cube: xr.Dataset, labels: Mapping[str, Any]) -> xr.Dataset:
-    """As `at`, but every axis stays, one label long."""
-    spot = at(cube, **labels)
-    return cube.sel({name: [spot[name].item()] for name in labels if name in cube.dims})
 
 
 def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:

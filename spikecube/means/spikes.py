@@ -77,7 +77,7 @@ def spike_share(cube: xr.Dataset, degree: int, rank: int, **where: Any) -> xr.Da
     It is detached if `rank` singular values or more lie beyond the edge and the rank-th points along its monomial:
     `along_monomial`.
     """
-    counts, cosine = (at(variable(cube, name), **where) for name in ("outlier_count", "alignment"))
+    counts, cosine = (at(cube[name], **where) for name in ("outlier_count", "alignment"))
     cosine = cosine.sel(degree=degree, drop=True)
     seen = (counts >= rank) & along_monomial(cosine)
     return _share(seen.where(counts.notnull() & cosine.notnull()))
@@ -85,7 +85,7 @@ def spike_share(cube: xr.Dataset, degree: int, rank: int, **where: Any) -> xr.Da
 
 def outlier_share(cube: xr.Dataset, rank: int, **where: Any) -> xr.DataArray:
     """The share of seeds in which `rank` singular values or more lie beyond the edge, wherever they point."""
-    counts = at(variable(cube, "outlier_count"), **where)
+    counts = at(cube["outlier_count"], **where)
     return _share((counts >= rank).where(counts.notnull()))
 
 

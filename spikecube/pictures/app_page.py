@@ -7,6 +7,7 @@ from typing import Any
 
 import panel as pn
 
+from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, style, tables
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.app_free import FREE
@@ -86,7 +87,7 @@ def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.
 def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
     """Title, selection, and what can be asked for."""
     cube = explorer.scene.cube
-    model = symbols.scripts(tables.model_sentence(cube))
+    model = symbols.scripts(tables.model_sentence(study_of(cube).model))
     heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{model}</p>"
     link = pn.pane.HTML(stylesheets=[sheet], sizing_mode="stretch_width")
 

@@ -99,7 +99,8 @@ def _grid(edge: float) -> np.ndarray:
 
 def predict_or_none(study: Study) -> xr.Dataset | None:
     """The prediction on a fine grid of alphas that holds those of the study, or None where theory declines it."""
+    fine = fine_study(study)
     try:
-        return predict(fine_study(study))
+        return predict(fine)
     except PredictionError:
         return None

@@ -18,14 +18,15 @@ import xarray as xr
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import refuse_target, write_atomically
 from spikecube.means.places import further_axes
-from spikecube.means.spikes import study_of
 from spikecube.pictures import predicted, style, tables
 from spikecube.pictures import report_parts as parts
 from spikecube.pictures.catalogue import CATALOGUE, Entry, Scene
 from spikecube.pictures.frames import Film, Slider, film
-from spikecube.words.appearance import appearances_or_none
+from spikecube.study.study import study_from
+from spikecube.words.deviations import far_points
 from spikecube.words.findings import findings
 from spikecube.words.headlines import headlines
+from spikecube.words.seen import seen
 
 MOST_FRAMES = 120
 MOST_POSITIONS = 24
@@ -98,17 +99,19 @@ def report(
     target = Path(path)
     refuse_target(target)
     cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
-    shown = {entry.name: (entry, _axes(cube, entry)) for entry in CATALOGUE.values() if entry.question}
+    further = further_axes(cube)
+    shown = {entry.name: (entry, (*entry.axes, *further)) for entry in CATALOGUE.values() if entry.question}
     bar = sliders(cube, *(axes for _, axes in shown.values()))
     scene = _scene(cube, prediction, fits or {}, bar)
     films = {name: _film(scene, entry, bar, axes) for name, (entry, axes) in shown.items()}
+    drawn = _json({"films": [_film_json(name, f, bar) for name, f in films.items()], "dark": style.DARK})
     contents, body = _body(scene, films, bar)
     page = Template(_asset("report.html")).substitute(
         title=html.escape(parts.title_of(cube)),
         css=style.stylesheet() + _asset("report.css"),
         js="".join(map(_asset, ("paint.js", "narrow.js", "report.js"))),
         bokeh=_bokeh_js(),
-        films=_json({"films": [_film_json(name, f, bar) for name, f in films.items()], "dark": style.DARK}),
+        films=drawn,
         header=parts.header(cube),
         contents=contents,
         body=body,
@@ -150,15 +153,10 @@ def _scene(
     """What the views draw; without a prediction the study's is made, with more sizes and penalties for smooth lines."""
     if prediction is not None:
         return Scene(cube, prediction, fits)
-    study = study_of(cube)
+    study = study_from(cube.attrs["study"])
     prediction = predicted.predict_or_none(study)
     alphas = next((slider.values for slider in bar if slider.name == "alpha"), tuple(cube["alpha"].values.tolist()))
     return Scene(cube, prediction, fits, None if prediction is None else predicted.between(study, alphas))
-
-
-def _axes(cube: xr.Dataset, entry: Entry) -> tuple[str, ...]:
-    """The axes that a picture is chosen along: its own and the further ones of the cube."""
-    return (*entry.axes, *further_axes(cube))
 
 
 def _film(scene: Scene, entry: Entry, bar: Sequence[Slider], axes: Sequence[str]) -> Film:
@@ -168,21 +166,21 @@ def _film(scene: Scene, entry: Entry, bar: Sequence[Slider], axes: Sequence[str]
 
 def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tuple[str, str]:
     """The contents and the body: what one would quote and the spectrum first, then each question, then the tables."""
-    cube, fits, prediction = scene.cube, scene.fits, scene.prediction
+    cube, fits = scene.cube, scene.fits
+    found = seen(scene.compared)
+    sentences, numbers, far = findings(found, fits), headlines(found, fits), far_points(found, tables.MOST_FAR)
     first, *questions = _questions()
     sections = [
         (first, parts.section(first, SECTIONS.get(first, ""), films, CATALOGUE, parts.KEY)),
-        ("What was found", parts.found(findings(scene.compared, fits), prediction)),
+        ("What was found", parts.found(sentences, scene.prediction)),
         *((question, parts.section(question, SECTIONS.get(question, ""), films, CATALOGUE)) for question in questions),
         ("What do the fits say?", parts.fits_section(fits)),
-        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(scene.compared))),
-        ("Means at the largest size", parts.table_section("Means at the largest size", tables.mean_table(cube))),
+        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(far))),
+        ("Means at the largest size", parts.table_section("Means at the largest size", tables.mean_table(found))),
         ("Where this comes from", parts.study_section(cube)),
     ]
     there = [(title, text) for title, text in sections if text]
-    spikes = appearances_or_none(cube)
-    opening = parts.tiles(headlines(scene.compared, spikes, fits))
-    opening += tables.appearance_table(spikes, float(cube["alpha"].max())) + parts.bar(bar)
+    opening = parts.tiles(numbers) + tables.appearance_table(found) + parts.bar(bar)
     return parts.contents([title for title, _ in there]), "\n".join([opening, *(text for _, text in there)])
 
 

@@ -9,12 +9,13 @@ from html import escape
 
 import xarray as xr
 
+from spikecube.means.spikes import study_of
 from spikecube.pictures import tables
 from spikecube.pictures.entry import Entry
 from spikecube.pictures.frames import Film, Slider
 from spikecube.text import number
 from spikecube.words import symbols
-from spikecube.words.findings import said
+from spikecube.words.findings import fitted
 from spikecube.words.headlines import Headline
 from spikecube.words.seeds import counted
 
@@ -34,7 +35,7 @@ def header(cube: xr.Dataset) -> str:
     sizes += f"; {counted(cube.sizes.get('seed', 1), 'seed')}."
     return (
         f"<header><h1>{escape(title_of(cube))}</h1>"
-        f"<p>{symbols.scripts(tables.model_sentence(cube))} {escape(sizes)}</p>"
+        f"<p>{symbols.scripts(tables.model_sentence(study_of(cube).model))} {escape(sizes)}</p>"
         "</header>"
     )
 
@@ -149,7 +150,7 @@ def fits_section(fits: Mapping[str, xr.Dataset]) -> str:
         if not rows and whole in told:
             whole = "no fit, for the same reason."
         told.add(whole)
-        short = said(law, fit) if rows else ""
+        short = fitted(law, fit) if rows else ""
         inside = f"<p>{symbols.scripts(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
         folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""
         made.append(f"<h3>{escape(law)}</h3><p>{symbols.scripts(short or whole)}</p>{folded}")

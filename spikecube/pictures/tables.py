@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.means.compared import Compared
-from spikecube.means.comparisons import means_at
-from spikecube.means.places import Missing, at, fixed
-from spikecube.means.spikes import study_of
+from spikecube.model.parameters import Model
 from spikecube.pictures import style
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
-from spikecube.words.appearance import Appearances, alpha_text, size_text
-from spikecube.words.deviations import HEADER, deviations, deviations_text, rest, rows
+from spikecube.words.deviations import HEADER, FarPoints
+from spikecube.words.seen import Seen
+from spikecube.words.spikes_found import alpha_text, size_text
 
 MOST_ROWS, MOST_FAR = 200, 60
 _FIT_COLUMNS = {
@@ -77,13 +75,15 @@ def fit_table(fit: xr.Dataset) -> str:
     return made + left_out + _reasons(spread, wanted & ~np.isfinite(spread["estimate"]))
 
 
-def appearance_table(spikes: Appearances | None, last: float) -> str:
-    """When each spike appears: seen at the largest size, and expected by theory up to the `last` alpha."""
-    if spikes is None:
+def appearance_table(seen: Seen) -> str:
+    """When each spike appears: seen at the largest size, and expected by theory up to the largest alpha."""
+    if seen.outliers is None or not seen.outliers.spikes:
         return ""
-    n, found = spikes
-    rows = [[_called(s.degree), s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"] for s in found]
-    at_n = f"at n = {number(n)}"
+    last, at_n = float(seen.cube["alpha"].max()), f"at n = {number(seen.outliers.n)}"
+    rows = [
+        [_called(s.degree), s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"]
+        for s in seen.outliers.spikes
+    ]
     header = ["spike", f"measured {at_n}", f"expected {at_n}", f"expected at α = {number(last)}", "in the limit"]
     note = "expected: theory alone, to 0.005 in α and 5 per cent in n, as spikecube when says it"
     lead = f'<h2 id="when-does-each-spike-appear">When does each spike appear? <small>{note}</small></h2>'
@@ -96,16 +96,12 @@ def _called(degree: int) -> str:
     return f"degree {degree}{word}"
 
 
-def deviation_table(seen: Compared) -> str:
+def deviation_table(found: FarPoints | None) -> str:
     """The points beyond 3 standard errors, each with what explains it; nothing where nothing can be compared."""
-    try:
-        found = deviations(seen)
-    except Missing:
+    if found is None:
         return ""
-    lead = f"<p>{html.escape(deviations_text(found))}</p>"
-    if not found.far:
-        return lead
-    return lead + table(HEADER, rows(found, MOST_FAR), (0, 1, 5)) + _others(rest(found, MOST_FAR))
+    lead = f"<p>{html.escape(found.text)}</p>"
+    return lead + table(HEADER, found.rows, (0, 1, 5)) + _others(found.others) if found.rows else lead
 
 
 def _others(lines: Sequence[str]) -> str:
@@ -147,24 +143,24 @@ def _label(data: xr.Dataset, name: str, position: int) -> Any:
     return symbols.label(value) if isinstance(value, str) else float(value)
 
 
-def mean_table(cube: xr.Dataset) -> str:
+def mean_table(seen: Seen) -> str:
     """Mean number of outliers, first singular value and losses at the largest size and the middle penalty.
 
     They are those that `info` prints: with control variates where the cube has them, and the lead says which.
     """
-    names = [v for v in ("outlier_count", "singular_value", "train_loss", "test_loss") if v in cube]
-    where = {"n": None, "lam": None, "rank": 1} | fixed(cube, {})
-    if not names:
+    means = list(seen.means.values())
+    if not means:
         return ""
-    means = [means_at(cube, name, **where) for name in names]
     rows = [
         [float(alpha), *(_with_error(data.isel(alpha=i)) for data in means)]
-        for i, alpha in enumerate(cube["alpha"].values)
+        for i, alpha in enumerate(seen.cube["alpha"].values)
     ]
-    spot = symbols.place(at(cube, **where), ("n", "lam"))
-    brackets = "; standard errors of the last digits in brackets" if cube.sizes.get("seed", 1) > 1 else ""
+    middle = {"n": -1, "lam": seen.cube.sizes.get("lam", 1) // 2}
+    spot = symbols.place(seen.cube.isel(middle, missing_dims="ignore"), ("n", "lam"))
+    brackets = "; standard errors of the last digits in brackets" if seen.cube.sizes.get("seed", 1) > 1 else ""
     lead = f"<p>At {html.escape(spot)}: {captions.means_text(*means)}{brackets}.</p>"
-    header = ["α", *("outliers" if n == "outlier_count" else symbols.symbol(n).replace("sᵢ", "s₁") for n in names)]
+    named = [symbols.symbol(name).replace("sᵢ", "s₁") for name in seen.means if name != "outlier_count"]
+    header = ["α", *(["outliers"] if "outlier_count" in seen.means else []), *named]
     return lead + table(header, style.thin(rows, MOST_ROWS // 4))
 
 
@@ -179,9 +175,8 @@ def provenance_table(cube: xr.Dataset) -> str:
     return table(("attribute", "value"), rows, text=(0, 1))
 
 
-def model_sentence(cube: xr.Dataset) -> str:
-    """The model in words."""
-    m = study_of(cube).model
+def model_sentence(m: Model) -> str:
+    """A model in words."""
     target = m.target if isinstance(m.target, str) else f"with Hermite coefficients {_list(m.target)}"
     activation = m.activation if isinstance(m.activation, str) else f"Hermite coefficients {_list(m.activation)}"
     return (

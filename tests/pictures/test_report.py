@@ -25,6 +25,7 @@ from spikecube.pictures.report import SECTIONS, report, sliders
 from spikecube.pictures.tables import fit_table
 from spikecube.pictures.views import loss
 from spikecube.words.findings import findings, fitted
+from spikecube.words.seen import seen
 from tests.pictures.browser import browser
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
@@ -306,7 +307,7 @@ def test_text_from_a_cube_cannot_become_markup(
 def test_findings_tell_where_the_spikes_are(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     often = ((cube["outlier_count"].sel(n=1000) >= 1).mean("seed") >= 0.5).values
     first = float(cube.alpha[int(np.argmax(often))])
-    text = " ".join(findings(compared(cube, prediction)))
+    text = " ".join(findings(seen(compared(cube, prediction))))
     assert f"the first from α = {first:g} on" in text
     assert "points are within 2 standard errors" in text
     assert "not complete" not in text
@@ -314,14 +315,16 @@ def test_findings_tell_where_the_spikes_are(cube: xr.Dataset, prediction: xr.Dat
 
 def test_findings_are_honest_about_a_wrong_theory(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     wrong = prediction.assign(test_loss=2 * prediction["test_loss"])
-    (sentence,) = [s for s in findings(compared(cube, wrong)) if s.startswith("Test loss against theory at finite n")]
+    (sentence,) = [
+        s for s in findings(seen(compared(cube, wrong))) if s.startswith("Test loss against theory at finite n")
+    ]
     assert " 0% of 189 points" in sentence
 
 
 def test_findings_say_how_far_theory_may_be_off_where_it_is_much(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     def said(share: float, cube: xr.Dataset = cube, **attrs: str) -> list[str]:
         off = prediction.assign(test_loss_remainder=share * prediction["test_loss"]).assign_attrs(attrs)
-        return [s for s in findings(compared(cube, off)) if s.startswith("Theory")]
+        return [s for s in findings(seen(compared(cube, off))) if s.startswith("Theory")]
 
     assert said(0.019) == []
     (much,) = said(0.06)
@@ -330,16 +333,16 @@ def test_findings_say_how_far_theory_may_be_off_where_it_is_much(cube: xr.Datase
     assert "heavy tails" in said(0.4)[0]
     assert said(0.0, declined="one thing is not known")[0].endswith("one thing is not known.")
     full = cube.assign_attrs(study=cube.attrs["study"] + '\n[model]\ninitial_output = "full"\n')
-    (none,) = [s for s in findings(compared(full)) if s.startswith("Theory does not speak")]
+    (none,) = [s for s in findings(seen(compared(full))) if s.startswith("Theory does not speak")]
     assert 'given "full"' in none
-    assert not any(s.startswith("Theory") for s in findings(compared(cube)))
+    assert not any(s.startswith("Theory") for s in findings(seen(compared(cube))))
 
 
 def test_findings_say_what_is_missing(cube: xr.Dataset) -> None:
     partial = cube.copy()
     partial["status"] = cube["status"].where(cube.n < 1000, 0)
     partial["status"][0, 0, 0] = 2
-    assert findings(compared(partial))[0].startswith(
+    assert findings(seen(compared(partial)))[0].startswith(
         "The cube is not complete: 71 of 108 points (α, n, seed) are there, 1 failed"
     )
 
