@@ -139,15 +139,14 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     measured = {name: cube.variables[name] for name in DEFAULT_PRIORITY if name in cube}
     if {"beta_power", "beta_alignment"} <= set(cube.data_vars):
         measured["beta_signal"] = cube.variables["beta_power"] * cube.variables["beta_alignment"]
-    further, expected = _expectations_at(
-        str(cube.attrs["study"]), tuple(cube["n"].values.tolist()), tuple(_labels(cube))
-    )
+    sizes, labels = tuple(cube["n"].values.tolist()), tuple(_labels(cube))
+    further, expected = _expectations_at(str(cube.attrs["study"]), sizes, labels)
     centred = [values - xr.Variable(("n", *further), expected[name]) for name, values in measured.items()]
-    sizes = {d: cube.sizes[d] for values in centred for d in values.dims}
-    room = xr.Variable(tuple(sizes), np.zeros(tuple(sizes.values())))
+    lengths = {d: cube.sizes[d] for values in centred for d in values.dims}
+    room = xr.Variable(tuple(lengths), np.zeros(tuple(lengths.values())))
     table = np.stack([(room + values).values for values in centred])
-    coords = {d: cube[d].variable for d in sizes if d in cube.coords}
-    return xr.DataArray(table, {"control": list(measured), **coords}, ("control", *sizes))
+    coords = {d: cube[d].variable for d in lengths if d in cube.coords}
+    return xr.DataArray(table, {"control": list(measured), **coords}, ("control", *lengths))
 
 
 def _labels(cube: xr.Dataset) -> Iterator[tuple[str, tuple[Any, ...]]]:

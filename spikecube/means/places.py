@@ -139,13 +139,6 @@ def beside_alphas(prediction: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
     return prediction.reindex(alpha=cube["alpha"].values, method="nearest", tolerance=_NEAR)
 
 
-def value_at(data: xr.Dataset, name: str, spot: Mapping[str, Any]) -> xr.DataArray:
-    """A variable at the labels of those axes that it has; NaN where it is not there."""
-    if name not in data:
-        return xr.DataArray(np.nan)
-    return data[name].sel({d: label for d, label in spot.items() if d in data[name].dims}).reset_coords(drop=True)
-
-
 def foretold(data: xr.DataArray, **labels: Any) -> xr.DataArray:
     """A prediction at some labels, as `at`; NaN where it has none at this alpha."""
     alpha = labels.pop("alpha", None)

@@ -71,21 +71,19 @@ def along_monomial(cosine: xr.DataArray) -> xr.DataArray:
     return cosine > cosine["n"] ** -0.5
 
 
-def spike_share(cube: xr.Dataset, degree: int, rank: int, **where: Any) -> xr.DataArray:
+def spike_share(cube: xr.Dataset, degree: int, rank: int) -> xr.DataArray:
     """The share of seeds in which the spike of a degree, the rank-th of all, is detached; NaN where no seed tells.
 
     It is detached if `rank` singular values or more lie beyond the edge and the rank-th points along its monomial:
     `along_monomial`.
     """
-    counts, cosine = (at(cube[name], **where) for name in ("outlier_count", "alignment"))
-    cosine = cosine.sel(degree=degree, drop=True)
-    seen = (counts >= rank) & along_monomial(cosine)
-    return _share(seen.where(counts.notnull() & cosine.notnull()))
+    counts, cosine = cube["outlier_count"], cube["alignment"].sel(degree=degree, drop=True)
+    return _share(((counts >= rank) & along_monomial(cosine)).where(counts.notnull() & cosine.notnull()))
 
 
-def outlier_share(cube: xr.Dataset, rank: int, **where: Any) -> xr.DataArray:
+def outlier_share(cube: xr.Dataset, rank: int | xr.DataArray) -> xr.DataArray:
     """The share of seeds in which `rank` singular values or more lie beyond the edge, wherever they point."""
-    counts = at(cube["outlier_count"], **where)
+    counts = cube["outlier_count"]
     return _share((counts >= rank).where(counts.notnull()))
 
 
@@ -95,18 +93,13 @@ def _share(seen: xr.DataArray) -> xr.DataArray:
 
 def clear_only(cube: xr.Dataset) -> xr.Dataset:
     """Singular values where nearly every seed has its outlier: elsewhere the edge of the bulk stands in its place."""
-    values, counts = variable(cube, "singular_value"), variable(cube, "outlier_count")
-    share = _share((counts >= values["rank"]).where(counts.notnull()))
-    return cube.assign(singular_value=values.where(share >= _CLEAR).transpose(*values.dims))
+    values = variable(cube, "singular_value")
+    variable(cube, "outlier_count")
+    clear = outlier_share(cube, values["rank"]) >= _CLEAR
+    return cube.assign(singular_value=values.where(clear).transpose(*values.dims))
 
 
 _CLEAR = 0.95
-
-
-def first_alpha(share: xr.DataArray) -> float:
-    """The smallest alpha at which a share is one half or more, NaN where none is."""
-    often = share.values >= 0.5
-    return float(share["alpha"].values[often].min()) if often.any() else float("nan")
 
 
 def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.DataArray:

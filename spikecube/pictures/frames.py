@@ -58,15 +58,14 @@ def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
         start = min(same, key=lambda i: abs(i - start))
     canvas = Canvas(shots[start])
     drawn = [i for i in same if shots[i].parts == canvas.parts]
-    if not same or len(shots) == 1:
-        only: dict[str, Any] | None = {} if same else None
-        return Film(_item(canvas), (), (only,), (_caption(shots[start], start in drawn),), shots[start].note)
-    states = {}
-    for i in drawn:
+    moves, states = bool(same) and len(shots) > 1, {}
+    for i in drawn if moves else ():
         canvas.show(shots[i])
         states[i] = snapshot(canvas)
     canvas.show(shots[start])
     captions = tuple(_caption(shot, i in drawn) for i, shot in enumerate(shots))
+    if not moves:
+        return Film(_item(canvas), (), ({} if same else None,), (captions[start],), shots[start].note)
     return Film(_item(canvas), _started(sliders, start), _differences(states, len(places)), captions)
 
 

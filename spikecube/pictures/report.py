@@ -169,6 +169,7 @@ def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tup
     cube, fits = scene.cube, scene.fits
     found = seen(scene.compared)
     sentences, numbers, far = findings(found, fits), headlines(found, fits), far_points(found, tables.MOST_FAR)
+    means, spikes = tables.mean_table(found), tables.appearance_table(found)
     first, *questions = _questions()
     sections = [
         (first, parts.section(first, SECTIONS.get(first, ""), films, CATALOGUE, parts.KEY)),
@@ -176,11 +177,11 @@ def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tup
         *((question, parts.section(question, SECTIONS.get(question, ""), films, CATALOGUE)) for question in questions),
         ("What do the fits say?", parts.fits_section(fits)),
         (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(far))),
-        ("Means at the largest size", parts.table_section("Means at the largest size", tables.mean_table(found))),
+        ("Means at the largest size", parts.table_section("Means at the largest size", means)),
         ("Where this comes from", parts.study_section(cube)),
     ]
     there = [(title, text) for title, text in sections if text]
-    opening = parts.tiles(numbers) + tables.appearance_table(found) + parts.bar(bar)
+    opening = parts.tiles(numbers) + spikes + parts.bar(bar)
     return parts.contents([title for title, _ in there]), "\n".join([opening, *(text for _, text in there)])
 
 

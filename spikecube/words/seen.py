@@ -15,7 +15,7 @@ from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.schema import STATUS
 from spikecube.means.compared import Compared
 from spikecube.means.comparisons import means_at, plain_means, z_scores
-from spikecube.means.places import Missing, beside_alphas, further_axes, here, holds, largest_size, value_at
+from spikecube.means.places import Missing, beside_alphas, further_axes, here, holds, largest_size
 from spikecube.study.study import Study
 from spikecube.theory.staircase import threshold
 from spikecube.words import when
@@ -71,15 +71,16 @@ class Seen:
 def seen(beside: Compared) -> Seen:
     """All numbers that words are made of, from a cube beside its prediction."""
     cube, study = beside.cube, beside.study
-    counts, seeds = points(cube), _seeds_ok(cube)
+    counts, seeds, doubt = points(cube), _seeds_ok(cube), _doubt(beside)
     one = here(cube)
     place = {name: one[name].item() for name in further_axes(cube)}
     told = xr.Dataset() if beside.prediction is None else beside_alphas(here(beside.prediction), one)
-    n = largest_size(one, "test_loss")
+    n, counted = largest_size(one, "test_loss"), largest_size(one, "outlier_count")
     model = None if study is None else study.model_at(**{name: place[name] for name in study.further if name in place})
     degrees = () if model is None else when.spikes_of(model)
     loss = None if n is None else means_at(cube, "test_loss", n=n)
-    scores = beside.explained(_COMPARED)
+    beyond = None if counted is None else outliers(cube, one.sel(n=counted), told, model, degrees)
+    theory = told if n is None or "n" not in told.dims else told.sel(n=n).reset_coords(drop=True)
     return Seen(
         cube=cube,
         study=study,
@@ -87,18 +88,23 @@ def seen(beside: Compared) -> Seen:
         place=place,
         points=counts,
         lost=(lost_draws(cube), missing_edges(cube)),
-        doubt=_doubt(beside),
+        doubt=doubt,
         seeds=seeds,
-        scores=scores,
+        scores=beside.explained(_COMPARED),
         means={name: means_at(cube, name, n=None, lam=None, rank=1) for name in _TABLED if holds(cube, name)},
-        outliers=outliers(cube, one, told, model, degrees),
-        loss=None if loss is None else _with_theory(loss, told),
+        outliers=beyond,
+        loss=None if loss is None else loss.assign(told=_of(theory, "test_loss"), limit=_of(theory, "test_loss_limit")),
         step=None if loss is None else _step(one, loss),
-        best_linear=_best_linear(told, n),
+        best_linear=float(_of(theory, "best_linear_loss").values.ravel()[-1]),
         edge=one["detection_edge"].isel(n=-1).dropna("alpha") if holds(one, "detection_edge") else None,
         limit=None if n is None else _against_limit(beside, n),
-        to_come={} if n is None else _to_come(told, degrees, n),
+        to_come={} if n is None else _to_come(theory, degrees),
     )
+
+
+def _of(theory: xr.Dataset, name: str) -> xr.DataArray:
+    """A variable of the theory; NaN where it has none."""
+    return theory[name] if name in theory else xr.DataArray(np.nan)
 
 
 def points(cube: xr.Dataset) -> dict[str, int]:
@@ -123,22 +129,11 @@ def _doubt(beside: Compared) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _with_theory(loss: xr.Dataset, told: xr.Dataset) -> xr.Dataset:
-    """Means of the test loss at one size with what theory has there, and in the limit."""
-    spot = {"n": int(loss["n"])}
-    return loss.assign(told=value_at(told, "test_loss", spot), limit=value_at(told, "test_loss_limit", spot))
-
-
 def _step(one: xr.Dataset, loss: xr.Dataset) -> xr.Dataset:
     """Means of the difference between the last and the first alpha that have every penalty, seeds paired."""
     alphas = loss["alpha"].values[loss["mean"].notnull().all("lam").values]
     whole = one["test_loss"].sel(n=int(loss["n"]))
     return plain_means(whole.sel(alpha=alphas[-1], drop=True) - whole.sel(alpha=alphas[0], drop=True))
-
-
-def _best_linear(told: xr.Dataset, n: int | None) -> float:
-    level = value_at(told, "best_linear_loss", {"n": n})
-    return float(level.isel(dict.fromkeys(level.dims, -1)))
 
 
 def _against_limit(beside: Compared, n: int) -> xr.Dataset | None:
@@ -150,12 +145,12 @@ def _against_limit(beside: Compared, n: int) -> xr.Dataset | None:
     return None
 
 
-def _to_come(told: xr.Dataset, degrees: Sequence[int], n: int) -> dict[int, list[float]]:
-    """The alphas at which the limit has a spike and theory at n has no outlier of its rank, by degree."""
+def _to_come(theory: xr.Dataset, degrees: Sequence[int]) -> dict[int, list[float]]:
+    """The alphas at which the limit has a spike and theory at this size no outlier of its rank, by degree."""
     found = {}
     for rank, k in enumerate(degrees, 1):
-        if "singular_value" in told and rank in told["rank"]:
-            value = value_at(told, "singular_value", {"n": n, "rank": rank})
+        if "singular_value" in theory and rank in theory["rank"]:
+            value = theory["singular_value"].sel(rank=rank)
             alphas = value["alpha"].values[~np.isfinite(value.values)].tolist()
             found[k] = [a for a in alphas if a > threshold(k)]
     return {k: alphas for k, alphas in found.items() if alphas}

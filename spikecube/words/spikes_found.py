@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import holds, largest_size, value_at
-from spikecube.means.spikes import along_monomial, first_alpha, outlier_share, spike_share
+from spikecube.means.places import holds
+from spikecube.means.spikes import along_monomial, outlier_share, spike_share
 from spikecube.model.parameters import Model
 from spikecube.text import number
 from spikecube.theory.staircase import threshold
@@ -89,27 +89,24 @@ class Outliers:
 
 
 def outliers(
-    cube: xr.Dataset, one: xr.Dataset, told: xr.Dataset, model: Model | None, degrees: Sequence[int]
-) -> Outliers | None:
-    """What lies beyond the edge at one place of a cube, and the spikes of the model there; None without counts.
+    cube: xr.Dataset, large: xr.Dataset, told: xr.Dataset, model: Model | None, degrees: Sequence[int]
+) -> Outliers:
+    """What lies beyond the edge at one place and size of a cube, and the spikes of the model there.
 
     Parameters
     ----------
-    cube, one, told : the whole cube, the cube at that place, and the prediction there at the alphas of the cube.
+    cube, large, told : the whole cube, the cube there, and the prediction at that place and the alphas of the cube.
     model, degrees : the model there and the degrees that carry a spike; None and none where it is not known.
     """
-    n = largest_size(one, "outlier_count")
-    if n is None:
-        return None
-    large, last = one.sel(n=n), float(one["alpha"].max())
+    last = float(large["alpha"].max())
     outside = outlier_share(large, 1)
     aligned, spikes, astray, beyond = "alignment" in cube, None, None, None
-    ranks = _measured(one, degrees) if aligned else {}
+    ranks = _measured(large, degrees) if aligned else {}
     if model is not None and (not aligned or holds(cube, "alignment")):
         spikes = tuple(_spike(large, ranks, model, last, rank, k) for rank, k in enumerate(degrees, 1))
         astray, beyond = _strays(large, ranks) if aligned else (None, None)
     return Outliers(
-        n=n,
+        n=int(large["n"]),
         seeds=_seeds(large["outlier_count"]),
         where=_where(outside),
         aligned=aligned,
@@ -122,10 +119,10 @@ def outliers(
     )
 
 
-def _measured(one: xr.Dataset, degrees: Sequence[int]) -> dict[int, int]:
+def _measured(large: xr.Dataset, degrees: Sequence[int]) -> dict[int, int]:
     """The rank of each degree whose alignment and rank a cube holds."""
-    most = one.sizes.get("rank", len(degrees))
-    return {k: j for j, k in enumerate(degrees, 1) if k in one["degree"].values and j <= most}
+    most = large.sizes.get("rank", len(degrees))
+    return {k: j for j, k in enumerate(degrees, 1) if k in large["degree"].values and j <= most}
 
 
 def _seeds(counts: xr.DataArray) -> np.ndarray:
@@ -174,14 +171,20 @@ def _stray(counts: xr.DataArray) -> Stray | None:
 
 
 def _top(cube: xr.Dataset, large: xr.Dataset, told: xr.Dataset, outside: xr.DataArray) -> xr.Dataset | None:
-    first = first_alpha(outside)
-    if np.isnan(first) or not holds(cube, "singular_value"):
+    often = outside.values >= 0.5
+    if not often.any() or not holds(cube, "singular_value"):
         return None
-    later = [a for a in large["alpha"].values.tolist() if a >= first]
+    later = outside["alpha"].values[int(often.argmax()) :].tolist()
     spot = {"n": int(large["n"]), "alpha": later[min(1, len(later) - 1)], "rank": 1}
-    return means_at(cube, "singular_value", **spot).assign(
-        edge=value_at(large, "detection_edge", spot), told=value_at(told, "singular_value", spot)
-    )
+    edge, theory = _value(large, "detection_edge", spot), _value(told, "singular_value", spot)
+    return means_at(cube, "singular_value", **spot).assign(edge=edge, told=theory)
+
+
+def _value(data: xr.Dataset, name: str, spot: Mapping[str, Any]) -> xr.DataArray:
+    """A variable at the labels of those axes that it has; NaN where it is not there."""
+    if name not in data:
+        return xr.DataArray(np.nan)
+    return data[name].sel({d: label for d, label in spot.items() if d in data[name].dims}).reset_coords(drop=True)
 
 
 def spikes_seen(found: Outliers | None) -> str:

@@ -170,7 +170,7 @@ def test_fixed_texts_claim_no_result() -> None:
 def test_a_share_is_of_the_seeds_that_tell() -> None:
     cube = of("relu")
     half = cube.where(cube["seed"] < 2)
-    assert float(spikes.outlier_share(half, 1, n=1000).sel(alpha=0.45)) == 1
+    assert float(spikes.outlier_share(half.sel(n=1000), 1).sel(alpha=0.45)) == 1
 
 
 def test_a_spike_that_is_not_seen_has_the_size_from_which_theory_has_it() -> None:

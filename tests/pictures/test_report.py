@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from spikecube.pictures.picture import Picture, note
 from spikecube.pictures.report import SECTIONS, report, sliders
 from spikecube.pictures.tables import fit_table
 from spikecube.pictures.views import loss
+from spikecube.study import study
 from spikecube.words.findings import findings, fitted
 from spikecube.words.seen import seen
 from tests.pictures.browser import browser
@@ -292,6 +294,26 @@ def test_odd_cubes_get_a_report(
     text = report(cube, tmp_path / "odd.html", made_prediction(cube)).read_text()
     films = json.loads(text.split('id="films">', 1)[1].split("</script>", 1)[0])
     assert {f["name"] for f in films["films"]} == set(names)
+
+
+def test_a_report_reads_the_study_once(
+    make: Callable[..., xr.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The predictions on finer axes, the bulk and every sentence rest on the study that was read first."""
+    only(monkeypatch, ["spectrum", "test", "penalty_test"])
+    cube = make(alpha=[0.3], n=[100], lam=[0.1, 1.0])
+    cube.attrs["study"] += "\n# a text that nobody has read yet\n"
+    read: list[str] = []
+    for name in ("study_mistakes", "tomllib.loads"):
+        real = functools.reduce(getattr, name.split("."), study)
+        monkeypatch.setattr(f"spikecube.study.study.{name}", functools.partial(_counted, read, name, real))
+    report(cube, tmp_path / "once.html")
+    assert sorted(read) == ["study_mistakes", "tomllib.loads"]
+
+
+def _counted(read: list[str], name: str, real: Callable[..., object], *args: object) -> object:
+    read.append(name)
+    return real(*args)
 
 
 def test_text_from_a_cube_cannot_become_markup(
