@@ -102,31 +102,6 @@ class Bulk:
             self.check(residual, 1e-9, f"lam in {span(lam)}")
         return moments_of(lam, at)
 
-    def beyond(self, x: npt.ArrayLike) -> Moments:
-        """m_1 and m_2 continued to lambda = -x for x above the edge; derivatives are in lambda.
-
-        Raises
-        ------
-        ValueError
-            If some x is not above the edge.
-        ConvergenceError
-            If x(e) is not inverted.
-        """
-        x = np.asarray(x, dtype=np.float64)
-        if not np.all(x > self.edge):
-            raise ValueError(f"x = {x.tolist()} was given; the continuation holds above the edge {self.edge:.6g}")
-
-        def gap(t: Array) -> tuple[Array, Array]:
-            e = -np.exp(t)
-            there, slope = self._inverse(e)
-            return np.log(x / there), -slope * e / there
-
-        low, high = np.log(self.variance / x), np.full_like(x, math.log(-self.edge_e))
-        t = increasing_root(gap, low, high, name=f"m_1 at lam = -x, x in {span(x)}, {self}")
-        e = -np.exp(t)
-        self.check(np.abs(self._inverse(e)[0] / x - 1), 1e-9, f"x in {span(x)}")
-        return moments_of(-x, self._rest(e, self._m_1(e), -x))
-
     @cached_property
     def edge(self) -> float:
         """x_+, the upper end of the support: where x(e), decreasing as e goes down from 0, first turns."""
@@ -148,7 +123,7 @@ class Bulk:
         """
         return float(other._inverse(np.asarray(self.edge_e))[0]) / self.edge - 1
 
-    def outside(self, e: float) -> Moments:
+    def outside(self, e: npt.ArrayLike) -> Moments:
         """The moments beyond the edge (at lam = -x) as functions of e, `edge_e` <= e < 0 (0 is x at infinity)."""
         here = np.asarray(e)
         x, _ = self._inverse(here)
@@ -239,13 +214,7 @@ class Bulk:
         return x, at.u * (1 / (at.q * at.s) - x)
 
     def check(self, residual: Array, tolerance: float, where: str) -> None:
-        """Refuse a residual above its tolerance.
-
-        Raises
-        ------
-        ConvergenceError
-            If it is.
-        """
+        """Refuse a residual above its tolerance, by a ConvergenceError."""
         worst = float(np.max(residual, initial=0.0))
         if not worst <= tolerance:
             raise ConvergenceError(f"residual {worst:.2g} exceeds {tolerance:g} at {where} for {self}")

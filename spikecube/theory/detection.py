@@ -83,9 +83,6 @@ def _edges(
     for still, share in ((True, SHARE), (False, rate)):
         places = [int(i) for i in np.flatnonzero(short == still) if not (still and known)]
         near = [found[i].x for i in places] if known else None
-        found |= zip(
-            places,
-            conditional_edges(model, n, [alphas[i] for i in places], degrees, share=share, near=near),
-            strict=True,
-        )
+        edges = conditional_edges(model, n, [alphas[i] for i in places], degrees, share=share, near=near)
+        found |= zip(places, edges, strict=True)
     return [found[i] for i in range(len(alphas))]

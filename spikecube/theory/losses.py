@@ -114,7 +114,7 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
     require_vanishing_output(model)
     moments = bulk_of(model).moments(lam)
     spikes, label = hermite_spikes(model, ell)
-    weights = np.where(np.arange(ell + 1) == 1, moments.m_2[..., None], moments.m_1[..., None]) ** 0.5
+    weights = moments.weights(range(ell + 1)) ** 0.5
     basis, _ = np.linalg.qr(weights[..., None] * spikes)
     seen = weights * label
     explained = (basis @ (seen[..., None, :] @ basis).swapaxes(-1, -2))[..., 0]
@@ -153,10 +153,6 @@ def block_losses(
     if ell > 0:
         require_vanishing_output(model)
     moments = moments or bulk_of(model, n, degrees or chosen_degrees(model, n)).moments(lam)
-    return _spiked(model, n, alpha, ell, moments)
-
-
-def _spiked(model: Model, n: int, alpha: float | None, ell: int, moments: Moments) -> Losses:
     value, slope = _no_spikes(model, moments)
     spikes, factors = finite_spikes(model, n, alpha, ell, moments.degrees)
     if not len(spikes.degrees):
@@ -168,7 +164,8 @@ def _spiked(model: Model, n: int, alpha: float | None, ell: int, moments: Moment
     inner = np.eye(len(factors)) + u * (factors @ gram @ factors.T)
     seen = np.linalg.solve(inner, (v @ factors.T)[..., None])[..., 0]
     q = moments.u[..., None] * (seen @ factors)
-    down = 2 * np.sum(dv * q, axis=-1) + moments.du * np.sum(seen**2, axis=-1) - _quadratic(q, dgram)
+    down = 2 * np.sum(dv * q, axis=-1) + moments.du * np.sum(seen**2, axis=-1)
+    down = down - np.einsum("...j,...jk,...k->...", q, dgram, q)
     return _losses(moments, value - np.sum(v * q, axis=-1), slope - down)
 
 
@@ -182,11 +179,7 @@ def _no_spikes(model: Model, moments: Moments) -> tuple[Array, Array]:
 
 def _mix(moments: Moments, t_1: Array | float, t_r: Array | float) -> tuple[Array, Array]:
     """t_1 m_2 + t_r m_1 and its derivative in lambda at fixed t_1, t_r."""
-    return t_1 * moments.m_2 + t_r * moments.m_1, t_1 * moments.dm_2 + t_r * moments.dm_1
-
-
-def _quadratic(vectors: Array, matrix: Array) -> Array:
-    return np.asarray(np.einsum("...j,...jk,...k->...", vectors, matrix, vectors))
+    return t_1 * moments.blocks[0] + t_r * moments.m_1, t_1 * moments.dblocks[0] + t_r * moments.dm_1
 
 
 def _losses(moments: Moments, value: Array, slope: Array) -> Losses:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from scipy import optimize
@@ -76,12 +74,19 @@ def initial_outliers(model: Model, n: int, degrees: int | None = None) -> Array:
 def _outliers(bulk: Bulk, spikes: Spikes, factors: Array) -> Array:
     if not len(spikes.degrees):
         return np.zeros(0)
-    count = int(np.sum(_eigenvalues(bulk, bulk.edge_e, spikes, factors) > 1))
 
     def excess(t: float, k: int) -> float:
+        """Positive at the edge, falling to -1 at infinity; t is log(-e)."""
         return float(_eigenvalues(bulk, -math.exp(t), spikes, factors)[k]) - 1
 
-    return np.sqrt([_position(bulk, partial(excess, k=k)) for k in range(count)])
+    high, found = math.log(-bulk.edge_e), []
+    for k in range(int(np.sum(_eigenvalues(bulk, bulk.edge_e, spikes, factors) > 1))):
+        low = high - 1
+        while excess(low, k) > 0:
+            low -= 2
+        e = -math.exp(optimize.brentq(excess, low, high, args=(k,), xtol=1e-13))
+        found.append(-float(bulk.outside(e).lam))
+    return np.sqrt(found)
 
 
 def detachment_alphas(model: Model, n: int, *, ell: int = _SPIKES, degrees: int | None = None) -> Array:
@@ -117,12 +122,3 @@ def _eigenvalues(bulk: Bulk, e: float, spikes: Spikes, factors: Array) -> Array:
     moments = bulk.outside(e)
     gram = spikes.gram(moments.weights(spikes.function_degrees))
     return np.linalg.eigvalsh(-moments.u * (factors @ gram @ factors.T))[::-1]
-
-
-def _position(bulk: Bulk, excess: Callable[[float], float]) -> float:
-    """x where an excess, positive at the edge and falling to -1 at infinity, vanishes; its argument is log(-e)."""
-    high = math.log(-bulk.edge_e)
-    low = high - 1
-    while excess(low) > 0:
-        low -= 2
-    return -float(bulk.outside(-math.exp(optimize.brentq(excess, low, high, xtol=1e-13))).lam)

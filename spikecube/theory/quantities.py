@@ -108,13 +108,7 @@ class Spikes:
 
 
 def spike_degrees(model: Model, ell: int) -> npt.NDArray[np.int64]:
-    """The degrees k <= ell with c_k != 0, each of which gives a spike.
-
-    Raises
-    ------
-    ValueError
-        If ell is negative.
-    """
+    """The degrees k <= ell with c_k != 0, each of which gives a spike; a ValueError for a negative ell."""
     if ell < 0:
         raise ValueError(f"ell = {ell} was given; a number of spikes is 0 or more")
     return np.flatnonzero(resolve_activation(model.activation).coefficients(ell))
@@ -182,13 +176,7 @@ def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: 
 
 
 def require_vanishing_output(model: Model) -> None:
-    """Decline models whose step does not point along beta.
-
-    Raises
-    ------
-    ValueError
-        If initial_output is "full".
-    """
+    """Decline models whose step does not point along beta, by a ValueError."""
     if model.initial_output != "vanishing":
         raise ValueError(
             f"initial_output = {model.initial_output!r} was given; predictions after the step exist only for "

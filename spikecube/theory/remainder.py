@@ -53,8 +53,7 @@ def loss_remainders(
 
     def losses(parts: Parts, power: float) -> Array:
         profile = profile_of(model, n, alpha, parts, draw=dataclasses.replace(draw, power=power), refine=_COARSE)
-        found = conditional_losses(profile, lam)
-        return np.array([found.train, found.test])
+        return np.array(conditional_losses(profile, lam)[:2])
 
     whole = losses(parts_of(degrees), draw.power)
     matrix = relative_change(whole, losses(Parts(degrees, radius=True), draw.power))

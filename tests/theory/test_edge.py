@@ -37,9 +37,10 @@ def test_no_step_gives_the_edge_and_trace_of_the_initial_bulk(model: SomeModel) 
     assert edge.x == pytest.approx(bulk.edge, rel=2e-6)
     assert edge.curvature == pytest.approx(bulk.edge_curvature, rel=2e-3)
     profile = resolved_profile(still, 800, 0.2, 0.1)
-    point = solve_outside(profile, 1.5 * bulk.edge)
+    beyond = bulk.outside(0.5 * bulk.edge_e)
+    point = solve_outside(profile, -float(beyond.lam))
     assert point is not None
-    assert profile.samples @ point.rho == pytest.approx(float(bulk.beyond(1.5 * bulk.edge).m_1), rel=1e-7)
+    assert profile.samples @ point.rho == pytest.approx(float(beyond.m_1), rel=1e-7)
 
 
 def test_edge_and_outliers_of_section_nine_come_out_again() -> None:

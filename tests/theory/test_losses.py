@@ -67,7 +67,7 @@ def test_the_papers_decreases_come_out_of_the_general_formula(model: SomeModel) 
     target = (0.0, *model.target[1:])
     model = dataclasses.replace(model, target=target)
     moments, b = bulk_of(model).moments(LAMS), beta_length(model)
-    first = LAMS * target[1] ** 4 * moments.m_2 / b**2
+    first = LAMS * target[1] ** 4 * moments.blocks[0] / b**2
     second = 4 / 3 * LAMS * target[1] ** 4 * target[2] ** 2 * moments.m_1 / b**4
     train = [limit_losses(model, LAMS, ell)[0] for ell in (0, 1, 2)]
     np.testing.assert_allclose(train[0] - train[1], first, rtol=1e-9)

@@ -9,7 +9,7 @@ With the resolvent R = (F F^T + n diag(Lambda))^{-1} and T(Lambda) = y~^T R y~,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,7 @@ from spikecube.theory.conditional.ridge_form import quadratic_form
 from spikecube.theory.losses import block_losses, chosen_degrees, initial_limit, relative_change
 
 
-@dataclass(frozen=True)
-class ConditionalLosses:
+class ConditionalLosses(NamedTuple):
     """Losses of F; each of the shape of lam.
 
     Attributes
@@ -42,15 +41,7 @@ class ConditionalLosses:
 
 
 def conditional_losses(profile: Profile, lam: npt.ArrayLike) -> ConditionalLosses:
-    """All losses that a profile gives.
-
-    Raises
-    ------
-    ValueError
-        If a penalty is not positive.
-    ConvergenceError
-        If the profile's equations are not solved.
-    """
+    """All losses that a profile gives; a ConvergenceError if its equations are not solved."""
     shape = np.shape(lam)
     flat = real_array(lam, "lam").ravel()
     rho, e, at = solve(profile, flat)
@@ -91,8 +82,7 @@ def finite_losses(
     [0.402, 1.177]
     """
     profile = profile_of(model, n, alpha, parts_of(degrees or chosen_degrees(model, n)), draw=draw)
-    losses = conditional_losses(profile, lam)
-    return losses.train, losses.test
+    return conditional_losses(profile, lam)[:2]
 
 
 def initial_losses(
@@ -127,8 +117,7 @@ def initial_losses(
     degrees = degrees or chosen_degrees(model, n)
     if degrees == 1 or not radius_is_a_node(model.dim(n)):
         return block_losses(model, lam, n, degrees=degrees)
-    losses = conditional_losses(initial_profile(model, n, degrees), lam)
-    return losses.train, losses.test
+    return conditional_losses(initial_profile(model, n, degrees), lam)[:2]
 
 
 def spiked_losses(
