@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 def cube_of(name: str | Path) -> Any:
-    """The cube in a file; that of a run, finished or not, by its name.
-
-    Raises
-    ------
-    StoreError
-        If there is no such file or run.
-    """
+    """The cube in a file; that of a run, finished or not, by its name."""
     from spikecube.cube.store import open_cube
     from spikecube.runs.folder import RunFolder, run_paths
     from spikecube.runs.run import assembled
@@ -140,13 +134,7 @@ def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any 
 
 
 def second_cube(other: Any) -> Any:
-    """A cube to look at beside another: a cube, its file, or a run by its name; None stays.
-
-    Raises
-    ------
-    StoreError
-        If there is none, or it has no alpha, n and seed.
-    """
+    """A cube to look at beside another: a cube, its file, or a run by its name; None stays."""
     from spikecube.cube.cuts import as_cube
 
     return None if other is None else as_cube(_named(other), "alpha", "n", "seed")

@@ -62,13 +62,7 @@ def as_cube(cube: xr.Dataset | str | Path, *needed: str) -> xr.Dataset:
 
 
 def require(cube: xr.Dataset, needed: Iterable[str]) -> None:
-    """Sees that axes and variables are there.
-
-    Raises
-    ------
-    StoreError
-        One sentence that names what is missing.
-    """
+    """Sees that axes and variables are there; a StoreError names what is missing."""
     needed = tuple(needed)
     axes = [name for name in needed if name in schema.DIMS and (name not in cube.dims or name not in cube.coords)]
     empty = [name for name in cube.dims if not cube.sizes[name]]
@@ -91,13 +85,7 @@ def is_prediction(cube: xr.Dataset) -> bool:
 
 
 def refuse_prediction(cube: xr.Dataset) -> None:
-    """Refuses a prediction where a cube is needed.
-
-    Raises
-    ------
-    StoreError
-        Saying what was given and what is allowed.
-    """
+    """Refuses a prediction where a cube is needed, by a StoreError."""
     if is_prediction(cube):
         raise StoreError("given a prediction, which has no seeds; allowed: a cube of measurements, as run writes it")
 

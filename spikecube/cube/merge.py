@@ -60,13 +60,7 @@ def _merged(cubes: Sequence[xr.Dataset], force: bool) -> xr.Dataset:
 
 
 def study_of(cube: xr.Dataset) -> Study:
-    """The study that a cube carries in its attributes.
-
-    Raises
-    ------
-    StoreError
-        When it carries none that can be read.
-    """
+    """The study that a cube carries in its attributes; a StoreError if none can be read."""
     try:
         return study_from(str(cube.attrs.get("study", "")))
     except StudyError as error:
@@ -76,10 +70,7 @@ def study_of(cube: xr.Dataset) -> Study:
 def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
     """The cells of a cube, or of a part of it, each over the alphas at which it was computed.
 
-    Raises
-    ------
-    StoreError
-        When a variable is missing or has other dims than its study gives it.
+    A StoreError says when a variable is missing or has other dims than its study gives it.
     """
     further = tuple(study.further)
     arrays = {v.name: _array(cube, v, study) for v in measured_variables(study)}

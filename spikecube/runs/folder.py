@@ -38,13 +38,7 @@ Points = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def run_paths(name: str | Path) -> tuple[Path, Path]:
-    """The folder and the cube of a run: NAME.run and NAME.nc, whichever of the three forms is given.
-
-    Raises
-    ------
-    StoreError
-        When it names no file, as `.` and `/` do.
-    """
+    """The folder and the cube of a run: NAME.run and NAME.nc, whichever of the three forms names a file."""
     path = Path(name)
     if not path.name or path.name == "..":
         raise StoreError(f"given {str(name)!r}, a folder; allowed: the name of a run, say {Path(name) / 'results'}")
@@ -94,13 +88,7 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """A folder by the study that lies in it, for reading.
-
-        Raises
-        ------
-        StoreError
-            When there is no run, or its study cannot be read.
-        """
+        """A folder by the study that lies in it, for reading; a StoreError if there is none."""
         if not (path / "study.toml").is_file():
             raise StoreError(f"there is no run {path}")
         try:
@@ -116,13 +104,9 @@ class RunFolder:
 
         Several drivers may hold it `shared`, each writing shards; else there is only one, which can write the cube.
         Where the file system has no locks it is opened without: files are whole under any number of drivers, which
-        would only compute the same cells twice; what killed writers left stays, since it may be of one that lives.
-
-        Raises
-        ------
-        StoreError
-            When another driver holds the folder, it is not writable, it holds a run with other settings, or the cube
-            could not be written beside it.
+        would only compute the same cells twice; what killed writers left stays, since it may be of one that lives. A
+        StoreError says when another driver holds the folder, it is not writable, it holds a run with other settings, or
+        the cube could not be written beside it.
         """
         try:
             self.shards.mkdir(parents=True, exist_ok=True)

@@ -73,16 +73,11 @@ class Bulk:
     def moments(self, lam: npt.ArrayLike, *, tolerance: float = EXACT) -> Moments:
         """m_1 and m_2 for penalties lambda > 0, to about 1e-10 for lambda from 1e-10 to 1e6.
 
+        A ConvergenceError says that the fixed point is not reached.
+
         Parameters
         ----------
         tolerance : of log e; a coarse one makes a start for something else, and is not checked.
-
-        Raises
-        ------
-        ValueError
-            If a penalty is not positive.
-        ConvergenceError
-            If the fixed point is not reached.
         """
         lam = real_array(lam, "lam")
         if not np.all(lam > 0) or not np.all(np.isfinite(lam)):

@@ -32,10 +32,7 @@ def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
 def eigenvalue_density(bulk: Bulk, x: npt.ArrayLike) -> Array:
     """Density of the eigenvalues of F_0 F_0^T/n at x > 0, Im m_1(x + i0)/pi, without the atom at zero.
 
-    Raises
-    ------
-    ValueError
-        If some x is not positive, or the bulk has blocks beyond the first: theirs is `conditional_density`.
+    It is for x > 0 and one block: that of more is `conditional_density`.
     """
     x = np.asarray(x, dtype=np.float64)
     if not np.all(x > 0):

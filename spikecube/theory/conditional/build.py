@@ -204,11 +204,6 @@ def profile_of(
     parts : what it contains; by default the proportional theory.
     draw : the gradient batch at hand; by default a typical one.
     refine : every step of the quadrature is divided by this, to see what it costs in digits.
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing, or the readout is unknown.
     """
     parts, draw = parts or Parts(), draw or typical_draw(model, n)
     kappa, readout = _nodes(model, n, alpha, refine * (_WITH_RADIUS if parts.radius else 1.0), (TAIL, TAIL))
@@ -228,11 +223,6 @@ def resolved_profile(
 
     For spectra: nodes far out in the tails, of which there is no sample, would each make a lump of their own, and so
     would the kinds of typical coordinates, which are taken to be alike.
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing, or the readout is unknown.
     """
     cuts = (samples_reach(n, share), samples_reach(model.width(n), share))
     parts = dataclasses.replace(parts or Parts(), batch=False)

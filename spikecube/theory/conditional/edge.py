@@ -45,12 +45,8 @@ def edge_search(profile: Profile, guess: float) -> Search[Edge]:
 
         x = x_+ + a_2 s^2 + a_3 s^3 + ...,    m = m_+ + 2 a_2 s + (3/2) a_3 s^2 + ...,    a_2 = C^2/4.
 
-    Each step finds x_+ from as many terms as the last three points give.
-
-    Raises
-    ------
-    ConvergenceError
-        If no x with a solution is found, or the approach stalls.
+    Each step finds x_+ from as many terms as the last three points give. A ConvergenceError says that there is no
+    solution far out, or that the approach stalls.
     """
     point = yield from _somewhere_outside(profile, guess)
     known: list[tuple[float, float, float]] = []
@@ -121,13 +117,6 @@ def conditional_edges(
     alphas : a step size for each edge.
     share : of a sample, and of a neuron, that lies beyond the nodes of kappa and a.
     near : for each edge an x known to be close, where there is one.
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing.
-    ConvergenceError
-        If an edge is not found.
     """
     profiles, guess = profiles_of_edges(model, n, alphas, degrees, share)
     known = near or [None] * len(alphas)
