@@ -30,11 +30,9 @@ from spikecube.cube.settings import measure_settings, setting_changes, study_set
 from spikecube.cube.store import StoreError, cannot_write, refuse_target, sweep_temporaries, write_atomically
 from spikecube.runs import provenance
 from spikecube.runs.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
+from spikecube.runs.tasks import Points
 from spikecube.study.fields import StudyError
 from spikecube.study.study import Cell, Study
-
-Points = tuple[tuple[float, ...], tuple[float, ...]]
-"""Alphas and lams of a rectangle of points of one cell."""
 
 
 def run_paths(name: str | Path) -> tuple[Path, Path]:

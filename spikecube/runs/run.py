@@ -160,8 +160,12 @@ def _todo(study: Study, contents: Contents, settings: Settings, kernel: Kernel) 
 
 def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report) -> xr.Dataset:
     """The cube, assembled and written unless the file there is that of this study already."""
-    key = {**_identity(folder.study), "computed_with": "; ".join(sorted(contents.computed_with))}
-    key |= {"until": folder.goal().get("target")}
+    key = {
+        "study": folder.study.to_toml(),
+        "code_sha256": provenance.code_sha256(),
+        "computed_with": "; ".join(sorted(contents.computed_with)),
+        "until": folder.goal().get("target"),
+    }
     if not report.computed and not report.failures:
         with contextlib.suppress(StoreError):
             cube = open_cube(path)
@@ -173,10 +177,6 @@ def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report)
     write_cube(cube, path)
     report.written = True
     return cube
-
-
-def _identity(study: Study) -> dict[str, Any]:
-    return {"study": study.to_toml(), "code_sha256": provenance.code_sha256()}
 
 
 def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = ()) -> xr.Dataset:

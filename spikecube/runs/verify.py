@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +44,11 @@ class Verified(Shown):
         return all(deviation <= self.tolerance for deviation in self.deviations.values())
 
     def __str__(self) -> str:
-        table = text_table(["cell", "recomputed", "verdict"], verified_rows(self))
+        rows = [
+            [cell, "equal" if d == 0 else f"differs by {d:.3g}", "ok" if d <= self.tolerance else "BAD"]
+            for cell, d in self.deviations.items()
+        ]
+        table = text_table(["cell", "recomputed", "verdict"], rows)
         return f"{table}\ncompared {self.reason}: {'all agree' if self.agrees else 'they do NOT agree'}"
 
 
@@ -104,11 +107,3 @@ def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:
         return 0.0
     difference = np.abs(ours - theirs)[finite].max()
     return float(difference / (np.abs(theirs[finite]).max() or 1.0))
-
-
-def verified_rows(verified: Verified) -> Sequence[Sequence[str]]:
-    """Cell and verdict, for a table."""
-    return [
-        [cell, "equal" if d == 0 else f"differs by {d:.3g}", "ok" if d <= verified.tolerance else "BAD"]
-        for cell, d in verified.deviations.items()
-    ]
