@@ -44,6 +44,14 @@ def run_paths(name: str | Path) -> tuple[Path, Path]:
     return stem.with_name(stem.name + ".run"), stem.with_name(stem.name + ".nc")
 
 
+def finished(name: str | Path) -> Path | None:
+    """The cube's file that a name stands for, if it is there."""
+    path = run_paths(name)[1]
+    if Path(name).is_file():
+        return Path(name)
+    return path if path.is_file() and Path(name).suffix != ".run" else None
+
+
 @dataclass
 class Contents:
     """What lies among the shards: points present by cell, how the shards were made, and names that do not belong."""

@@ -18,7 +18,7 @@ from spikecube.cube.schema import STATUS
 from spikecube.cube.store import StoreError, open_cube, refuse_target, write_cube
 from spikecube.runs import provenance
 from spikecube.runs.cluster import connected, refuse_client
-from spikecube.runs.folder import Contents, FolderInUse, RunFolder, run_paths
+from spikecube.runs.folder import Contents, FolderInUse, RunFolder, finished, run_paths
 from spikecube.runs.memory import free_memory, refuse_too_large
 from spikecube.runs.progress import Progress, duration, for_library
 from spikecube.runs.sweep import Kernel as Kernel
@@ -187,3 +187,13 @@ def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = 
     attrs = provenance.attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
     goal = folder.goal()
     return cube.assign_attrs(attrs | ({"until": str(goal["target"])} if "target" in goal else {}))
+
+
+def cube_of(cube: Any) -> Any:
+    """The cube in a file, or that of a run, finished or not, by its name; anything else stays."""
+    if not isinstance(cube, str | Path):
+        return cube
+    if (path := finished(cube)) is not None:
+        return open_cube(path)
+    folder = RunFolder.existing(run_paths(cube)[0])
+    return assembled(folder, folder.contents())

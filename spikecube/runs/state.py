@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spikecube.notebook import Shown
-from spikecube.runs.folder import Contents, RunFolder
+from spikecube.runs.folder import Contents, RunFolder, run_paths
 from spikecube.study.study import Cell, Study
 from spikecube.text import text_table
 
@@ -47,6 +47,17 @@ class State(Shown):
             names = [name for name, why in self.foreign.items() if why == reason]
             lines.append(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} among the shards: {reason}")
         return "\n".join(lines)
+
+
+def status(name: str | Path) -> State:
+    """How far a run has come: cells by state, in all and by n, and failures with their errors.
+
+    Raises
+    ------
+    StoreError
+        If there is no such run.
+    """
+    return run_state(RunFolder.existing(run_paths(name)[0]))
 
 
 def run_state(folder: RunFolder) -> State:

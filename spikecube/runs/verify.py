@@ -16,7 +16,7 @@ from spikecube.notebook import Shown
 from spikecube.runs import provenance
 from spikecube.runs.errors import RunError
 from spikecube.runs.memory import free_memory, refuse_too_large
-from spikecube.runs.run import Kernel, default_kernel
+from spikecube.runs.run import Kernel, cube_of, default_kernel
 from spikecube.runs.tasks import Task, task_cost
 from spikecube.runs.worker import computed_with, make_job, run_job
 from spikecube.study.study import Study
@@ -58,16 +58,16 @@ def verify(
     rng: np.random.Generator | int | None = None,
     kernel: Kernel | None = None,
 ) -> Verified:
-    """Recomputes `sample` cells chosen by `rng` and compares every value.
+    """Recompute `sample` cells of a cube, its file, or a run by its name, chosen by `rng`, and compare every value.
 
     Raises
     ------
     StoreError
-        When the cube carries no readable study.
+        When there is no such cube, or it carries no readable study.
     RunError
         When it has no computed cell, or one that does not fit in memory.
     """
-    cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
+    cube = as_cube(cube_of(cube), "study", "alpha", "n", "seed", "lam")
     study = study_of(cube)
     kernel = kernel or default_kernel(study)
     found = list(results(cube, study))
