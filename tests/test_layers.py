@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "spikecube"
-THEORY_MAY_USE = {"hermite", "activations", "targets"}
+THEORY_MAY_USE = {"hermite", "activations", "targets", "parameters"}
 BELOW = {
     "linalg": {"linalg"},
     "model": {"model", "linalg"},
@@ -76,7 +76,7 @@ def test_imports_go_down_only(layer: str) -> None:
     assert not wrong
 
 
-def test_theory_uses_only_the_tables_of_the_model() -> None:
+def test_theory_uses_only_the_scalars_and_tables_of_the_model() -> None:
     wrong = [
         f"{path.name} imports {'.'.join(parts)}"
         for path in (PACKAGE / "theory").rglob("*.py")
@@ -112,3 +112,10 @@ def test_naming_the_package_imports_nothing_heavy() -> None:
 def test_scripts_take_nothing_from_the_tests() -> None:
     for path in (PACKAGE.parent / "scripts").glob("*.py"):
         assert not [name for name in imports(path) if name.split(".")[0] == "tests"], path.name
+
+
+def test_there_is_one_model() -> None:
+    """No protocol, no stand-in and no other class plays the model; the study's own `Model` is the one of `model`."""
+    homes = {p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py") if "class Model" in p.read_text()}
+    assert homes == {"model/parameters.py"}
+    assert not [p.name for p in PACKAGE.rglob("*.py") if "SimpleNamespace" in p.read_text()]

@@ -21,10 +21,10 @@ from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.moments import AtFixed, Moments, moments_of
 from spikecube.theory.newton import EXACT, ConvergenceError, increasing_root
-from spikecube.theory.parameters import Model
 
 _ROUNDS = 200
 
@@ -278,8 +278,8 @@ def bulk_of(model: Model, n: int | None = None, degrees: int = 1) -> Bulk:
 def bulk_atom(model: Model) -> float:
     """The share of the n singular values of F_0/sqrt n that vanish because its rank is below n.
 
-    >>> from types import SimpleNamespace
-    >>> bulk_atom(SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=0.75))
+    >>> from spikecube import Model
+    >>> bulk_atom(Model(activation="relu", dim_ratio=0.5, width_ratio=0.75))
     0.25
     """
     return bulk_of(model).atom

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import Bulk, bulk_of, span
-from spikecube.theory.parameters import Model
 
 _Complex = npt.NDArray[np.complex128]
 
@@ -21,8 +21,8 @@ def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
 
     It integrates to 1 - `bulk_atom(model)`.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", dim_ratio=0.5, width_ratio=1.0)
     >>> bulk_density(model, [0.5, 1.0, 2.0]).round(4).tolist()
     [0.7008, 0.3284, 0.0]
     """

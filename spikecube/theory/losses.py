@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array, factorials
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.moments import Moments
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import (
     finite_spikes,
     hermite_spikes,
@@ -33,8 +33,8 @@ _NEGLIGIBLE = 1e-4
 def best_linear_loss(model: Model) -> float:
     """V - c_{*,1}^2: the test loss of the best x -> theta.x, which knows the target.
 
-    >>> from types import SimpleNamespace
-    >>> best_linear_loss(SimpleNamespace(target=[0.0, 1.0, 0.5], noise=0.5))
+    >>> from spikecube import Model
+    >>> best_linear_loss(Model(target=[0, 1, 0.5], noise=0.5))
     0.75
     """
     return label_power(model) - linear_power(model)
@@ -52,9 +52,8 @@ def chosen_degrees(model: Model, n: int) -> int:
 
     Tried at penalties from 1e-4 to 10.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="tanh", target=[0, 1, 0.5, 0.2], noise=0.5, dim=lambda n: n // 50,
-    ...     width=lambda n: n)
+    >>> from spikecube import Model
+    >>> model = Model(activation="tanh", target=[0, 1, 0.5, 0.2], noise=0.5, dim_ratio=0.02)
     >>> chosen_degrees(model, 1000)
     3
     """
@@ -107,9 +106,8 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5, width_ratio=1.0,
-    ...     step_ratio=1.0, initial_output="vanishing")
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5)
     >>> [round(float(loss), 4) for loss in limit_losses(model, 0.1, 2)]
     [0.43, 1.1317]
     """

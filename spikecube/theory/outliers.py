@@ -10,10 +10,10 @@ import numpy as np
 from scipy import optimize
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.theory.bulk import Bulk, bulk_of
 from spikecube.theory.conditional.spikes import conditional_spectrum
 from spikecube.theory.losses import chosen_degrees
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import Spikes, finite_spikes, require_vanishing_output, spike_degrees
 
 _SPIKES = 5
@@ -45,10 +45,8 @@ def predicted_outliers(
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5)
     >>> predicted_outliers(model, 1000, 0.42, degrees=1).round(4).tolist()
     [6.3242, 2.3056]
     >>> predicted_outliers(model, 1000, 0.42, conditional=True, degrees=1).round(2).tolist()
@@ -66,9 +64,8 @@ def initial_outliers(model: Model, n: int, degrees: int | None = None) -> Array:
 
     It is detached for c_2 sqrt(2N/d) well beyond the bulk, does not point near the target and hardly changes losses.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation=[0, 0.3, 1], target=[0, 1], noise=0.5, dim=lambda n: n // 5,
-    ...     width=lambda n: 8 * n, step_samples=lambda n: n)
+    >>> from spikecube import Model
+    >>> model = Model(activation=[0, 0.3, 1], target=[0, 1], noise=0.5, dim_ratio=0.2, width_ratio=8.0)
     >>> initial_outliers(model, 1000).round(2).tolist()
     [10.01]
     """
@@ -94,10 +91,8 @@ def detachment_alphas(model: Model, n: int, *, ell: int = _SPIKES, degrees: int 
     degrees with c_k = 0 left out. NaN: not within the range, or a spike that the readout cannot tell from earlier ones;
     0: from the start. The radius of x is left out. As n grows it approaches (k-1)/(2k) for degree k, like 1/ln n.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5)
     >>> detachment_alphas(model, 1000, ell=2).round(3).tolist()
     [0.127, 0.348]
     """

@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials, monomial_coefficients
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
-from spikecube.theory.parameters import Model
 
 
 def label_power(model: Model) -> float:
     """V = E sigma_*(Z)^2 + noise^2, the second moment of a label.
 
-    >>> from types import SimpleNamespace
-    >>> label_power(SimpleNamespace(target=[0.0, 1.0, 0.5], noise=0.5))
+    >>> from spikecube import Model
+    >>> label_power(Model(target=[0, 1, 0.5], noise=0.5))
     1.75
     """
     return resolve_target(model.target).power + model.noise**2
@@ -33,8 +33,8 @@ def linear_power(model: Model) -> float:
 def beta_length(model: Model, n: int | None = None) -> float:
     """b = |beta|, b^2 = c_{*,1}^2 + (d/n_0) V: in the limit, or with the rounded d and n_0 of n.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(target=[0.0, 1.0], noise=0.0, dim_ratio=3.0, step_ratio=1.0)
+    >>> from spikecube import Model
+    >>> model = Model(target=[0, 1], noise=0.0, dim_ratio=3.0)
     >>> beta_length(model)
     2.0
     """
@@ -45,8 +45,8 @@ def beta_length(model: Model, n: int | None = None) -> float:
 def beta_cosine(model: Model, n: int | None = None) -> float:
     """rho = c_{*,1}/b, the cosine of beta with beta_*; 0 where labels vanish and beta with them.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(target=[0.0, 1.0], noise=0.0, dim_ratio=3.0, step_ratio=1.0)
+    >>> from spikecube import Model
+    >>> model = Model(target=[0, 1], noise=0.0, dim_ratio=3.0)
     >>> beta_cosine(model)
     0.5
     """

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import Draw, parts_of, resolved_profile
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.parameters import Model
 
 _ROUNDS = 60
 _FAR = 1e24  # times the guess: steps of n^alpha in Hermite coefficients of degree 4 and more reach far beyond the bulk

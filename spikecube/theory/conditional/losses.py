@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.conditional.build import Draw, initial_profile, parts_of, profile_of
 from spikecube.theory.conditional.equations import jacobian, solve
@@ -22,7 +23,6 @@ from spikecube.theory.conditional.inputs import radius_is_a_node
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.ridge_form import quadratic_form
 from spikecube.theory.losses import block_losses, chosen_degrees, initial_limit, relative_change
-from spikecube.theory.parameters import Model
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,8 @@ def finite_losses(
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5)
     >>> [round(float(loss), 3) for loss in finite_losses(model, 0.1, 1000, 0.48, degrees=1)]
     [0.402, 1.177]
     """

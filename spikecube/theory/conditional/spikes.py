@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array, hermite_values
+from spikecube.model.parameters import Model
 from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.edge import SHARE, Edge, edge_search, profiles_of_edges
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
 from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import spike_degrees
 
 _ROUNDS = 100
