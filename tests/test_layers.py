@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,3 +120,28 @@ def test_there_is_one_model() -> None:
     homes = {p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py") if "class Model" in p.read_text()}
     assert homes == {"model/parameters.py"}
     assert not [p.name for p in PACKAGE.rglob("*.py") if "SimpleNamespace" in p.read_text()]
+
+
+def records() -> list[tuple[str, list[str], str]]:
+    """Each class with two or more fields that are arrays: where, their names, its docstring."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                own = [f for f in node.body if isinstance(f, ast.AnnAssign) and "Array" in ast.unparse(f.annotation)]
+                names = [ast.unparse(f.target) for f in own]
+                if len(names) > 1:
+                    found.append((f"{path.relative_to(PACKAGE)}: {node.name}", names, ast.get_docstring(node) or ""))
+    return found
+
+
+def shapes_stated(names: list[str], docstring: str) -> bool:
+    """Whether each array is named or has a shape of its own, or all have one."""
+    shapes = re.findall(r"\([^()]*\)", docstring)
+    return bool(shapes) and (all(n in docstring for n in names) or len(shapes) >= len(names) or "each" in docstring)
+
+
+def test_records_state_the_shapes_of_their_arrays() -> None:
+    assert [where for where, names, text in records() if not shapes_stated(names, text)] == []
+    assert len(records()) > 20
+    assert not shapes_stated(["mean", "stderr"], "The means of some curves, (B, K).")
