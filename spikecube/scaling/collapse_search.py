@@ -53,7 +53,7 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Window:
-    """Functions: `inside`, of parameters (p,), is the mask (P,) of the points inside; `select` takes a mask's points."""
+    """Functions: `inside`, of parameters (p,), is the mask (P,) of the points inside; `select` takes them."""
 
     inside: Callable[[Array], Array]
     select: Callable[[Array], Points]
