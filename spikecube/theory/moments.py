@@ -12,9 +12,9 @@ from spikecube.model.hermite import Array
 
 @dataclass(frozen=True)
 class Moments:
-    """m_1, m_(k) of the blocks, their derivatives in lambda, and u = 1/(1+e), all of the shape of lambda.
+    """m_1, m_(k) of the blocks, their derivatives dm_1, du in lambda, and u = 1/(1+e), (lam,) each.
 
-    `blocks` holds m_(1), m_(2), ... and `dblocks` their derivatives, with one leading axis more; m_2 is m_(1).
+    `blocks` (degrees, lam) holds m_(1), m_(2), ... and `dblocks` their derivatives; m_2 is m_(1).
     u is the mu of the spiked losses, u = lambda (m_1 + (N-n)/(lambda n)) n/N, and -u is the zeta of the outliers.
     """
 

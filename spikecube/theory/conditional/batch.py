@@ -29,7 +29,7 @@ _ORDER = 2  # blocks of the spectral measure of the plane: 4 eigenvalues
 
 @dataclass(frozen=True)
 class LabelLaw:
-    """Nodes of t = x.beta_* and of the label y, with their probabilities: what n_0 samples show of their law."""
+    """Nodes of t = x.beta_* and of the label y, and their probabilities, (nodes,) each: what n_0 samples show."""
 
     t: Array
     y: Array
