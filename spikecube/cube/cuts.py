@@ -51,10 +51,7 @@ def as_cube(cube: xr.Dataset | str | Path, *needed: str) -> xr.Dataset:
     cut = {name: _own_dims(found[name], further) for name in map(str, found.variables) if name not in found.dims}
     changed = {name: v for name, v in cut.items() if v is not found[name].variable}
     if changed:
-        found = found.assign({k: v for k, v in changed.items() if k in found.data_vars}).assign_coords(
-            {k: v for k, v in changed.items() if k in found.coords}
-        )
-        found = _marked(found)
+        found = _marked(found.assign(changed))
     if "alpha" in found.coords and "ell_alpha" not in found.coords:
         found = found.assign_coords(ell_alpha=("alpha", [spike_count(float(a)) for a in found["alpha"].values]))
     require(found, needed)
@@ -119,10 +116,7 @@ def _expanded(cube: xr.Dataset, axes: list[str]) -> xr.Dataset:
         if name in cube.coords and cube[name].ndim == 0:
             over = [str(v) for v in cube.variables if v != name and _has_dim(str(v), name)]
             wide = {v: _along(name, cube[v]) for v in over}
-            coords = {v: w for v, w in wide.items() if v in cube.coords}
-            data = {v: w for v, w in wide.items() if v in cube.data_vars}
-            label = _along(name, cube[name])
-            cube = cube.drop_vars(name).assign_coords({name: label, **coords}).assign(data)
+            cube = cube.drop_vars(name).assign_coords({name: _along(name, cube[name])}).assign(wide)
     return cube
 
 
