@@ -200,11 +200,8 @@ class _Places:
     def _along(self, name: str, labels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the result and in the cube of the labels that both have."""
         pairs = [(i, self._index[name][v]) for i, v in enumerate(labels) if v in self._index[name]]
-        source, target = (np.array(x, dtype=np.intp) for x in zip(*pairs, strict=True)) if pairs else _NOTHING
+        source, target = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
         return source, target
-
-
-_NOTHING = (np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp))
 
 
 def _fill(

@@ -142,9 +142,4 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
 
 def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
     done = itertools.count(1)
-
-    def tick() -> None:
-        if progress is not None:
-            progress(next(done), total)
-
-    return tick
+    return lambda: progress(next(done), total) if progress else None

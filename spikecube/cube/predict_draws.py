@@ -28,13 +28,7 @@ class PredictionError(SpikecubeError, ValueError):
 
 
 def require_draws(study: Study, cube: xr.Dataset) -> None:
-    """Declines a cube that lacks draws of a study.
-
-    Raises
-    ------
-    PredictionError
-        If it has not all of what is read of a draw, or not all sizes and further labels.
-    """
+    """Declines a cube that lacks what is read of a draw, a size or a further label, by a PredictionError."""
     lacking = [name for name in (*_MEASURED, "n", "seed") if name not in cube.variables]
     if lacking:
         raise PredictionError(f"given: a cube without {', '.join(lacking)}; each draw is predicted from it")

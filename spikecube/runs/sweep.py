@@ -18,7 +18,7 @@ from spikecube.runs.drive import Submit, outcomes
 from spikecube.runs.errors import RunError
 from spikecube.runs.folder import RunFolder
 from spikecube.runs.memory import free_memory, refuse_too_large, workers_that_fit
-from spikecube.runs.progress import Progress, Silent
+from spikecube.runs.progress import Progress
 from spikecube.runs.tasks import CellCost, Task, task_cost
 from spikecube.runs.worker import ComputeCell, Outcome, make_job, run_job
 from spikecube.study.study import Study
@@ -47,7 +47,7 @@ class Settings:
     workers: int | None = None
     max_memory: float | None = None
     share: tuple[int, int] | None = None
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=Progress)
     wait_lock: float = 0.0
     watch: Callable[[int], None] = lambda left: None
 

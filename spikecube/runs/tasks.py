@@ -12,6 +12,7 @@ from spikecube.study.fields import Measure, Model
 from spikecube.study.study import Cell, Study
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
+"""Alphas and lams of a rectangle of points of one cell."""
 
 
 class Task(NamedTuple):

@@ -22,9 +22,18 @@ _RESOLVED = 0.05  # means that are compatible with zero at this level have no ex
 
 @dataclass(frozen=True)
 class Table:
-    """Arrays over B curves (first axis), filled curve by curve; NaN and status say where there is no answer.
+    """What was found of B curves with p parameters and K sizes; NaN and `status` say where there is no answer.
 
-    `pvalue` tests the values that `fit_curves` was given, by the statistic whose interval stands beside it.
+    Attributes
+    ----------
+    estimate, stderr, t_dof, ci_low, ci_high : (B, p), in the units of the law; `t_dof` belongs to `stderr`.
+    pvalue : (B, p), of the values that `fit_curves` was given, by the statistic whose interval stands beside it.
+    covariance : (B, p, p), of the estimates.
+    response : (B, p, K), the derivatives of the estimates in the data.
+    leverage, fitted, fitted_stderr : (B, K), the hat matrix's diagonal, the law at each size and its error.
+    chi2, gof_pvalue, nobs, aicc : (B,), the test of fit, the sizes used and the corrected information criterion.
+    sign : (B,), -1 where the curve was turned over to fit it.
+    status : (B,), codes of `STATUS`.
     """
 
     estimate: Array

@@ -20,9 +20,15 @@ _LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no lo
 
 @dataclass(frozen=True)
 class Curves:
-    """B curves on the scale on which one law is fitted; w = 0 leaves a size out.
+    """B curves on the scale on which one law is fitted.
 
-    `sizes` has shape (K,), or (K, d) for a law of d sizes.
+    Attributes
+    ----------
+    sizes : (K,), or (K, d) for a law of d sizes.
+    y : (B, K), the data or their logarithms.
+    weights : (B, K), in units of 1/y^2; 0 leaves a size out.
+    variance : (B, K), in units of y^2, or None where no errors are known.
+    dof : (B, K), the degrees of freedom of the variances.
     """
 
     law: Law
@@ -153,7 +159,7 @@ def _of_log(relative: Array, dof: Array) -> Array:
 
 @dataclass(frozen=True)
 class Group:
-    """Curves that are fitted on the same scale: their rows in the sample, turned by `sign` to positive amplitudes."""
+    """Curves that are fitted on the same scale: their `rows` (B,) in the sample, and their `sign` (B,)."""
 
     rows: Array
     curves: Curves

@@ -7,15 +7,15 @@ import functools
 import hashlib
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from spikecube.model.parameters import Model
 from spikecube.notebook import Shown
-from spikecube.study.checks import study_mistakes
+from spikecube.study.checks import checked
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
 from spikecube.study.lines import with_lines
 from spikecube.study.written import as_toml
@@ -41,9 +41,6 @@ class Place(NamedTuple):
     model: Model
 
 
-_Model = Annotated[Model, BeforeValidator(lambda data: Model(**data) if isinstance(data, Mapping) else data)]
-
-
 class Study(Section, Shown):
     """A title, a model, axes, measures and entropy, checked as a whole; every mistake is reported at once.
 
@@ -63,17 +60,14 @@ class Study(Section, Shown):
 
     title: str = Field("", description="text")
     chunks: dict[str, int] = Field(default_factory=dict, description="{ alpha = k } with a whole number k >= 1")
-    model: _Model = Field(default_factory=Model, description="a table")
+    model: Model = Field(default_factory=Model, description="a table")
     axes: Axes = Field(description="a table with alpha, n, seed and lam")
     measure: Measure = Field(default_factory=Measure, description="a table")
     random: Random = Field(default_factory=Random, description="a table")
     _text: str = PrivateAttr("")
 
     def __init__(self, **data: Any) -> None:
-        mistakes = study_mistakes(data, list(type(self).model_fields))
-        if mistakes:
-            raise StudyError(mistakes)
-        super().__init__(**data)
+        super().__init__(**checked(data, list(type(self).model_fields)))
         self._text = as_toml(data)
 
     @classmethod

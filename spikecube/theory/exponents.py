@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikecube.model.activations import resolve_activation
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
-from spikecube.theory.parameters import Model
 from spikecube.theory.staircase import threshold
 
 
