@@ -56,22 +56,8 @@ def losses(
 
 
 @view(
-    Entry(
-        "test",
-        "Test loss against α",
-        ("lam",),
-        question=_GAIN,
-        alpha_axis=True,
-        fixed={"kind": "test"},
-    ),
-    Entry(
-        "train",
-        "Training loss against α",
-        ("lam",),
-        question=_GAIN,
-        alpha_axis=True,
-        fixed={"kind": "train"},
-    ),
+    Entry("test", "Test loss against α", ("lam",), _GAIN, alpha_axis=True, fixed={"kind": "test"}),
+    Entry("train", "Training loss against α", ("lam",), _GAIN, alpha_axis=True, fixed={"kind": "train"}),
 )
 def loss(
     cube: xr.Dataset,
@@ -90,13 +76,11 @@ def loss(
     data = means_at(cube, name, controls=controls, **where)
     sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [chosen(data, "n", n)]
     layers = _baselines(cube, prediction, name, where)
-    for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
+    for size, look in zip(sizes, style.ordered_looks(len(sizes)), strict=True):
         if prediction is not None and size in prediction["n"]:
-            look: dict[str, Any] = {"label": f"predicted, n = {size}", "colour": colour}
-            layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **look)
-        layers += marks.points(
-            data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
-        )
+            line: dict[str, Any] = {"label": f"predicted, n = {size}", "colour": look["colour"]}
+            layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **line)
+        layers += marks.points(data.sel(n=size), "alpha", name, label=f"measured, n = {size}", brush=brush, **look)
     title = f"{KIND[kind]} loss against step size, {symbols.place(data, ('lam', *further))}{which_means(data)}"
     return against_alpha(layers, title, name)
 
