@@ -226,7 +226,7 @@ def _fit_data(
     if output:
         write_groups({law: found.dataset}, output)
     if plot:
-        from spikecube.pictures.fit_page import write_fit_picture
+        from spikecube.pictures.figure_file import write_fit_picture
 
         write_fit_picture(found.dataset, plot, found.verdict())
     if form == "json":

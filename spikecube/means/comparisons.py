@@ -106,11 +106,13 @@ def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def gap_to_limit(
-    cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, controls: bool = True, **where: Any
+    cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, spiked: bool = False, controls: bool = True, **where: Any
 ) -> xr.Dataset:
-    """The mean of L(F) - limit against n, signed, with its standard error."""
+    """The mean of L(F) - limit against n, or of L(F_ell) at this alpha's ell if spiked, signed, with its error."""
     limit = foretold(variable(prediction, f"{kind}_loss_limit"), **where)
-    data = means_at(cube, f"{kind}_loss", controls=controls, **where)
+    name = f"{kind}_loss_spiked" if spiked else f"{kind}_loss"
+    ell: dict[str, Any] = {"ell": kept_spikes(cube, **where)} if spiked else {}
+    data = means_at(cube, name, controls=controls, **ell, **where)
     return data.assign(mean=data["mean"] - limit)
 
 
@@ -120,16 +122,6 @@ def gap_to_spiked(cube: xr.Dataset, *, kind: str, controls: bool = True, **where
     name = f"{kind}_loss_gap"
     gap = variable(cube, f"{kind}_loss") - variable(cube, f"{kind}_loss_spiked").sel(ell=ell, drop=True)
     return means_at(cube.assign({name: gap}), name, controls=controls, **where)
-
-
-def gap_of_spiked(
-    cube: xr.Dataset, prediction: xr.Dataset, *, kind: str, controls: bool = True, **where: Any
-) -> xr.Dataset:
-    """The mean of L(F_ell) - limit against n, signed, at this alpha's ell, with its standard error."""
-    name = f"{kind}_loss_spiked"
-    limit = foretold(variable(prediction, f"{kind}_loss_limit"), **where)
-    data = means_at(cube, name, controls=controls, ell=kept_spikes(cube, **where), **where)
-    return data.assign(mean=data["mean"] - limit)
 
 
 def kept_spikes(cube: xr.Dataset, **where: Any) -> int:

@@ -14,10 +14,8 @@ import xarray as xr
 from spikecube.means.places import default_label, further_axes, nearest
 from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, predicted, style
-from spikecube.pictures.app_free import FREE, Free
-from spikecube.pictures.app_screen import Screen
-from spikecube.pictures.background import in_background
-from spikecube.pictures.bulks import Bulks
+from spikecube.pictures.app_screen import FREE, Free, Screen
+from spikecube.pictures.background import Bulks, in_background
 from spikecube.pictures.catalogue import Scene
 from spikecube.pictures.elsewhere import Elsewhere, in_process
 from spikecube.pictures.marks import Brush

@@ -10,8 +10,7 @@ import panel as pn
 from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, style, tables
 from spikecube.pictures.app import Explorer
-from spikecube.pictures.app_free import FREE
-from spikecube.pictures.app_screen import Screen
+from spikecube.pictures.app_screen import FREE, Screen
 from spikecube.pictures.visitor import DARK, NARROW, watch
 from spikecube.words import symbols
 

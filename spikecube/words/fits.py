@@ -25,8 +25,7 @@ from spikecube.scaling.window import from_size, refuse_beyond
 from spikecube.theory.staircase import threshold
 from spikecube.words import fit_rows, seeds
 from spikecube.words.fit_rows import FitReport, Row
-from spikecube.words.plain_gap import plain_gap
-from spikecube.words.slow_edge import missed_limits
+from spikecube.words.missed_limits import missed_limits, plain_gap
 from spikecube.words.verdicts import held_text, rejection, tally
 
 _NEEDED = {

@@ -38,7 +38,7 @@ from spikecube.live import awaited, source_of
 from spikecube.means.places import LabelError
 from spikecube.pictures import app_screen, night, serve
 from spikecube.pictures.app import Explorer
-from spikecube.pictures.bulks import Bulks
+from spikecube.pictures.background import Bulks
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
 from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem

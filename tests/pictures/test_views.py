@@ -394,7 +394,8 @@ def test_a_strip_is_patched_with_its_figure(cube: xr.Dataset, prediction: xr.Dat
 
 def test_the_two_fitted_gaps_add_up_to_the_gap_to_the_limit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     where = {"kind": "test", "alpha": 0.29, "lam": 0.1}
-    spiked, strength = comparisons.gap_to_spiked(cube, **where), comparisons.gap_of_spiked(cube, prediction, **where)
+    spiked = comparisons.gap_to_spiked(cube, **where)
+    strength = comparisons.gap_to_limit(cube, prediction, spiked=True, **where)
     whole = comparisons.gap_to_limit(cube, prediction, **where)
     np.testing.assert_allclose(spiked["mean"] + strength["mean"], whole["mean"])
     view = views.gaps(cube, prediction, gap="strength", alpha=0.29, lam=0.1)

@@ -164,7 +164,7 @@ def _gap(cube: xr.Dataset, prediction: xr.Dataset | None, gap: Gap, where: dict[
     if prediction is None:
         raise Missing("The gap to the limit needs a prediction.")
     if gap == "strength":
-        return comparisons.gap_of_spiked(cube, prediction, **where), f"|{spiked} − limit|"
+        return comparisons.gap_to_limit(cube, prediction, spiked=True, **where), f"|{spiked} − limit|"
     return comparisons.gap_to_limit(cube, prediction, **where), "|L(F) − limit|"
 
 
