@@ -20,7 +20,6 @@ from spikecube.pictures.catalogue import Scene
 from spikecube.pictures.elsewhere import Elsewhere, in_process
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.sources import Source, source_of
-from spikecube.text import number
 from spikecube.words import symbols
 from spikecube.words.overview import cells_done
 
@@ -218,8 +217,7 @@ def _axes(cube: xr.Dataset) -> list[str]:
 def _slider(cube: xr.Dataset, name: str) -> pn.widgets.Widget:
     """A slider over the labels of an axis, one step a label: even steps, logarithmic where the axis is."""
     labels = cube[name].values.tolist()
-    texts = [v if isinstance(v, str) else number(float(v)) for v in labels]
-    options = dict(zip(texts, labels, strict=True))
+    options = {symbols.value(label): label for label in labels}
     value = default_label(cube, name)
     if name == "alpha":
         value = nearest(cube, "alpha", 0.34)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import html
+from html import escape
 from typing import Any
 
 import panel as pn
@@ -11,6 +11,7 @@ from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, style, tables
 from spikecube.pictures.app import Explorer
 from spikecube.pictures.app_screen import FREE, Screen
+from spikecube.pictures.report_parts import title_of
 from spikecube.pictures.visitor import DARK, NARROW, watch
 from spikecube.words import symbols
 
@@ -76,7 +77,7 @@ def _painted(whole: pn.viewable.Viewable, *, nights: bool) -> pn.viewable.Viewab
 def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.viewable.Viewable:
     """The page of an explorer that has nothing to show yet."""
     sheet = look(nights=True)
-    text = f"<h1>{_escaped(title)}</h1><p role='status'>{_escaped(sentence)} What it computes will appear here.</p>"
+    text = f"<h1>{escape(title)}</h1><p role='status'>{escape(sentence)} What it computes will appear here.</p>"
     words = pn.pane.HTML(text, stylesheets=[sheet], sizing_mode="stretch_width")
     side = pn.Column(words, unseen, css_classes=["side"], stylesheets=[sheet], sizing_mode="stretch_width")
     page = pn.Column(side, css_classes=["explorer"], stylesheets=[sheet], sizing_mode="stretch_width")
@@ -87,7 +88,7 @@ def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
     """Title, selection, and what can be asked for."""
     cube = explorer.scene.cube
     model = symbols.scripts(tables.model_sentence(study_of(cube).model))
-    heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{model}</p>"
+    heading = f"<h1>{escape(title_of(cube))}</h1><p>{model}</p>"
     link = pn.pane.HTML(stylesheets=[sheet], sizing_mode="stretch_width")
 
     def update_link(*_events: object) -> None:
@@ -192,7 +193,3 @@ def _copy(screen: Screen) -> pn.viewable.Viewable:
     button = pn.widgets.Button(label="Copy Python", width=104, **_SMALL)
     button.js_on_click(args={"code": screen.python, "button": button}, code=_COPY)
     return button
-
-
-def _escaped(text: object) -> str:
-    return html.escape(str(text))

@@ -49,21 +49,16 @@ def write_fit_picture(fit: xr.Dataset, path: str | Path, verdict: str) -> Path:
     from bokeh.resources import INLINE
 
     load_backend()
-    shown = [hv.renderer("bokeh").get_plot(picture_of_fit(one).view()).state for one in _curves(fit)]
+    curves = [fit]
+    for dim in fit["status"].dims:
+        curves = [one.isel({dim: [i]}) for one in curves for i in range(fit.sizes[dim])]
+    shown = [hv.renderer("bokeh").get_plot(picture_of_fit(one).view()).state for one in curves]
     for figure in shown:
         figure.toolbar.update(logo=None, autohide=True)
     page = file_html(shown, INLINE, "fit")
     words = "".join(f"<p>{escape(line)}</p>" for line in verdict.splitlines())
     target.write_text(page.replace("<body>", f"<body>{words}", 1), encoding="utf-8")
     return target
-
-
-def _curves(fit: xr.Dataset) -> list[xr.Dataset]:
-    """Each curve of a fit."""
-    stacked = [fit]
-    for dim in fit["status"].dims:
-        stacked = [one.isel({dim: [i]}) for one in stacked for i in range(fit.sizes[dim])]
-    return stacked
 
 
 def write_figure(picture: Picture, path: Path) -> Path:
@@ -81,9 +76,7 @@ def write_figure(picture: Picture, path: Path) -> Path:
             f"{path}: {path.suffix} is written by Matplotlib, which is not installed: pip install matplotlib, or write "
             ".html"
         ) from None
-    parts = [picture]
-    while (below := parts[-1].strip) is not None:
-        parts.append(below)
+    parts = picture.stack
     heights = [float(part.options.get("height", _HEIGHT)) for part in parts]
     figure = Figure(figsize=(720 / _INCH, sum(heights) / _INCH), layout="constrained")
     axes = figure.subplots(len(parts), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -114,25 +107,18 @@ def _draw(picture: Picture, axis: Any) -> None:
         axis.legend(frameon=False, fontsize="small")
 
 
+def _named(layer: Layer) -> dict[str, Any]:
+    return {"color": layer.style.get("color"), "label": layer.label or None}
+
+
 def _line(axis: Any, layer: Layer) -> None:
-    look = layer.style
-    axis.plot(
-        layer.column(0),
-        layer.column(1),
-        color=look.get("color"),
-        linestyle=look.get("line_dash", "solid"),
-        linewidth=0.7 * look.get("line_width", 2.0),
-        label=layer.label or None,
-    )
+    dash, width = layer.style.get("line_dash", "solid"), 0.7 * layer.style.get("line_width", 2.0)
+    axis.plot(layer.column(0), layer.column(1), linestyle=dash, linewidth=width, **_named(layer))
 
 
 def _points(axis: Any, layer: Layer) -> None:
-    look = layer.style
-    marker = _MARKERS.get(look.get("marker", "circle"), "o")
-    size = 0.7 * look.get("size", 8)
-    axis.plot(
-        layer.column(0), layer.column(1), marker, color=look.get("color"), markersize=size, label=layer.label or None
-    )
+    marker, size = _MARKERS.get(layer.style.get("marker", "circle"), "o"), 0.7 * layer.style.get("size", 8)
+    axis.plot(layer.column(0), layer.column(1), marker, markersize=size, **_named(layer))
 
 
 def _bars(axis: Any, layer: Layer) -> None:

@@ -13,7 +13,7 @@ from bokeh.embed import json_item
 
 from spikecube.pictures.picture import Canvas, Picture
 from spikecube.pictures.spoken import spoken
-from spikecube.text import number
+from spikecube.words import symbols
 
 SIGNIFICANT = 5
 
@@ -29,7 +29,7 @@ class Slider:
     @property
     def texts(self) -> list[str]:
         """Every position as it is printed."""
-        return [v if isinstance(v, str) else number(v) for v in self.values]
+        return [symbols.value(v) for v in self.values]
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,15 @@ class Picture:
         beyond = [KINDS[layer.kind].extent(layer)[1] for layer in self.layers if not layer.framed]
         return x, y if self.ylim or not beyond else _stretched(y, np.concatenate(beyond), self.logy)
 
+    @property
+    def stack(self) -> list[Picture]:
+        """The picture and its strips, from above."""
+        return [self, *([] if self.strip is None else self.strip.stack)]
+
     def view(self) -> hv.Overlay | hv.Layout:
         """The picture as a HoloViews object, its strip below it."""
-        shown: list[Picture] = [self]
-        while (below := shown[-1].strip) is not None:
-            shown.append(below)
-        return self.overlay() if self.strip is None else hv.Layout([part.overlay() for part in shown]).cols(1)
+        shown = [part.overlay() for part in self.stack]
+        return hv.Layout(shown).cols(1) if self.strip else shown[0]
 
     def overlay(self) -> hv.Overlay:
         """The picture without its strip as a HoloViews object."""

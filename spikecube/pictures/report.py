@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -106,10 +105,10 @@ def report(
     films = {name: _film(scene, entry, bar, axes) for name, (entry, axes) in shown.items()}
     drawn = _json({"films": [_film_json(name, f, bar) for name, f in films.items()], "dark": style.DARK})
     contents, body = _body(scene, films, bar)
-    page = Template(_asset("report.html")).substitute(
+    page = Template(style.asset("report.html")).substitute(
         title=html.escape(parts.title_of(cube)),
-        css=style.stylesheet() + _asset("report.css"),
-        js="".join(map(_asset, ("paint.js", "narrow.js", "report.js"))),
+        css=style.stylesheet() + style.asset("report.css"),
+        js="".join(map(style.asset, ("paint.js", "narrow.js", "report.js"))),
         bokeh=_bokeh_js(),
         films=drawn,
         header=parts.header(cube),
@@ -125,8 +124,8 @@ def sliders(cube: xr.Dataset, *groups: Sequence[str]) -> tuple[Slider, ...]:
 
     Their positions are thinned until every group has few frames.
     """
-    most = MOST_POSITIONS
-    while most > 2 and any(_frames(cube, group, most) > MOST_FRAMES for group in groups):
+    lengths, most = [[cube.sizes.get(name, 1) for name in group] for group in groups], MOST_POSITIONS
+    while most > 2 and any(math.prod(min(n, most) for n in group) > MOST_FRAMES for group in lengths):
         most -= 1
     made = []
     for name in dict.fromkeys(itertools.chain(*groups)):
@@ -134,10 +133,6 @@ def sliders(cube: xr.Dataset, *groups: Sequence[str]) -> tuple[Slider, ...]:
             values = style.thin(cube[name].values.tolist(), most)
             made.append(Slider(name, tuple(values), _start(name, values)))
     return tuple(made)
-
-
-def _frames(cube: xr.Dataset, group: Sequence[str], most: int) -> int:
-    return math.prod(min(cube.sizes.get(name, 1), most) for name in group)
 
 
 def _start(name: str, values: Sequence[Any]) -> int:
@@ -212,7 +207,3 @@ def _bokeh_js() -> str:
 
     path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
     return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
-
-
-def _asset(name: str) -> str:
-    return (resources.files("spikecube.pictures") / "assets" / name).read_text(encoding="utf-8")

@@ -15,9 +15,9 @@ from spikecube.scaling.any_law import LAWS, SURFACES, fit_law
 from spikecube.scaling.collapse import collapse
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.power_law import fit_power_law
-from spikecube.scaling.results import STATUS
 from spikecube.scaling.tables import read_data
 from spikecube.text import interval, with_error
+from spikecube.words.fit_rows import STATUS_NAMES, plain
 
 COLLAPSE = "collapse"
 DATA_LAWS = (*(name.replace("_", "-") for name in LAWS), COLLAPSE)
@@ -25,7 +25,6 @@ _TOLD = {"log": ("amplitude",)} | dict.fromkeys(SURFACES, ("exponent_N", "expone
 _NUMBERS = ("estimate", "stderr", "ci_low", "ci_high")
 _DERIVED = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 _OPTIONS = {"correction": ("power", COLLAPSE)} | dict.fromkeys(("window", "curved", "fixed"), (COLLAPSE,))
-_NAMES = {v: k for k, v in STATUS.items()}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class DataFit:
         rows = []
         for place, one in self._placed():
             labels = [self._label(one, d, i) for d, i in zip(self._dims(), place, strict=True)]
-            status = _NAMES[int(one["status"])]
+            status = STATUS_NAMES[int(one["status"])]
             rows += [[*labels, name, *_cells(four), status] for name, four in _numbers(one).items()]
         return rows
 
@@ -96,10 +95,10 @@ class DataFit:
         for _, one in self._curves():
             labels = {d: one[d].item() for d in self._dims()}
             numbers = {
-                name: {key: _plain(number) for key, number in zip(_NUMBERS, four, strict=True)}
+                name: {key: plain(number) for key, number in zip(_NUMBERS, four, strict=True)}
                 for name, four in _numbers(one).items()
             }
-            test = {"gof_pvalue": _plain(float(one["gof_pvalue"])), "status": _NAMES[int(one["status"])]}
+            test = {"gof_pvalue": plain(float(one["gof_pvalue"])), "status": STATUS_NAMES[int(one["status"])]}
             found.append(labels | {"params": numbers} | test | {"message": one["message"].item()})
         return {"law": self.law, "formula": self.dataset.attrs["law"], "value": self.value, "curves": found}
 
@@ -212,10 +211,6 @@ def _cells(four: list[float]) -> tuple[str, str]:
     if not np.isfinite(error):
         return f"{estimate:.5g}", f"[{ends[0]:.5g}, {ends[1]:.5g}]"
     return with_error(estimate, error), interval(estimate, error, *ends)
-
-
-def _plain(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _symbol(name: str) -> str:

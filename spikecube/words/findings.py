@@ -12,7 +12,7 @@ from spikecube.text import number, rounded
 from spikecube.words import captions, symbols
 from spikecube.words.seen import Seen
 from spikecube.words.spikes_found import edge_moves, largest_spike, spikes_seen
-from spikecube.words.verdicts import held_text, rejection, tally
+from spikecube.words.verdicts import held_text, rejection, tally_fit
 
 
 def findings(seen: Seen, fits: Mapping[str, xr.Dataset] | None = None) -> list[str]:
@@ -142,7 +142,7 @@ def fitted(law: str, fit: xr.Dataset) -> str:
     if "estimator" in fit.dims:
         fit = most_resolved(fit)
         name += ESTIMATORS[fit["estimator"].item()]
-    counted = tally(*_columns(fit))
+    counted = tally_fit(fit)
     text = f"{name}: {held_text(counted)}."
     return " ".join(filter(None, (text, f"{rejection(counted)}." if counted.tested else "", fit.attrs.get("reason"))))
 
@@ -150,7 +150,7 @@ def fitted(law: str, fit: xr.Dataset) -> str:
 def most_resolved(fit: xr.Dataset) -> xr.Dataset:
     """The fit by the estimator that has the most intervals beside a value of the theory."""
     names = ("relative", "corrected", "plain")
-    return fit.sel(estimator=max(names, key=lambda e: tally(*_columns(fit.sel(estimator=e))).compared))
+    return fit.sel(estimator=max(names, key=lambda e: tally_fit(fit.sel(estimator=e)).compared))
 
 
 _LAWS = {
@@ -161,10 +161,3 @@ _LAWS = {
     "collapse": "Thresholds from the collapse of all sizes",
 }
 ESTIMATORS = {"relative": ", relative to theory at finite n", "corrected": ", with a correction", "plain": ""}
-
-
-def _columns(fit: xr.Dataset) -> list[xr.DataArray]:
-    """Both ends, theory and lack of fit, each with a value for every estimate."""
-    names = ("ci_low", "ci_high", "expected", "gof_pvalue")
-    known = fit if "gof_pvalue" in fit else fit.assign(gof_pvalue=np.nan)
-    return [known[v].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims) for v in names]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from spikecube.scaling.verdict import REJECTED
 from spikecube.text import number
@@ -46,6 +47,13 @@ def tally(low: npt.ArrayLike, high: npt.ArrayLike, theory: npt.ArrayLike, gof_pv
     silent = int((np.isfinite(t) & ~compared).sum())
     rejected = int((tested & (p < REJECTED)).sum())
     return Tally(int(compared.sum()), int(held.sum()), silent, half, int(tested.sum()), rejected)
+
+
+def tally_fit(fit: xr.Dataset) -> Tally:
+    """The intervals of a fit, counted, one for every estimate."""
+    names = ("ci_low", "ci_high", "expected", "gof_pvalue")
+    known = fit if "gof_pvalue" in fit else fit.assign(gof_pvalue=np.nan)
+    return tally(*(known[v].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims) for v in names))
 
 
 def held_text(counted: Tally) -> str:

@@ -15,7 +15,6 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views.parts import which_means
-from spikecube.text import number
 from spikecube.words import symbols
 
 MOST_SERIES = len(style.SERIES)
@@ -106,7 +105,7 @@ def _looks(colour: str, count: int, place: int) -> dict[str, Any]:
 def _named(colour: str, label: Any) -> str:
     if label is None:
         return ""
-    return f", {symbols.symbol(colour)} = {label if isinstance(label, str) else number(float(label))}"
+    return f", {symbols.symbol(colour)} = {symbols.value(label)}"
 
 
 def _predicted(prediction: xr.Dataset | None, name: str, x: str, where: dict[str, Any]) -> xr.DataArray | None:
