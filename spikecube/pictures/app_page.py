@@ -17,32 +17,6 @@ from spikecube.words import symbols
 
 _SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
 
-_SAVE_PICTURE = """
-const shown = [];
-const walk = (view) => {
-  if (view.model.tags.includes("view")) shown.push(view);
-  else for (const child of view.child_views ?? []) walk(child);
-};
-for (const view of Bokeh.index) walk(view);
-const view = shown[slot] ?? shown[0];
-const figure = view.model.title ? view.model : view.model.children[0];
-figure.title.visible = true;
-setTimeout(() => view.export(kind).to_blob().then((blob) => {
-  figure.title.visible = false;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = (view.model.tags[1] ?? "spikecube") + "." + kind;
-  link.click();
-}), 100);
-"""
-_COPY = """
-const label = button.label;
-navigator.clipboard.writeText(code.value).then(() => {
-  button.label = "copied";
-  setTimeout(() => { button.label = label; }, 1500);
-});
-"""
-
 
 def look(*, nights: bool) -> str:
     """The look of the report, for a tree of components; without nights its colours by day alone."""
@@ -156,7 +130,7 @@ def _pictures(slot: int) -> list[Any]:
     buttons = []
     for kind in ("png", "svg"):
         button = pn.widgets.Button(label=kind.upper(), width=54, **_SMALL)
-        button.js_on_click(args={"kind": kind, "slot": slot}, code=_SAVE_PICTURE)
+        button.js_on_click(args={"kind": kind, "slot": slot}, code=style.asset("save_picture.js"))
         buttons.append(button)
     return buttons
 
@@ -191,5 +165,5 @@ def _downloads(explorer: Explorer, slot: int) -> list[Any]:
 def _copy(screen: Screen) -> pn.viewable.Viewable:
     """Copies the Python that draws this."""
     button = pn.widgets.Button(label="Copy Python", width=104, **_SMALL)
-    button.js_on_click(args={"code": screen.python, "button": button}, code=_COPY)
+    button.js_on_click(args={"code": screen.python, "button": button}, code=style.asset("copy.js"))
     return button

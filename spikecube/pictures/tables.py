@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from spikecube.model.parameters import Model
@@ -58,21 +59,21 @@ def fit_table(fit: xr.Dataset) -> str:
     """Every estimate that theory has a value for, with its interval; what gave none is counted by its reason."""
     if not {"estimate", "expected"} <= set(fit) or "param" not in fit["estimate"].dims:
         return ""
-    names = [str(d) for d in fit["estimate"].dims]
-    spread = {c: _spread(fit, c) for c in (*_FIT_COLUMNS, "message") if c in fit}
-    wanted = np.isfinite(spread["expected"])
-    found = [i for i in np.flatnonzero(wanted) if np.isfinite(spread["estimate"][i])]
-    places = np.unravel_index(found, fit["estimate"].shape) if found else ()
-    labels = [[_label(fit, name, j) for j in column] for name, column in zip(names, places, strict=False)]
-    shown = [c for c in _FIT_COLUMNS if c in fit]
-    cells = [_fit_cells({c: spread[c][i] for c in shown}) for i in found]
-    rows = [[*(column[r] for column in labels), *cell] for r, cell in enumerate(cells)]
+    names, shown = [str(d) for d in fit["estimate"].dims], [c for c in _FIT_COLUMNS if c in fit]
+    kept = [c for c in (*shown, "message") if c in fit]
+    data = fit[kept].reset_coords(drop=True).to_dataframe(dim_order=names).reset_index()
+    data = data[np.isfinite(data["expected"])]
+    solved = np.isfinite(data["estimate"])
+    rows = [
+        [*(_label(row[name]) for name in names), *_fit_cells({c: row[c] for c in shown})]
+        for row in data[solved].to_dict("records")
+    ]
     named = _FIT_COLUMNS | ({"nobs": _POINTS} if "scaled_data" in fit else {})
     header = [*map(symbols.symbol, names), *(named[c] for c in shown)]
     left_out = f"<p>{len(rows) - MOST_ROWS} more rows are not shown.</p>" if len(rows) > MOST_ROWS else ""
     text = [i for i, name in enumerate(names) if fit[name].dtype.kind not in "iuf"]
     made = table(header, rows[:MOST_ROWS], text) if rows else ""
-    return made + left_out + _reasons(spread, wanted & ~np.isfinite(spread["estimate"]))
+    return made + left_out + (_reasons(data["message"][~solved]) if "message" in data else "")
 
 
 def appearance_table(seen: Seen) -> str:
@@ -110,19 +111,11 @@ def _others(lines: Sequence[str]) -> str:
     return f"<details><summary>the others, curve by curve</summary><ul>{items}</ul></details>" if lines else ""
 
 
-def _spread(fit: xr.Dataset, name: str) -> np.ndarray:
-    """A variable over all places of the estimate, flat."""
-    values: np.ndarray = fit[name].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims).values.ravel()
-    return values
-
-
-def _reasons(spread: dict[str, np.ndarray], silent: np.ndarray) -> str:
+def _reasons(messages: pd.Series) -> str:
     """How many curves gave no estimate, and why."""
-    if "message" not in spread or not silent.any():
-        return ""
-    reasons, counts = np.unique(spread["message"][silent].astype(str), return_counts=True)
-    items = "".join(f"<li>{n} without an estimate: {html.escape(r)}</li>" for r, n in zip(reasons, counts, strict=True))
-    return f"<ul>{items}</ul>"
+    counts = messages.astype(str).value_counts().sort_index()
+    items = "".join(f"<li>{n} without an estimate: {html.escape(r)}</li>" for r, n in counts.items())
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _fit_cells(values: dict[str, float]) -> list[Any]:
@@ -138,8 +131,7 @@ def _fit_cells(values: dict[str, float]) -> list[Any]:
     return [told[c](v).replace("-", "−") if c in told and np.isfinite(v) else v for c, v in values.items()]
 
 
-def _label(data: xr.Dataset, name: str, position: int) -> Any:
-    value = data[name].values[position] if name in data.coords else position
+def _label(value: Any) -> Any:
     return symbols.label(value) if isinstance(value, str) else float(value)
 
 

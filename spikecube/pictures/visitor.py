@@ -21,12 +21,6 @@ DARK, NARROW = "(prefers-color-scheme: dark)", "(max-width: 600px)"
 BY_NIGHT = style.DARK
 BY_DAY = {dark: light for light, dark in style.DARK.items()}
 
-_WATCH = """
-const media = matchMedia(query);
-media.onchange = () => { toggle.active = media.matches; };
-media.onchange();
-"""
-
 
 def watch(query: str, told: Callable[[bool], None]) -> pn.viewable.Viewable:
     """A part of a served page, not seen, that tells whether a media query holds, now and when that changes."""
@@ -34,7 +28,9 @@ def watch(query: str, told: Callable[[bool], None]) -> pn.viewable.Viewable:
     toggle.on_change("active", lambda _name, _old, holds: told(bool(holds)))
     document = pn.state.curdoc
     if document is not None:
-        document.js_on_event("document_ready", CustomJS(args={"toggle": toggle, "query": query}, code=_WATCH))
+        document.js_on_event(
+            "document_ready", CustomJS(args={"toggle": toggle, "query": query}, code=style.asset("watch.js"))
+        )
     return pn.pane.Bokeh(toggle, width=0, height=0, margin=0)
 
 
