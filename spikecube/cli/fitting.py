@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spikecube.cli.common import ERROR, Json, command, parse_option, say
+from spikecube.cli.common import ERROR, Json, Theory, command, parse_option, say
 
 if TYPE_CHECKING:
     from spikecube.words.fit_rows import FitReport
@@ -81,9 +81,7 @@ def fit(
         ),
     ] = None,
     output: Annotated[str | None, typer.Option("-o", metavar="FILE", help="Where the fits go (netCDF).")] = None,
-    theory: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
-    ] = None,
+    theory: Theory = None,
     controls: Annotated[
         bool | None, typer.Option(help="Control variates for the means over seeds (yes): outliers, gaps, limits.")
     ] = None,

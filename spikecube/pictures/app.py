@@ -32,18 +32,12 @@ class Explorer:
 
     Parameters
     ----------
-    source
-        Where the cube comes from.
-    prediction, fits
-        What is known already.
-    fitter
-        Computes the fits of a cube when asked for, a function of a module; None offers none.
-    other
-        A second cube, drawn over the first in every view of points.
-    compute
-        Calls a function with arguments, by default in a process of its own so that the page is not held up.
-    answer
-        Calls a function that each place of a slider needs, by default in one process that stays.
+    source : where the cube comes from.
+    prediction, fits : what is known already.
+    fitter : computes the fits of a cube when asked for, a function of a module; None offers none.
+    other : a second cube, drawn over the first in every view of points.
+    compute : calls a function with arguments, by default in a process of its own so that the page is not held up.
+    answer : calls a function that each place of a slider needs, by default in one process that stays.
     """
 
     def __init__(
@@ -240,14 +234,10 @@ def explore(
 
     Parameters
     ----------
-    cube
-        A cube, its file, or a source of one that still grows.
-    prediction, fits
-        What is known already; what theory says is computed in the background.
-    fitter
-        Computes fits of a cube when asked, a function of a module.
-    other
-        A second cube, drawn over the first in every view of points.
+    cube : a cube, its file, or a source of one that still grows.
+    prediction, fits : what is known already; what theory says is computed in the background.
+    fitter : computes fits of a cube when asked, a function of a module.
+    other : a second cube, drawn over the first in every view of points.
     """
     from spikecube.pictures.app_page import page
 

@@ -58,12 +58,9 @@ class Bulks:
 
     Parameters
     ----------
-    answer
-        Calls a function with arguments, elsewhere.
-    came
-        Called on the page when one has come.
-    tell
-        Called on the page with what went wrong.
+    answer : calls a function with arguments, elsewhere.
+    came : called on the page when one has come.
+    tell : called on the page with what went wrong.
     """
 
     def __init__(self, answer: Callable[..., Any], came: Callable[[], None], tell: Callable[[str], None]) -> None:

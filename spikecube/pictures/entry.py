@@ -156,33 +156,29 @@ def stands_for(shown: Shown, other: Shown) -> None:
 
 
 def _shown(draw: Callable[P, Picture], axes: Sequence[str]) -> Callable[P, hv.Overlay | hv.Layout]:
-    takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
+    signature = _signature(draw)
 
     @functools.wraps(draw)
     def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay | hv.Layout:
-        named: dict[str, Any] = dict(kwargs)
-        rest: list[Any] = list(args)
+        given = signature.bind(*args, **kwargs)
         try:
-            if takes_cube and rest:
-                rest[0] = as_cube(rest[0], *_NEEDED)
-            elif takes_cube and "cube" in named:
-                named["cube"] = as_cube(named["cube"], *_NEEDED)
-            if named.get("other") is not None:
-                named["other"] = as_cube(named["other"], *_NEEDED)
-            return _PICTURES[shown](*rest, **named).view()
+            for name in ("cube", "other"):
+                if name in given.arguments and (name == "cube" or given.arguments[name] is not None):
+                    given.arguments[name] = as_cube(given.arguments[name], *_NEEDED)
+            return _PICTURES[shown](*given.args, **given.kwargs).view()
         except StoreError as lacking:
             return picture.note(f"{lacking}.").view()
 
-    shown.__signature__ = _signature(draw, takes_cube)  # type: ignore[attr-defined]
+    shown.__signature__ = signature  # type: ignore[attr-defined]
     shown.__annotations__ = {**draw.__annotations__, "return": hv.Overlay | hv.Layout}
     _PICTURES[shown] = functools.partial(_drawn, draw, axes)
     return shown
 
 
-def _signature(draw: Callable[P, Picture], takes_cube: bool) -> inspect.Signature:
+def _signature(draw: Callable[P, Picture]) -> inspect.Signature:
     """The signature of a view with the keywords that all of them know."""
     own = inspect.signature(draw)
-    common = _COMMON if takes_cube else _COMMON[1:]
+    common = _COMMON if next(iter(own.parameters)) == "cube" else _COMMON[1:]
     added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in common]
     parameters = list(own.parameters.values())
     place = len(parameters) - any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -223,18 +219,13 @@ def _with_second(
     """A picture with the same view of a second cube over it."""
     if "cube" not in bound:
         raise LabelError(f"{draw.__name__} draws a fit: other, a second cube, has no place in it")
-    along = {bound.get(name, default) for name, default in _along(draw).items()}
+    along = {bound.get(name, _default(draw, name)) for name in ("x", "colour")}  # axes that it draws along
     cube, variable = bound["cube"], bound.get("variable", _default(draw, "variable"))
     apart = [a for a in axes if a not in along and (variable not in cube or a in cube[variable].dims)]
     labels, moved = second.place_in(other, cube, apart, bound)
     own = {name: value for name, value in bound.items() if name not in (*_OF_SCENE, "brush", *labels)}
     own = {name: value for name, value in own.items() if name not in further_axes(cube)}
     return second.over(made, _or_sentence(draw, {**own, "cube": other, **labels}), moved)
-
-
-def _along(draw: Callable[..., Picture]) -> dict[str, Any]:
-    """The keywords of a view that name the axes that it draws along, with their defaults."""
-    return {name: _default(draw, name) for name in ("x", "colour")}
 
 
 def _default(draw: Callable[..., Picture], name: str) -> Any:

@@ -79,10 +79,8 @@ def python_of(entry: Entry, scene: Scene, name: str, labels: Mapping[str, Any], 
 
     Parameters
     ----------
-    labels
-        Keywords of the view: where it stands, and what is chosen.
-    second
-        Whether a second cube is drawn over the first.
+    labels : keywords of the view: where it stands, and what is chosen.
+    second : whether a second cube is drawn over the first.
     """
     assert entry.shown is not None
     wanted = inspect.signature(entry.shown).parameters

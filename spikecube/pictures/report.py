@@ -76,14 +76,10 @@ def report(
 
     Parameters
     ----------
-    cube
-        As `run` or `open_cube` give it, or its file; parts may be missing.
-    path
-        Where the file goes; an existing one is replaced.
-    prediction
-        From `predict`; without it the cube's study is predicted here, and what theory declines is left out.
-    fits
-        Results of the scaling fits by law.
+    cube : as `run` or `open_cube` give it, or its file; parts may be missing.
+    path : where the file goes; an existing one is replaced.
+    prediction : from `predict`; without it the cube's study is predicted here, and what theory declines is left out.
+    fits : results of the scaling fits by law.
 
     Returns
     -------

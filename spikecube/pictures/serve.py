@@ -46,18 +46,12 @@ def serve(
 
     Parameters
     ----------
-    cube
-        A cube, its file, a source of one that still grows, or one that is not there yet: its page waits for it.
-    port
-        0 takes a free one.
-    other
-        A second cube to draw beside the first.
-    predict
-        Whether to compute what theory says for each visitor from the start.
-    show
-        Whether to open a browser.
-    started
-        Called with the address once the server answers.
+    cube : a cube, its file, a source of one that still grows, or one that is not there yet: its page waits for it.
+    port : 0 takes a free one.
+    other : a second cube to draw beside the first.
+    predict : whether to compute what theory says for each visitor from the start.
+    show : whether to open a browser.
+    started : called with the address once the server answers.
 
     Raises
     ------

@@ -31,10 +31,8 @@ def fit(fit: xr.Dataset, **labels: Any) -> hv.Overlay | hv.Layout:
 
     Parameters
     ----------
-    fit
-        From `fit_power_law`, `fit_law`, `fit_outliers`, `fit_limits` or `fit_gaps`.
-    labels
-        Which curve, where there are several: by default the middle of every dim.
+    fit : from `fit_power_law`, `fit_law`, `fit_outliers`, `fit_limits` or `fit_gaps`.
+    labels : which curve, where there are several: by default the middle of every dim.
     """
     return picture_of_fit(fit, **labels).view()
 

@@ -21,10 +21,8 @@ def design(made: xr.Dataset, target: int = 0) -> hv.Overlay | hv.Layout:
 
     Parameters
     ----------
-    made
-        From `spikecube.design`.
-    target
-        Which of its targets, counted from 0.
+    made : from `spikecube.design`.
+    target : which of its targets, counted from 0.
     """
     return picture_of_design(made, target).view()
 

@@ -201,10 +201,8 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
 
     Parameters
     ----------
-    fit
-        From `fit_outliers`.
-    estimator
-        "plain", "corrected", or "relative" to the finite-n prediction.
+    fit : from `fit_outliers`.
+    estimator : "plain", "corrected", or "relative" to the finite-n prediction.
     """
     if "estimate" not in fit or "exponent" not in fit["param"]:
         raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))

@@ -43,12 +43,9 @@ def losses(
 
     Parameters
     ----------
-    n
-        One size; without it a few sizes, light to dark.
-    kind
-        "train" or "test"; without it both side by side.
-    controls
-        Means with control variates where the cube has them, see `means_at`; False takes plain means.
+    n : one size; without it a few sizes, light to dark.
+    kind : "train" or "test"; without it both side by side.
+    controls : means with control variates where the cube has them, see `means_at`; False takes plain means.
     """
     kinds: tuple[Kind, ...] = ("train", "test") if kind is None else (kind,)
     shown = [loss(cube, prediction, kind=k, lam=lam, n=n, controls=controls, brush=brush, **further) for k in kinds]
@@ -162,8 +159,7 @@ def agreement(
 
     Parameters
     ----------
-    scores
-        From `comparisons.z_scores`, if they are known already.
+    scores : from `comparisons.z_scores`, if they are known already.
     """
     if scores is None:
         if prediction is None:

@@ -41,14 +41,10 @@ def means(
 
     Parameters
     ----------
-    variable
-        Any measured variable of the cube.
-    x, colour
-        Axes that it depends on, `x` of numbers; "" for one series alone.
-    component
-        The label along `rank`, `degree` or `ell`, where the variable has one of these.
-    controls
-        Means with control variates where the cube has them, see `means_at`.
+    variable : any measured variable of the cube.
+    x, colour : axes that it depends on, `x` of numbers; "" for one series alone.
+    component : the label along `rank`, `degree` or `ell`, where the variable has one of these.
+    controls : means with control variates where the cube has them, see `means_at`.
     """
     labels = {"alpha": alpha, "n": n, "lam": lam, **dict.fromkeys(_COUNTED, component)} | fixed(cube, further)
     dims = _dims(cube, variable, x, colour)

@@ -31,12 +31,9 @@ def spectrum(
 
     Parameters
     ----------
-    cube
-        With `spectrum` for the histogram, else only the leading singular values are drawn.
-    prediction
-        From `predict`: the bulk edge and the outliers are drawn.
-    density
-        Predicted density of the bulk along `x`, named by its `long_name`; see `predicted.bulk`.
+    cube : with `spectrum` for the histogram, else only the leading singular values are drawn.
+    prediction : from `predict`: the bulk edge and the outliers are drawn.
+    density : predicted density of the bulk along `x`, named by its `long_name`; see `predicted.bulk`.
     """
     where = {"alpha": alpha, "n": n} | further
     top = spikes.leading(cube, **where)
