@@ -51,7 +51,10 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
     given = "seed" in predicted.dims
     if given:
         cube, predicted = _draw_by_draw(cube, predicted, name)
-    measured, worth = _sharp_mean(cube, name)
+    variable(cube, name)
+    measured = seeds.means(cube, name)
+    sharp = measured["controls"] > 0
+    worth = float(measured["seeds_worth"].where(sharp).median()) if bool(sharp.any()) else float("nan")
     if given:
         measured["mean"] = measured["mean"] + predicted
     for name in map(str, set(predicted.dims) & set(measured.dims) - {"alpha"}):
@@ -66,8 +69,8 @@ def z_scores(cube: xr.Dataset, prediction: xr.Dataset, name: str) -> xr.Dataset:
         raise Missing("One seed has no standard error: z-scores need two or more.")
     z = (mean - predicted) / stderr.where(stderr > 0)
     found = {"z": z, "relative": mean / predicted - 1, "mean": mean, "stderr": stderr, "predicted": predicted}
-    seeds = int(counts.where(counts > 0).median())
-    return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=seeds, given=int(given))
+    typical_count = int(counts.where(counts > 0).median())
+    return xr.Dataset(found).assign_attrs(seeds_worth=worth, seeds=typical_count, given=int(given))
 
 
 def _draw_by_draw(cube: xr.Dataset, predicted: xr.DataArray, name: str) -> tuple[xr.Dataset, xr.DataArray]:
@@ -85,15 +88,6 @@ def typical(prediction: xr.Dataset) -> xr.Dataset:
     drawn = [name for name, variable in prediction.data_vars.items() if "seed" in variable.dims]
     means = {name: prediction[name].mean("seed", keep_attrs=True) for name in drawn}
     return prediction.assign(means).drop_vars("seed") if drawn else prediction
-
-
-def _sharp_mean(cube: xr.Dataset, name: str) -> tuple[xr.Dataset, float]:
-    """Mean and stderr over seeds, with control variates where they can be had, and the seeds they are worth."""
-    variable(cube, name)
-    data = seeds.means(cube, name)
-    sharp = data["controls"] > 0
-    worth = float(data["seeds_worth"].where(sharp).median()) if bool(sharp.any()) else float("nan")
-    return data, worth
 
 
 def _common(measured: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -138,21 +138,15 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     measured = {name: cube.variables[name] for name in DEFAULT_PRIORITY if name in cube}
     if {"beta_power", "beta_alignment"} <= set(cube.data_vars):
         measured["beta_signal"] = cube.variables["beta_power"] * cube.variables["beta_alignment"]
-    sizes, labels = tuple(cube["n"].values.tolist()), tuple(_labels(cube))
-    further, expected = _expectations_at(str(cube.attrs["study"]), sizes, labels)
-    centred = [values - xr.Variable(("n", *further), expected[name]) for name, values in measured.items()]
+    further = [str(d) for d in cube.dims if d in cube.coords and d not in DIMS]
+    sizes, labels = tuple(cube["n"].values.tolist()), tuple((d, tuple(cube[d].values.tolist())) for d in further)
+    axes, expected = _expectations_at(str(cube.attrs["study"]), sizes, labels)
+    centred = [values - xr.Variable(("n", *axes), expected[name]) for name, values in measured.items()]
     lengths = {d: cube.sizes[d] for values in centred for d in values.dims}
     room = xr.Variable(tuple(lengths), np.zeros(tuple(lengths.values())))
     table = np.stack([(room + values).values for values in centred])
     coords = {d: cube[d].variable for d in lengths if d in cube.coords}
     return xr.DataArray(table, {"control": list(measured), **coords}, ("control", *lengths))
-
-
-def _labels(cube: xr.Dataset) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Name and labels of every axis that is not the same for all cubes."""
-    for name in map(str, cube.dims):
-        if name in cube.coords and name not in DIMS:
-            yield name, tuple(cube[name].values.tolist())
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, variable
 from spikecube.model.activations import resolve_activation
-from spikecube.model.parameters import Model
 from spikecube.model.spikes import nonzero_degrees
 from spikecube.study.study import Study, study_from
 
@@ -31,17 +29,6 @@ def study_of(cube: xr.Dataset) -> Study:
     return study_from(str(cube.attrs["study"]))
 
 
-def model_of(cube: xr.Dataset, labels: Mapping[str, Any]) -> Model:
-    """The model of a cube at labels of its further axes, given or their defaults.
-
-    Raises
-    ------
-    Missing
-        If the cube does not hold its study.
-    """
-    return study_of(cube).model_at(**dict(further_labels(cube, labels)))
-
-
 def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     """The degrees k with c_k != 0, the ones that carry a spike: the j-th of them is the j-th spike.
 
@@ -50,8 +37,8 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     Missing
         If the cube does not hold its study.
     """
-    activation = resolve_activation(model_of(cube, labels).activation)
-    return nonzero_degrees(activation.coefficients(most), most)
+    model = study_of(cube).model_at(**dict(further_labels(cube, labels)))
+    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
 
 
 def further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:
@@ -148,12 +135,6 @@ def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: An
     if "seed" not in values.dims:
         raise Missing("This cube was averaged over its seeds: the singular values of each are gone.")
     return values.transpose("seed", "rank").dropna("seed", how="all")
-
-
-def leading_means(cube: xr.Dataset, *, most: int = 4, **where: Any) -> xr.Dataset:
-    """Leading singular values against alpha at one n: mean and stderr along (alpha, rank), at most `most` ranks."""
-    values = at(variable(cube, "singular_value"), **where)
-    return plain_means(values.isel(rank=slice(0, most)))
 
 
 def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.Dataset:

@@ -162,21 +162,18 @@ def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tup
     sentences, numbers, far = findings(found, fits), headlines(found, fits), far_points(found, tables.MOST_FAR)
     means, spikes = tables.mean_table(found), tables.appearance_table(found)
     first, *questions = _questions()
-    sections = [
-        (first, parts.section(first, SECTIONS.get(first, ""), films, CATALOGUE, parts.KEY)),
-        ("What was found", parts.found(sentences, scene.prediction)),
-        *((question, parts.section(question, SECTIONS.get(question, ""), films, CATALOGUE)) for question in questions),
-        ("What do the fits say?", parts.fits_section(fits)),
-        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(far))),
-        ("Means at the largest size", parts.table_section("Means at the largest size", means)),
-        ("Where this comes from", parts.study_section(cube)),
-    ]
-    there = [(title, text) for title, text in sections if text]
+    inside = {
+        first: parts.figures(first, SECTIONS.get(first, ""), films, CATALOGUE) + parts.KEY,
+        "What was found": parts.found(sentences, scene.prediction),
+        **{title: parts.figures(title, SECTIONS.get(title, ""), films, CATALOGUE) for title in questions},
+        "What do the fits say?": parts.fits(fits),
+        "Which points lie beyond 3 standard errors?": tables.deviation_table(far),
+        "Means at the largest size": means,
+        "Where this comes from": parts.provenance(cube),
+    }
+    there = {title: text for title, text in inside.items() if text}
     opening = parts.tiles(numbers) + spikes + parts.bar(bar)
-    return parts.contents([title for title, _ in there]), "\n".join([opening, *(text for _, text in there)])
-
-
-_BEYOND = "Which points lie beyond 3 standard errors?"
+    return parts.contents(there), "\n".join([opening, *(parts.section(*part) for part in there.items())])
 
 
 def _questions() -> list[str]:

@@ -86,8 +86,8 @@ def singular_values(
 ) -> Picture:
     """How far do the spikes go? Leading singular values of F/sqrt(n) against alpha at one n."""
     where = {"n": n} | fixed(cube, further)
-    data = spikes.leading_means(cube, most=MOST_SPIKES, **where)
     name = "singular_value"
+    data = plain_means(at(variable(cube, name), **where).isel(rank=slice(0, MOST_SPIKES)))
     layers: list[Layer] = []
     for i, k in enumerate(data["rank"].values):
         look: dict[str, Any] = {"colour": style.SERIES[i]}
