@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -138,28 +139,23 @@ def _pictures(slot: int) -> list[Any]:
 def _downloads(explorer: Explorer, slot: int) -> list[Any]:
     """The data of a view as CSV and netCDF, under a name of its own."""
     screen = explorer.screens[slot]
-    csv = pn.widgets.FileDownload(
-        callback=lambda: exports.csv_of(explorer.data(slot)),
-        filename=f"{screen.stem}.csv",
-        label="CSV",
-        embed=False,
-        width=58,
-        **_SMALL,
-    )
-    netcdf = pn.widgets.FileDownload(
-        callback=lambda: exports.netcdf_of(explorer.data(slot), explorer.scene),
-        filename=f"{screen.stem}.nc",
-        label="netCDF",
-        embed=False,
-        width=76,
-        **_SMALL,
-    )
+    kinds: dict[str, tuple[str, int, Callable[[], Any]]] = {
+        "csv": ("CSV", 58, lambda: exports.csv_of(explorer.data(slot))),
+        "nc": ("netCDF", 76, lambda: exports.netcdf_of(explorer.data(slot), explorer.scene)),
+    }
+    buttons = {
+        kind: pn.widgets.FileDownload(
+            callback=give, filename=f"{screen.stem}.{kind}", label=label, embed=False, width=width, **_SMALL
+        )
+        for kind, (label, width, give) in kinds.items()
+    }
 
     def rename(*_events: object) -> None:
-        csv.filename, netcdf.filename = f"{screen.stem}.csv", f"{screen.stem}.nc"
+        for kind, button in buttons.items():
+            button.filename = f"{screen.stem}.{kind}"
 
     screen.python.param.watch(rename, "value")
-    return [csv, netcdf]
+    return list(buttons.values())
 
 
 def _copy(screen: Screen) -> pn.viewable.Viewable:
