@@ -566,3 +566,16 @@ def test_importing_the_views_loads_no_backend() -> None:
 def test_the_module_of_views_lists_its_views_only() -> None:
     assert dir(views) == sorted(views.__all__)
     assert all(callable(getattr(views, name)) for name in dir(views))
+
+
+@pytest.mark.parametrize(("x", "colour"), [("n", ""), ("lam", ""), ("lam", "n"), ("alpha", "")])
+def test_a_predicted_line_stands_at_the_default_of_every_axis_that_is_not_chosen(
+    x: str, colour: str, cube: xr.Dataset, prediction: xr.Dataset
+) -> None:
+    made = picture_of(views.means)(cube, prediction, x=x, colour=colour)
+    lines = [layer for layer in made.layers if layer.kind == "line"]
+    place = {"alpha": -1, "n": -1, "lam": prediction.sizes["lam"] // 2}
+    along = prediction["test_loss"].isel({d: i for d, i in place.items() if d not in (x, colour)})
+    assert lines
+    for layer, label in zip(lines, along[colour].values if colour else [None], strict=True):
+        np.testing.assert_array_equal(layer.column(1), along.sel({colour: label}) if colour else along)

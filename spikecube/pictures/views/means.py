@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import LabelError, Missing, at, default_label, fixed, foretold, further_axes
+from spikecube.means.places import LabelError, Missing, at, fixed, foretold, further_axes
 from spikecube.means.places import variable as known
 from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
@@ -110,12 +110,6 @@ def _predicted(prediction: xr.Dataset | None, name: str, x: str, where: dict[str
         return None
     found = prediction[name]
     try:
-        if "alpha" in where:
-            return foretold(found, **{"alpha": default_label(found, "alpha")} | _given(where))
-        return at(found, **where)
+        return foretold(found, **where) if "alpha" in where else at(found, **where)
     except LabelError:
         return None
-
-
-def _given(where: dict[str, Any]) -> dict[str, Any]:
-    return {name: label for name, label in where.items() if label is not None}
