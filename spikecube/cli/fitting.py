@@ -27,18 +27,15 @@ def _smallest(text: str) -> float:
 
 
 def _correction(text: str) -> float | str:
-    """An exponent, or "free"."""
     return text if text == "free" else _number("--correction", text)
 
 
 def _window(text: str) -> float | tuple[float, ...] | str:
-    """One number, a pair, or "auto"."""
     ends = () if text == "auto" else tuple(_number("--window", end) for end in text.split(","))
     return ends[0] if len(ends) == 1 else ends or text
 
 
 def _held(text: str) -> dict[str, float]:
-    """Parameters and their values."""
     pairs = [part.partition("=") for part in text.split(",")]
     return {name.strip(): _number("--fixed", value) for name, _, value in pairs}
 
@@ -58,7 +55,6 @@ def _number(option: str, text: str) -> float:
 
 
 def _form(correction: str | None, window: str | None, fixed: str | None) -> dict[str, Any]:
-    """What was asked of a law's form."""
     given: tuple[tuple[str, str | None, Callable[[str], Any]], ...] = (
         ("correction", correction, _correction),
         ("window", window, _window),

@@ -92,7 +92,6 @@ class Explorer:
         self.state.object = self._state()
 
     def _axes_of(self, screen: Screen) -> list[str]:
-        """The axes with a slider along which a screen is chosen."""
         return [name for name in self.sliders if name in (*screen.entry.axes, *further_axes(self.scene.cube))]
 
     def _draw_one(self, screen: Screen) -> None:
@@ -106,7 +105,6 @@ class Explorer:
         screen.show(picture, exports.stem(self.scene.cube, entry.name, chosen), python)
 
     def _draw_free(self) -> None:
-        """Draws the screens that show the view of any variable."""
         for screen in self.screens:
             if screen.entry.name == FREE:
                 self._draw_one(screen)
@@ -204,7 +202,6 @@ class Explorer:
 
 
 def _axes(cube: xr.Dataset) -> list[str]:
-    """Axes that can be chosen along."""
     return [name for name in ("alpha", "n", "lam", *further_axes(cube)) if cube.sizes.get(name, 1) > 1]
 
 

@@ -96,7 +96,6 @@ def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
 
 
 def _free(explorer: Explorer) -> pn.viewable.Viewable:
-    """The choices of the view of any variable, while a screen shows it."""
     free = explorer.free
     box = pn.Column(free.variable, pn.Row(free.x, free.colour), sizing_mode="stretch_width")
 
@@ -159,7 +158,6 @@ def _downloads(explorer: Explorer, slot: int) -> list[Any]:
 
 
 def _copy(screen: Screen) -> pn.viewable.Viewable:
-    """Copies the Python that draws this."""
     button = pn.widgets.Button(label="Copy Python", width=104, **_SMALL)
     button.js_on_click(args={"code": screen.python, "button": button}, code=style.asset("copy.js"))
     return button

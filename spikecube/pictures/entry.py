@@ -229,7 +229,6 @@ def _with_second(
 
 
 def _default(draw: Callable[..., Picture], name: str) -> Any:
-    """The default of a keyword of a view; None where it has no such keyword."""
     found = inspect.signature(draw).parameters.get(name)
     return None if found is None else found.default
 

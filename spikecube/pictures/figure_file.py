@@ -87,7 +87,6 @@ def write_figure(picture: Picture, path: Path) -> Path:
 
 
 def _draw(picture: Picture, axis: Any) -> None:
-    """Layers, scales, limits, labels and legend of one picture."""
     for layer in picture.layers:
         if layer.kind in _DRAWN:
             _DRAWN[layer.kind](axis, layer)

@@ -99,7 +99,7 @@ def snapshot(canvas: Canvas) -> dict[str, Any]:
     """All that a slider may change in a figure but its title, by the id of its model."""
     figure, state = canvas.figure, {}
     for source in filter(None, canvas.sources):
-        state[source.id] = {"data": {name: _plain(column) for name, column in source.data.items()}}
+        state[source.id] = {"data": {name: _round(np.asarray(column).tolist()) for name, column in source.data.items()}}
     for span in (figure.x_range, figure.y_range):
         state[span.id] = {"start": _round(span.start), "end": _round(span.end)}
     for axis in figure.axis:
@@ -118,10 +118,6 @@ def _differences(states: Mapping[int, dict[str, Any]], count: int) -> tuple[dict
         {model: states[i][model] for model in changing if model in states[i]} if i in states else None
         for i in range(count)
     )
-
-
-def _plain(column: Any) -> list[Any]:
-    return [_round(v) for v in np.asarray(column).tolist()]
 
 
 def _round(value: Any) -> Any:

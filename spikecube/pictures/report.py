@@ -151,7 +151,6 @@ def _scene(
 
 
 def _film(scene: Scene, entry: Entry, bar: Sequence[Slider], axes: Sequence[str]) -> Film:
-    """Every frame of a view over the sliders of the page that move it."""
     return film(lambda **labels: entry.draw(scene, None, **labels), [s for s in bar if s.name in axes])
 
 

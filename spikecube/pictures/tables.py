@@ -92,7 +92,6 @@ def appearance_table(seen: Seen) -> str:
 
 
 def _called(degree: int) -> str:
-    """A degree, and the word that people have for it."""
     word = {1: " (linear)", 2: " (quadratic)", 3: " (cubic)"}.get(degree, "")
     return f"degree {degree}{word}"
 
@@ -112,7 +111,6 @@ def _others(lines: Sequence[str]) -> str:
 
 
 def _reasons(messages: pd.Series) -> str:
-    """How many curves gave no estimate, and why."""
     counts = messages.astype(str).value_counts().sort_index()
     items = "".join(f"<li>{n} without an estimate: {html.escape(r)}</li>" for r, n in counts.items())
     return f"<ul>{items}</ul>" if items else ""

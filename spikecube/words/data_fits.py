@@ -106,7 +106,6 @@ class DataFit:
         return [str(d) for d in self.dataset["status"].dims]
 
     def _curves(self) -> Iterator[tuple[str, xr.Dataset]]:
-        """The fits one by one, with the labels in words."""
         dims = self._dims()
         for place, one in self._placed():
             labels = ", ".join(f"{d} = {self._label(one, d, i)}" for d, i in zip(dims, place, strict=True))

@@ -121,7 +121,6 @@ def _first_words(labels: list[str], brief: bool) -> list[str]:
 
 
 def _essence(row: Row, digits: int, brief: bool) -> dict[str, str]:
-    """The columns of a narrow table."""
     status = str(row.get("status"))
     short = {name: shown(row.get(name), digits or 4) for name in ("theory", "p_fit", "sizes")}
     short["status"] = "open" if brief and status == "open_interval" else status.replace("_", " ")

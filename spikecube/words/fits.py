@@ -192,7 +192,6 @@ def _thresholds(cube: xr.Dataset, given: Given) -> FitReport:
 
 
 def _strays(fit: xr.Dataset) -> str:
-    """The degrees whose outliers point elsewhere."""
     most = fit["stray_fraction"].max([d for d in fit["stray_fraction"].dims if d != "degree"])
     shares = zip(fit["degree"].values, most.values, strict=True)
     named = ", ".join(f"{k:g} (up to {share:.0%} of the draws)" for k, share in shares if share > 0)

@@ -102,7 +102,6 @@ def exponent(fit: xr.Dataset | None, place: Place) -> Headline | None:
 
 
 def _at(fit: xr.Dataset, place: Place) -> xr.Dataset:
-    """A fit at a place along its further axes."""
     return fit.sel({name: label for name, label in place.items() if name in fit.dims})
 
 

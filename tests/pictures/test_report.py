@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from spikecube.pictures.picture import Picture, note
 from spikecube.pictures.report import SECTIONS, report, sliders
 from spikecube.pictures.tables import fit_table
 from spikecube.pictures.views import loss
-from spikecube.study import study
+from spikecube.study.study import Study
 from spikecube.words.findings import findings, fitted
 from spikecube.words.seen import seen
 from tests.pictures.browser import browser
@@ -304,16 +304,20 @@ def test_a_report_reads_the_study_once(
     cube = make(alpha=[0.3], n=[100], lam=[0.1, 1.0])
     cube.attrs["study"] += "\n# a text that nobody has read yet\n"
     read: list[str] = []
-    for name in ("study_mistakes", "tomllib.loads"):
-        real = functools.reduce(getattr, name.split("."), study)
-        monkeypatch.setattr(f"spikecube.study.study.{name}", functools.partial(_counted, read, name, real))
+    checked, parsed = Study.__init__, tomllib.loads
+
+    def checks(study: Study, **data: object) -> None:
+        read.append("checked")
+        checked(study, **data)
+
+    def parses(text: str) -> dict[str, object]:
+        read.append("parsed")
+        return parsed(text)
+
+    monkeypatch.setattr(Study, "__init__", checks)
+    monkeypatch.setattr("tomllib.loads", parses)
     report(cube, tmp_path / "once.html")
-    assert sorted(read) == ["study_mistakes", "tomllib.loads"]
-
-
-def _counted(read: list[str], name: str, real: Callable[..., object], *args: object) -> object:
-    read.append(name)
-    return real(*args)
+    assert read == ["parsed", "checked"]
 
 
 def test_text_from_a_cube_cannot_become_markup(

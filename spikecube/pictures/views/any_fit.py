@@ -50,7 +50,6 @@ def picture_of_fit(fit: xr.Dataset, **labels: Any) -> Picture:
 
 
 def _curve(fit: xr.Dataset, labels: dict[str, Any]) -> xr.Dataset:
-    """One curve of a fit, by its labels or places."""
     if not {"data", "fitted", "status"} <= set(fit):
         raise Missing("This is no fit with its data: a result of fit_law or fit_power_law is.")
     dims = [str(d) for d in fit["status"].dims]
@@ -186,6 +185,5 @@ def _name(fit: xr.Dataset) -> str:
 
 
 def _title(one: xr.Dataset, fit: xr.Dataset) -> str:
-    """The law, and where the curve stands."""
     place = symbols.place(one, [str(d) for d in fit["status"].dims])
     return f"{fit.attrs.get('law', '')}{f' at {place}' if place else ''}"

@@ -63,5 +63,4 @@ def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: Ends | N
 
 
 def _labels(axis: xr.DataArray) -> list[tuple[float, str]]:
-    """Labels at the middle of even rows or columns."""
     return style.thin([(i + 0.5, number(label)) for i, label in enumerate(axis.values.tolist())], 10)
