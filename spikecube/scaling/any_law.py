@@ -12,9 +12,9 @@ from spikecube.scaling import laws
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.huber import Robust
 from spikecube.scaling.inputs import generator, labelled, sizes_of
-from spikecube.scaling.labelled_fits import adjust, fit_sample
+from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import Law
-from spikecube.scaling.results import describe
+from spikecube.scaling.results import adjust, describe
 from spikecube.scaling.samples import from_data
 from spikecube.scaling.two_sizes import INTERACTION, TWO_SIZES, fit_two_sizes
 from spikecube.scaling.types import Array

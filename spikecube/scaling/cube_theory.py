@@ -9,15 +9,14 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.cuts import as_cube
-from spikecube.means.controls import centred_controls, has_controls
+from spikecube.cube.predict import PredictionError, predict_typical
+from spikecube.means.controls import controls_of
 from spikecube.means.seeds import priority
-from spikecube.model.activations import resolve_activation
-from spikecube.model.spikes import nonzero_degrees
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import at_labels, check_names, sizes_of
 from spikecube.scaling.samples import Sample, from_seeds
 from spikecube.study.fields import Model
-from spikecube.study.study import Study, study_from
+from spikecube.study.study import Study, spike_degrees, study_from
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
@@ -68,8 +67,7 @@ def theory_of(cube: xr.Dataset) -> CubeTheory:
             raise FitError(f"the cube has an axis {name!r}: select one of its values and keep its label, then fit")
     model = study.model_at(**{name: cube[name].item() for name in chosen})
     degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
-    coefficients = resolve_activation(model.activation).coefficients(degree)
-    return CubeTheory(study, model, nonzero_degrees(coefficients, degree))
+    return CubeTheory(study, model, spike_degrees(model, degree))
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,10 @@ class CubeData:
 
     def sample(self, name: str, values: xr.DataArray) -> Sample:
         """Means over seeds of values made of the variable `name`, with the controls that help it most first."""
-        if self.controls is None:
-            return from_seeds(values)
-        there = self.controls["control"].values
-        return from_seeds(values, controls=self.controls.sel(control=[c for c in priority(name) if c in there]))
+        controls = self.controls
+        if controls is not None:
+            controls = controls.sel(control=[c for c in priority(name) if c in controls["control"].values])
+        return from_seeds(values, controls=controls)
 
 
 def cube_data(
@@ -125,7 +123,7 @@ def cube_data(
     check_names(cube)
     sizes_of(cube, "n")
     theory = theory_of(cube)
-    centred = centred_controls(cube) if controls and has_controls(cube) else None
+    centred = controls_of(cube, theory.study) if controls else None
     return CubeData(cube, theory, centred, *_predicted_for(theory, cube, prediction, predicted))
 
 
@@ -171,10 +169,8 @@ def _predicted_for(
         return None, "not wanted"
     note, name = "given", "the prediction"
     if prediction is True:
-        from spikecube.cube.predict import PredictionError, predict
-
         try:
-            prediction = predict(known.study, only=names)
+            prediction = predict_typical(known.study, names)
         except PredictionError as reason:
             return None, f"none: {reason}"
         lost = prediction.attrs.get("declined")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from spikecube.scaling.fit_scale import Curves, Group, ScaledSample
+from spikecube.scaling.curve_fits import Curves
+from spikecube.scaling.fit_scale import Group, ScaledSample
 from spikecube.scaling.regression import satterthwaite
 from spikecube.scaling.types import Array, Arrays
 

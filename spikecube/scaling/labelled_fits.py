@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.curve_fits import Table, fit_curves
-from spikecube.scaling.fit_scale import ScaledSample, on_scale
-from spikecube.scaling.holm import holm
+from spikecube.scaling.curve_fits import Table
+from spikecube.scaling.fit_scale import ScaledSample, fit_curves, kind_of_errors, on_scale
 from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
 from spikecube.scaling.resampling import looks, noise_of
@@ -46,11 +45,11 @@ def fit_sample(
     xr.Dataset
         As `fit_power_law` says.
     """
-    keep, scan = window(law, sample, n_min)
-    scaled = on_scale(law, sample, keep)
     labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
     null = np.where(np.isfinite(labels), labels, in_own_units(np.zeros(labels.shape), law, sample.scale))
-    table = fit_curves(scaled, null=null)
+    keep, scan = window(law, sample, n_min)
+    scaled = on_scale(law, sample, keep)
+    table, errors = fit_curves(scaled, null=null), kind_of_errors(sample, scaled.used)
     noise = noise_of(sample, rng)
     details = looks(scaled, table, noise)
     chosen: Arrays = {}
@@ -61,7 +60,7 @@ def fit_sample(
     arrays |= plot_data(table, sample, scaled.used)
     if draws and sample.deviations is not None:
         arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
-    arrays |= details | scan | chosen | judged(law, table, sample, scaled.used, allowed, details)
+    arrays |= details | scan | chosen | judged(law, table, sample, errors, allowed, details)
     arrays = in_data_units(arrays, law, sample.scale)
     return _labelled(arrays, law, sample, quantity)
 
@@ -131,15 +130,6 @@ def in_data_units(arrays: Arrays, law: Law, scale: Array | None) -> Arrays:
         return np.asarray(values * by / scale[:, None, None]) if name == "response" else values
 
     return {name: (tail, moved(name, tuple(tail), values)) for name, (tail, values) in arrays.items()}
-
-
-def adjust(result: xr.Dataset) -> xr.Dataset:
-    """Add `pvalue_holm`: the p-values of each parameter, adjusted over all curves (of each estimator)."""
-    apart = [d for d in ("estimator", "param") if d in result["pvalue"].dims]
-    pvalue = result["pvalue"].transpose(*apart, ...)
-    rows = pvalue.to_numpy().reshape(int(np.prod([pvalue.sizes[d] for d in apart])), -1)
-    adjusted = pvalue.copy(data=np.stack([holm(row) for row in rows]).reshape(pvalue.shape))
-    return result.assign(pvalue_holm=adjusted.transpose(*result["pvalue"].dims))
 
 
 def expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArray | float]) -> Array:

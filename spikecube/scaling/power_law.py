@@ -9,9 +9,9 @@ import xarray as xr
 
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import generator
-from spikecube.scaling.labelled_fits import adjust, fit_sample
+from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, POWER, Law, corrected_power
-from spikecube.scaling.results import describe
+from spikecube.scaling.results import adjust, describe
 from spikecube.scaling.samples import from_data
 
 

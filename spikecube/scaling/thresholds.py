@@ -12,10 +12,9 @@ from scipy import stats
 from spikecube.cube.cuts import as_cube
 from spikecube.means.spikes import along_monomial
 from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, theory_of
-from spikecube.scaling.labelled_fits import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
-from spikecube.scaling.results import STATUS, describe, fit_result
+from spikecube.scaling.results import STATUS, adjust, describe, fit_result
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import verdict
 from spikecube.scaling.window import from_size

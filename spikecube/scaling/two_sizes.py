@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_on_scale
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.fit_scale import curves
+from spikecube.scaling.fit_scale import curves, kind_of_errors
 from spikecube.scaling.huber import Robust, fit_robust
 from spikecube.scaling.inputs import SEED, align, check_names, labelled, real_values
 from spikecube.scaling.labelled_fits import (
@@ -131,7 +131,7 @@ def fit_two_sizes(
         table.put(rows, fit_on_scale(chosen.pick(rows.tolist()), null[rows], intervals=True))
     table.nobs[:] = used.sum(1)
     arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
-    arrays |= looks or judged(law, table, sample, used, np.zeros(len(used), dtype=bool))
+    arrays |= looks or judged(law, table, sample, kind_of_errors(sample, used), np.zeros(len(used), dtype=bool))
     del arrays["n_min"]
     coords = dict(sample.coords) | {name: (POINT, sizes[:, j]) for j, name in enumerate(dims)}
     return fit_result(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.curve_fits import Table, fit_curves
+from spikecube.scaling.curve_fits import Table
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.fit_scale import ScaledSample, on_scale
+from spikecube.scaling.fit_scale import ScaledSample, fit_curves, on_scale
 from spikecube.scaling.laws import LOG_POWER, POWER, Law, corrected_power
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
@@ -70,7 +70,8 @@ def from_size(cube: xr.Dataset, n_min: float | str | None, law: str) -> xr.Datas
 def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:
     """The first window whose fit is not rejected, or the last one that can be tested."""
     starts = sample.sizes[: max(len(sample.sizes) - len(law.params), 1)]
-    tables = [fit_curves(on_scale(law, sample, _from(sample, s)), intervals=False) for s in starts]
+    windows = [np.broadcast_to(sample.sizes >= smallest, sample.mean.shape) for smallest in starts]
+    tables = [fit_curves(on_scale(law, sample, keep), intervals=False) for keep in windows]
     pvalues = np.stack([t.gof_pvalue for t in tables], axis=1)
     fine, tested = pvalues > (_LEVEL if law.name in ALLOWANCES else _CORRECTED_LEVEL), np.isfinite(pvalues)
     last = np.where(tested.any(1), tested.shape[1] - 1 - tested[:, ::-1].argmax(1), 0)
@@ -83,10 +84,6 @@ def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:
         "scan_aicc": (("window",), np.stack([t.aicc for t in tables], axis=1)),
     }
     return sample.sizes >= starts[chosen][:, None], scan
-
-
-def _from(sample: Sample, smallest: float) -> Array:
-    return np.broadcast_to(sample.sizes >= smallest, sample.mean.shape)
 
 
 def with_correction(law: Law, sample: Sample, null: Array) -> tuple[ScaledSample, Table]:
