@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from spikecube.cube.predict import PredictionError, predict_typical
 from spikecube.means.controls import controls_of
 from spikecube.means.seeds import priority
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import at_labels, check_names, sizes_of
+from spikecube.scaling.inputs import check_names, sizes_of, some
 from spikecube.scaling.samples import Sample, from_seeds
 from spikecube.study.fields import Model
 from spikecube.study.study import Study, spike_degrees, study_from
@@ -179,3 +180,27 @@ def _predicted_for(
     if not isinstance(prediction, xr.Dataset):
         raise FitError(f"prediction={prediction!r} is not True, False or an open prediction (open_cube opens a file)")
     return at_labels(prediction, cube, ["alpha", "n", "lam", *known.study.further], name), note
+
+
+def at_labels(value: xr.Dataset, like: xr.Dataset, dims: Sequence[str], name: str) -> xr.Dataset:
+    """A larger dataset at the labels of a smaller one, in the order of these.
+
+    Raises
+    ------
+    ValueError
+        If it lacks one of them.
+
+    Examples
+    --------
+    >>> like = xr.Dataset(coords={"n": [200, 100]})
+    >>> at_labels(xr.Dataset({"y": ("n", [1.0, 2.0])}, {"n": [100, 200]}), like, ["n"], "the theory").y.values.tolist()
+    [2.0, 1.0]
+    """
+    for dim in dims:
+        if dim in value.indexes and dim in like.indexes:
+            places = value.indexes[dim].get_indexer(like.indexes[dim])
+            if (places < 0).any():
+                missing = like.indexes[dim][places < 0]
+                raise FitError(f"{name} has no {dim} = {some(missing)}; it has {some(value.indexes[dim])}")
+            value = value.isel({dim: places})
+    return value

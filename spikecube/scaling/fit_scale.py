@@ -9,14 +9,15 @@ import numpy as np
 
 from spikecube.means.replicates import MIN_SEEDS
 from spikecube.scaling.curve_fits import Curves, Table, fit_on_scale
+from spikecube.scaling.kinds import NONLINEAR
 from spikecube.scaling.laws import Law
-from spikecube.scaling.raw_scale import best_power, raw_scale
 from spikecube.scaling.regression import lack_of_fit
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
 _LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
+_EXPONENTS = np.linspace(-6.0, 6.0, 121)
 _RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
 
 
@@ -42,6 +43,49 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
         weights = np.where(usable & (smooth > 0), 1 / np.where(smooth > 0, smooth, 1.0), 0.0)
         variance = np.where(usable, variance, 0.0)
     return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)
+
+
+def best_power(n: Array, y: Array, weights: Array) -> tuple[Array, Array]:
+    """Amplitude (of either sign) and exponent of the best C n^b over a grid of b, each of shape (B,).
+
+    For given b the best C is linear, so the grid costs one product (variable projection).
+    """
+    centre = np.exp(np.log(n).mean())
+    basis = (n / centre) ** _EXPONENTS[:, None]
+    cross, power = (weights * y) @ basis.T, weights @ (basis**2).T
+    best, row = np.argmax(cross**2 / power, axis=1), np.arange(len(y))
+    exponent = _EXPONENTS[best]
+    return cross[row, best] / power[row, best] * centre**-exponent, exponent
+
+
+def raw_scale(law: Law) -> Law:
+    """The same law for y itself, exp of the law for log y, which noise around zero does not spoil.
+
+    The amplitude must be positive: turn the data's sign first (`best_power` tells it).
+    """
+
+    def value(n: Array, theta: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.exp(law.value(n, theta))
+
+    def start(n: Array, y: Array, weights: Array) -> Array:
+        amplitude, exponent = best_power(n, y, weights)
+        theta = np.zeros((1, len(y), len(law.params)))
+        theta[0, :, 0] = np.log(np.maximum(np.abs(amplitude), np.finfo(float).tiny))
+        theta[0, :, 1] = exponent
+        if len(law.params) == 4:
+            theta[..., 3] = 1.0
+        return theta
+
+    return replace(
+        law,
+        formula=law.formula.replace("log y = ", "y = exp(") + ")",
+        value=value,
+        jacobian=lambda n, theta: value(n, theta)[..., None] * law.jacobian(n, theta),
+        start=start,
+        kind=NONLINEAR,
+        log=False,
+    )
 
 
 def smooth_variance(sizes: Array, variance: Array, dof: Array, count: Array | None = None) -> Array:
@@ -140,9 +184,12 @@ def on_scale(law: Law, sample: Sample, keep: Array) -> ScaledSample:
     found = []
     for known, raw in product((True, False), (False, True)):
         rows = np.flatnonzero(enough & (errors == known) & (as_it_is != raw))
-        if len(rows):
-            part = _take(sample, rows) if known else replace(_take(sample, rows), stderr=None)
-            found.append(_group(rows, curves(raw_scale(law) if raw else law, part, keep[rows]), raw=raw))
+        if not len(rows):
+            continue
+        part = _take(sample, rows) if known else replace(_take(sample, rows), stderr=None)
+        some = curves(raw_scale(law) if raw else law, part, keep[rows])
+        plain = Group(rows, some, np.ones(len(rows)), np.zeros(len(rows), dtype=bool))
+        found.append(_turned(plain) if raw else plain)
     return ScaledSample(law, sample, keep, tuple(found), _shortage(law, sample, keep))
 
 
@@ -153,13 +200,11 @@ def _take(sample: Sample, rows: Array) -> Sample:
     return replace(sample, **own)
 
 
-def _group(rows: Array, found: Curves, *, raw: bool) -> Group:
-    """Curves as they are; those on the raw scale of a law of log y turned to positive amplitudes."""
-    if not raw:
-        return Group(rows, found, np.ones(len(rows)), np.zeros(len(rows), dtype=bool))
-    sign = np.where(best_power(found.sizes, found.y, found.weights)[0] < 0, -1.0, 1.0)
-    turned = replace(found, y=found.y * sign[:, None])
-    return Group(rows, turned, sign, _is_zero(turned))
+def _turned(raw: Group) -> Group:
+    """Curves on the raw scale with positive amplitudes, and which of them are compatible with zero."""
+    c = raw.curves
+    sign = np.where(best_power(c.sizes, c.y, c.weights)[0] < 0, -1.0, 1.0)
+    return Group(raw.rows, replace(c, y=c.y * sign[:, None]), sign, _is_zero(c))
 
 
 def _is_zero(c: Curves) -> Array:
