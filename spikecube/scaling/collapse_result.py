@@ -12,10 +12,10 @@ from spikecube.scaling.collapse_inference import Inference
 from spikecube.scaling.collapse_linear import Problem
 from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
 from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_sizes import shortfall
 from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.collapse_verdict import CollapseFindings, collapse_verdict
+from spikecube.scaling.master_curve import shortfall
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.types import Array, Arrays
 

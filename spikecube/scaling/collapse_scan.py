@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from spikecube.scaling.collapse_linear import Problem, enough, linearised
-from spikecube.scaling.collapse_noise import covariance_of, noise_of
-from spikecube.scaling.collapse_quality import judge
+from spikecube.scaling.collapse_linear import Problem, covariance_of, enough, linearised, noise_of
+from spikecube.scaling.collapse_quality import judge, shift_test
 from spikecube.scaling.collapse_root import settle
 from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_sizes import frugal_sizes
 from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
-from spikecube.scaling.collapse_tests import shift_test
-from spikecube.scaling.master_curve import descend
+from spikecube.scaling.master_curve import descend, frugal_sizes
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import REJECTED
 
