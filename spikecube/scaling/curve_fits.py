@@ -10,12 +10,17 @@ from scipy import stats
 
 from spikecube.scaling.kinds import Asked
 from spikecube.scaling.laws import Law
-from spikecube.scaling.least_squares import Minimum, Problem
+from spikecube.scaling.least_squares import Minimum, Problem, aicc
 from spikecube.scaling.regression import LEVEL, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.types import Array
 
-_PARAMS = ("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high")
+_TAILS = {
+    **dict.fromkeys(("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high"), "p"),
+    **dict.fromkeys(("leverage", "fitted", "fitted_stderr"), "k"),
+    "covariance": "pp",
+    "response": "pk",
+}  # the further axes of arrays of a table: parameters and sizes
 _SIZE = round(1 - LEVEL, 12)
 _EDGE = 1e-3  # an end this close to the estimate, in half-widths, is the edge of the law's domain
 
@@ -116,23 +121,13 @@ class Table:
     @classmethod
     def empty(cls, n_curves: int, n_params: int, n_sizes: int) -> Table:
         """All NaN, status no_data."""
-
-        def blank(*tail: int) -> Array:
-            return np.full((n_curves, *tail), np.nan)
-
-        params = {k: blank(n_params) for k in _PARAMS}
-        scalars = {k: blank() for k in ("chi2", "gof_pvalue", "nobs", "aicc")}
-        return cls(
-            **params,
-            **scalars,
-            covariance=blank(n_params, n_params),
-            response=blank(n_params, n_sizes),
-            leverage=blank(n_sizes),
-            fitted=blank(n_sizes),
-            fitted_stderr=blank(n_sizes),
-            sign=np.ones(n_curves),
-            status=np.full(n_curves, STATUS["no_data"], dtype=np.int8),
-        )
+        size = {"p": n_params, "k": n_sizes}
+        blank = {
+            name: np.full((n_curves, *(size[d] for d in _TAILS.get(name, ""))), np.nan)
+            for name in cls.__dataclass_fields__
+        }
+        blank |= {"sign": np.ones(n_curves), "status": np.full(n_curves, STATUS["no_data"], dtype=np.int8)}
+        return cls(**blank)
 
     def put(self, rows: Array, other: Table) -> None:
         """Set some curves from a smaller table."""
@@ -141,8 +136,7 @@ class Table:
 
     def blank(self, rows: Array | int, status: str) -> None:
         """Take the answer of some curves away."""
-        lost = ("covariance", "response", "leverage", "fitted", "fitted_stderr", "chi2", "gof_pvalue", "aicc")
-        for name in (*_PARAMS, *lost):
+        for name in self.__dataclass_fields__.keys() - {"nobs", "sign", "status"}:
             getattr(self, name)[rows] = np.nan
         self.status[rows] = STATUS[status]
 
@@ -230,12 +224,8 @@ def _aicc(c: Curves, b: int, theta: Array) -> float:
     Jay and Neil, Phys. Rev. D 103 (2021) 114502, for the price of a point left out.
     """
     used = c.weights[b] > 0
-    k, p = int(used.sum()), theta.shape[1]
     cost = float((c.weights[b] * (c.y[b] - c.value(theta[b : b + 1])[0]) ** 2)[used].sum())
-    if c.variance is None:
-        p, cost = p + 1, k * np.log(max(cost, np.finfo(float).tiny) / k)
-    small_sample = 2 * p * (p + 1) / (k - p - 1) if k > p + 1 else np.inf
-    return float(cost + 2 * p + small_sample + 2 * int((~used).sum()))
+    return aicc(cost, int(used.sum()), theta.shape[1], known=c.variance is not None) + 2 * int((~used).sum())
 
 
 def _profile(table: Table, c: Curves, minimum: Minimum, half_width: Array, null: Array) -> None:

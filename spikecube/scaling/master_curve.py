@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg
 
 from spikecube.scaling.collapse_ansatz import Ansatz, Places
+from spikecube.scaling.least_squares import aicc
 from spikecube.scaling.splines import Curve
 from spikecube.scaling.types import Array
 
@@ -245,12 +246,11 @@ def frugal_sizes(form: Ansatz, points: Points, theta: Array) -> tuple[int, ...]:
 def _frugal_size(form: Ansatz, points: Points, theta: Array) -> int:
     n_points = len(points.y)
 
-    def aicc(n_basis: int) -> float:
-        p = n_basis + len(form.names) + 1
-        cost = max(reduce(form, points, theta, n_basis).cost, np.finfo(float).tiny)
-        return float(n_points * np.log(cost / n_points) + 2 * p + 2 * p * (p + 1) / max(n_points - p - 1, 1e-9))
+    def criterion(n_basis: int) -> float:
+        cost = reduce(form, points, theta, n_basis).cost
+        return aicc(cost, n_points, n_basis + len(form.names), known=False)
 
-    return min((b for b in _BASES if b <= spline_size(n_points)), key=aicc)
+    return min((b for b in _BASES if b <= spline_size(n_points)), key=criterion)
 
 
 def shortfall(points: Points) -> str:
