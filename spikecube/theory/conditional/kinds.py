@@ -41,12 +41,8 @@ def _uniform_kinds(degree: int, nodes: int) -> Kinds:
 def batch_kinds(model: Model, n: int, step: Array, degrees: int, *, plane: bool, typical: bool) -> list[Kinds]:
     """The kinds of the coordinates of each block, degrees 1 ... `degrees`; all alike where c_2 = 0 or labels vanish.
 
-    A coordinate of degree k is a product of k input coordinates and its gain the product of theirs.
-
-    Parameters
-    ----------
-    step : eta a at the nodes of a.
-    plane, typical : whether coordinates in the plane of beta and beta_*, and all others, are told apart.
+    A coordinate of degree k is a product of k input coordinates and its gain the product of theirs. `step` is eta a at
+    the nodes of a; `plane` and `typical` tell coordinates in the plane of beta and beta_*, and all others, apart.
     """
     alike = [_uniform_kinds(k, len(step)) for k in range(1, degrees + 1)]
     if not (plane or typical):
