@@ -69,7 +69,12 @@ def predict(
     wanted = tuple(name for name in wanted if name not in drawn)
     models = _models(study)
     prediction, missing = _empty(study, wanted), Missing()
-    tick = _ticks(progress, (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n))
+    done, total = itertools.count(1), (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n)
+
+    def tick() -> None:
+        if progress:
+            progress(next(done), total)
+
     for place, labels, model in models:
         here: tuple[Any, ...] = (..., *place)
         for name, values in OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
@@ -138,8 +143,3 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         "comment": PREDICTIONS,
     }
     return prediction
-
-
-def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
-    done = itertools.count(1)
-    return lambda: progress(next(done), total) if progress else None
