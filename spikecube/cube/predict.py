@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -77,8 +76,8 @@ def predict(
 
     for place, labels, model in models:
         here: tuple[Any, ...] = (..., *place)
-        for name, values in OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
-            prediction[name].values[here] = values
+        arrays = {name: prediction[name].values[here] for name in wanted}
+        OfModel(study, model, arrays, degrees, labels, missing).fill(tick)
     if given is not None and drawn:
         prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
         prediction = prediction.assign_coords(seed=given["seed"])
