@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -107,8 +106,8 @@ def _filled(
     prediction = _empty(study, wanted)
     for place, labels, model in places:
         here: tuple[Any, ...] = (..., *place)
-        for name, values in OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
-            prediction[name].values[here] = values
+        arrays = {name: prediction[name].values[here] for name in wanted}
+        OfModel(study, model, arrays, degrees, labels, missing).fill(tick)
     return prediction
 
 
@@ -175,8 +174,3 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         "comment": PREDICTIONS,
     }
     return prediction
-
-
-def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
-    done = itertools.count(1)
-    return lambda: progress(next(done), total) if progress else None

@@ -22,13 +22,16 @@ from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, a
 from spikecube.study.lines import with_lines
 from spikecube.study.written import as_toml
 
+Further = tuple[tuple[str, float | str], ...]
+"""A place along the further axes as ((name, label), ...)."""
+
 
 class Cell(NamedTuple):
-    """One task: its size, its replicate, and its place along the further axes as ((name, label), ...)."""
+    """One task: its size, its replicate, and its place along the further axes."""
 
     n: int
     seed: int
-    further: tuple[tuple[str, float | str], ...] = ()
+    further: Further = ()
 
     def describe(self) -> str:
         """`n = 500, seed = 3, width_ratio = 0.5`."""
@@ -147,10 +150,14 @@ class Study(Section, Shown):
             found.append(Place(tuple(i for i, _ in place), labels, self.model_at(**labels)))
         return found
 
+    @functools.cached_property
+    def models(self) -> dict[Further, Model]:
+        """The model at every place along the further axes."""
+        return {tuple(place.labels.items()): place.model for place in self.places()}
+
     def cells(self) -> Iterator[Cell]:
         """Every cell (n, seed, further) that the study asks for, further axes outermost."""
-        for place in itertools.product(*(self.labels(name) for name in self.further)):
-            further = tuple(zip(self.further, place, strict=True))
+        for further in self.models:
             for n in self.axes.n:
                 yield from (Cell(n, seed, further) for seed in self.axes.seeds(n))
 
