@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -174,3 +174,9 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         "comment": PREDICTIONS,
     }
     return prediction
+
+
+def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
+    """What to call after each of `total` parts."""
+    done = itertools.count(1)
+    return lambda: progress(next(done), total) if progress else None
