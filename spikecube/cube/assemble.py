@@ -124,7 +124,9 @@ def coordinates(study: Study) -> dict[str, Any]:
     values["width"] = _sizes(study, "width_ratio", "width")
     values["eta"] = _step_sizes(study)
     if study.measure.spectrum_bins:
-        values |= _bins(study)
+        edges = spectrum_edges(study)
+        values |= {"bin": (("bin",), (edges[1:] + edges[:-1]) / 2)}
+        values |= {"bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
     labelled = {
         name: (dims, np.asarray(v, dtype=schema.COORDINATES[name].dtype), attributes(schema.COORDINATES[name]))
         for name, (dims, v) in values.items()
@@ -161,12 +163,6 @@ def spectrum_edges(study: Study) -> np.ndarray:
     outliers, which `singular_value` holds one by one, and at large steps the end of the bulk.
     """
     return np.linspace(0.0, 1.5 * bulk_edge(study.model), study.measure.spectrum_bins + 1)
-
-
-def _bins(study: Study) -> dict[str, tuple[tuple[str, ...], Any]]:
-    edges = spectrum_edges(study)
-    middle = (edges[1:] + edges[:-1]) / 2
-    return {"bin": (("bin",), middle), "bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
 
 
 _Positions = np.ndarray | slice

@@ -69,10 +69,10 @@ def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
     A StoreError says when a variable is missing or has other dims than its study gives it.
     """
     further = tuple(study.further)
-    arrays = {v.name: _array(cube, v, study) for v in measured_variables(study)}
+    arrays = {v.name: (v.cell_dims, _array(cube, v, study)) for v in measured_variables(study)}
     alphas, lams = (tuple(cube[name].values.tolist()) for name in ("alpha", "lam"))
     places = [{label: i for i, label in enumerate(cube[d].values.tolist())} for d in ("n", "seed", *further)]
-    done = np.isin(arrays["status"], (STATUS["ok"], STATUS["nonfinite"]))
+    done = np.isin(arrays["status"][1], (STATUS["ok"], STATUS["nonfinite"]))
     for cell in study.cells():
         labels = (cell.n, cell.seed, *(label for _, label in cell.further))
         if not all(label in index for index, label in zip(places, labels, strict=True)):
@@ -80,7 +80,10 @@ def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
         place = tuple(index[label] for index, label in zip(places, labels, strict=True))
         there = done[place]
         if there.any():
-            values = {name: _at_alphas(name, array[place], there) for name, array in arrays.items()}
+            values = {
+                name: array[place].compress(there, axis=dims.index("alpha")) if "alpha" in dims else array[place]
+                for name, (dims, array) in arrays.items()
+            }
             yield CellResult(cell, tuple(np.compress(there, alphas).tolist()), lams, values)
 
 
@@ -95,11 +98,6 @@ def _array(cube: xr.Dataset, variable: schema.Variable, study: Study) -> np.ndar
                 f"the cube has {cube.sizes[dim]} of the {study.shape[dim]} labels along {dim} of its study"
             )
     return cube[variable.name].transpose("n", "seed", *study.further, *variable.cell_dims).values
-
-
-def _at_alphas(name: str, values: np.ndarray, there: np.ndarray) -> np.ndarray:
-    dims = schema.measured(name).cell_dims
-    return values.compress(there, axis=dims.index("alpha")) if "alpha" in dims else values
 
 
 def _relabelled(cubes: Sequence[xr.Dataset], studies: Sequence[Study], names: Sequence[str]) -> Iterator[CellResult]:

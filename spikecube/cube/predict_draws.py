@@ -51,12 +51,8 @@ def predict_draws(
 ) -> dict[str, xr.DataArray]:
     """Predicted losses and singular values of F for every (n, seed) of a cube, by name; NaN where a draw is missing.
 
-    Parameters
-    ----------
-    names : some of `schema.PREDICTED_BY_DRAW`.
-    degrees : blocks of the theory; None chooses for each n.
-    tick : called after each (n, alpha) point.
-    missing : takes the places where theory gave no value, with the reasons.
+    The names are some of `schema.PREDICTED_BY_DRAW`; `tick` is called after each (n, alpha), `missing` takes the places
+    where theory gave no value.
     """
     shape = study.shape | {"seed": cube.sizes["seed"]} | {name: len(study.labels(name)) for name in study.further}
     found = {}

@@ -103,8 +103,6 @@ def largest_pairs(diagonal: Array, beside: Array, count: int) -> tuple[Array, Ar
     What `scipy.linalg.eigh_tridiagonal` returns, bit for bit, in a third of the time for the small matrices that most
     calls have.
 
-    Examples
-    --------
     >>> largest_pairs(np.array([1.0, 1.0]), np.array([2.0]), 1)[0].round(12).tolist()
     [3.0]
     """

@@ -9,9 +9,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.means.places import Missing, at, fixed, variable
-from spikecube.model.activations import resolve_activation
-from spikecube.model.spikes import nonzero_degrees
-from spikecube.study.study import Study, study_from
+from spikecube.study.study import Study, spike_degrees, study_from
 
 Labels = tuple[tuple[str, float | str], ...]
 
@@ -37,8 +35,7 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     Missing
         If the cube does not hold its study.
     """
-    model = study_of(cube).model_at(**dict(further_labels(cube, labels)))
-    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
+    return spike_degrees(study_of(cube).model_at(**dict(further_labels(cube, labels))), most)
 
 
 def further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:

@@ -85,12 +85,8 @@ class RunFolder:
         self.shards = path / "shards"
         self._events = path / f"events{writer}.jsonl"
         self._key = origin_key(measure_settings(study), study.random.entropy, provenance.code_sha256())
-        self._cells: dict[tuple[str, int, int], Cell] = {}
-        self._models: dict[tuple[tuple[str, float | str], ...], str] = {}
-        for cell in study.cells():
-            if cell.further not in self._models:
-                self._models[cell.further] = model_key(study.model_at(**dict(cell.further)))
-            self._cells[self._models[cell.further], cell.n, cell.seed] = cell
+        self._models = {further: model_key(model) for further, model in study.models.items()}
+        self._cells = {(self._models[cell.further], cell.n, cell.seed): cell for cell in study.cells()}
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:

@@ -95,7 +95,10 @@ def run_study(
     refuse_target(cube_path)
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)
-    _refuse_any_too_large(study, settings, kernel, client)
+    if client is None:  # before anything is written: a cell that does not fit here
+        limit = settings.max_memory or free_memory()
+        where = "--max-memory allows" if settings.max_memory else "this machine has free"
+        refuse_too_large(list(missing_tasks(study, {})), task_cost(study, kernel.bytes), limit, where)
     with opened(folder, settings):
         contents = _usable(folder, settings.progress)
         tasks = _todo(study, contents, settings, kernel)
@@ -127,14 +130,6 @@ def opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
                     announced = True
                 time.sleep(0.2)
         yield
-
-
-def _refuse_any_too_large(study: Study, settings: Settings, kernel: Kernel, client: Any) -> None:
-    """Before anything is written: a cell that does not fit here."""
-    if client is None:
-        limit = settings.max_memory or free_memory()
-        where = "--max-memory allows" if settings.max_memory else "this machine has free"
-        refuse_too_large(list(missing_tasks(study, {})), task_cost(study, kernel.bytes), limit, where)
 
 
 def _usable(folder: RunFolder, progress: Progress) -> Contents:

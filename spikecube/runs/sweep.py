@@ -86,7 +86,8 @@ class Sweep:
                     for task, outcome in batch:
                         self._take(task, outcome)
                         left -= 1
-                    self._flush_when_due()
+                    if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:
+                        self._flush()
                     self.settings.watch(left)
                     self._tell_absence(where.capacity().workers)
         finally:
@@ -134,10 +135,6 @@ class Sweep:
         self.settings.progress.say(
             "no worker is connected: waiting for one" if self.deserted else "a worker is connected"
         )
-
-    def _flush_when_due(self) -> None:
-        if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:
-            self._flush()
 
     def _flush(self) -> None:
         """Writes what has finished as shards, apart for workers with other libraries."""

@@ -58,7 +58,7 @@ Job = Callable[[], dict[str, np.ndarray]]
 
 def make_job(compute: ComputeCell, study: Study, task: Task) -> Job:
     """The job of a task of a study."""
-    cell, model = task.cell, study.model_at(**dict(task.cell.further))
+    cell, model = task.cell, study.models[task.cell.further]
     points = {"alphas": task.alphas, "lams": task.lams}
     return functools.partial(
         compute, model, study.measure, n=cell.n, seed=cell.seed, entropy=study.random.entropy, **points

@@ -13,20 +13,25 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr
 
+from spikecube.model.activations import resolve_activation
 from spikecube.model.parameters import Model
+from spikecube.model.spikes import nonzero_degrees
 from spikecube.notebook import Shown
 from spikecube.study.checks import checked
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
 from spikecube.study.lines import with_lines
 from spikecube.study.written import as_toml
 
+Further = tuple[tuple[str, float | str], ...]
+"""A place along the further axes as ((name, label), ...)."""
+
 
 class Cell(NamedTuple):
-    """One task: its size, its replicate, and its place along the further axes as ((name, label), ...)."""
+    """One task: its size, its replicate, and its place along the further axes."""
 
     n: int
     seed: int
-    further: tuple[tuple[str, float | str], ...] = ()
+    further: Further = ()
 
     def describe(self) -> str:
         """`n = 500, seed = 3, width_ratio = 0.5`."""
@@ -158,10 +163,14 @@ class Study(Section, Shown):
             found.append(Place(tuple(i for i, _ in place), labels, self.model_at(**labels)))
         return found
 
+    @functools.cached_property
+    def models(self) -> dict[Further, Model]:
+        """The model at every place along the further axes."""
+        return {tuple(place.labels.items()): place.model for place in self.places()}
+
     def cells(self) -> Iterator[Cell]:
         """Every cell (n, seed, further) that the study asks for, further axes outermost."""
-        for place in itertools.product(*(self.labels(name) for name in self.further)):
-            further = tuple(zip(self.further, place, strict=True))
+        for further in self.models:
             for n in self.axes.n:
                 yield from (Cell(n, seed, further) for seed in self.axes.seeds(n))
 
@@ -172,6 +181,15 @@ class Study(Section, Shown):
         measured = {"rank": self.measure.rank, "degree": self.measure.degree, "ell": self.measure.ell}
         bins = {"bin": self.measure.spectrum_bins} if self.measure.spectrum_bins else {}
         return axes | measured | bins | {name: len(v) for name, v in self.further.items()}
+
+
+def spike_degrees(model: Model, most: int) -> tuple[int, ...]:
+    """The degrees k with c_k != 0 up to `most`, the ones that carry a spike: the j-th of them is the j-th outlier.
+
+    >>> spike_degrees(Model(activation="tanh"), 5)
+    (1, 3, 5)
+    """
+    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
 
 
 @functools.lru_cache(maxsize=64)

@@ -73,11 +73,8 @@ class Bulk:
     def moments(self, lam: npt.ArrayLike, *, tolerance: float = EXACT) -> Moments:
         """m_1 and m_2 for penalties lambda > 0, to about 1e-10 for lambda from 1e-10 to 1e6.
 
-        A ConvergenceError says that the fixed point is not reached.
-
-        Parameters
-        ----------
-        tolerance : of log e; a coarse one makes a start for something else, and is not checked.
+        A ConvergenceError says that the fixed point is not reached. The tolerance is that of log e; a coarse one makes
+        a start for something else, and is not checked.
         """
         lam = real_array(lam, "lam")
         if not np.all(lam > 0) or not np.all(np.isfinite(lam)):
@@ -222,9 +219,7 @@ def span(values: Array) -> str:
 def bulk_of(model: Model, n: int | None = None, degrees: int = 1) -> Bulk:
     """The bulk of F_0 for a model: in the limit, or with the rounded d/n and N/n of a given n.
 
-    Parameters
-    ----------
-    degrees : blocks kept, at finite n only: in the proportional limit every degree beyond 1 is noise.
+    So many degrees have blocks at finite n; in the proportional limit every degree beyond 1 is noise.
     """
     activation = resolve_activation(model.activation)
     powers = activation.coefficients(degrees) ** 2 * factorials(degrees)

@@ -66,7 +66,8 @@ def block_remainder(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> A
     With all four kept it is what the last of them changes: the next one changes less where the orders settle.
     """
     degrees = min(degrees, _MOST_DEGREES - 1)
-    kept, all_of_them = (_blocks_only(model, lam, n, k) for k in (degrees, _MOST_DEGREES))
+    bulks = (bulk_of(model, n, k).moments(lam) for k in (degrees, _MOST_DEGREES))
+    kept, all_of_them = (np.array(_losses(moments, *_no_spikes(model, moments))) for moments in bulks)
     return np.abs(relative_change(kept, all_of_them))
 
 
@@ -78,11 +79,6 @@ def relative_change(values: Array, base: Array) -> Array:
     """
     some = (values != 0) | (base != 0)
     return np.divide(values, base, out=np.ones_like(base), where=some) - 1
-
-
-def _blocks_only(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Array:
-    moments = bulk_of(model, n, degrees).moments(lam)
-    return np.array(_losses(moments, *_no_spikes(model, moments)))
 
 
 def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:

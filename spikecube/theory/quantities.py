@@ -52,8 +52,6 @@ def beta_cosine(model: Model, n: int | None = None) -> float:
 def readout_nodes(kind: str, nodes: int) -> tuple[Array, Array]:
     """Values of sqrt(N) a_i and their probabilities; with `nodes` of them Gaussian moments below 2 nodes are exact.
 
-    Examples
-    --------
     >>> [v.tolist() for v in readout_nodes("rademacher", 5)]
     [[-1.0, 1.0], [0.5, 0.5]]
     """

@@ -29,8 +29,6 @@ def tracy_widom_cdf(s: float) -> float:
 def tracy_widom_quantile(probability: float) -> float:
     """The s with F_1(s) = probability, for probabilities within [1e-6, 1 - 1e-9].
 
-    Examples
-    --------
     >>> round(tracy_widom_quantile(0.99), 4)
     2.0234
     """

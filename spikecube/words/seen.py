@@ -16,10 +16,10 @@ from spikecube.cube.schema import STATUS
 from spikecube.means.compared import Compared
 from spikecube.means.comparisons import means_at, plain_means, z_scores
 from spikecube.means.places import Missing, beside_alphas, further_axes, here, holds, largest_size
-from spikecube.study.study import Study
+from spikecube.study.study import Study, spike_degrees
 from spikecube.theory.staircase import threshold
-from spikecube.words import when
 from spikecube.words.spikes_found import Outliers, outliers
+from spikecube.words.when import MOST_DEGREE
 
 _COMPARED = ("test_loss", "train_loss", "singular_value")
 _TABLED = ("outlier_count", "singular_value", "train_loss", "test_loss")
@@ -77,7 +77,7 @@ def seen(beside: Compared) -> Seen:
     told = xr.Dataset() if beside.prediction is None else beside_alphas(here(beside.prediction), one)
     n, counted = largest_size(one, "test_loss"), largest_size(one, "outlier_count")
     model = None if study is None else study.model_at(**{name: place[name] for name in study.further if name in place})
-    degrees = () if model is None else when.spikes_of(model)
+    degrees = () if model is None else spike_degrees(model, MOST_DEGREE)
     loss = None if n is None else means_at(cube, "test_loss", n=n)
     beyond = None if counted is None else outliers(cube, one.sel(n=counted), told, model, degrees)
     theory = told if n is None or "n" not in told.dims else told.sel(n=n).reset_coords(drop=True)

@@ -53,14 +53,10 @@ def conditional_spectra(
     share: float = SHARE,
     draws: Sequence[Draw | None] | None = None,
 ) -> list[ConditionalSpectrum]:
-    """Edge and outliers of F/sqrt n for several step sizes, or draws, with blocks up to `degrees`.
+    """Edge and outliers of F/sqrt n for each alpha and what is known of its batch, with blocks up to `degrees`.
 
     x is the square of an outlier where the ridge problem of what is known as functions is singular: where one of the
     strengths is 1. Every strength falls as x grows. An edge or outlier that is not found is a ConvergenceError.
-
-    Parameters
-    ----------
-    alphas, draws : a step size for each spectrum, and what is known of its gradient batch (nothing, by default).
     """
     profiles, guess = profiles_of_edges(model, n, alphas, degrees, share, draws)
     return side_by_side(profiles, [_search(profile, guess) for profile in profiles])
