@@ -119,7 +119,7 @@ def _run_until(
     study: Study, target: str, name: str, client: Any, settings: Settings, hours: float | None, again: str
 ) -> int:
     from spikecube.until import go_on
-    from spikecube.words.stopping import stopped_text
+    from spikecube.words.verdicts import stopped_text
 
     ended = go_on(study, target, name, client, settings, hours=hours, tell=say)
     code = _print_report(ended.report, f"{again} {shlex.join(['--until', target])}")

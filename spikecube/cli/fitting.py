@@ -161,7 +161,7 @@ def _fit_cube(
     from spikecube.cube.store import open_cube, write_groups
     from spikecube.runs.run import cube_of
     from spikecube.words.fits import LAWS, fit_report
-    from spikecube.words.stopping import stopped_at
+    from spikecube.words.verdicts import stopped_at
 
     data = cube_of(cube)
     given = {"prediction": open_cube(theory) if theory else True, "controls": controls, "n_min": n_min}

@@ -19,7 +19,7 @@ import xarray as xr
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
 from spikecube.means import spikes
-from spikecube.means.compared import Compared, compared
+from spikecube.means.comparisons import Compared, compared
 from spikecube.means.places import LabelError, Missing, aligned, further_axes, refuse_unknown
 from spikecube.pictures import picture, predicted, second
 from spikecube.pictures.marks import Brush

@@ -13,8 +13,7 @@ from spikecube.cube.missing import lost_draws, missing_edges
 from spikecube.cube.predict import why_declined
 from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.schema import STATUS
-from spikecube.means.compared import Compared
-from spikecube.means.comparisons import means_at, plain_means, z_scores
+from spikecube.means.comparisons import Compared, means_at, plain_means, z_scores
 from spikecube.means.places import Missing, beside_alphas, further_axes, here, holds, largest_size
 from spikecube.study.study import Study, spike_degrees
 from spikecube.theory.staircase import threshold

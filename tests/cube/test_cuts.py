@@ -12,7 +12,7 @@ import xarray as xr
 import spikecube as sc
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.means.seeds import summarize
 from spikecube.pictures import tables
 from spikecube.pictures.catalogue import CATALOGUE, Scene

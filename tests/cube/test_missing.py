@@ -14,7 +14,7 @@ import spikecube as sc
 from spikecube.cube import assemble as assembly
 from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.pictures import predicted, report
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.study.study import Model

@@ -12,7 +12,7 @@ from scripts.madeup import fill, made_prediction
 from spikecube.cube.assemble import empty_cube
 from spikecube.cube.cuts import as_cube
 from spikecube.means import spikes
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.means.spikes import study_of
 from spikecube.pictures import views
 from spikecube.pictures.catalogue import CATALOGUE, Scene

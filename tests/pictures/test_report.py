@@ -15,7 +15,7 @@ import xarray as xr
 
 from scripts.browser import Page
 from scripts.madeup import made_prediction
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.pictures import style
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.entry import Entry, picture_of, view

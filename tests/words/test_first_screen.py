@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from scripts.madeup import fill, made_prediction
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.means.spikes import clear_only, study_of
 from spikecube.pictures.tables import appearance_table
 from spikecube.study.study import Study

@@ -5,7 +5,7 @@ import pytest
 
 from scripts.madeup import fill, study_of
 from spikecube.cube.schema import STATUS
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.text import text_table, with_error
 from spikecube.words.findings import findings
 from spikecube.words.overview import overview
