@@ -13,7 +13,7 @@ from spikecube.means.places import LabelError, Missing, at
 from spikecube.pictures import marks, picture, style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import banded, residual_strip, stacked
+from spikecube.pictures.views.parts import banded, labelled, residual_strip, stacked
 from spikecube.text import number
 from spikecube.words import symbols
 
@@ -70,15 +70,8 @@ def _against_size(one: xr.Dataset, fit: xr.Dataset, x: str) -> Picture:
     positive = bool((data[np.isfinite(data)] > 0).all()) and str(fit.attrs.get("law", "")).startswith("log y")
     layers = _law(one, x, y, positive)
     layers += marks.points(_means(one), x, y, label="measured", colour=style.SERIES[0], positive=positive)
-    made = Picture(
-        layers,
-        title=_title(one, fit),
-        xlabel=symbols.axis_label(x),
-        ylabel=symbols.axis_label(y),
-        logx=True,
-        logy=positive,
-        options={"xticks": style.thin([(size, number(size)) for size in n.tolist()], 6)},
-    )
+    ticks = style.thin([(size, number(size)) for size in n.tolist()], 6)
+    made = labelled(layers, _title(one, fit), x, y, logx=True, logy=positive, options={"xticks": ticks})
     strips = [_residuals(made, one, n, x)]
     if bool((data[np.isfinite(data)] > 0).all()):
         strips.append(_exponents(made, one, n, x))
@@ -144,12 +137,8 @@ def _against_law(one: xr.Dataset, fit: xr.Dataset) -> Picture:
     seen = xr.Dataset(columns, coords={x: law})
     ends = [float(np.nanmin(law)), float(np.nanmax(law))]
     diagonal = marks.line(ends, ends, x, y, label="law", colour=style.SERIES[1])
-    made = Picture(
-        [diagonal, *marks.points(seen, x, y, label="measured", colour=style.SERIES[0])],
-        title=_title(one, fit),
-        xlabel="law",
-        ylabel=symbols.axis_label(y),
-    )
+    points = marks.points(seen, x, y, label="measured", colour=style.SERIES[0])
+    made = labelled([diagonal, *points], _title(one, fit), x, y)
     return stacked(made, _residuals(made, one, law, x))
 
 
@@ -169,7 +158,7 @@ def _collapsed(fit: xr.Dataset, whole: xr.Dataset) -> Picture:
     grid, master, error = (fit[name].values for name in ("scaled_grid", "master_curve", "master_stderr"))
     curves = [master + side * _BAND * error for side in (0, -1, 1)]
     layers += banded(grid, curves, u, y, ("master curve", ""), style.INK)
-    made = Picture(layers, title=_title(fit, whole), xlabel=u, ylabel=y)
+    made = labelled(layers, _title(fit, whole), u, y)
     if not fit["residual"].notnull().any():
         return made
     left = fit["residual"].transpose(*fit["scaled_control"].dims).values.ravel()

@@ -21,6 +21,7 @@ from spikecube.pictures.views.parts import (
     SUB,
     Kind,
     banded,
+    labelled,
     predicted_loss,
     residual_strip,
     stacked,
@@ -82,15 +83,7 @@ def limits(
             look = {"label": called, "colour": style.SERIES[1], "dash": dash}
             layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
     layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
-    made = Picture(
-        layers,
-        title=f"{KIND[kind]} loss against n at {spot}{told}",
-        xlabel=symbols.axis_label("n"),
-        ylabel=symbols.axis_label(name),
-        logx=True,
-        options={"xticks": _size_ticks(cube)},
-    )
-    return _with_residuals(made, data)
+    return _against_n(cube, data, layers, f"{KIND[kind]} loss against n at {spot}{told}", name)
 
 
 _SHARP = "measured, as fitted"
@@ -100,10 +93,6 @@ _FITTED_LIMIT = (
     ("ci_low", "", "dotted"),
     ("ci_high", "", "dotted"),
 )
-
-
-def _size_ticks(cube: xr.Dataset) -> list[tuple[int, str]]:
-    return style.thin([(n, number(n)) for n in cube["n"].values.tolist()], 6)
 
 
 @view(
@@ -143,16 +132,8 @@ def gaps(
         ends = (law["value"], law["low"], law["high"])
         layers += banded(law["n"], ends, "n", "gap", ("fitted to measured", ""), style.SERIES[1], framed=False)
         told = f"\n{captions.exponent_text(one)}"
-    made = Picture(
-        layers,
-        title=f"{KIND[kind]} loss: {what} at {spot}{told}",
-        xlabel=symbols.axis_label("n"),
-        ylabel="size of the mean gap",
-        logx=True,
-        logy=True,
-        options={"xticks": _size_ticks(cube)},
-    )
-    return _with_residuals(made, data)
+    title = f"{KIND[kind]} loss: {what} at {spot}{told}"
+    return _against_n(cube, data, layers, title, "size of the mean gap", logy=True)
 
 
 def _gap(cube: xr.Dataset, prediction: xr.Dataset | None, gap: Gap, where: dict[str, Any]) -> tuple[xr.Dataset, str]:
@@ -168,8 +149,10 @@ def _gap(cube: xr.Dataset, prediction: xr.Dataset | None, gap: Gap, where: dict[
     return comparisons.gap_to_limit(cube, prediction, **where), "|L(F) − limit|"
 
 
-def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
-    """A picture against n with a strip of the fit's standardised residuals below it, lines at 0 and +-2."""
+def _against_n(cube: xr.Dataset, data: xr.Dataset, layers: list[Layer], title: str, y: str, **axes: Any) -> Picture:
+    """A picture against n, with a strip of the fit's standardised residuals below it where the data have them."""
+    ticks = style.thin([(n, number(n)) for n in cube["n"].values.tolist()], 6)
+    made = labelled(layers, title, "n", y, logx=True, options={"xticks": ticks}, **axes)
     if "residual" not in data:
         return made
     return stacked(made, residual_strip(made, "n", data["n"].values, data["residual"].values, "residual"))
@@ -221,4 +204,4 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
         look |= {"label": f"measured, spike {k}", "marker": style.MARKERS[i], "brush": brush}
         layers += marks.points(data, "alpha", "exponent", **look)
     title = f"Exponents of the outliers, {_ESTIMATORS.get(estimator, estimator)}"
-    return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel="exponent of n")
+    return labelled(layers, title, "alpha", "exponent of n")

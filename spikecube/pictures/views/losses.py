@@ -18,7 +18,7 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
-from spikecube.pictures.views.parts import KIND, Kind, against_alpha, predicted_loss, which_means
+from spikecube.pictures.views.parts import KIND, Kind, labelled, predicted_loss, which_means
 from spikecube.words import captions, symbols
 
 MOST_SIZES = 4
@@ -79,7 +79,7 @@ def loss(
             layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **line)
         layers += marks.points(data.sel(n=size), "alpha", name, label=f"measured, n = {size}", brush=brush, **look)
     title = f"{KIND[kind]} loss against step size, {symbols.place(data, ('lam', *further))}{which_means(data)}"
-    return against_alpha(layers, title, name)
+    return labelled(layers, title, "alpha", name)
 
 
 def _baselines(cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where: dict[str, Any]) -> list[Layer]:
@@ -131,9 +131,7 @@ def loss_against_penalty(
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
     title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"
-    return Picture(
-        layers, title=title, xlabel=symbols.axis_label("lam"), ylabel=f"{KIND[kind].lower()} loss", logx=True
-    )
+    return labelled(layers, title, "lam", f"{KIND[kind].lower()} loss", logx=True)
 
 
 @view(

@@ -14,7 +14,7 @@ from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import which_means
+from spikecube.pictures.views.parts import labelled, which_means
 from spikecube.words import symbols
 
 MOST_SERIES = len(style.SERIES)
@@ -64,8 +64,7 @@ def means(
         layers += marks.points(one, x, variable, label=f"measured{series}", brush=brush, **looks)
     spot = symbols.place(data, [d for d in dims if d not in (x, colour)])
     title = f"{symbols.symbol(variable)} against {symbols.symbol(x)}{f' at {spot}' if spot else ''}{which_means(data)}"
-    xlabel, ylabel = symbols.axis_label(x), symbols.axis_label(variable)
-    return Picture(layers, title=title, xlabel=xlabel, ylabel=ylabel)
+    return labelled(layers, title, x, variable)
 
 
 def axes_of(cube: xr.Dataset, name: str) -> list[str]:

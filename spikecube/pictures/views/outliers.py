@@ -14,7 +14,7 @@ from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import MOST_SPIKES, SUB, residual_strip, stacked
+from spikecube.pictures.views.parts import MOST_SPIKES, SUB, labelled, residual_strip, stacked
 from spikecube.words import symbols
 
 _AGREE = "How far do theory and measurement agree?"
@@ -46,13 +46,7 @@ def outlier_agreement(cube: xr.Dataset, prediction: xr.Dataset | None = None, **
     both = np.array([float(ends.min()), float(ends.max())])
     same = marks.line(both, both, "predicted", "singular_value", label="predicted", colour=style.INK, dash="dashed")
     spot = symbols.place(data, list(further))
-    made = Picture(
-        [same, *layers],
-        title=f"Outliers at all α and n{' at ' + spot if spot else ''}, measured against predicted",
-        xlabel="predicted singular value of F/√n",
-        ylabel="measured",
-        logx=True,
-        logy=True,
-    )
+    title = f"Outliers at all α and n{' at ' + spot if spot else ''}, measured against predicted"
+    made = labelled([same, *layers], title, "predicted singular value of F/√n", "measured", logx=True, logy=True)
     predicted = data["predicted"].broadcast_like(data["z"]).values.ravel()
     return stacked(made, residual_strip(made, "predicted", predicted, data["z"].values.ravel(), "z"))

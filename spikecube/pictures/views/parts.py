@@ -21,8 +21,9 @@ MOST_SPIKES = 4
 SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
 
 
-def against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -> Picture:
-    return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel=symbols.axis_label(name), **axes)
+def labelled(layers: Sequence[Layer], title: str, x: str, y: str, **axes: Any) -> Picture:
+    """A picture with the labels of two variables, or other texts, at its axes."""
+    return Picture(layers, title=title, xlabel=symbols.axis_label(x), ylabel=symbols.axis_label(y), **axes)
 
 
 def predicted_loss(

@@ -16,7 +16,7 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
-from spikecube.pictures.views.parts import MOST_SPIKES, SUB, against_alpha, which_means
+from spikecube.pictures.views.parts import MOST_SPIKES, SUB, labelled, which_means
 from spikecube.theory.staircase import threshold
 from spikecube.words import symbols
 
@@ -102,7 +102,7 @@ def singular_values(
         line: dict[str, Any] = {"label": "predicted edge", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.line(edge.alpha, edge, "alpha", name, **line))
     title = f"Leading singular values at {symbols.place(data, ('n', *further))}{which_means(data)}"
-    return against_alpha(layers, title, name, logy=True)
+    return labelled(layers, title, "alpha", name, logy=True)
 
 
 def _predicted_anywhere(prediction: xr.Dataset | None, name: str, **label: int) -> bool:
@@ -140,7 +140,7 @@ def alignments(
         look |= {"label": f"measured, k = {k}", "marker": style.MARKERS[i], "brush": brush}
         layers += marks.points(data.sel(degree=k), "alpha", name, **look)
     title = f"Alignment with the monomials, {symbols.place(data, ('n', *further))}{which_means(data)}"
-    return against_alpha(layers, title, name, ylim=(-0.03, 1.05))
+    return labelled(layers, title, "alpha", name, ylim=(-0.03, 1.05))
 
 
 @view(
@@ -163,10 +163,6 @@ def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: An
         layers += marks.points(data.sel(n=size), "x", "singular_value", **look)
     x, y = curves.slope_line(data, k)
     layers.append(marks.line(x, y, "x", "singular_value", label=f"limit, slope {k}", colour=style.INK, dash="dashed"))
-    return Picture(
-        layers,
-        title=f"Collapse of singular value {rank}, the spike of degree {k}{which_means(data)}",
-        xlabel=f"(α − α{SUB[k]}) ln n,   α{SUB[k]} = {threshold(k):.4g}",
-        ylabel=symbols.axis_label("singular_value"),
-        logy=True,
-    )
+    title = f"Collapse of singular value {rank}, the spike of degree {k}{which_means(data)}"
+    along = f"(α − α{SUB[k]}) ln n,   α{SUB[k]} = {threshold(k):.4g}"
+    return labelled(layers, title, along, "singular_value", logy=True)
