@@ -23,12 +23,12 @@ _SIZES, _PENALTIES = 7, 31
 _POINTS = 80
 
 
-def fine_study(study: Study, alphas: int = MOST_ALPHAS) -> Study:
-    """The study with alphas in between, so that predicted lines are smooth; its own stay, at most `alphas` of them."""
+def fine_study(study: Study) -> Study:
+    """The study with alphas in between, so that predicted lines are smooth; its own stay, `MOST_ALPHAS` at most."""
     own = study.axes.alpha
-    between = np.linspace(own[0], own[-1], alphas).round(6).tolist() if len(own) < alphas else []
+    between = np.linspace(own[0], own[-1], MOST_ALPHAS).round(6).tolist() if len(own) < MOST_ALPHAS else []
     near = [a for a in between if min(abs(a - b) for b in own) > 1e-3]
-    return study.on_axes(alpha=sorted({*style.thin(own, alphas), *near}))
+    return study.on_axes(alpha=sorted({*style.thin(own, MOST_ALPHAS), *near}))
 
 
 def predict_study(study: str) -> xr.Dataset:

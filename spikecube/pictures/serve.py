@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,8 +32,6 @@ def serve(
     cube: xr.Dataset | str | Path | Source | Awaited,
     *,
     port: int = 0,
-    prediction: xr.Dataset | None = None,
-    fits: Mapping[str, xr.Dataset] | None = None,
     fitter: Fitter | None = None,
     other: xr.Dataset | None = None,
     predict: bool = True,
@@ -60,7 +58,7 @@ def serve(
     """
     source = cube if isinstance(cube, Awaited) else source_of(cube)
     pn.extension(raw_css=[style.asset("app_page.css")])
-    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other, predict=predict)
+    server = make_server(source, port, fitter=fitter, other=other, predict=predict)
     address = f"http://localhost:{server.port}/"
     _stop_on_signals(server)
     _keep_to_the_point(server)

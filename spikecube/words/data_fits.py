@@ -51,13 +51,13 @@ class DataFit:
 
     def verdict(self) -> str:
         """What was found, curve by curve, and what to think of it."""
-        lines = []
-        for label, one in self._curves():
-            numbers = _numbers(one)
+        lines, dims = [], self._dims()
+        for labels, one in self._curves():
+            place, numbers = ", ".join(map(" = ".join, zip(dims, labels, strict=True))), _numbers(one)
             told = [name for name in self.told if not np.isnan(numbers[name][2])]
             found = [" ".join([f"{name} =", *_cells(numbers[name])]) for name in told]
             words = f"{', '.join(found)} (95 per cent). " if found else ""
-            lines.append(f"{label}{words}{one['message'].item()}")
+            lines.append(f"{place}{': ' if place else ''}{words}{one['message'].item()}")
         return "\n".join([*lines, self.note] if self.note else lines)
 
     def header(self) -> list[str]:
@@ -67,8 +67,7 @@ class DataFit:
     def text(self) -> list[list[str]]:
         """One row for each parameter of each curve."""
         rows = []
-        for place, one in self._placed():
-            labels = [self._label(one, d, i) for d, i in zip(self._dims(), place, strict=True)]
+        for labels, one in self._curves():
             status = STATUS_NAMES[int(one["status"])]
             rows += [[*labels, name, *_cells(four), status] for name, four in _numbers(one).items()]
         return rows
@@ -104,16 +103,12 @@ class DataFit:
     def _dims(self) -> list[str]:
         return [str(d) for d in self.dataset["status"].dims]
 
-    def _curves(self) -> Iterator[tuple[str, xr.Dataset]]:
-        dims = self._dims()
-        for place, one in self._placed():
-            labels = ", ".join(f"{d} = {self._label(one, d, i)}" for d, i in zip(dims, place, strict=True))
-            yield (f"{labels}: " if labels else ""), one
-
-    def _placed(self) -> Iterator[tuple[tuple[int, ...], xr.Dataset]]:
+    def _curves(self) -> Iterator[tuple[list[str], xr.Dataset]]:
+        """The fits one by one, with their labels."""
         dims = self._dims()
         for place in np.ndindex(*(self.dataset.sizes[d] for d in dims)):
-            yield place, self.dataset.isel(dict(zip(dims, place, strict=True)))
+            one = self.dataset.isel(dict(zip(dims, place, strict=True)))
+            yield [self._label(one, d, i) for d, i in zip(dims, place, strict=True)], one
 
     def _label(self, one: xr.Dataset, dim: str, place: int) -> str:
         """The label of a curve along a dim, its place where the dim has none."""
