@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from spikecube.cube.schema import STATUS
 from spikecube.errors import SpikecubeError
 from spikecube.text import number as number_text
 
@@ -40,6 +41,13 @@ def variable(data: xr.Dataset, name: str, need: str = "") -> xr.DataArray:
     if not bool(data[name].notnull().any()):
         raise Missing(f"No value of {name} is there yet.{' ' + need if need else ''}")
     return data[name]
+
+
+def points(cube: xr.Dataset) -> dict[str, int]:
+    """How many points of a cube have each status; empty where it does not say."""
+    if "status" not in cube:
+        return {}
+    return {name: int((cube["status"] == value).sum()) for name, value in STATUS.items()}
 
 
 def holds(data: xr.Dataset, name: str) -> bool:

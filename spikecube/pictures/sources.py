@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import xarray as xr
 
@@ -17,7 +17,6 @@ from spikecube.errors import SpikecubeError
 from spikecube.pictures.elsewhere import Elsewhere
 
 
-@runtime_checkable
 class Source(Protocol):
     """A cube that may change; `live` tells whether it is worth asking again, `name` is its file, if it has one."""
 

@@ -51,8 +51,7 @@ def loss_drop(seen: Seen) -> str:
         f"{_direction(seen.step.isel(lam=best))}: at λ = {number(float(end.lam))}, n = {int(end.n)} from "
         f"{captions.value_text(start)} to {captions.value_text(end)} ({rounded(change, '+')} per cent)"
     ).replace("-", "−")
-    if seen.prediction is not None and "best_linear_loss" in seen.prediction:
-        level = seen.best_linear
+    if np.isfinite(level := seen.best_linear):
         text += f", {_side(end, level)} the {number(level)} of the best linear predictor, which knows the target"
     return text + "."
 

@@ -15,7 +15,7 @@ from spikecube.cube.cuts import as_cube, is_prediction
 from spikecube.cube.missing import lost_draws, missing_edges
 from spikecube.cube.schema import DIMS, STATUS
 from spikecube.means.controls import CONTROLS
-from spikecube.means.places import LabelError, chosen, further_axes
+from spikecube.means.places import LabelError, chosen, further_axes, points
 from spikecube.means.seeds import means
 from spikecube.means.spikes import degrees
 from spikecube.text import middle, text_table, with_error
@@ -142,12 +142,11 @@ def _some(labels: np.ndarray) -> str:
 
 def completeness(cube: xr.Dataset) -> str:
     """`24 of 24 points ok`, and how many are in another state."""
-    if "status" not in cube:
+    counts = points(cube)
+    if not counts:
         return ""
-    status = cube["status"].values
-    counts = {name: int((status == value).sum()) for name, value in STATUS.items()}
     others = "".join(f", {counts[name]} {name}" for name in ("pending", "failed", "nonfinite") if counts[name])
-    return f"{counts['ok']} of {status.size - counts['absent']} points (alpha, n, seed) ok{others}"
+    return f"{counts['ok']} of {cube['status'].size - counts['absent']} points (alpha, n, seed) ok{others}"
 
 
 def mean_rows(

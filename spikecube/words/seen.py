@@ -14,8 +14,8 @@ from spikecube.cube.predict import why_declined
 from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.schema import STATUS
 from spikecube.means.comparisons import Compared, means_at, plain_means, z_scores
-from spikecube.means.places import Missing, beside_alphas, further_axes, here, holds, largest_size
-from spikecube.study.study import Study, spike_degrees
+from spikecube.means.places import Missing, beside_alphas, further_axes, here, holds, largest_size, points
+from spikecube.study.study import spike_degrees
 from spikecube.theory.staircase import threshold
 from spikecube.words.spikes_found import Outliers, outliers
 from spikecube.words.when import MOST_DEGREE
@@ -30,7 +30,7 @@ class Seen:
 
     Attributes
     ----------
-    cube, study, prediction : what was looked at; the prediction is one for a typical draw.
+    cube, prediction : what was looked at; the prediction is one for a typical draw.
     place : the label of each further axis.
     points : how many points have each status; empty where the cube does not say.
     lost : what failed or is missing of it, in sentences that may be empty.
@@ -49,7 +49,6 @@ class Seen:
     """
 
     cube: xr.Dataset
-    study: Study | None
     prediction: xr.Dataset | None
     place: Mapping[str, float | str]
     points: Mapping[str, int]
@@ -82,7 +81,6 @@ def seen(beside: Compared) -> Seen:
     theory = told if n is None or "n" not in told.dims else told.sel(n=n).reset_coords(drop=True)
     return Seen(
         cube=cube,
-        study=study,
         prediction=beside.prediction,
         place=place,
         points=counts,
@@ -104,13 +102,6 @@ def seen(beside: Compared) -> Seen:
 def _of(theory: xr.Dataset, name: str) -> xr.DataArray:
     """A variable of the theory; NaN where it has none."""
     return theory[name] if name in theory else xr.DataArray(np.nan)
-
-
-def points(cube: xr.Dataset) -> dict[str, int]:
-    """How many points of a cube have each status; empty where it does not say."""
-    if "status" not in cube:
-        return {}
-    return {name: int((cube["status"] == value).sum()) for name, value in STATUS.items()}
 
 
 def _seeds_ok(cube: xr.Dataset) -> np.ndarray:
