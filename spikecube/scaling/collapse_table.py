@@ -6,6 +6,7 @@ import numpy as np
 from scipy import stats
 
 from spikecube.scaling.collapse_ansatz import Ansatz
+from spikecube.scaling.profiles import fieller
 from spikecube.scaling.types import Array
 
 CONFIDENCE = 0.95
@@ -36,7 +37,7 @@ def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array,
                 distance[j] *= np.abs(theta[j] / expected[j])
             elif j in form.zetas and free[j] and free[1]:
                 powers, spread = _powers_of(form, theta, covariance, form.zetas.index(j))
-                low[j], high[j] = _fieller(powers, spread, reach[j])
+                low[j], high[j] = fieller(powers, spread, reach[j])
                 direction = np.array([-expected[j], 1.0])
                 distance[j] = np.abs(direction @ powers) / np.sqrt(direction @ spread @ direction)
     return {
@@ -85,14 +86,3 @@ def _inverted(centre: float, reach: float) -> tuple[float, float]:
     if low * high > 0:
         return 1 / high, 1 / low
     return (1 / high, np.inf) if centre > 0 else (-np.inf, 1 / low)
-
-
-def _fieller(powers: Array, spread: Array, reach: float) -> tuple[float, float]:
-    """All z with |zeta/nu - z (1/nu)| within reach standard errors of it."""
-    inverse, ratio = powers
-    square = inverse**2 - reach**2 * spread[0, 0]
-    if not square > 0:
-        return -np.inf, np.inf
-    middle = inverse * ratio - reach**2 * spread[0, 1]
-    root = np.sqrt(max(middle**2 - square * (ratio**2 - reach**2 * spread[1, 1]), 0.0))
-    return (middle - root) / square, (middle + root) / square
