@@ -7,11 +7,11 @@ from itertools import product
 
 import numpy as np
 
+from spikecube.scaling.collapse_ansatz import derived_table, parameter_table
 from spikecube.scaling.collapse_linear import Problem, covariance_of, enough, linearised, noise_of
 from spikecube.scaling.collapse_quality import judge, shift_test
 from spikecube.scaling.collapse_root import settle
 from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.master_curve import descend, frugal_sizes
 from spikecube.scaling.types import Array, Arrays
