@@ -55,7 +55,7 @@ def theory_answers() -> list[Answer]:
 
     def bulk_values() -> None:
         bulk.moments(np.logspace(-10, 6, 10_000))
-        bulk.beyond(bulk.edge * (1 + np.logspace(-6, 4, 10_000)))
+        bulk.outside(bulk.edge_e * np.logspace(-4, 0, 10_001)[:-1])
         eigenvalue_density(bulk, np.linspace(0.001, 1.1, 10_000) * bulk.edge)
 
     def points() -> None:

@@ -38,8 +38,8 @@ _HOMES = {
     "run": "spikecube.runs.run",
     "run_until": "spikecube.until",
     "show": "spikecube.words.show",
-    "status": "spikecube.live",
-    "verify": "spikecube.live",
+    "status": "spikecube.runs.state",
+    "verify": "spikecube.runs.verify",
 }
 _MODULES = {"views": "spikecube.pictures.views"}
 

@@ -1,4 +1,4 @@
-"""Cubes by the name of their run, finished or not: the one place that knows both runs and pictures."""
+"""Runs by their name, finished or not, in words and pictures: the one place that knows both runs and these."""
 
 from __future__ import annotations
 
@@ -8,43 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikecube.notebook import Words
+from spikecube.runs.folder import RunFolder, finished, run_paths
+from spikecube.runs.run import cube_of
 
 if TYPE_CHECKING:
     from spikecube.pictures.sources import Awaited, Source
-    from spikecube.runs.state import State
-    from spikecube.runs.verify import Verified
-
-
-def cube_of(name: str | Path) -> Any:
-    """The cube in a file; that of a run, finished or not, by its name.
-
-    Raises
-    ------
-    StoreError
-        If there is no such file or run.
-    """
-    from spikecube.cube.store import open_cube
-    from spikecube.runs.folder import RunFolder, run_paths
-    from spikecube.runs.run import assembled
-
-    if (path := _finished(name)) is not None:
-        return open_cube(path)
-    folder = RunFolder.existing(run_paths(name)[0])
-    return assembled(folder, folder.contents())
-
-
-def status(name: str | Path) -> State:
-    """How far a run has come: cells by state, in all and by n, and failures with their errors.
-
-    Raises
-    ------
-    StoreError
-        If there is no such run.
-    """
-    from spikecube.runs.folder import RunFolder, run_paths
-    from spikecube.runs.state import run_state
-
-    return run_state(RunFolder.existing(run_paths(name)[0]))
 
 
 def info(cube: Any, lam: float | None = None, *, every: bool = False) -> Words:
@@ -57,38 +25,17 @@ def info(cube: Any, lam: float | None = None, *, every: bool = False) -> Words:
     """
     from spikecube.words.overview import overview
 
-    return Words(overview(_named(cube), lam, every=every))
-
-
-def verify(cube: Any, sample: int = 5, rng: Any = None) -> Verified:
-    """Recompute `sample` cells of a cube, its file, or a run by its name, chosen by `rng`, and compare every value.
-
-    Raises
-    ------
-    StoreError
-        When there is no such cube, or it carries no readable study.
-    RunError
-        When it has no computed cell, or one that does not fit in memory.
-    """
-    from spikecube.runs.verify import verify as verify_cube
-
-    return verify_cube(_named(cube), sample, rng)
-
-
-def _named(cube: Any) -> Any:
-    """The cube that a name stands for; anything else stays."""
-    return cube_of(cube) if isinstance(cube, str | Path) else cube
+    return Words(overview(cube_of(cube), lam, every=every))
 
 
 def source_of(cube: Any) -> Source:
     """What the explorer looks at: a cube, its file, or a run by its name, read again while it grows."""
     from spikecube.cube.store import StoreError
     from spikecube.pictures import sources
-    from spikecube.runs.folder import RunFolder, run_paths
 
     if not isinstance(cube, str | Path):
         return sources.source_of(cube)
-    if (path := _finished(cube)) is not None:
+    if (path := finished(cube)) is not None:
         return sources.source_of(path)
     place, path = run_paths(cube)
     if not (place / "study.toml").is_file():
@@ -100,7 +47,6 @@ def source_of(cube: Any) -> Source:
 def _grown(place: Path) -> Any:
     """The cube of what a run's folder holds by now."""
     from spikecube.cube.assemble import assemble
-    from spikecube.runs.folder import RunFolder
 
     folder = RunFolder.existing(place)
     return assemble(folder.study, folder.results())
@@ -111,15 +57,14 @@ def awaited(name: str | Path) -> Awaited:
 
     A study NAME.toml beside it tells meanwhile how many cells there will be.
     """
-    from spikecube.model.checks import StudyError
     from spikecube.pictures.sources import Awaited
-    from spikecube.runs.folder import run_paths
+    from spikecube.study.fields import StudyError
     from spikecube.study.study import Study
 
     folder = run_paths(name)[0]
 
     def find() -> Source | None:
-        there = _finished(name) is not None or (folder / "study.toml").is_file()
+        there = finished(name) is not None or (folder / "study.toml").is_file()
         return source_of(name) if there else None
 
     title, cells = folder.stem, ""
@@ -140,23 +85,7 @@ def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any 
 
 
 def second_cube(other: Any) -> Any:
-    """A cube to look at beside another: a cube, its file, or a run by its name; None stays.
-
-    Raises
-    ------
-    StoreError
-        If there is none, or it has no alpha, n and seed.
-    """
+    """A cube to look at beside another: a cube, its file, or a run by its name; None stays."""
     from spikecube.cube.cuts import as_cube
 
-    return None if other is None else as_cube(_named(other), "alpha", "n", "seed")
-
-
-def _finished(name: str | Path) -> Path | None:
-    """The file that a name stands for, if it is there."""
-    from spikecube.runs.folder import run_paths
-
-    _, path = run_paths(name)
-    if Path(name).is_file():
-        return Path(name)
-    return path if path.is_file() and Path(name).suffix != ".run" else None
+    return None if other is None else as_cube(cube_of(other), "alpha", "n", "seed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "spikecube"
-THEORY_MAY_USE = {"hermite", "activations", "targets"}
+THEORY_MAY_USE = {"hermite", "activations", "targets", "parameters"}
 BELOW = {
     "linalg": {"linalg"},
     "model": {"model", "linalg"},
@@ -76,7 +77,7 @@ def test_imports_go_down_only(layer: str) -> None:
     assert not wrong
 
 
-def test_theory_uses_only_the_tables_of_the_model() -> None:
+def test_theory_uses_only_the_scalars_and_tables_of_the_model() -> None:
     wrong = [
         f"{path.name} imports {'.'.join(parts)}"
         for path in (PACKAGE / "theory").rglob("*.py")
@@ -112,3 +113,36 @@ def test_naming_the_package_imports_nothing_heavy() -> None:
 def test_scripts_take_nothing_from_the_tests() -> None:
     for path in (PACKAGE.parent / "scripts").glob("*.py"):
         assert not [name for name in imports(path) if name.split(".")[0] == "tests"], path.name
+
+
+def test_there_is_one_model() -> None:
+    """No protocol, no stand-in and no other class plays the model; the study's own `Model` is the one of `model`."""
+    homes = {p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*.py") if "class Model" in p.read_text()}
+    assert homes == {"model/parameters.py"}
+    assert not [p.name for p in PACKAGE.rglob("*.py") if "SimpleNamespace" in p.read_text()]
+
+
+def records() -> list[tuple[str, list[str], str]]:
+    """Each class with two or more fields that are arrays: where, their names, its docstring."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                own = [f for f in node.body if isinstance(f, ast.AnnAssign)]
+                own = [f for f in own if re.search(r"\b(Array|NDArray)\b", ast.unparse(f.annotation))]
+                names = [ast.unparse(f.target) for f in own]
+                if len(names) > 1:
+                    found.append((f"{path.relative_to(PACKAGE)}: {node.name}", names, ast.get_docstring(node) or ""))
+    return found
+
+
+def shapes_stated(names: list[str], docstring: str) -> bool:
+    """Whether each array is named or has a shape of its own, or all have one."""
+    shapes = re.findall(r"\([^()]*\)", docstring)
+    return bool(shapes) and (all(n in docstring for n in names) or len(shapes) >= len(names) or "each" in docstring)
+
+
+def test_records_state_the_shapes_of_their_arrays() -> None:
+    assert [where for where, names, text in records() if not shapes_stated(names, text)] == []
+    assert len(records()) > 20
+    assert not shapes_stated(["mean", "stderr"], "The means of some curves, (B, K).")

@@ -198,7 +198,7 @@ def status(name: Name, as_json: Json = False) -> None:
         spikecube status staircase
         spikecube status staircase --json
     """
-    from spikecube.live import status as status_of
+    from spikecube.runs.state import status as status_of
 
     state = status_of(name)
     say_or_json(state, as_json)

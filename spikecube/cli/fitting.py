@@ -165,7 +165,7 @@ def _fit_cube(
     cube: str, law: str | None, output: str | None, theory: str | None, controls: bool, n_min: Any, form: str
 ) -> int:
     from spikecube.cube.store import open_cube, write_groups
-    from spikecube.live import cube_of
+    from spikecube.runs.run import cube_of
     from spikecube.words.fits import LAWS, fit_report
     from spikecube.words.stopping import stopped_at
 

@@ -47,9 +47,9 @@ def report(
     """
     from spikecube.cube.cuts import as_cube
     from spikecube.cube.store import open_cube, refuse_target
-    from spikecube.live import cube_of
     from spikecube.pictures.report import report as write_report
     from spikecube.runs.progress import for_terminal
+    from spikecube.runs.run import cube_of
     from spikecube.words.fits import LAWS
 
     refuse_target(Path(output))
@@ -143,7 +143,7 @@ def verify(
 
         spikecube verify staircase --sample 5
     """
-    from spikecube.live import verify as verify_cube
+    from spikecube.runs.verify import verify as verify_cube
 
     verified = verify_cube(cube, sample, seed)
     say(str(verified))

@@ -124,7 +124,9 @@ def coordinates(study: Study) -> dict[str, Any]:
     values["width"] = _sizes(study, "width_ratio", "width")
     values["eta"] = _step_sizes(study)
     if study.measure.spectrum_bins:
-        values |= _bins(study)
+        edges = spectrum_edges(study)
+        values |= {"bin": (("bin",), (edges[1:] + edges[:-1]) / 2)}
+        values |= {"bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
     labelled = {
         name: (dims, np.asarray(v, dtype=schema.COORDINATES[name].dtype), attributes(schema.COORDINATES[name]))
         for name, (dims, v) in values.items()
@@ -163,12 +165,6 @@ def spectrum_edges(study: Study) -> np.ndarray:
     return np.linspace(0.0, 1.5 * bulk_edge(study.model), study.measure.spectrum_bins + 1)
 
 
-def _bins(study: Study) -> dict[str, tuple[tuple[str, ...], Any]]:
-    edges = spectrum_edges(study)
-    middle = (edges[1:] + edges[:-1]) / 2
-    return {"bin": (("bin",), middle), "bin_lower": (("bin",), edges[:-1]), "bin_upper": (("bin",), edges[1:])}
-
-
 _Positions = np.ndarray | slice
 
 
@@ -200,11 +196,8 @@ class _Places:
     def _along(self, name: str, labels: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
         """Positions in the result and in the cube of the labels that both have."""
         pairs = [(i, self._index[name][v]) for i, v in enumerate(labels) if v in self._index[name]]
-        source, target = (np.array(x, dtype=np.intp) for x in zip(*pairs, strict=True)) if pairs else _NOTHING
+        source, target = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
         return source, target
-
-
-_NOTHING = (np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp))
 
 
 def _fill(

@@ -51,10 +51,7 @@ def as_cube(cube: xr.Dataset | str | Path, *needed: str) -> xr.Dataset:
     cut = {name: _own_dims(found[name], further) for name in map(str, found.variables) if name not in found.dims}
     changed = {name: v for name, v in cut.items() if v is not found[name].variable}
     if changed:
-        found = found.assign({k: v for k, v in changed.items() if k in found.data_vars}).assign_coords(
-            {k: v for k, v in changed.items() if k in found.coords}
-        )
-        found = _marked(found)
+        found = _marked(found.assign(changed))
     if "alpha" in found.coords and "ell_alpha" not in found.coords:
         found = found.assign_coords(ell_alpha=("alpha", [spike_count(float(a)) for a in found["alpha"].values]))
     require(found, needed)
@@ -62,13 +59,7 @@ def as_cube(cube: xr.Dataset | str | Path, *needed: str) -> xr.Dataset:
 
 
 def require(cube: xr.Dataset, needed: Iterable[str]) -> None:
-    """Sees that axes and variables are there.
-
-    Raises
-    ------
-    StoreError
-        One sentence that names what is missing.
-    """
+    """Sees that axes and variables are there; a StoreError names what is missing."""
     needed = tuple(needed)
     axes = [name for name in needed if name in schema.DIMS and (name not in cube.dims or name not in cube.coords)]
     empty = [name for name in cube.dims if not cube.sizes[name]]
@@ -91,13 +82,7 @@ def is_prediction(cube: xr.Dataset) -> bool:
 
 
 def refuse_prediction(cube: xr.Dataset) -> None:
-    """Refuses a prediction where a cube is needed.
-
-    Raises
-    ------
-    StoreError
-        Saying what was given and what is allowed.
-    """
+    """Refuses a prediction where a cube is needed, by a StoreError."""
     if is_prediction(cube):
         raise StoreError("given a prediction, which has no seeds; allowed: a cube of measurements, as run writes it")
 
@@ -131,10 +116,7 @@ def _expanded(cube: xr.Dataset, axes: list[str]) -> xr.Dataset:
         if name in cube.coords and cube[name].ndim == 0:
             over = [str(v) for v in cube.variables if v != name and _has_dim(str(v), name)]
             wide = {v: _along(name, cube[v]) for v in over}
-            coords = {v: w for v, w in wide.items() if v in cube.coords}
-            data = {v: w for v, w in wide.items() if v in cube.data_vars}
-            label = _along(name, cube[name])
-            cube = cube.drop_vars(name).assign_coords({name: label, **coords}).assign(data)
+            cube = cube.drop_vars(name).assign_coords({name: _along(name, cube[name])}).assign(wide)
     return cube
 
 

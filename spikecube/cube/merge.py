@@ -41,32 +41,22 @@ def merge(cubes: Sequence[xr.Dataset | str | Path], *, force: bool = False) -> x
     if not given:
         raise StoreError("merge: given no cube; allowed: one or more")
     opened = [as_cube(cube, "study") for cube in given]
-    return _merged(opened, force)
-
-
-def _merged(cubes: Sequence[xr.Dataset], force: bool) -> xr.Dataset:
-    studies = [study_of(cube) for cube in cubes]
-    forced = _differences(cubes, studies, force)
+    studies = [study_of(cube) for cube in opened]
+    forced = _differences(opened, studies, force)
     study = _union(studies)
-    merged = assemble(study, _relabelled(cubes, studies, tuple(study.further)))
+    merged = assemble(study, _relabelled(opened, studies, tuple(study.further)))
     if not forced:
-        for cube, own in zip(cubes, studies, strict=True):
+        for cube, own in zip(opened, studies, strict=True):
             _refuse_conflict(cube, merged.sel(_fixed(own, study.further)))
-    attrs = {k: v for k, v in cubes[0].attrs.items() if k not in merged.attrs}
+    attrs = {k: v for k, v in opened[0].attrs.items() if k not in merged.attrs}
     for name in _JOINED:
-        texts = {part for cube in cubes for part in str(cube.attrs.get(name, "")).split("; ") if part}
+        texts = {part for cube in opened for part in str(cube.attrs.get(name, "")).split("; ") if part}
         attrs |= {name: "; ".join(sorted(texts))} if texts else {}
     return merged.assign_attrs(attrs | ({"merge_forced": "; ".join(forced)} if forced else {}))
 
 
 def study_of(cube: xr.Dataset) -> Study:
-    """The study that a cube carries in its attributes.
-
-    Raises
-    ------
-    StoreError
-        When it carries none that can be read.
-    """
+    """The study that a cube carries in its attributes; a StoreError if none can be read."""
     try:
         return study_from(str(cube.attrs.get("study", "")))
     except StudyError as error:
@@ -76,16 +66,13 @@ def study_of(cube: xr.Dataset) -> Study:
 def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
     """The cells of a cube, or of a part of it, each over the alphas at which it was computed.
 
-    Raises
-    ------
-    StoreError
-        When a variable is missing or has other dims than its study gives it.
+    A StoreError says when a variable is missing or has other dims than its study gives it.
     """
     further = tuple(study.further)
-    arrays = {v.name: _array(cube, v, study) for v in measured_variables(study)}
+    arrays = {v.name: (v.cell_dims, _array(cube, v, study)) for v in measured_variables(study)}
     alphas, lams = (tuple(cube[name].values.tolist()) for name in ("alpha", "lam"))
     places = [{label: i for i, label in enumerate(cube[d].values.tolist())} for d in ("n", "seed", *further)]
-    done = np.isin(arrays["status"], (STATUS["ok"], STATUS["nonfinite"]))
+    done = np.isin(arrays["status"][1], (STATUS["ok"], STATUS["nonfinite"]))
     for cell in study.cells():
         labels = (cell.n, cell.seed, *(label for _, label in cell.further))
         if not all(label in index for index, label in zip(places, labels, strict=True)):
@@ -93,7 +80,10 @@ def results(cube: xr.Dataset, study: Study) -> Iterator[CellResult]:
         place = tuple(index[label] for index, label in zip(places, labels, strict=True))
         there = done[place]
         if there.any():
-            values = {name: _at_alphas(name, array[place], there) for name, array in arrays.items()}
+            values = {
+                name: array[place].compress(there, axis=dims.index("alpha")) if "alpha" in dims else array[place]
+                for name, (dims, array) in arrays.items()
+            }
             yield CellResult(cell, tuple(np.compress(there, alphas).tolist()), lams, values)
 
 
@@ -108,11 +98,6 @@ def _array(cube: xr.Dataset, variable: schema.Variable, study: Study) -> np.ndar
                 f"the cube has {cube.sizes[dim]} of the {study.shape[dim]} labels along {dim} of its study"
             )
     return cube[variable.name].transpose("n", "seed", *study.further, *variable.cell_dims).values
-
-
-def _at_alphas(name: str, values: np.ndarray, there: np.ndarray) -> np.ndarray:
-    dims = schema.measured(name).cell_dims
-    return values.compress(there, axis=dims.index("alpha")) if "alpha" in dims else values
 
 
 def _relabelled(cubes: Sequence[xr.Dataset], studies: Sequence[Study], names: Sequence[str]) -> Iterator[CellResult]:

@@ -16,6 +16,7 @@ from spikecube.theory import ConvergenceError
 T = TypeVar("T")
 _V = TypeVar("_V")
 
+_LONGEST = 240  # letters of a reason within a sentence
 _REASON = "missing_reason"
 """The attribute of a variable that says where theory gave no value, and why."""
 
@@ -89,7 +90,9 @@ def missing_edges(cube: xr.Dataset) -> str:
     dims = ", ".join(map(str, edge.dims))
     points = f"{int(edge.isnull().sum())} of {edge.size} points" + (f" ({dims})" if dims else "")
     reason = str(edge.attrs.get(_REASON, ""))
-    why = f" ({_shortened(reason)})" if reason else ""
+    if len(reason) > _LONGEST:
+        reason = f"{reason[:_LONGEST].rpartition(' ')[0]} ..."
+    why = f" ({reason})" if reason else ""
     return f"{name} and outlier_count are missing at {points}: theory has no edge there{why}"
 
 
@@ -109,7 +112,3 @@ def lost_draws(cube: xr.Dataset) -> str:
         return ""
     points = f"{int(mixed.sum())} of {mixed.size} points"
     return f"seeds failed at {points} where others are ok: if they failed by what was drawn, the means are biased there"
-
-
-def _shortened(text: str, most: int = 240) -> str:
-    return text if len(text) <= most else f"{text[:most].rpartition(' ')[0]} ..."

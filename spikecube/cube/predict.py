@@ -107,8 +107,8 @@ def _filled(
     prediction = _empty(study, wanted)
     for place, labels, model in places:
         here: tuple[Any, ...] = (..., *place)
-        for name, values in OfModel(study, model, wanted, degrees, labels, missing).fill(tick).items():
-            prediction[name].values[here] = values
+        arrays = {name: prediction[name].values[here] for name in wanted}
+        OfModel(study, model, arrays, degrees, labels, missing).fill(tick)
     return prediction
 
 
@@ -178,10 +178,6 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
 
 
 def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
+    """What to call after each of `total` parts."""
     done = itertools.count(1)
-
-    def tick() -> None:
-        if progress is not None:
-            progress(next(done), total)
-
-    return tick
+    return lambda: progress(next(done), total) if progress else None

@@ -28,13 +28,7 @@ class PredictionError(SpikecubeError, ValueError):
 
 
 def require_draws(study: Study, cube: xr.Dataset) -> None:
-    """Declines a cube that lacks draws of a study.
-
-    Raises
-    ------
-    PredictionError
-        If it has not all of what is read of a draw, or not all sizes and further labels.
-    """
+    """Declines a cube that lacks what is read of a draw, a size or a further label, by a PredictionError."""
     lacking = [name for name in (*_MEASURED, "n", "seed") if name not in cube.variables]
     if lacking:
         raise PredictionError(f"given: a cube without {', '.join(lacking)}; each draw is predicted from it")
@@ -57,12 +51,8 @@ def predict_draws(
 ) -> dict[str, xr.DataArray]:
     """Predicted losses and singular values of F for every (n, seed) of a cube, by name; NaN where a draw is missing.
 
-    Parameters
-    ----------
-    names : some of `schema.PREDICTED_BY_DRAW`.
-    degrees : blocks of the theory; None chooses for each n.
-    tick : called after each (n, alpha) point.
-    missing : takes the places where theory gave no value, with the reasons.
+    The names are some of `schema.PREDICTED_BY_DRAW`; `tick` is called after each (n, alpha), `missing` takes the places
+    where theory gave no value.
     """
     shape = study.shape | {"seed": cube.sizes["seed"]} | {name: len(study.labels(name)) for name in study.further}
     found = {}

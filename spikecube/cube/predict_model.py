@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
-from spikecube.cube import schema
 from spikecube.cube.assemble import place_text
 from spikecube.cube.missing import Missing
 from spikecube.cube.predict_remainders import REMAINDERS, few_sizes, losses_of_size, relative_remainders, remainders
@@ -34,46 +33,44 @@ from spikecube.theory.losses import block_losses, relative_change
 from spikecube.theory.moments import Moments
 from spikecube.theory.staircase import UNBOUNDED
 
-Arrays = dict[str, np.ndarray]
 _Index = tuple[int | slice, ...]
 Losses = Callable[[tuple[float, ...]], tuple[np.ndarray, np.ndarray]]
 T = TypeVar("T")
+Values = TypeVar("Values", bound=Sequence[Any])
 _LOSSES = ("train_loss", "test_loss")
 
 
 @dataclass(frozen=True)
 class OfModel:
-    """Every wanted variable of one model, its dims in the order of the schema; what theory does not find is missing."""
+    """Fills the arrays of the wanted variables of one model, their dims in the order of the schema.
+
+    What theory does not find stays as it is, and is missing.
+    """
 
     study: Study
     model: Model
-    wanted: tuple[str, ...]
+    arrays: dict[str, np.ndarray]
     degrees: int | None
     labels: dict[str, float | str]
     missing: Missing
-    arrays: Arrays = field(default_factory=dict)
 
-    def fill(self, tick: Callable[[], None]) -> Arrays:
-        """All of them; `tick` is called after each (n, alpha)."""
-        shape = self.study.shape
-        self.arrays.update({k: np.full([shape[d] for d in schema.PREDICTED[k].dims], np.nan) for k in self.wanted})
+    def fill(self, tick: Callable[[], None]) -> None:
+        """Fills all of them; `tick` is called after each (n, alpha)."""
         stepped = self.model.initial_output == "vanishing"
-        self._value("best_linear_loss", (), {}, lambda: best_linear_loss(self.model))
+        self._find(["best_linear_loss"], (), {}, lambda: [best_linear_loss(self.model)])
         if stepped:
             self._limits()
         degrees = {}
         for j, n in enumerate(self.study.axes.n):
-            kept = self.degrees or self._attempt(self.wanted, {"n": n}, partial(chosen_degrees, self.model, n))
+            kept = self.degrees or self._attempt(self.arrays, {"n": n}, partial(chosen_degrees, self.model, n))
             if kept is not None:
                 degrees[n] = kept
                 self._of_size(j, kept, stepped, tick)
         if stepped:
             self._remainders(degrees)
-        return self.arrays
 
     def _of_size(self, j: int, degrees: int, stepped: bool, tick: Callable[[], None]) -> None:
-        n = self.study.axes.n[j]
-        moments = self._moments(n, degrees)
+        moments = self._moments(self.study.axes.n[j], degrees)
         radius = self._initial(j, moments, stepped, degrees)
         if stepped:
             self._spectra(j, degrees)
@@ -89,11 +86,9 @@ class OfModel:
             if n in degrees:
                 found = self._attempt(names, {"n": n}, partial(relative_remainders, study, model, n, degrees[n]))
                 relative |= {} if found is None else {n: found}
-        if not relative:
-            return
-        for name, values in remainders(study, relative, self._losses_of_all(names, degrees)).items():
-            if name in self.arrays:
-                self.arrays[name][:] = values
+        if relative:
+            values = remainders(study, relative, self._losses_of_all(names, degrees))
+            self._store([*values], (slice(None),), [*values.values()])
 
     def _losses_of_all(self, names: Sequence[str], degrees: dict[int, int]) -> list[np.ndarray]:
         """Train and test losses of F for what is made of them, (alpha, n, lam), where they are not among the wanted."""
@@ -114,10 +109,8 @@ class OfModel:
                 self._losses("_limit", (i,), {"alpha": alpha}, partial(limit_losses, self.model, ell=ell))
 
     def _moments(self, n: int, degrees: int) -> Moments | None:
-        names = [f"{loss}_{of}" for loss in _LOSSES for of in ("init", "spiked")]
-        wanted = [name for name in names if name in self.arrays]
-        lam = self.study.axes.lam
-        return self._attempt(wanted, {"n": n}, lambda: bulk_of(self.model, n, degrees).moments(lam)) if wanted else None
+        names, lam = [f"{loss}_{of}" for loss in _LOSSES for of in ("init", "spiked")], self.study.axes.lam
+        return self._attempt(names, {"n": n}, lambda: bulk_of(self.model, n, degrees).moments(lam))
 
     def _initial(self, j: int, moments: Moments | None, stepped: bool, degrees: int) -> np.ndarray | None:
         """What is known of F_0; what the length of inputs does to its losses, over those of a typical length."""
@@ -125,13 +118,10 @@ class OfModel:
         at, losses = {"n": n}, None
         if moments is not None:
             names = [f"{loss}_{of}" for of in ("init", "spiked") for loss in _LOSSES]
-            losses = self._attempt(names, at, lambda: initial_losses(model, lam, n, degrees=degrees))
-            self._put(names[:2], (j,), losses)
-        found = self._attempt(("singular_value_init",), at, lambda: initial_outliers(model, n, degrees))
-        if found is not None:
-            self.arrays["singular_value_init"][j, : len(found)] = found
+            losses = self._find(names, (j,), at, lambda: initial_losses(model, lam, n, degrees=degrees))
+        self._find(["singular_value_init"], (j,), at, lambda: [self._ranked(initial_outliers(model, n, degrees))])
         if not stepped:
-            self._value("bulk_edge", (slice(None), j), at, lambda: bulk_edge(model, n, degrees=degrees))
+            self._find(["bulk_edge"], (slice(None), j), at, lambda: [bulk_edge(model, n, degrees=degrees)])
         if losses is None:
             return None
         return 1 + relative_change(np.array(losses), np.array(block_losses(model, lam, n, moments=moments)))
@@ -145,7 +135,7 @@ class OfModel:
             names = ("train_loss_spiked", "test_loss_spiked")
             found = self._attempt(names, at, partial(block_losses, model, lam, n, alpha, k + 1, moments=moments))
             if found is not None and radius is not None:
-                self._put(names, (*place, slice(None), k), tuple(found * radius))
+                self._store(names, (*place, slice(None), k), found * radius)
 
     def _spectra(self, j: int, degrees: int) -> None:
         model, n, alphas = self.model, self.study.axes.n[j], list(self.study.axes.alpha)
@@ -161,9 +151,8 @@ class OfModel:
         for i, (spectrum, edge) in enumerate(zip(found, edges, strict=True)):
             self._spectrum((i, j), {"alpha": alphas[i], "n": n}, spectrum, degrees)
             if edge is not None:
-                self._put(("detection_edge",), (i, j), (edge,))
-                if spectrum is not None:
-                    self._put(("outlier_count",), (i, j), (np.sum(spectrum.outliers > edge),))
+                counts = [] if spectrum is None else [np.sum(spectrum.outliers > edge)]
+                self._store(["detection_edge", "outlier_count"], (i, j), [edge, *counts])
 
     def _of_alphas(self, names: Sequence[str], n: int, compute: Callable[[list[float]], Iterable[T]]) -> list[T | None]:
         alphas, wanted = self.study.axes.alpha, [name for name in names if name in self.arrays]
@@ -175,39 +164,44 @@ class OfModel:
     def _spectrum(
         self, place: tuple[int, int], at: dict[str, float], found: ConditionalSpectrum | None, degrees: int
     ) -> None:
-        model, study = self.model, self.study
+        model, n, alpha = self.model, int(at["n"]), at["alpha"]
         if found is None:
-            self._value(
-                "bulk_edge", place, at, lambda: math.sqrt(conditional_edge(model, int(at["n"]), at["alpha"], degrees).x)
-            )
+            self._find(["bulk_edge"], place, at, lambda: [math.sqrt(conditional_edge(model, n, alpha, degrees).x)])
             return
-        kept = found.outliers[: study.measure.rank]
-        self._put(("singular_value",), (*place, slice(len(kept))), (kept,))
-        self._put(("bulk_edge",), place, (math.sqrt(found.edge.x),))
-        pointing = self._attempt(("alignment",), at, partial(spike_alignments, model, found, study.measure.degree))
-        self._put(("alignment",), place, None if pointing is None else (pointing,))
+        self._store(["singular_value", "bulk_edge"], place, [self._ranked(found.outliers), math.sqrt(found.edge.x)])
+        self._find(["alignment"], place, at, lambda: [spike_alignments(model, found, self.study.measure.degree)])
 
-    def _attempt(self, names: Sequence[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
-        wanted = [name for name in names if name in self.arrays]
-        return self.missing.attempt(wanted, place_text({**at, **self.labels}), compute) if wanted else None
-
-    def _value(self, name: str, index: _Index, at: Mapping[str, float | str], compute: Callable[[], float]) -> None:
-        self._put((name,), index, None if (found := self._attempt((name,), at, compute)) is None else (found,))
+    def _ranked(self, outliers: np.ndarray) -> np.ndarray:
+        """Outliers as a row of `singular_value`: the first of them, then NaN."""
+        row = np.full(self.study.measure.rank, np.nan)
+        row[: len(outliers)] = outliers[: len(row)]
+        return row
 
     def _losses(self, of: str, index: _Index, at: Mapping[str, float | str], compute: Losses) -> None:
         """Both losses at all penalties at once, or one by one where that fails."""
-        names = tuple(f"{loss}{of}" for loss in _LOSSES)
+        names = [f"{loss}{of}" for loss in _LOSSES]
         if not set(names) & self.arrays.keys():
             return
         try:
             with np.errstate(all="ignore"):
-                self._put(names, index, compute(self.study.axes.lam))
+                self._store(names, index, compute(self.study.axes.lam))
         except Exception:  # the reason is that of each penalty
             for i, lam in enumerate(self.study.axes.lam):
-                found = self._attempt(names, {**at, "lam": lam}, partial(compute, (lam,)))
-                self._put(names, (*index, slice(i, i + 1)), found)
+                self._find(names, (*index, slice(i, i + 1)), {**at, "lam": lam}, partial(compute, (lam,)))
 
-    def _put(self, names: Sequence[str], index: _Index, values: Sequence[Any] | None) -> None:
-        for name, value in zip(names, values or (), strict=values is not None):
+    def _attempt(self, names: Iterable[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
+        wanted = [name for name in names if name in self.arrays]
+        return self.missing.attempt(wanted, place_text({**at, **self.labels}), compute) if wanted else None
+
+    def _find(
+        self, names: Sequence[str], index: _Index, at: Mapping[str, float | str], compute: Callable[[], Values]
+    ) -> Values | None:
+        """What is computed, stored under the first of the names; None where it fails, for all of them."""
+        found = self._attempt(names, at, compute)
+        self._store(names, index, () if found is None else found)
+        return found
+
+    def _store(self, names: Iterable[str], index: _Index, values: Iterable[Any]) -> None:
+        for name, value in zip(names, values, strict=False):
             if name in self.arrays:
                 self.arrays[name][index] = value

@@ -30,11 +30,6 @@ def relative_remainders(study: Study, model: Model, n: int, degrees: int) -> np.
     """The remainders of both losses at one n, over the losses; shape (2, alpha, lam).
 
     They vary slowly: they are found at a few alphas and penalties, and drawn straight between them.
-
-    Raises
-    ------
-    ConvergenceError
-        If an equation is not solved.
     """
     alphas, lam = np.asarray(study.axes.alpha), np.asarray(study.axes.lam)
     some, few = _some(alphas), _some(lam)

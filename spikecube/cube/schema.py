@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DIMS = ("alpha", "n", "seed", "lam", "rank", "degree", "ell", "bin")  # then the further axes of a study
 
@@ -73,12 +73,7 @@ VARIABLES = _table(
     Variable("train_loss_spiked", (*_POINT, "lam", "ell"), "L_tr(F_ell)", "training loss of F_ell"),
     Variable("test_loss_spiked", (*_POINT, "lam", "ell"), "L_te(F_ell)", "test loss of F_ell"),
     Variable("equivalence_error", (*_POINT, "ell"), "|F - F_ell|/sqrt(n)", "operator norm of (F - F_ell)/sqrt(n)"),
-    Variable(
-        "gradient_error",
-        _DRAW,
-        "|G - c_1 a beta^T|/|G|",
-        "operator norm of G - c_1 a beta^T over that of G",
-    ),
+    Variable("gradient_error", _DRAW, "|G - c_1 a beta^T|/|G|", "operator norm of G - c_1 a beta^T over that of G"),
     Variable(
         "gradient_alignment",
         _DRAW,
@@ -102,40 +97,30 @@ def measured(name: str) -> Variable:
 
 
 DERIVED = _table(
-    Variable(
-        "detection_edge",
-        ("alpha", "n"),
-        "s_+",
-        "singular value of F/sqrt(n) beyond which an outlier is counted",
-    ),
+    Variable("detection_edge", ("alpha", "n"), "s_+", "singular value of F/sqrt(n) beyond which an outlier is counted"),
 )
 """Made when a cube is assembled, not measured."""
 
+
+def _foretold(name: str) -> Variable:
+    """The prediction of a measured variable, which has no seed."""
+    known = VARIABLES[name]
+    return replace(known, dims=tuple(d for d in known.dims if d != "seed"), long_name=f"predicted {known.long_name}")
+
+
 PREDICTED = _table(
-    Variable("train_loss", ("alpha", "n", "lam"), "L_tr(F)", "predicted training loss of F"),
-    Variable("test_loss", ("alpha", "n", "lam"), "L_te(F)", "predicted test loss of F"),
-    Variable("train_loss_init", ("n", "lam"), "L_tr(F_0)", "predicted training loss of F_0"),
-    Variable("test_loss_init", ("n", "lam"), "L_te(F_0)", "predicted test loss of F_0"),
-    Variable("train_loss_spiked", ("alpha", "n", "lam", "ell"), "L_tr(F_ell)", "predicted training loss of F_ell"),
-    Variable("test_loss_spiked", ("alpha", "n", "lam", "ell"), "L_te(F_ell)", "predicted test loss of F_ell"),
+    *map(_foretold, ("train_loss", "test_loss", "train_loss_init", "test_loss_init")),
+    *map(_foretold, ("train_loss_spiked", "test_loss_spiked")),
     Variable("train_loss_limit", ("alpha", "lam"), "lim L_tr", "limit of the training loss as n grows"),
     Variable("test_loss_limit", ("alpha", "lam"), "lim L_te", "limit of the test loss as n grows"),
     Variable("singular_value", ("alpha", "n", "rank"), "s_i", "predicted outliers of F/sqrt(n); NaN: no outlier"),
     Variable("singular_value_init", ("n", "rank"), "s_i", "predicted outliers of F_0/sqrt(n); NaN: no outlier"),
     Variable("bulk_edge", ("alpha", "n"), "s_+", "predicted edge of the bulk of singular values of F/sqrt(n)"),
-    Variable("detection_edge", ("alpha", "n"), "s_+", "singular value of F/sqrt(n) beyond which an outlier is counted"),
+    DERIVED["detection_edge"],
     Variable("outlier_count", ("alpha", "n"), "#", "predicted outliers of F/sqrt(n) beyond the detection edge"),
+    _foretold("alignment"),
     Variable(
-        "alignment",
-        ("alpha", "n", "degree"),
-        "cos^2(u_k, m_k)",
-        "predicted squared cosine of the left singular vector of the k-th spike with the k-th orthonormalised monomial",
-    ),
-    Variable(
-        "train_loss_remainder",
-        ("alpha", "n", "lam"),
-        "dL_tr(F)",
-        "how far the predicted training loss may be off",
+        "train_loss_remainder", ("alpha", "n", "lam"), "dL_tr(F)", "how far the predicted training loss may be off"
     ),
     Variable("test_loss_remainder", ("alpha", "n", "lam"), "dL_te(F)", "how far the predicted test loss may be off"),
     Variable("best_linear_loss", (), "L_lin", "test loss of the best linear predictor, which knows the target"),

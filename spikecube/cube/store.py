@@ -41,13 +41,7 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
 
 
 def refuse_target(path: Path) -> None:
-    """Sees, before any work, that a file can be written at `path`.
-
-    Raises
-    ------
-    StoreError
-        When it is a folder, or its folder is not there or not writable.
-    """
+    """Sees, before any work, that a file can be written at `path`; a StoreError says why not."""
     real = _real(path)
     if not path.name or path.name == ".." or real.is_dir():
         raise StoreError(f"{path} is a folder: give the name of a file with -o")
@@ -115,12 +109,8 @@ def write_cube(cube: xr.Dataset, path: str | Path) -> None:
     """Writes a cube as netCDF-4 (zlib 4 with shuffle); `path` is never torn.
 
     Where sizes have seeds of their own number, a chunk holds one size: points that are absent take no room. Large cubes
-    are written some variables at a time, since each is copied on its way to the file.
-
-    Raises
-    ------
-    StoreError
-        When the disk is full or the place is not writable.
+    are written some variables at a time, since each is copied on its way to the file. A StoreError says when the disk
+    is full or the place is not writable.
     """
     path = Path(path)
     numbers = [str(name) for name, v in cube.variables.items() if v.dtype.kind in "fiu" and v.ndim]
@@ -182,13 +172,7 @@ def without_fill_values(data: xr.Dataset) -> xr.Dataset:
 
 
 def write_groups(parts: Mapping[str, xr.Dataset], path: str | Path) -> None:
-    """Writes datasets as the groups of one netCDF-4 file: `xr.open_dataset(path, group=name)` reads one of them.
-
-    Raises
-    ------
-    StoreError
-        When the disk is full or the place is not writable.
-    """
+    """Writes datasets as the groups of one netCDF-4 file: `xr.open_dataset(path, group=name)` reads one of them."""
 
     def write(temporary: Path) -> None:
         attrs = stamp("fitted") | {"title": f"scaling fits: {', '.join(parts)}", "keywords": KEYWORDS}

@@ -75,9 +75,8 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(target=[0.0, 1.0], noise=0.5, target_direction="sphere",
-    ...                         dim=lambda n: n // 2, step_samples=lambda n: n)
+    >>> from spikecube import Model
+    >>> model = Model(target=[0, 1], noise=0.5, target_direction="sphere", dim_ratio=0.5)
     >>> {k: round(v, 9) for k, v in control_expectations(model, 100).items()}  # doctest: +NORMALIZE_WHITESPACE
     {'label_power': 1.25, 'test_label_power': 1.25, 'readout_power': 1.0, 'beta_power': 1.635, 'beta_signal': 1.0225}
     """
@@ -99,8 +98,8 @@ def control_expectations(model: Model, n: int) -> dict[str, float]:
 def label_spread(model: Model, n: int) -> float:
     """How much stronger labels are on average than for a typical draw, |beta_*| = 1: the ratio of E label_power.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(target=[0.0, 0.0, 0.0, 1.0], noise=0.0, target_direction="gaussian", dim=lambda n: n)
+    >>> from spikecube import Model
+    >>> model = Model(target=[0, 0, 0, 1], noise=0.0, dim_ratio=1.0)
     >>> round(label_spread(model, 100), 3), round(label_spread(model, 10**6), 3)  # 6 against 15 E r^6 - 18 E r^4 + 9
     (1.092, 1.0)
     """

@@ -159,11 +159,6 @@ class Neurons:
         References
         ----------
         Cho and Saul, NeurIPS 2009 (arc-cosine); Williams, NeurIPS 1996 (arc-sine).
-
-        Raises
-        ------
-        ArithmeticError
-            If the series needs more than 256 terms.
         """
         scales = self.scales(eta)
         kernel = self._closed(scales) or self._series(eta, scales)
@@ -227,11 +222,6 @@ class Neurons:
 
         sum_k s_k(p_i) t_k rho_i^k with rho_i the cosine of w_i and the direction of f_j. A finite series of f_j makes
         it exact; else its rest is at most |rho_i|^{K+1} sqrt(R(p_i) R_j).
-
-        Raises
-        ------
-        ArithmeticError
-            If that rest is above 1e-10.
         """
         scales = self.scales(eta)
         degree = max(len(f.series) for f in ridges) - 1

@@ -43,7 +43,14 @@ def sample_risk(labels: Array, predictions: Array) -> QuadraticRisk:
 
 @dataclass(frozen=True)
 class SampleTest:
-    """Test losses over one test batch: its pre-activations, labels, and monomials (x.beta)^k as columns."""
+    """Test losses over one test batch.
+
+    Attributes
+    ----------
+    initial, step : (n_test, width), the pre-activations x.w and what a step of size one adds to them.
+    labels : (n_test,), noisy.
+    monomials : (n_test, spikes), (x.beta)^k as columns.
+    """
 
     activation: Activation
     initial: Array

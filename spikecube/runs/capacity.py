@@ -35,13 +35,7 @@ class Newcomers:
         self._libraries: set[str] = set()
 
     def __call__(self, addresses: Iterable[str]) -> set[str]:
-        """The workers among `addresses` that can compute cells.
-
-        Raises
-        ------
-        RunError
-            When none of them can, or one of them has other code.
-        """
+        """The workers among `addresses` that can compute cells; a RunError if none can, or one has other code."""
         here = set(addresses)
         new = sorted(here - set(self._known))
         found = self._ask(new) if new else {}

@@ -60,13 +60,7 @@ def elsewhere(client: Any, memory: float | None, tell: Callable[[str], None]) ->
 
 
 def refuse_client(client: Any) -> None:
-    """Refuses what is not an open, synchronous client.
-
-    Raises
-    ------
-    RunError
-        With what was given and what is allowed.
-    """
+    """Refuses what is not an open, synchronous client, by a RunError."""
     allowed = "allowed: an open distributed.Client, not asynchronous"
     if not all(hasattr(client, name) for name in ("scheduler_info", "map", "run", "status")):
         raise RunError(f"given client={client!r}; {allowed}")
@@ -151,13 +145,7 @@ def _main_left_out() -> Iterator[None]:
 
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """A client of the scheduler at an address.
-
-    Raises
-    ------
-    RunError
-        When the address is none, or no scheduler answers there, within ten seconds.
-    """
+    """A client of the scheduler at an address; a RunError if it is none, or no scheduler answers there soon."""
     from distributed import Client
 
     _refuse_address(address)

@@ -35,12 +35,8 @@ def outcomes(
     """Outcomes of tasks as they come; an empty list now and then, so that the caller can look at the clock.
 
     Tasks are submitted in order, no more at once than the place has capacity for. A task whose workers died is tried
-    once more at the end, alone, so that it cannot take others with it; `lost` is told.
-
-    Raises
-    ------
-    RunError
-        When the scheduler is gone, or workers cannot run a task at all.
+    once more at the end, alone, so that it cannot take others with it; `lost` is told. A RunError ends it when the
+    scheduler is gone, or workers cannot run a task at all.
     """
     flight = _Flight(place, submit, bytes_of)
     suspects: list[Task] = []

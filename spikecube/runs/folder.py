@@ -30,26 +30,26 @@ from spikecube.cube.settings import measure_settings, setting_changes, study_set
 from spikecube.cube.store import StoreError, cannot_write, refuse_target, sweep_temporaries, write_atomically
 from spikecube.runs import provenance
 from spikecube.runs.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
+from spikecube.runs.tasks import Points
 from spikecube.study.fields import StudyError
 from spikecube.study.study import Cell, Study
 
-Points = tuple[tuple[float, ...], tuple[float, ...]]
-"""Alphas and lams of a rectangle of points of one cell."""
-
 
 def run_paths(name: str | Path) -> tuple[Path, Path]:
-    """The folder and the cube of a run: NAME.run and NAME.nc, whichever of the three forms is given.
-
-    Raises
-    ------
-    StoreError
-        When it names no file, as `.` and `/` do.
-    """
+    """The folder and the cube of a run: NAME.run and NAME.nc, whichever of the three forms names a file."""
     path = Path(name)
     if not path.name or path.name == "..":
         raise StoreError(f"given {str(name)!r}, a folder; allowed: the name of a run, say {Path(name) / 'results'}")
     stem = path.with_suffix("") if path.suffix in (".run", ".nc") else path
     return stem.with_name(stem.name + ".run"), stem.with_name(stem.name + ".nc")
+
+
+def finished(name: str | Path) -> Path | None:
+    """The cube's file that a name stands for, if it is there."""
+    path = run_paths(name)[1]
+    if Path(name).is_file():
+        return Path(name)
+    return path if path.is_file() and Path(name).suffix != ".run" else None
 
 
 @dataclass
@@ -85,22 +85,12 @@ class RunFolder:
         self.shards = path / "shards"
         self._events = path / f"events{writer}.jsonl"
         self._key = origin_key(measure_settings(study), study.random.entropy, provenance.code_sha256())
-        self._cells: dict[tuple[str, int, int], Cell] = {}
-        self._models: dict[tuple[tuple[str, float | str], ...], str] = {}
-        for cell in study.cells():
-            if cell.further not in self._models:
-                self._models[cell.further] = model_key(study.model_at(**dict(cell.further)))
-            self._cells[self._models[cell.further], cell.n, cell.seed] = cell
+        self._models = {further: model_key(model) for further, model in study.models.items()}
+        self._cells = {(self._models[cell.further], cell.n, cell.seed): cell for cell in study.cells()}
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """A folder by the study that lies in it, for reading.
-
-        Raises
-        ------
-        StoreError
-            When there is no run, or its study cannot be read.
-        """
+        """A folder by the study that lies in it, for reading; a StoreError if there is none."""
         if not (path / "study.toml").is_file():
             raise StoreError(f"there is no run {path}")
         try:
@@ -116,13 +106,9 @@ class RunFolder:
 
         Several drivers may hold it `shared`, each writing shards; else there is only one, which can write the cube.
         Where the file system has no locks it is opened without: files are whole under any number of drivers, which
-        would only compute the same cells twice; what killed writers left stays, since it may be of one that lives.
-
-        Raises
-        ------
-        StoreError
-            When another driver holds the folder, it is not writable, it holds a run with other settings, or the cube
-            could not be written beside it.
+        would only compute the same cells twice; what killed writers left stays, since it may be of one that lives. A
+        StoreError says when another driver holds the folder, it is not writable, it holds a run with other settings, or
+        the cube could not be written beside it.
         """
         try:
             self.shards.mkdir(parents=True, exist_ok=True)

@@ -44,13 +44,9 @@ def slurm_workers(
     """A client whose workers are jobs, and what must be called now and then with the number of tasks left.
 
     Each call looks after the jobs: it submits those that are wanted, replaces those that have ended, ends those that
-    have nothing left to do, and tells what SLURM says while no worker is there. All are cancelled at the end.
-
-    Raises
-    ------
-    RunError
-        When dask-jobqueue or SLURM is missing, the interface does not exist, or sbatch refuses the job; from the call,
-        when jobs end before their workers connect, or none has come in time.
+    have nothing left to do, and tells what SLURM says while no worker is there. All are cancelled at the end. A
+    RunError says what is missing or refused; from the call, that jobs end before their workers connect, or that none
+    has come in time.
     """
     import dask
     from distributed import Client

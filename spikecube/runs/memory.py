@@ -24,13 +24,7 @@ def free_memory() -> float:
 
 
 def refuse_too_large(tasks: Sequence[Task], bytes_of: Callable[[Task], float], limit: float, where: str) -> None:
-    """Refuses tasks of which the largest does not fit.
-
-    Raises
-    ------
-    RunError
-        With the cell, what it needs and what there is.
-    """
+    """Refuses tasks of which the largest does not fit, by a RunError."""
     largest = max(tasks, key=bytes_of)
     need = bytes_of(largest) + WORKER_BYTES
     if need > limit:

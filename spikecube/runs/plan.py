@@ -22,7 +22,7 @@ from spikecube.runs.progress import duration
 from spikecube.runs.run import default_kernel
 from spikecube.runs.sweep import FLUSH_SECONDS, Kernel
 from spikecube.runs.tasks import Task, missing_tasks, task_cost
-from spikecube.runs.worker import Job, call, make_job, one_blas_thread
+from spikecube.runs.worker import Job, make_job, one_blas_thread
 from spikecube.study.study import Study
 from spikecube.text import text_table
 from spikecube.theory import detection_edge
@@ -72,7 +72,26 @@ class Plan(Shown):
         return asdict(self)
 
     def __str__(self) -> str:
-        return plan_text(self)
+        rows = [
+            ["cells", f"{self.cells}" + (f" in {self.tasks} tasks" if self.tasks != self.cells else "")],
+            ["points (alpha, n, seed)", f"{self.points}"],
+            ["processor time", processor_time(3600 * self.core_hours)],
+            ["longest task", duration(self.longest_task_seconds)],
+            ["peak memory of the largest task", f"{size(self.memory_bytes)} ({self.largest_task})"],
+            ["memory of the driver beside", size(self.driver_bytes)],
+            ["memory to assemble the cube", size(self.assemble_bytes)],
+            ["memory to use", size(self.available_bytes)],
+            ["tasks that fit at once", f"{self.tasks_at_once}"],
+            ["cube before compression", size(self.cube_bytes)],
+            ["shards beside it, uncompressed", size(self.shard_bytes)],
+            ["time here", self._time_here()],
+        ]
+        return text_table(["quantity", "prediction"], rows)
+
+    def _time_here(self) -> str:
+        if self.seconds is None:
+            return "never: the largest task does not fit in memory"
+        return f"{duration(self.seconds)} with {self.at_once} at once"
 
 
 def plan(
@@ -169,7 +188,7 @@ def calibrate(study: Study, kernel: Kernel, at_once: int = 1) -> Speed:
     tasks = [Task(cell._replace(n=n), alphas, study.axes.lam) for n in sizes]
     jobs = [make_job(kernel.compute, study, task) for task in tasks]
     with one_blas_thread, ThreadPoolExecutor(at_once) as pool:
-        call(jobs[0])  # makes the tables that later ones find
+        jobs[0]()  # makes the tables that later ones find
         taken = [float(np.mean(list(pool.map(_seconds, [job] * at_once)))) for job in jobs]
     return Speed(tuple(sizes), tuple(t / cost(task) for t, task in zip(taken, tasks, strict=True)))
 
@@ -178,28 +197,9 @@ def _seconds(job: Job) -> float:
     """Processor time of a job in this thread: the mean of as many as last long enough to be measured."""
     begun, count, taken = time.thread_time(), 0, 0.0
     while count == 0 or taken < _TRIAL_SECONDS:
-        call(job)
+        job()
         count, taken = count + 1, time.thread_time() - begun
     return taken / count
-
-
-def plan_text(plan: Plan) -> str:
-    """A plan for people."""
-    rows = [
-        ["cells", f"{plan.cells}" + (f" in {plan.tasks} tasks" if plan.tasks != plan.cells else "")],
-        ["points (alpha, n, seed)", f"{plan.points}"],
-        ["processor time", processor_time(3600 * plan.core_hours)],
-        ["longest task", duration(plan.longest_task_seconds)],
-        ["peak memory of the largest task", f"{size(plan.memory_bytes)} ({plan.largest_task})"],
-        ["memory of the driver beside", size(plan.driver_bytes)],
-        ["memory to assemble the cube", size(plan.assemble_bytes)],
-        ["memory to use", size(plan.available_bytes)],
-        ["tasks that fit at once", f"{plan.tasks_at_once}"],
-        ["cube before compression", size(plan.cube_bytes)],
-        ["shards beside it, uncompressed", size(plan.shard_bytes)],
-        ["time here", _time_here(plan)],
-    ]
-    return text_table(["quantity", "prediction"], rows)
 
 
 def processor_time(seconds: float) -> str:
@@ -212,9 +212,3 @@ def processor_time(seconds: float) -> str:
         if seconds < 90 * length:
             return f"{seconds / length:.2g} core-{unit}s"
     return f"{seconds / 3600:.3g} core-hours"
-
-
-def _time_here(plan: Plan) -> str:
-    if plan.seconds is None:
-        return "never: the largest task does not fit in memory"
-    return f"{duration(plan.seconds)} with {plan.at_once} at once"

@@ -6,21 +6,13 @@ import html
 import os
 import sys
 import time
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Self, TextIO
 
 from spikecube.notebook import in_notebook
 
 
-class Progress(Protocol):
-    """Told how many cells (or other units) there are and what they cost, then about each that ends."""
-
-    def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None: ...
-    def advance(self, cost: float, *, failed: bool) -> None: ...
-    def say(self, sentence: str) -> None: ...
-
-
-class Silent:
-    """No progress."""
+class Progress:
+    """Told how many cells (or other units) there are and what they cost, then about each that ends; it is silent."""
 
     def start(self, cells: int, cost: float, note: str, unit: str = "cells") -> None:
         pass
@@ -31,8 +23,14 @@ class Silent:
     def say(self, sentence: str) -> None:
         pass
 
+    def __enter__(self) -> Self:
+        return self
 
-class Lines:
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Lines(Progress):
     """A line at the start, then one each `every` seconds, ever fewer in long runs, with the time left by cost.
 
     With `dated` each begins with date and time, for logs that are read days later.
@@ -69,12 +67,6 @@ class Lines:
     def say(self, sentence: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S  ") if self.dated else ""
         print(f"{stamp}{sentence}", file=self.out, flush=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 class InNotebook(Lines):
@@ -115,15 +107,16 @@ class InNotebook(Lines):
         return f"{lines}{bar}<div>{html.escape(self.line)}</div>"
 
 
-class Bar:
+class Bar(Progress):
     """A bar on a terminal, weighted by cost."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Columns
 
         self.console = Console(stderr=True)
-        self.bar: Any = Progress(
+        self.bar: Any = Columns(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
@@ -148,21 +141,18 @@ class Bar:
     def say(self, sentence: str) -> None:
         self.console.print(sentence, highlight=False, soft_wrap=True)
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
 
-def for_terminal() -> Lines | Bar:
+def for_terminal() -> Progress:
     """A bar if standard error is a terminal, else lines; in a job of SLURM they are a log, and dated."""
     return Bar() if sys.stderr.isatty() else Lines(dated="SLURM_JOB_ID" in os.environ)
 
 
 def for_library() -> Progress:
     """A bar in a notebook; elsewhere a library is silent."""
-    return InNotebook() if in_notebook() else Silent()
+    return InNotebook() if in_notebook() else Progress()
 
 
 def duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from spikecube.cube.schema import STATUS
 from spikecube.cube.store import StoreError, open_cube, refuse_target, write_cube
 from spikecube.runs import provenance
 from spikecube.runs.cluster import connected, refuse_client
-from spikecube.runs.folder import Contents, FolderInUse, RunFolder, run_paths
+from spikecube.runs.folder import Contents, FolderInUse, RunFolder, finished, run_paths
 from spikecube.runs.memory import free_memory, refuse_too_large
 from spikecube.runs.progress import Progress, duration, for_library
 from spikecube.runs.sweep import Kernel as Kernel
@@ -95,7 +95,10 @@ def run_study(
     refuse_target(cube_path)
     writer = "-{}-of-{}".format(*settings.share) if settings.share else ""
     folder = RunFolder(folder_path, study, writer)
-    _refuse_any_too_large(study, settings, kernel, client)
+    if client is None:  # before anything is written: a cell that does not fit here
+        limit = settings.max_memory or free_memory()
+        where = "--max-memory allows" if settings.max_memory else "this machine has free"
+        refuse_too_large(list(missing_tasks(study, {})), task_cost(study, kernel.bytes), limit, where)
     with opened(folder, settings):
         contents = _usable(folder, settings.progress)
         tasks = _todo(study, contents, settings, kernel)
@@ -129,14 +132,6 @@ def opened(folder: RunFolder, settings: Settings) -> Iterator[None]:
         yield
 
 
-def _refuse_any_too_large(study: Study, settings: Settings, kernel: Kernel, client: Any) -> None:
-    """Before anything is written: a cell that does not fit here."""
-    if client is None:
-        limit = settings.max_memory or free_memory()
-        where = "--max-memory allows" if settings.max_memory else "this machine has free"
-        refuse_too_large(list(missing_tasks(study, {})), task_cost(study, kernel.bytes), limit, where)
-
-
 def _usable(folder: RunFolder, progress: Progress) -> Contents:
     if not folder.lockable:
         progress.say(f"the file system of {folder.path} has no locks: see to it that no other run works there")
@@ -160,8 +155,12 @@ def _todo(study: Study, contents: Contents, settings: Settings, kernel: Kernel) 
 
 def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report) -> xr.Dataset:
     """The cube, assembled and written unless the file there is that of this study already."""
-    key = {**_identity(folder.study), "computed_with": "; ".join(sorted(contents.computed_with))}
-    key |= {"until": folder.goal().get("target")}
+    key = {
+        "study": folder.study.to_toml(),
+        "code_sha256": provenance.code_sha256(),
+        "computed_with": "; ".join(sorted(contents.computed_with)),
+        "until": folder.goal().get("target"),
+    }
     if not report.computed and not report.failures:
         with contextlib.suppress(StoreError):
             cube = open_cube(path)
@@ -175,10 +174,6 @@ def _finished(folder: RunFolder, contents: Contents, path: Path, report: Report)
     return cube
 
 
-def _identity(study: Study) -> dict[str, Any]:
-    return {"study": study.to_toml(), "code_sha256": provenance.code_sha256()}
-
-
 def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = ()) -> xr.Dataset:
     """The cube of what a folder holds now, with its provenance."""
     study = folder.study
@@ -187,3 +182,13 @@ def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = 
     attrs = provenance.attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
     goal = folder.goal()
     return cube.assign_attrs(attrs | ({"until": str(goal["target"])} if "target" in goal else {}))
+
+
+def cube_of(cube: Any) -> Any:
+    """The cube in a file, or that of a run, finished or not, by its name; anything else stays."""
+    if not isinstance(cube, str | Path):
+        return cube
+    if (path := finished(cube)) is not None:
+        return open_cube(path)
+    folder = RunFolder.existing(run_paths(cube)[0])
+    return assembled(folder, folder.contents())

@@ -89,13 +89,7 @@ def encode(blocks: Sequence[Block], origin: Origin) -> bytes:
 
 
 def decode(content: bytes) -> tuple[Origin, list[Block]]:
-    """Origin and blocks of a shard.
-
-    Raises
-    ------
-    ValueError
-        When the bytes are no shard.
-    """
+    """Origin and blocks of a shard; a ValueError if the bytes are none."""
     try:
         file: Any
         with netcdf_file(io.BytesIO(content), "r", mmap=False) as file:

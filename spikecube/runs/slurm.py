@@ -87,14 +87,8 @@ def submit(
     """Submits the shares of a study as an array, and a job that makes the cube when they have ended.
 
     Shares that are preempted or meet their walltime keep what they have; call this again to go on. Jobs that meet the
-    driver of an earlier call wait for it: as long as its walltime, so that it has ended.
-
-    Raises
-    ------
-    StudyError
-        When the study has mistakes.
-    RunError
-        When sbatch is missing or refuses one of the jobs; none is left in the queue then.
+    driver of an earlier call wait for it: as long as its walltime, so that it has ended. Where sbatch refuses one of
+    the jobs, none is left in the queue.
     """
     planned = plan(Study.from_file(study))
     one, last = share_request(planned, shares, cores), assembly_request(planned, shares, cores)
@@ -119,13 +113,7 @@ def submit(
 
 
 def try_out(arguments: list[str], tell: Callable[[str], None], script: str = "") -> None:
-    """Asks sbatch what it thinks of a job, without submitting it; `tell` hears that no node can run it as things are.
-
-    Raises
-    ------
-    RunError
-        When there is no sbatch, or it refuses.
-    """
+    """Asks sbatch what it thinks of a job, without submitting it; `tell` hears that no node can run it now."""
     done = ask(["sbatch", "--parsable", "--test-only", *arguments], script)
     if done.returncode and _NO_NODE in done.stderr:
         # Nodes that are down now make sbatch say this too, and then the job may well run later.
@@ -135,13 +123,7 @@ def try_out(arguments: list[str], tell: Callable[[str], None], script: str = "")
 
 
 def sbatch(arguments: list[str], script: str = "") -> str:
-    """Submits a job, its script from standard input where there is one; its id.
-
-    Raises
-    ------
-    RunError
-        When there is no sbatch, or it refuses or does not answer.
-    """
+    """Submits a job, its script from standard input where there is one; its id."""
     done = ask(["sbatch", "--parsable", *arguments], script)
     if done.returncode:
         raise _refused(done)

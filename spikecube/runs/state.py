@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from spikecube.notebook import Shown
-from spikecube.runs.folder import Contents, RunFolder
+from spikecube.runs.folder import Contents, RunFolder, run_paths
 from spikecube.study.study import Cell, Study
 from spikecube.text import text_table
+
+_STATES = ("complete", "failed", "pending")
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,36 @@ class State(Shown):
         return asdict(self)
 
     def __str__(self) -> str:
-        return state_text(self)
+        working = ", a driver works on it now" if self.running else ""
+        lines = [f"{self.run}{f': {self.title}' if self.title else ''}{working}"]
+        rows = [[str(n), *(str(row[k]) for k in _STATES)] for n, row in self.by_n.items()]
+        rows.append(["all", str(self.complete), str(self.failed), str(self.pending)])
+        lines.append(text_table(["n", *_STATES], rows))
+        lines += [f"failed: {_place(f)}: {f.get('error')}" for f in self.failures[:20]]
+        if len(self.failures) > 20:
+            lines.append(f"and {len(self.failures) - 20} more failures: see --json")
+        for reason in sorted(set(self.foreign.values())):
+            names = [name for name, why in self.foreign.items() if why == reason]
+            lines.append(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} among the shards: {reason}")
+        return "\n".join(lines)
+
+
+def status(name: str | Path) -> State:
+    """How far a run has come: cells by state, in all and by n, and failures with their errors.
+
+    Raises
+    ------
+    StoreError
+        If there is no such run.
+    """
+    return run_state(RunFolder.existing(run_paths(name)[0]))
 
 
 def run_state(folder: RunFolder) -> State:
     """The state of a run; a cell is complete when every alpha and lam of the study is there."""
     study, contents = folder.study, folder.contents()
     failures = {_key(e): e for e in folder.events() if e.get("event") == "failed"}
-    by_n = {n: {"complete": 0, "failed": 0, "pending": 0} for n in study.axes.n}
+    by_n = {n: dict.fromkeys(_STATES, 0) for n in study.axes.n}
     open_failures = []
     for cell in study.cells():
         failure = failures.get((cell.n, cell.seed, cell.further))
@@ -52,7 +76,7 @@ def run_state(folder: RunFolder) -> State:
         else:
             state = "pending"
         by_n[cell.n][state] += 1
-    totals = {state: sum(row[state] for row in by_n.values()) for state in ("complete", "failed", "pending")}
+    totals = {state: sum(row[state] for row in by_n.values()) for state in _STATES}
     cells = sum(totals.values())
     return State(
         str(folder.path),
@@ -92,21 +116,6 @@ def _key(event: dict[str, Any]) -> tuple[Any, ...]:
     return event.get("n"), event.get("seed"), tuple(further.items()) if isinstance(further, dict) else ()
 
 
-def state_text(state: State) -> str:
-    """A state for people."""
-    working = ", a driver works on it now" if state.running else ""
-    lines = [f"{state.run}{f': {state.title}' if state.title else ''}{working}"]
-    rows = [[str(n), *(str(row[k]) for k in ("complete", "failed", "pending"))] for n, row in state.by_n.items()]
-    rows.append(["all", str(state.complete), str(state.failed), str(state.pending)])
-    lines.append(text_table(["n", "complete", "failed", "pending"], rows))
-    lines += [f"failed: n = {f['n']}, seed = {f['seed']}{_further(f)}: {f.get('error')}" for f in state.failures[:20]]
-    if len(state.failures) > 20:
-        lines.append(f"and {len(state.failures) - 20} more failures: see --json")
-    for reason in sorted(set(state.foreign.values())):
-        names = [name for name, why in state.foreign.items() if why == reason]
-        lines.append(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} among the shards: {reason}")
-    return "\n".join(lines)
-
-
-def _further(failure: dict[str, Any]) -> str:
-    return "".join(f", {k} = {v}" for k, v in failure["further"].items())
+def _place(failure: dict[str, Any]) -> str:
+    labels = {"n": failure["n"], "seed": failure["seed"], **failure["further"]}
+    return ", ".join(f"{k} = {v}" for k, v in labels.items())

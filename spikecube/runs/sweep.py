@@ -18,7 +18,7 @@ from spikecube.runs.drive import Submit, outcomes
 from spikecube.runs.errors import RunError
 from spikecube.runs.folder import RunFolder
 from spikecube.runs.memory import free_memory, refuse_too_large, workers_that_fit
-from spikecube.runs.progress import Progress, Silent
+from spikecube.runs.progress import Progress
 from spikecube.runs.tasks import CellCost, Task, task_cost
 from spikecube.runs.worker import ComputeCell, Outcome, make_job, run_job
 from spikecube.study.study import Study
@@ -47,7 +47,7 @@ class Settings:
     workers: int | None = None
     max_memory: float | None = None
     share: tuple[int, int] | None = None
-    progress: Progress = field(default_factory=Silent)
+    progress: Progress = field(default_factory=Progress)
     wait_lock: float = 0.0
     watch: Callable[[int], None] = lambda left: None
 
@@ -86,7 +86,8 @@ class Sweep:
                     for task, outcome in batch:
                         self._take(task, outcome)
                         left -= 1
-                    self._flush_when_due()
+                    if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:
+                        self._flush()
                     self.settings.watch(left)
                     self._tell_absence(where.capacity().workers)
         finally:
@@ -134,10 +135,6 @@ class Sweep:
         self.settings.progress.say(
             "no worker is connected: waiting for one" if self.deserted else "a worker is connected"
         )
-
-    def _flush_when_due(self) -> None:
-        if len(self.waiting) >= FLUSH_CELLS or time.monotonic() - self.flushed >= FLUSH_SECONDS:
-            self._flush()
 
     def _flush(self) -> None:
         """Writes what has finished as shards, apart for workers with other libraries."""

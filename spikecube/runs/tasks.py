@@ -12,6 +12,7 @@ from spikecube.study.fields import Measure, Model
 from spikecube.study.study import Cell, Study
 
 Points = tuple[tuple[float, ...], tuple[float, ...]]
+"""Alphas and lams of a rectangle of points of one cell."""
 
 
 class Task(NamedTuple):
@@ -29,15 +30,11 @@ class CellCost(Protocol):
 
 
 def task_cost(study: Study, cost: CellCost) -> Callable[[Task], float]:
-    """The cost of tasks of a study; the model of each place along the further axes is made once."""
-    models: dict[tuple[tuple[str, float | str], ...], Model] = {}
+    """The cost of tasks of a study."""
 
     def of(task: Task) -> float:
-        further = task.cell.further
-        if further not in models:
-            models[further] = study.model_at(**dict(further))
-        num_alpha, num_lam = len(task.alphas), len(task.lams)
-        return cost(models[further], study.measure, n=task.cell.n, num_alpha=num_alpha, num_lam=num_lam)
+        model, num_alpha, num_lam = study.models[task.cell.further], len(task.alphas), len(task.lams)
+        return cost(model, study.measure, n=task.cell.n, num_alpha=num_alpha, num_lam=num_lam)
 
     return of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from spikecube.notebook import Shown
 from spikecube.runs import provenance
 from spikecube.runs.errors import RunError
 from spikecube.runs.memory import free_memory, refuse_too_large
-from spikecube.runs.run import Kernel, default_kernel
+from spikecube.runs.run import Kernel, cube_of, default_kernel
 from spikecube.runs.tasks import Task, task_cost
 from spikecube.runs.worker import computed_with, make_job, run_job
 from spikecube.study.study import Study
@@ -45,7 +44,11 @@ class Verified(Shown):
         return all(deviation <= self.tolerance for deviation in self.deviations.values())
 
     def __str__(self) -> str:
-        table = text_table(["cell", "recomputed", "verdict"], verified_rows(self))
+        rows = [
+            [cell, "equal" if d == 0 else f"differs by {d:.3g}", "ok" if d <= self.tolerance else "BAD"]
+            for cell, d in self.deviations.items()
+        ]
+        table = text_table(["cell", "recomputed", "verdict"], rows)
         return f"{table}\ncompared {self.reason}: {'all agree' if self.agrees else 'they do NOT agree'}"
 
 
@@ -55,16 +58,16 @@ def verify(
     rng: np.random.Generator | int | None = None,
     kernel: Kernel | None = None,
 ) -> Verified:
-    """Recomputes `sample` cells chosen by `rng` and compares every value.
+    """Recompute `sample` cells of a cube, its file, or a run by its name, chosen by `rng`, and compare every value.
 
     Raises
     ------
     StoreError
-        When the cube carries no readable study.
+        When there is no such cube, or it carries no readable study.
     RunError
         When it has no computed cell, or one that does not fit in memory.
     """
-    cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
+    cube = as_cube(cube_of(cube), "study", "alpha", "n", "seed", "lam")
     study = study_of(cube)
     kernel = kernel or default_kernel(study)
     found = list(results(cube, study))
@@ -104,11 +107,3 @@ def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:
         return 0.0
     difference = np.abs(ours - theirs)[finite].max()
     return float(difference / (np.abs(theirs[finite]).max() or 1.0))
-
-
-def verified_rows(verified: Verified) -> Sequence[Sequence[str]]:
-    """Cell and verdict, for a table."""
-    return [
-        [cell, "equal" if d == 0 else f"differs by {d:.3g}", "ok" if d <= verified.tolerance else "BAD"]
-        for cell, d in verified.deviations.items()
-    ]

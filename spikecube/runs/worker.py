@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import pickle
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,23 +52,17 @@ class Outcome:
         return pickle.loads(self.packed) if self.packed else {}
 
 
-class Job(NamedTuple):
-    """All that a worker must know to compute one task."""
-
-    compute: ComputeCell
-    model: Model
-    measure: Measure
-    entropy: int
-    n: int
-    seed: int
-    alphas: tuple[float, ...]
-    lams: tuple[float, ...]
+Job = Callable[[], dict[str, np.ndarray]]
+"""All that a worker must know to compute one task: the cell function with its arguments."""
 
 
 def make_job(compute: ComputeCell, study: Study, task: Task) -> Job:
     """The job of a task of a study."""
-    cell, model = task.cell, study.model_at(**dict(task.cell.further))
-    return Job(compute, model, study.measure, study.random.entropy, cell.n, cell.seed, task.alphas, task.lams)
+    cell, model = task.cell, study.models[task.cell.further]
+    points = {"alphas": task.alphas, "lams": task.lams}
+    return functools.partial(
+        compute, model, study.measure, n=cell.n, seed=cell.seed, entropy=study.random.entropy, **points
+    )
 
 
 def run_job(job: Job) -> Outcome:
@@ -75,7 +70,7 @@ def run_job(job: Job) -> Outcome:
     with one_blas_thread:
         found = Outcome(computed_with=computed_with(), blas_threads=blas_threads(), code=code_sha256())
         try:
-            return replace(found, packed=pickle.dumps(call(job)))
+            return replace(found, packed=pickle.dumps(job()))
         except Exception as error:  # any error of a cell is recorded and costs no other cell
             reason = " ".join(str(error).split()) or "no message"
             return replace(found, error=f"{type(error).__name__}: {reason}")
@@ -92,13 +87,6 @@ class About:
 def about() -> About:
     """What this process runs."""
     return About(code_sha256(), computed_with())
-
-
-def call(job: Job) -> dict[str, np.ndarray]:
-    """The cell function on a job."""
-    return job.compute(
-        job.model, job.measure, n=job.n, seed=job.seed, alphas=job.alphas, lams=job.lams, entropy=job.entropy
-    )
 
 
 @functools.cache

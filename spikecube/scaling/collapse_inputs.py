@@ -29,7 +29,9 @@ class Asked:
     Attributes
     ----------
     data, stderr : of each observable by name; that of a single one is "".
+    covariance : (K, X, X) or (X, X) with labels, of the errors of the data, in their units squared; or None.
     ends : of the window in u; None for all points, and "auto" for a choice.
+    expected : (p,), what the p-values test, NaN for nothing.
     """
 
     form: Ansatz

@@ -25,7 +25,16 @@ _SCALARS = ("chi2", "dof", "gof_pvalue", "pattern_pvalue")
 
 @dataclass(frozen=True)
 class Choice:
-    """One window and smallest size: the minimum, its table (p,), what the data derive, and its tests."""
+    """One window and smallest size.
+
+    Attributes
+    ----------
+    used : (P,), which points.
+    theta : (p,), the minimum in the units of the search; `rest` says whether the search ended there.
+    covariance : (p, p), of the parameters in the units of the data.
+    table : arrays (p,) by name, estimates with their errors and intervals; `derived` are those of each observable.
+    tests : arrays (M,) by name, of each observable.
+    """
 
     used: Array
     theta: Array
@@ -43,7 +52,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scan:
-    """Choices by (window, smallest size), None where too few points are left; `strict` is the least of them allowed."""
+    """Choices by (window, smallest size), None where too few points are left.
+
+    Attributes
+    ----------
+    widths, smallest : (W,) and (S,), largest |u| of each window and the smallest sizes.
+    strict : the least choice that is allowed; `admitted` are those that agree with it.
+    """
 
     widths: Array
     smallest: Array

@@ -27,9 +27,15 @@ _LARGEST = 300.0  # of the logarithm of a prefactor
 
 @dataclass(frozen=True)
 class Minimum:
-    """The best parameters, where the three best starts ended, which points were used, and whether all came to rest.
+    """Where the search ended.
 
-    `astray` points are inside the window at theta and not used, or used and not inside: 0 unless it does not settle.
+    Attributes
+    ----------
+    theta : (p,), the best parameters in the units of the search.
+    ends : (S, p), where the three best starts ended.
+    used : (P,), which points were used.
+    astray : points inside the window at theta and not used, or used and not inside: 0 unless it does not settle.
+    at_rest : whether all came to rest.
     """
 
     theta: Array
@@ -46,7 +52,7 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Window:
-    """The mask (P,) of the points inside at given parameters, and the points of a mask with their weights."""
+    """Functions: `inside`, of parameters (p,), is the mask (P,) of the points inside; `select` takes them."""
 
     inside: Callable[[Array], Array]
     select: Callable[[Array], Points]

@@ -165,6 +165,7 @@ class Task:
     x : (X,), the values of the control; the rows of `raw` and `sample` are those of the observables, in turn.
     covariance : (K, X, X) or None, of the errors of `sample` at each size.
     weight : (M,), of the observables where no errors are known.
+    places : (P, 2), control and size of each of the `points` in `sample`.
     """
 
     form: Ansatz

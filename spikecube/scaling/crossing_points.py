@@ -20,7 +20,7 @@ _RESOLVED = 3.0  # standard errors of the slope of the difference, below which t
 
 @dataclass(frozen=True)
 class SizeCurve:
-    """One size: a spline through its points, its coefficients (n,) and their response to the points (n, P).
+    """One size: controls (P,), a spline through its points, its coefficients (n,) and their response to them (n, P).
 
     `covariance` (P, P) is that of the points.
     """
@@ -55,7 +55,7 @@ class SizeCurve:
 
 @dataclass(frozen=True)
 class Crossing:
-    """The crossing of two curves: place, value there, and the response of the place to the points of either."""
+    """The crossing of two curves: place, value there, and how the place responds to the points of either, (P,) each."""
 
     place: float
     value: float
@@ -124,7 +124,15 @@ def cross(one: SizeCurve, other: SizeCurve) -> Crossing | None:
 
 @dataclass(frozen=True)
 class Drift:
-    """x(n) = critical + amplitude n^-exponent through crossings: parameters in this order, errors, intervals, tests."""
+    """x(n) = critical + amplitude n^-exponent through K crossings.
+
+    Attributes
+    ----------
+    theta, low, high, pvalue : (3,), the parameters in this order, ends of intervals, and tests of what is expected.
+    covariance : (3, 3), of the parameters.
+    fitted : (K,), the law at the sizes; `chi2` is the cost there.
+    open_exponent : whether the interval of the exponent is open on a side.
+    """
 
     theta: Array
     covariance: Array
@@ -138,7 +146,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class _Profile:
-    """The fit at each exponent of a grid: (critical, amplitude) (G, 2), their covariances (G, 2, 2), costs (G,)."""
+    """The fit at `exponents` (G,): critical and amplitude (G, 2), their covariances (G, 2, 2), and costs (G,)."""
 
     exponents: Array
     theta: Array

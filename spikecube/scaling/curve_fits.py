@@ -27,9 +27,15 @@ _EDGE = 1e-3  # an end this close to the estimate, in half-widths, is the edge o
 
 @dataclass(frozen=True)
 class Curves:
-    """B curves on the scale on which one law is fitted; w = 0 leaves a size out.
+    """B curves on the scale on which one law is fitted.
 
-    `sizes` has shape (K,), or (K, d) for a law of d sizes.
+    Attributes
+    ----------
+    sizes : (K,), or (K, d) for a law of d sizes.
+    y : (B, K), the data or their logarithms.
+    weights : (B, K), in units of 1/y^2; 0 leaves a size out.
+    variance : (B, K), in units of y^2, or None where no errors are known.
+    dof : (B, K), the degrees of freedom of the variances.
     """
 
     law: Law
@@ -95,9 +101,18 @@ class Curves:
 
 @dataclass(frozen=True)
 class Table:
-    """Arrays over B curves (first axis), filled curve by curve; NaN and status say where there is no answer.
+    """What was found of B curves with p parameters and K sizes; NaN and `status` say where there is no answer.
 
-    `pvalue` tests the values that `fit_curves` was given, by the statistic whose interval stands beside it.
+    Attributes
+    ----------
+    estimate, stderr, t_dof, ci_low, ci_high : (B, p), in the units of the law; `t_dof` belongs to `stderr`.
+    pvalue : (B, p), of the values that `fit_curves` was given, by the statistic whose interval stands beside it.
+    covariance : (B, p, p), of the estimates.
+    response : (B, p, K), the derivatives of the estimates in the data.
+    leverage, fitted, fitted_stderr : (B, K), the hat matrix's diagonal, the law at each size and its error.
+    chi2, gof_pvalue, nobs, aicc : (B,), the test of fit, the sizes used and the corrected information criterion.
+    sign : (B,), -1 where the curve was turned over to fit it.
+    status : (B,), codes of `STATUS`.
     """
 
     estimate: Array

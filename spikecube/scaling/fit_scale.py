@@ -131,9 +131,12 @@ def _of_log(relative: Array, dof: Array) -> Array:
 
 @dataclass(frozen=True)
 class Group:
-    """Curves that are fitted on the same scale: their rows in the sample, turned by `sign` to positive amplitudes.
+    """Curves that are fitted on the same scale.
 
-    `nothing` says which of them are compatible with zero, so that they have no exponent.
+    Attributes
+    ----------
+    rows, sign : (B,), their rows in the sample, turned by `sign` to positive amplitudes.
+    nothing : (B,), whether a curve is compatible with zero, so that it has no exponent.
     """
 
     rows: Array

@@ -42,7 +42,7 @@ class Robust:
 
 @dataclass(frozen=True)
 class _Data:
-    """log y (K,) with standard errors `unit` (K,) of it, one where none are known, and a law for y."""
+    """log y (K,) at `sizes` (K,) with standard errors `unit` (K,), one where none are known, and a law for y."""
 
     law: Law
     sizes: Array

@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """Both ends of the intervals, and the rise of the cost at the null values; each (B, p)."""
+    """Both ends of the intervals, and the rise of the cost at the null values, (B, p) each."""
 
     low: Array
     high: Array

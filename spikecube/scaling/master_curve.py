@@ -19,10 +19,14 @@ Blocks = tuple[tuple[Array, Array], ...]
 
 @dataclass(frozen=True)
 class Points:
-    """P measured points: size, control, value and weight (one over the variance), each of shape (P,).
+    """P measured points.
 
-    With `log` the values are logarithms, and so is the curve through them. `part` numbers the observables. `blocks`
-    are covariances of points that share errors, and then stand for the weights.
+    Attributes
+    ----------
+    size, control, y, weight : (P,); the weight is one over the variance of y.
+    log : whether the values are logarithms, of all or of each (P,); then so is the curve through them.
+    part : (P,), the number of the observable; None for a single one.
+    blocks : rows and covariances of points that share errors, which then stand for the weights.
     """
 
     size: Array

@@ -14,13 +14,7 @@ def new_study() -> str:
 
 
 def write_new(path: Path) -> None:
-    """Write a commented study.
-
-    Raises
-    ------
-    StudyError
-        If there is such a file, or none can be written there.
-    """
+    """Write a commented study; a StudyError if there is such a file, or none can be written there."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(new_study())

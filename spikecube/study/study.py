@@ -7,28 +7,31 @@ import functools
 import hashlib
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.parameters import Model
 from spikecube.model.spikes import nonzero_degrees
 from spikecube.notebook import Shown
-from spikecube.study.checks import study_mistakes
+from spikecube.study.checks import checked
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
 from spikecube.study.lines import with_lines
 from spikecube.study.written import as_toml
 
+Further = tuple[tuple[str, float | str], ...]
+"""A place along the further axes as ((name, label), ...)."""
+
 
 class Cell(NamedTuple):
-    """One task: its size, its replicate, and its place along the further axes as ((name, label), ...)."""
+    """One task: its size, its replicate, and its place along the further axes."""
 
     n: int
     seed: int
-    further: tuple[tuple[str, float | str], ...] = ()
+    further: Further = ()
 
     def describe(self) -> str:
         """`n = 500, seed = 3, width_ratio = 0.5`."""
@@ -41,9 +44,6 @@ class Place(NamedTuple):
     position: tuple[int, ...]
     labels: dict[str, float | str]
     model: Model
-
-
-_Model = Annotated[Model, BeforeValidator(lambda data: Model(**data) if isinstance(data, Mapping) else data)]
 
 
 class Study(Section, Shown):
@@ -65,17 +65,14 @@ class Study(Section, Shown):
 
     title: str = Field("", description="text")
     chunks: dict[str, int] = Field(default_factory=dict, description="{ alpha = k } with a whole number k >= 1")
-    model: _Model = Field(default_factory=Model, description="a table")
+    model: Model = Field(default_factory=Model, description="a table")
     axes: Axes = Field(description="a table with alpha, n, seed and lam")
     measure: Measure = Field(default_factory=Measure, description="a table")
     random: Random = Field(default_factory=Random, description="a table")
     _text: str = PrivateAttr("")
 
     def __init__(self, **data: Any) -> None:
-        mistakes = study_mistakes(data, list(type(self).model_fields))
-        if mistakes:
-            raise StudyError(mistakes)
-        super().__init__(**data)
+        super().__init__(**checked(data, list(type(self).model_fields)))
         self._text = as_toml(data)
 
     @classmethod
@@ -153,10 +150,14 @@ class Study(Section, Shown):
             found.append(Place(tuple(i for i, _ in place), labels, self.model_at(**labels)))
         return found
 
+    @functools.cached_property
+    def models(self) -> dict[Further, Model]:
+        """The model at every place along the further axes."""
+        return {tuple(place.labels.items()): place.model for place in self.places()}
+
     def cells(self) -> Iterator[Cell]:
         """Every cell (n, seed, further) that the study asks for, further axes outermost."""
-        for place in itertools.product(*(self.labels(name) for name in self.further)):
-            further = tuple(zip(self.further, place, strict=True))
+        for further in self.models:
             for n in self.axes.n:
                 yield from (Cell(n, seed, further) for seed in self.axes.seeds(n))
 

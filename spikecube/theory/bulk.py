@@ -21,10 +21,10 @@ from scipy import optimize
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.moments import AtFixed, Moments, moments_of
 from spikecube.theory.newton import EXACT, ConvergenceError, increasing_root
-from spikecube.theory.parameters import Model
 
 _ROUNDS = 200
 
@@ -73,16 +73,8 @@ class Bulk:
     def moments(self, lam: npt.ArrayLike, *, tolerance: float = EXACT) -> Moments:
         """m_1 and m_2 for penalties lambda > 0, to about 1e-10 for lambda from 1e-10 to 1e6.
 
-        Parameters
-        ----------
-        tolerance : of log e; a coarse one makes a start for something else, and is not checked.
-
-        Raises
-        ------
-        ValueError
-            If a penalty is not positive.
-        ConvergenceError
-            If the fixed point is not reached.
+        A ConvergenceError says that the fixed point is not reached. The tolerance is that of log e; a coarse one makes
+        a start for something else, and is not checked.
         """
         lam = real_array(lam, "lam")
         if not np.all(lam > 0) or not np.all(np.isfinite(lam)):
@@ -101,31 +93,6 @@ class Bulk:
             residual = np.abs(self.width_ratio * np.exp(t) * at.u + lam * at.m_1 - 1)
             self.check(residual, 1e-9, f"lam in {span(lam)}")
         return moments_of(lam, at)
-
-    def beyond(self, x: npt.ArrayLike) -> Moments:
-        """m_1 and m_2 continued to lambda = -x for x above the edge; derivatives are in lambda.
-
-        Raises
-        ------
-        ValueError
-            If some x is not above the edge.
-        ConvergenceError
-            If x(e) is not inverted.
-        """
-        x = np.asarray(x, dtype=np.float64)
-        if not np.all(x > self.edge):
-            raise ValueError(f"x = {x.tolist()} was given; the continuation holds above the edge {self.edge:.6g}")
-
-        def gap(t: Array) -> tuple[Array, Array]:
-            e = -np.exp(t)
-            there, slope = self._inverse(e)
-            return np.log(x / there), -slope * e / there
-
-        low, high = np.log(self.variance / x), np.full_like(x, math.log(-self.edge_e))
-        t = increasing_root(gap, low, high, name=f"m_1 at lam = -x, x in {span(x)}, {self}")
-        e = -np.exp(t)
-        self.check(np.abs(self._inverse(e)[0] / x - 1), 1e-9, f"x in {span(x)}")
-        return moments_of(-x, self._rest(e, self._m_1(e), -x))
 
     @cached_property
     def edge(self) -> float:
@@ -148,7 +115,7 @@ class Bulk:
         """
         return float(other._inverse(np.asarray(self.edge_e))[0]) / self.edge - 1
 
-    def outside(self, e: float) -> Moments:
+    def outside(self, e: npt.ArrayLike) -> Moments:
         """The moments beyond the edge (at lam = -x) as functions of e, `edge_e` <= e < 0 (0 is x at infinity)."""
         here = np.asarray(e)
         x, _ = self._inverse(here)
@@ -239,13 +206,7 @@ class Bulk:
         return x, at.u * (1 / (at.q * at.s) - x)
 
     def check(self, residual: Array, tolerance: float, where: str) -> None:
-        """Refuse a residual above its tolerance.
-
-        Raises
-        ------
-        ConvergenceError
-            If it is.
-        """
+        """Refuse a residual above its tolerance, by a ConvergenceError."""
         worst = float(np.max(residual, initial=0.0))
         if not worst <= tolerance:
             raise ConvergenceError(f"residual {worst:.2g} exceeds {tolerance:g} at {where} for {self}")
@@ -258,9 +219,7 @@ def span(values: Array) -> str:
 def bulk_of(model: Model, n: int | None = None, degrees: int = 1) -> Bulk:
     """The bulk of F_0 for a model: in the limit, or with the rounded d/n and N/n of a given n.
 
-    Parameters
-    ----------
-    degrees : blocks kept, at finite n only: in the proportional limit every degree beyond 1 is noise.
+    So many degrees have blocks at finite n; in the proportional limit every degree beyond 1 is noise.
     """
     activation = resolve_activation(model.activation)
     powers = activation.coefficients(degrees) ** 2 * factorials(degrees)
@@ -278,8 +237,8 @@ def bulk_of(model: Model, n: int | None = None, degrees: int = 1) -> Bulk:
 def bulk_atom(model: Model) -> float:
     """The share of the n singular values of F_0/sqrt n that vanish because its rank is below n.
 
-    >>> from types import SimpleNamespace
-    >>> bulk_atom(SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=0.75))
+    >>> from spikecube import Model
+    >>> bulk_atom(Model(activation="relu", dim_ratio=0.5, width_ratio=0.75))
     0.25
     """
     return bulk_of(model).atom

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import Bulk, bulk_of, span
-from spikecube.theory.parameters import Model
 
 _Complex = npt.NDArray[np.complex128]
 
@@ -21,9 +21,8 @@ def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
 
     It integrates to 1 - `bulk_atom(model)`.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
-    >>> bulk_density(model, [0.5, 1.0, 2.0]).round(4).tolist()
+    >>> from spikecube import Model
+    >>> bulk_density(Model(activation="relu", dim_ratio=0.5), [0.5, 1.0, 2.0]).round(4).tolist()
     [0.7008, 0.3284, 0.0]
     """
     s = real_array(singular_values, "singular_values")
@@ -33,10 +32,7 @@ def bulk_density(model: Model, singular_values: npt.ArrayLike) -> Array:
 def eigenvalue_density(bulk: Bulk, x: npt.ArrayLike) -> Array:
     """Density of the eigenvalues of F_0 F_0^T/n at x > 0, Im m_1(x + i0)/pi, without the atom at zero.
 
-    Raises
-    ------
-    ValueError
-        If some x is not positive, or the bulk has blocks beyond the first: theirs is `conditional_density`.
+    It is for x > 0 and one block: that of more is `conditional_density`.
     """
     x = np.asarray(x, dtype=np.float64)
     if not np.all(x > 0):

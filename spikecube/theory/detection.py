@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import step_reach
 from spikecube.theory.conditional.edge import SHARE, Edge, conditional_edges
 from spikecube.theory.losses import chosen_degrees
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import beta_length
 from spikecube.theory.tracy_widom import tracy_widom_quantile
 
@@ -55,10 +55,8 @@ def detection_edge(
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5)
     >>> detection_edge(model, 1000, [0.0, 0.3, 0.45], degrees=1).round(3).tolist()
     [1.588, 1.602, 1.704]
     """
@@ -85,9 +83,6 @@ def _edges(
     for still, share in ((True, SHARE), (False, rate)):
         places = [int(i) for i in np.flatnonzero(short == still) if not (still and known)]
         near = [found[i].x for i in places] if known else None
-        found |= zip(
-            places,
-            conditional_edges(model, n, [alphas[i] for i in places], degrees, share=share, near=near),
-            strict=True,
-        )
+        edges = conditional_edges(model, n, [alphas[i] for i in places], degrees, share=share, near=near)
+        found |= zip(places, edges, strict=True)
     return [found[i] for i in range(len(alphas))]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikecube.model.activations import resolve_activation
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
-from spikecube.theory.parameters import Model
 from spikecube.theory.staircase import threshold
 
 
@@ -41,18 +41,6 @@ class Exponent:
     rigorous: bool
 
 
-def _detached(model: Model, alpha: float, k: int) -> bool:
-    return _hermite(model, k)[0] != 0 and threshold(k) < alpha < 0.5
-
-
-def _last_spike_finite(model: Model, alpha: float, ell: int) -> bool:
-    return all(_hermite(model, ell)) and threshold(ell) < alpha < 0.5
-
-
-def _next_spike_missing(model: Model, alpha: float, ell: int) -> bool:
-    return all(_hermite(model, ell + 1)) and 0 <= alpha < threshold(ell + 1)
-
-
 EXPONENTS: dict[str, Exponent] = {
     row.name: row
     for row in (
@@ -62,7 +50,7 @@ EXPONENTS: dict[str, Exponent] = {
             formula="1/2 - k (1/2 - alpha)",
             value=lambda alpha, k: 0.5 - k * (0.5 - alpha),
             condition="c_k != 0 and (k-1)/(2k) < alpha < 1/2",
-            holds=_detached,
+            holds=lambda model, alpha, k: _hermite(model, k)[0] != 0 and threshold(k) < alpha < 0.5,
             rigorous=True,
         ),
         Exponent(
@@ -71,7 +59,7 @@ EXPONENTS: dict[str, Exponent] = {
             formula="-(1 - ell (1 - 2 alpha))",
             value=lambda alpha, ell: ell * (1 - 2 * alpha) - 1,
             condition="c_ell != 0, c_{*,ell} != 0 and (ell-1)/(2 ell) < alpha < 1/2",
-            holds=_last_spike_finite,
+            holds=lambda model, alpha, ell: all(_hermite(model, ell)) and threshold(ell) < alpha < 0.5,
             rigorous=False,
         ),
         Exponent(
@@ -80,7 +68,7 @@ EXPONENTS: dict[str, Exponent] = {
             formula="-((ell + 1)(1 - 2 alpha) - 1)",
             value=lambda alpha, ell: 1 - (ell + 1) * (1 - 2 * alpha),
             condition="c_{ell+1} != 0, c_{*,ell+1} != 0 and 0 <= alpha < ell/(2 ell + 2)",
-            holds=_next_spike_missing,
+            holds=lambda model, alpha, ell: all(_hermite(model, ell + 1)) and 0 <= alpha < threshold(ell + 1),
             rigorous=False,
         ),
         Exponent(

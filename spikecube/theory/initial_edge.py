@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from spikecube.model.parameters import Model
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.losses import chosen_degrees
-from spikecube.theory.parameters import Model
 
 
 def bulk_edge(model: Model, n: int | None = None, *, degrees: int | None = None) -> float:
@@ -23,9 +23,8 @@ def bulk_edge(model: Model, n: int | None = None, *, degrees: int | None = None)
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", dim_ratio=0.5, width_ratio=1.0)
-    >>> round(bulk_edge(model), 6)
+    >>> from spikecube import Model
+    >>> round(bulk_edge(Model(activation="relu", dim_ratio=0.5)), 6)
     1.569252
     """
     kept = 1 if n is None else degrees or chosen_degrees(model, n)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array, factorials
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.moments import Moments
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import (
     finite_spikes,
     hermite_spikes,
@@ -33,8 +33,8 @@ _NEGLIGIBLE = 1e-4
 def best_linear_loss(model: Model) -> float:
     """V - c_{*,1}^2: the test loss of the best x -> theta.x, which knows the target.
 
-    >>> from types import SimpleNamespace
-    >>> best_linear_loss(SimpleNamespace(target=[0.0, 1.0, 0.5], noise=0.5))
+    >>> from spikecube import Model
+    >>> best_linear_loss(Model(target=[0.0, 1.0, 0.5], noise=0.5))
     0.75
     """
     return label_power(model) - linear_power(model)
@@ -52,10 +52,8 @@ def chosen_degrees(model: Model, n: int) -> int:
 
     Tried at penalties from 1e-4 to 10.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="tanh", target=[0, 1, 0.5, 0.2], noise=0.5, dim=lambda n: n // 50,
-    ...     width=lambda n: n)
-    >>> chosen_degrees(model, 1000)
+    >>> from spikecube import Model
+    >>> chosen_degrees(Model(activation="tanh", target=[0, 1, 0.5, 0.2], dim_ratio=0.02), 1000)
     3
     """
     tried = range(2, _MOST_DEGREES)
@@ -68,7 +66,8 @@ def block_remainder(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> A
     With all four kept it is what the last of them changes: the next one changes less where the orders settle.
     """
     degrees = min(degrees, _MOST_DEGREES - 1)
-    kept, all_of_them = (_blocks_only(model, lam, n, k) for k in (degrees, _MOST_DEGREES))
+    bulks = (bulk_of(model, n, k).moments(lam) for k in (degrees, _MOST_DEGREES))
+    kept, all_of_them = (np.array(_losses(moments, *_no_spikes(model, moments))) for moments in bulks)
     return np.abs(relative_change(kept, all_of_them))
 
 
@@ -80,11 +79,6 @@ def relative_change(values: Array, base: Array) -> Array:
     """
     some = (values != 0) | (base != 0)
     return np.divide(values, base, out=np.ones_like(base), where=some) - 1
-
-
-def _blocks_only(model: Model, lam: npt.ArrayLike, n: int, degrees: int) -> Array:
-    moments = bulk_of(model, n, degrees).moments(lam)
-    return np.array(_losses(moments, *_no_spikes(model, moments)))
 
 
 def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
@@ -107,10 +101,8 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, dim_ratio=0.5, width_ratio=1.0,
-    ...     step_ratio=1.0, initial_output="vanishing")
-    >>> [round(float(loss), 4) for loss in limit_losses(model, 0.1, 2)]
+    >>> from spikecube import Model
+    >>> [round(float(loss), 4) for loss in limit_losses(Model(activation="relu", target=[0, 1, 0.5]), 0.1, 2)]
     [0.43, 1.1317]
     """
     if ell == 0:
@@ -118,7 +110,7 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
     require_vanishing_output(model)
     moments = bulk_of(model).moments(lam)
     spikes, label = hermite_spikes(model, ell)
-    weights = np.where(np.arange(ell + 1) == 1, moments.m_2[..., None], moments.m_1[..., None]) ** 0.5
+    weights = moments.weights(range(ell + 1)) ** 0.5
     basis, _ = np.linalg.qr(weights[..., None] * spikes)
     seen = weights * label
     explained = (basis @ (seen[..., None, :] @ basis).swapaxes(-1, -2))[..., 0]
@@ -157,10 +149,6 @@ def block_losses(
     if ell > 0:
         require_vanishing_output(model)
     moments = moments or bulk_of(model, n, degrees or chosen_degrees(model, n)).moments(lam)
-    return _spiked(model, n, alpha, ell, moments)
-
-
-def _spiked(model: Model, n: int, alpha: float | None, ell: int, moments: Moments) -> Losses:
     value, slope = _no_spikes(model, moments)
     spikes, factors = finite_spikes(model, n, alpha, ell, moments.degrees)
     if not len(spikes.degrees):
@@ -172,7 +160,8 @@ def _spiked(model: Model, n: int, alpha: float | None, ell: int, moments: Moment
     inner = np.eye(len(factors)) + u * (factors @ gram @ factors.T)
     seen = np.linalg.solve(inner, (v @ factors.T)[..., None])[..., 0]
     q = moments.u[..., None] * (seen @ factors)
-    down = 2 * np.sum(dv * q, axis=-1) + moments.du * np.sum(seen**2, axis=-1) - _quadratic(q, dgram)
+    down = 2 * np.sum(dv * q, axis=-1) + moments.du * np.sum(seen**2, axis=-1)
+    down = down - np.einsum("...j,...jk,...k->...", q, dgram, q)
     return _losses(moments, value - np.sum(v * q, axis=-1), slope - down)
 
 
@@ -186,11 +175,7 @@ def _no_spikes(model: Model, moments: Moments) -> tuple[Array, Array]:
 
 def _mix(moments: Moments, t_1: Array | float, t_r: Array | float) -> tuple[Array, Array]:
     """t_1 m_2 + t_r m_1 and its derivative in lambda at fixed t_1, t_r."""
-    return t_1 * moments.m_2 + t_r * moments.m_1, t_1 * moments.dm_2 + t_r * moments.dm_1
-
-
-def _quadratic(vectors: Array, matrix: Array) -> Array:
-    return np.asarray(np.einsum("...j,...jk,...k->...", vectors, matrix, vectors))
+    return t_1 * moments.blocks[0] + t_r * moments.m_1, t_1 * moments.dblocks[0] + t_r * moments.dm_1
 
 
 def _losses(moments: Moments, value: Array, slope: Array) -> Losses:

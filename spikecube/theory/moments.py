@@ -12,39 +12,36 @@ from spikecube.model.hermite import Array
 
 @dataclass(frozen=True)
 class Moments:
-    """m_1, m_(k) of the blocks, their derivatives in lambda, and u = 1/(1+e), all of the shape of lambda.
+    """m_1, m_(k) of the blocks, their derivatives dm_1, du in lambda, and u = 1/(1+e), (lam,) each.
 
-    m_2 is m_(1), `higher` holds m_(2), m_(3), ... and `dhigher` their derivatives; one leading axis more.
+    `blocks` (degrees, lam) holds m_(1), m_(2), ... and `dblocks` their derivatives; m_2 is m_(1).
     u is the mu of the spiked losses, u = lambda (m_1 + (N-n)/(lambda n)) n/N, and -u is the zeta of the outliers.
     """
 
     lam: Array
     m_1: Array
-    m_2: Array
     dm_1: Array
-    dm_2: Array
     u: Array
     du: Array
-    higher: Array
-    dhigher: Array
+    blocks: Array
+    dblocks: Array
 
     @property
     def degrees(self) -> int:
         """How many degrees have a block."""
-        return len(self.higher) + 1
+        return len(self.blocks)
 
     def weights(self, degrees: Iterable[int]) -> Array:
         """m_(k) for each degree k, m_1 for those without a block; shape (*lam.shape, degrees)."""
-        return np.stack([self._pick(k, self.m_1, self.m_2, self.higher) for k in degrees], axis=-1)
+        return _picked(degrees, self.blocks, self.m_1)
 
     def slopes(self, degrees: Iterable[int]) -> Array:
         """The derivatives of `weights(degrees)` in lambda."""
-        return np.stack([self._pick(k, self.dm_1, self.dm_2, self.dhigher) for k in degrees], axis=-1)
+        return _picked(degrees, self.dblocks, self.dm_1)
 
-    def _pick(self, k: int, other: Array, first: Array, higher: Array) -> Array:
-        if k == 1:
-            return first
-        return np.asarray(higher[k - 2]) if 2 <= k <= self.degrees else other
+
+def _picked(degrees: Iterable[int], blocks: Array, other: Array) -> Array:
+    return np.stack([blocks[k - 1] if 1 <= k <= len(blocks) else other for k in degrees], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -63,15 +60,12 @@ def moments_of(lam: Array, at: AtFixed) -> Moments:
     """Implicit differentiation of the two equations; every sum has terms of one sign for lambda > 0."""
     common = -at.q / (1 + lam * at.q * at.s)
     m = at.m_1 * at.p
-    dm = common * (at.p**2 + m * at.s)
     return Moments(
         lam=lam,
         m_1=at.m_1,
-        m_2=m[0],
         dm_1=common * (1 + at.m_1 * at.s),
-        dm_2=dm[0],
         u=at.u,
         du=-common * at.s * at.u,
-        higher=m[1:],
-        dhigher=dm[1:],
+        blocks=m,
+        dblocks=common * (at.p**2 + m * at.s),
     )

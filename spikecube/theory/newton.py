@@ -26,8 +26,8 @@ def increasing_root(
 ) -> Array:
     """The roots t of elementwise increasing functions f with f(low) <= 0 <= f(high).
 
-    A Newton step is taken where it stays inside the bracket and at least halves the step before last,
-    a bisection step elsewhere: convergence is certain, and quadratic near a simple root.
+    A Newton step is taken where it stays inside the bracket and at least halves the step before last, a bisection step
+    elsewhere: convergence is certain, and quadratic near a simple root. A root that is not found is a ConvergenceError.
 
     Parameters
     ----------
@@ -35,11 +35,6 @@ def increasing_root(
     low, high : brackets.
     name : what is being solved and for which arguments, for the error.
     tolerance : of a root, in units of the larger of it and 1.
-
-    Raises
-    ------
-    ConvergenceError
-        If a root is not found.
 
     Examples
     --------

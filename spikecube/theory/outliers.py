@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from scipy import optimize
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.theory.bulk import Bulk, bulk_of
 from spikecube.theory.conditional.spikes import conditional_spectrum
 from spikecube.theory.losses import chosen_degrees
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import Spikes, finite_spikes, require_vanishing_output, spike_degrees
 
 _SPIKES = 5
@@ -45,10 +43,8 @@ def predicted_outliers(
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5)
     >>> predicted_outliers(model, 1000, 0.42, degrees=1).round(4).tolist()
     [6.3242, 2.3056]
     >>> predicted_outliers(model, 1000, 0.42, conditional=True, degrees=1).round(2).tolist()
@@ -66,9 +62,8 @@ def initial_outliers(model: Model, n: int, degrees: int | None = None) -> Array:
 
     It is detached for c_2 sqrt(2N/d) well beyond the bulk, does not point near the target and hardly changes losses.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation=[0, 0.3, 1], target=[0, 1], noise=0.5, dim=lambda n: n // 5,
-    ...     width=lambda n: 8 * n, step_samples=lambda n: n)
+    >>> from spikecube import Model
+    >>> model = Model(activation=[0, 0.3, 1], target=[0, 1], dim_ratio=0.2, width_ratio=8)
     >>> initial_outliers(model, 1000).round(2).tolist()
     [10.01]
     """
@@ -79,12 +74,19 @@ def initial_outliers(model: Model, n: int, degrees: int | None = None) -> Array:
 def _outliers(bulk: Bulk, spikes: Spikes, factors: Array) -> Array:
     if not len(spikes.degrees):
         return np.zeros(0)
-    count = int(np.sum(_eigenvalues(bulk, bulk.edge_e, spikes, factors) > 1))
 
     def excess(t: float, k: int) -> float:
+        """Positive at the edge, falling to -1 at infinity; t is log(-e)."""
         return float(_eigenvalues(bulk, -math.exp(t), spikes, factors)[k]) - 1
 
-    return np.sqrt([_position(bulk, partial(excess, k=k)) for k in range(count)])
+    high, found = math.log(-bulk.edge_e), []
+    for k in range(int(np.sum(_eigenvalues(bulk, bulk.edge_e, spikes, factors) > 1))):
+        low = high - 1
+        while excess(low, k) > 0:
+            low -= 2
+        e = -math.exp(optimize.brentq(excess, low, high, args=(k,), xtol=1e-13))
+        found.append(-float(bulk.outside(e).lam))
+    return np.sqrt(found)
 
 
 def detachment_alphas(model: Model, n: int, *, ell: int = _SPIKES, degrees: int | None = None) -> Array:
@@ -94,10 +96,8 @@ def detachment_alphas(model: Model, n: int, *, ell: int = _SPIKES, degrees: int 
     degrees with c_k = 0 left out. NaN: not within the range, or a spike that the readout cannot tell from earlier ones;
     0: from the start. The radius of x is left out. As n grows it approaches (k-1)/(2k) for degree k, like 1/ln n.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5)
     >>> detachment_alphas(model, 1000, ell=2).round(3).tolist()
     [0.127, 0.348]
     """
@@ -122,12 +122,3 @@ def _eigenvalues(bulk: Bulk, e: float, spikes: Spikes, factors: Array) -> Array:
     moments = bulk.outside(e)
     gram = spikes.gram(moments.weights(spikes.function_degrees))
     return np.linalg.eigvalsh(-moments.u * (factors @ gram @ factors.T))[::-1]
-
-
-def _position(bulk: Bulk, excess: Callable[[float], float]) -> float:
-    """x where an excess, positive at the edge and falling to -1 at infinity, vanishes; its argument is log(-e)."""
-    high = math.log(-bulk.edge_e)
-    low = high - 1
-    while excess(low) > 0:
-        low -= 2
-    return -float(bulk.outside(-math.exp(optimize.brentq(excess, low, high, xtol=1e-13))).lam)

@@ -11,15 +11,14 @@ import numpy.typing as npt
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials, monomial_coefficients
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
-from spikecube.theory.parameters import Model
 
 
 def label_power(model: Model) -> float:
     """V = E sigma_*(Z)^2 + noise^2, the second moment of a label.
 
-    >>> from types import SimpleNamespace
-    >>> label_power(SimpleNamespace(target=[0.0, 1.0, 0.5], noise=0.5))
+    >>> label_power(Model(target=[0.0, 1.0, 0.5], noise=0.5))
     1.75
     """
     return resolve_target(model.target).power + model.noise**2
@@ -33,9 +32,7 @@ def linear_power(model: Model) -> float:
 def beta_length(model: Model, n: int | None = None) -> float:
     """b = |beta|, b^2 = c_{*,1}^2 + (d/n_0) V: in the limit, or with the rounded d and n_0 of n.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(target=[0.0, 1.0], noise=0.0, dim_ratio=3.0, step_ratio=1.0)
-    >>> beta_length(model)
+    >>> beta_length(Model(target=[0.0, 1.0], noise=0.0, dim_ratio=3.0))
     2.0
     """
     ratio = model.dim_ratio / model.step_ratio if n is None else model.dim(n) / model.step_samples(n)
@@ -45,9 +42,7 @@ def beta_length(model: Model, n: int | None = None) -> float:
 def beta_cosine(model: Model, n: int | None = None) -> float:
     """rho = c_{*,1}/b, the cosine of beta with beta_*; 0 where labels vanish and beta with them.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(target=[0.0, 1.0], noise=0.0, dim_ratio=3.0, step_ratio=1.0)
-    >>> beta_cosine(model)
+    >>> beta_cosine(Model(target=[0.0, 1.0], noise=0.0, dim_ratio=3.0))
     0.5
     """
     length = beta_length(model, n)
@@ -57,13 +52,6 @@ def beta_cosine(model: Model, n: int | None = None) -> float:
 def readout_nodes(kind: str, nodes: int) -> tuple[Array, Array]:
     """Values of sqrt(N) a_i and their probabilities; with `nodes` of them Gaussian moments below 2 nodes are exact.
 
-    Raises
-    ------
-    ValueError
-        If the readout is not one of gaussian, rademacher, constant.
-
-    Examples
-    --------
     >>> [v.tolist() for v in readout_nodes("rademacher", 5)]
     [[-1.0, 1.0], [0.5, 0.5]]
     """
@@ -113,13 +101,7 @@ class Spikes:
 
 
 def spike_degrees(model: Model, ell: int) -> npt.NDArray[np.int64]:
-    """The degrees k <= ell with c_k != 0, each of which gives a spike.
-
-    Raises
-    ------
-    ValueError
-        If ell is negative.
-    """
+    """The degrees k <= ell with c_k != 0, each of which gives a spike; a ValueError for a negative ell."""
     if ell < 0:
         raise ValueError(f"ell = {ell} was given; a number of spikes is 0 or more")
     return np.flatnonzero(resolve_activation(model.activation).coefficients(ell))
@@ -187,13 +169,7 @@ def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: 
 
 
 def require_vanishing_output(model: Model) -> None:
-    """Decline models whose step does not point along beta.
-
-    Raises
-    ------
-    ValueError
-        If initial_output is "full".
-    """
+    """Decline models whose step does not point along beta, by a ValueError."""
     if model.initial_output != "vanishing":
         raise ValueError(
             f"initial_output = {model.initial_output!r} was given; predictions after the step exist only for "

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory.conditional.batch import label_law
 from spikecube.theory.conditional.build import Parts, parts_of, profile_of, typical_draw
 from spikecube.theory.conditional.losses import conditional_losses, initial_losses
 from spikecube.theory.losses import block_remainder, chosen_degrees, relative_change
-from spikecube.theory.parameters import Model
 
 _OF_MATRIX = 0.25  # of what the batch's matrix changes: its own next order
 _OF_STEP = 0.1  # of what the step changes: its own next order
@@ -53,8 +53,7 @@ def loss_remainders(
 
     def losses(parts: Parts, power: float) -> Array:
         profile = profile_of(model, n, alpha, parts, draw=dataclasses.replace(draw, power=power), refine=_COARSE)
-        found = conditional_losses(profile, lam)
-        return np.array([found.train, found.test])
+        return np.array(conditional_losses(profile, lam)[:2])
 
     whole = losses(parts_of(degrees), draw.power)
     matrix = relative_change(whole, losses(Parts(degrees, radius=True), draw.power))
@@ -73,9 +72,7 @@ def power_spread(model: Model, n: int) -> float:
     |beta|^2 = (beta.beta_*)^2 + rest moves with the batch's means of y t, t = x.beta_*, and of y^2, and with the inner
     products of its samples: the variance is Var(2 c_{*,1} y t + (d/n_0) y^2)/n_0 + 2 (d/n_0) V^2/n_0.
 
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(target=[0.0, 1.0], noise=0.0, dim=lambda n: n // 100, step_samples=lambda n: n)
-    >>> round(power_spread(model, 10_000), 3)
+    >>> round(power_spread(Model(target=[0.0, 1.0], noise=0.0, dim_ratio=0.01), 10_000), 3)
     0.028
     """
     n_0 = model.step_samples(n)

@@ -27,15 +27,8 @@ def tracy_widom_cdf(s: float) -> float:
 
 @functools.cache
 def tracy_widom_quantile(probability: float) -> float:
-    """The s with F_1(s) = probability.
+    """The s with F_1(s) = probability, for probabilities within [1e-6, 1 - 1e-9].
 
-    Raises
-    ------
-    ValueError
-        If the probability is not within [1e-6, 1 - 1e-9].
-
-    Examples
-    --------
     >>> round(tracy_widom_quantile(0.99), 4)
     2.0234
     """

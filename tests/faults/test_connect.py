@@ -208,11 +208,11 @@ def test_a_worker_that_does_not_answer_is_asked_again() -> None:
 def test_a_run_waits_for_another_one_as_long_as_it_is_told(tmp_path: Path, threads: Any) -> None:
     """Fails when the wait has no bound, when it is not said, or when the run does not start after it."""
     from spikecube.runs.folder import FolderInUse, RunFolder
-    from spikecube.runs.progress import Silent
+    from spikecube.runs.progress import Progress
 
     study, said, held = standin.make_study(), [], contextlib.ExitStack()
 
-    class Freeing(Silent):
+    class Freeing(Progress):
         def say(self, sentence: str) -> None:
             said.append(sentence)
             held.close()

@@ -16,7 +16,7 @@ import numpy as np
 
 from spikecube.cube import schema
 from spikecube.runs.tasks import Task
-from spikecube.runs.worker import call, make_job
+from spikecube.runs.worker import make_job
 from spikecube.study.study import Study
 
 if TYPE_CHECKING:
@@ -141,6 +141,6 @@ def make_cube(study: Study | None = None) -> xr.Dataset:
     study = study or make_study()
     found = []
     for c in study.cells():
-        job = make_job(cell, study, Task(c, study.axes.alpha, study.axes.lam))
-        found.append(CellResult(c, job.alphas, job.lams, call(job)))
+        task = Task(c, study.axes.alpha, study.axes.lam)
+        found.append(CellResult(*task, make_job(cell, study, task)()))
     return assemble(study, found).assign_attrs(attributes(["these libraries"], [1], study.random.entropy))

@@ -20,7 +20,7 @@ from spikecube.cube.store import StoreError, open_cube
 from spikecube.runs.folder import RunFolder, run_paths
 from spikecube.runs.progress import Lines
 from spikecube.runs.run import Settings, run_study
-from spikecube.runs.state import run_state, state_text
+from spikecube.runs.state import run_state
 from tests.runs import standin
 
 STUDY = standin.make_study()
@@ -292,7 +292,7 @@ def test_state_of_a_run(folder: RunFolder) -> None:
     state = run_state(RunFolder.existing(folder.path))
     assert (state.cells, state.complete, state.failed, state.pending) == (12, 7, 1, 4)
     assert json.loads(json.dumps(state.as_dict()))["by_n"]["20"]["complete"] == 4
-    text = state_text(state)
+    text = str(state)
     assert f"failed: n = {cell.n}, seed = {cell.seed}, activation = relu: ValueError: no" in text
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spikecube.runs.memory import DRIVER_BYTES, WORKER_BYTES
-from spikecube.runs.plan import Speed, calibrate, makespan, plan, plan_text, processor_time
+from spikecube.runs.plan import Speed, calibrate, makespan, plan, processor_time
 from spikecube.runs.run import Kernel, run_study
 from spikecube.study.study import Study
 from tests.runs import standin
@@ -110,7 +110,7 @@ def test_a_plan_names_memory_and_disk_apart() -> None:
     assert few.assemble_bytes > few.driver_bytes
     assert few.cube_bytes < few.shard_bytes < few.cube_bytes + 4096 * few.tasks + 1
     assert {"driver_bytes", "largest_cell_bytes", "assemble_bytes", "shard_bytes"} <= set(many.as_dict())
-    text = plan_text(many)
+    text = str(many)
     for row in ("memory of the driver beside", "memory to assemble the cube", "shards beside it, uncompressed"):
         assert row in text
 
@@ -133,13 +133,13 @@ def test_processor_time_is_in_units_of_its_size(seconds: float, text: str) -> No
 def test_chunks_make_more_and_smaller_tasks() -> None:
     planned = plan(standin.make_study(chunks={"alpha": 1}), kernel=standin.kernel())
     assert (planned.cells, planned.tasks) == (12, 36)
-    assert "12 in 36 tasks" in plan_text(planned)
+    assert "12 in 36 tasks" in str(planned)
 
 
 def test_a_study_that_cannot_fit_is_said_to_never_run() -> None:
     planned = plan(STUDY, max_memory=1e6, kernel=standin.kernel())
     assert (planned.tasks_at_once, planned.fits, planned.seconds) == (0, False, None)
-    assert "never: the largest task does not fit in memory" in " ".join(plan_text(planned).split())
+    assert "never: the largest task does not fit in memory" in " ".join(str(planned).split())
     assert json.loads(json.dumps(planned.as_dict(), allow_nan=False))["fits"] is False
 
 
@@ -164,12 +164,12 @@ def test_the_plan_of_a_real_study_is_within_a_factor_of_three() -> None:
 
     from spikecube.runs.run import default_kernel
     from spikecube.runs.tasks import missing_tasks
-    from spikecube.runs.worker import call, make_job, one_blas_thread
+    from spikecube.runs.worker import make_job, one_blas_thread
 
     study = Study(axes={"alpha": [0.0, 0.2, 0.3], "n": [1200], "seed": 1, "lam": [0.1, 1.0]})
     planned = plan(study)
     with one_blas_thread:
         begun = time.process_time()
-        call(make_job(default_kernel(study).compute, study, next(missing_tasks(study, {}))))
+        make_job(default_kernel(study).compute, study, next(missing_tasks(study, {})))()
         taken = time.process_time() - begun
     assert 1 / 3 < planned.longest_task_seconds / taken < 3

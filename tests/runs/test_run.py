@@ -15,7 +15,7 @@ from spikecube.cube.store import StoreError, open_cube
 from spikecube.runs import provenance
 from spikecube.runs import run as run_module
 from spikecube.runs.errors import RunError
-from spikecube.runs.progress import Silent
+from spikecube.runs.progress import Progress
 from spikecube.runs.run import Settings, run_study
 from spikecube.study.study import Study
 from tests.runs import standin
@@ -249,7 +249,7 @@ def test_a_client_without_workers_is_told_of_and_waited_for(expected: xr.Dataset
 
     sentences: list[str] = []
 
-    class Starter(Silent):
+    class Starter(Progress):
         def say(self, sentence: str) -> None:
             sentences.append(sentence)
             if "no worker" in sentence:

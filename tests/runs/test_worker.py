@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from spikecube.runs.tasks import Task
-from spikecube.runs.worker import _controller, blas_threads, call, computed_with, make_job, one_blas_thread, run_job
+from spikecube.runs.worker import _controller, blas_threads, computed_with, make_job, one_blas_thread, run_job
 from spikecube.study.study import Cell
 from tests.runs import standin
 
@@ -35,7 +35,7 @@ def two_blas_threads() -> Any:
 @pytest.mark.usefixtures("two_blas_threads")
 def test_a_task_runs_on_one_blas_thread_and_restores_the_others() -> None:
     job = make_job(standin.telling_blas_threads, STUDY, TASK)
-    assert call(job)["beta_power"] == 2
+    assert job()["beta_power"] == 2
     outcome = run_job(job)
     assert outcome.values["beta_power"] == 1
     assert outcome.blas_threads == 1

@@ -1,20 +1,17 @@
-"""A model as the theory sees it, and the cases that several tests share."""
+"""Models on the sphere, where the theory has them, and the cases that several tests share."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.model.cases import PlainModel
+from spikecube.model.parameters import Model
 
 
-@dataclass(frozen=True)
-class SomeModel(PlainModel):
-    """The fields of a study's [model], free of the study file's checks, on the sphere as the theory has it."""
-
-    target_direction: str = "sphere"
+def sphere_model(**changes: Any) -> Model:
+    """A model whose target direction has length one."""
+    return Model(**({"target_direction": "sphere"} | changes))
 
 
 REFERENCE: list[dict[str, Any]] = json.loads(
@@ -22,5 +19,5 @@ REFERENCE: list[dict[str, Any]] = json.loads(
 )["cases"]
 
 
-def reference_model(case: dict[str, Any]) -> SomeModel:
-    return SomeModel(**case["config"])
+def reference_model(case: dict[str, Any]) -> Model:
+    return sphere_model(**case["config"])

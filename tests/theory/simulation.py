@@ -11,7 +11,7 @@ from scipy import linalg
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.network import draw_network, draw_test_batch, features, gradient
-from tests.theory.models import SomeModel
+from spikecube.model.parameters import Model
 
 ENTROPY = 2310078917
 TEST_SAMPLES = 4  # test samples per training sample
@@ -21,7 +21,7 @@ TEST_SAMPLES = 4  # test samples per training sample
 class Network:
     """One draw with its step taken, ready for any alpha; not `tested` without a test batch, which losses alone need."""
 
-    model: SomeModel
+    model: Model
     n: int
     seed: int
     tested: bool = True

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spikecube.cube.predict import predict
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.study.study import Study
 from spikecube.theory import finite_losses, initial_losses
@@ -24,21 +25,32 @@ from spikecube.theory.conditional.equations import images, jacobian, solve
 from spikecube.theory.conditional.kinds import batch_kinds
 from spikecube.theory.conditional.losses import conditional_losses
 from spikecube.theory.quantities import beta_length, label_power
-from tests.theory.models import SomeModel
+from tests.theory.models import sphere_model
 from tests.theory.simulation import Network
 
 MODELS = [
-    SomeModel(),
-    SomeModel("softplus", (0.2, 1.0, 0.6), 0.3, 0.6, 1.8, 2.0, readout="constant", step_ratio=0.6),
-    SomeModel("gelu", (0.0, 1.0, -0.3), 0.5, 1.5, 0.5, readout="rademacher"),
+    sphere_model(),
+    sphere_model(
+        activation="softplus",
+        target=(0.2, 1.0, 0.6),
+        noise=0.3,
+        dim_ratio=0.6,
+        width_ratio=1.8,
+        eta_scale=2.0,
+        readout="constant",
+        step_ratio=0.6,
+    ),
+    sphere_model(
+        activation="gelu", target=(0.0, 1.0, -0.3), noise=0.5, dim_ratio=1.5, width_ratio=0.5, readout="rademacher"
+    ),
 ]
 
 
-def law_of(model: SomeModel, n: int) -> LabelLaw:
+def law_of(model: Model, n: int) -> LabelLaw:
     return label_law(model.target, model.noise, model.step_samples(n))
 
 
-def ratio(model: SomeModel, n: int) -> float:
+def ratio(model: Model, n: int) -> float:
     return model.dim(n) / model.step_samples(n)
 
 
@@ -54,11 +66,11 @@ def test_label_moments_of_a_gaussian_label() -> None:
     found = [law.moment(k) for k in range(7)]
     np.testing.assert_allclose(found, [1, 0, 1.25, 0, 3 * 1.25**2, 0, 15 * 1.25**3], atol=1e-9, rtol=2e-3)
     assert law.moment(1, 1) == pytest.approx(1, rel=1e-4)
-    assert law_of(SomeModel(), 10**6).moment(2) == pytest.approx(label_power(SomeModel()), rel=1e-3)
+    assert law_of(sphere_model(), 10**6).moment(2) == pytest.approx(label_power(sphere_model()), rel=1e-3)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
-def test_nodes_carry_the_moments_of_the_law(model: SomeModel) -> None:
+def test_nodes_carry_the_moments_of_the_law(model: Model) -> None:
     law, r = law_of(model, 400), ratio(model, 400)
     mu, shares, s = batch_spectrum(law, r, 4)
     assert shares.sum() == pytest.approx(1)
@@ -70,7 +82,7 @@ def test_nodes_carry_the_moments_of_the_law(model: SomeModel) -> None:
 
 def test_the_law_is_that_of_simulated_batches() -> None:
     """tr M^k/d and tr S M^k/d, 40 batches at n = 400, d = 200: 4 standard errors and 3/d for the target's direction."""
-    model, n, rng = SomeModel(target=(0.0, 1.0), noise=0.5), 400, np.random.default_rng(5)
+    model, n, rng = sphere_model(target=(0.0, 1.0), noise=0.5), 400, np.random.default_rng(5)
     found = []
     for _ in range(40):
         x = rng.standard_normal((n, model.dim(n)))
@@ -85,7 +97,7 @@ def test_the_law_is_that_of_simulated_batches() -> None:
     assert np.all(np.abs(np.mean(found, axis=0) - 1.5 * expected) > 6 * stderr)  # negative control
 
 
-def simulated_plane(model: SomeModel, n: int, count: int, batches: int) -> np.ndarray:
+def simulated_plane(model: Model, n: int, count: int, batches: int) -> np.ndarray:
     """v_i^T M^k v_j for (v_0, v_1) = (beta_*, beta) of drawn batches; shape (batches, count, 2, 2)."""
     rng, found = np.random.default_rng(11), []
     n_0, d = model.step_samples(n), model.dim(n)
@@ -100,13 +112,23 @@ def simulated_plane(model: SomeModel, n: int, count: int, batches: int) -> np.nd
 @pytest.mark.parametrize(
     "model",
     [
-        SomeModel("gelu", (0.0, 1.0, -0.62, 0.03), 1.0, 0.2, 3.0, 2.0, step_ratio=2.0),
-        SomeModel("relu", (0.0, 1.0, 0.5), 0.5, 0.5, 1.0),
-        SomeModel("relu", (0.3, 0.7, 0.3), 0.2, 0.4, 1.0, step_ratio=0.5),
+        sphere_model(
+            activation="gelu",
+            target=(0.0, 1.0, -0.62, 0.03),
+            noise=1.0,
+            dim_ratio=0.2,
+            width_ratio=3.0,
+            eta_scale=2.0,
+            step_ratio=2.0,
+        ),
+        sphere_model(activation="relu", target=(0.0, 1.0, 0.5), noise=0.5, dim_ratio=0.5, width_ratio=1.0),
+        sphere_model(
+            activation="relu", target=(0.3, 0.7, 0.3), noise=0.2, dim_ratio=0.4, width_ratio=1.0, step_ratio=0.5
+        ),
     ],
     ids=["negative", "positive", "offset"],
 )
-def test_moments_in_the_plane_of_beta_are_those_of_drawn_batches(model: SomeModel) -> None:
+def test_moments_in_the_plane_of_beta_are_those_of_drawn_batches(model: Model) -> None:
     """60 batches at n = 400: within 4 standard errors and 6/d, moments 0 ... 2; at -c_{*,2} they fail."""
     n = 400
     found = simulated_plane(model, n, 3, 60)
@@ -120,7 +142,7 @@ def test_moments_in_the_plane_of_beta_are_those_of_drawn_batches(model: SomeMode
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
-def test_masses_in_the_plane_are_positive_and_add_up(model: SomeModel) -> None:
+def test_masses_in_the_plane_are_positive_and_add_up(model: Model) -> None:
     """To 1 along beta_*, to |beta|^2 along beta: in units of their lengths, to the identity."""
     law, r = law_of(model, 10**5), ratio(model, 10**5)
     moments = plane_moments(law, r, 4)
@@ -134,7 +156,7 @@ def test_masses_in_the_plane_are_positive_and_add_up(model: SomeModel) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
-def test_gains_are_relative_and_vanish_with_the_step(model: SomeModel) -> None:
+def test_gains_are_relative_and_vanish_with_the_step(model: Model) -> None:
     profile = profile_of(model, 400, 0.48, parts_of(2))
     first, second = (block.kinds for block in profile.blocks)
     assert first.gain.shape == (4, len(profile.neurons))
@@ -155,7 +177,15 @@ def test_a_first_order_effect_needs_both_second_degrees(activation: str, target:
     """Constant readout: the effect of the plane is odd in the sign of c_2 c_{*,2}, and none where one of them is 0."""
 
     def effect(target: tuple[float, ...]) -> float:
-        model = SomeModel(activation, target, 0.5, 0.2, 2.0, 0.3, readout="constant")
+        model = sphere_model(
+            activation=activation,
+            target=target,
+            noise=0.5,
+            dim_ratio=0.2,
+            width_ratio=2.0,
+            eta_scale=0.3,
+            readout="constant",
+        )
         with_it, without = (
             conditional_losses(profile_of(model, 10**5, 0.3, Parts(2, True, plane, plane)), 0.05).test
             for plane in (True, False)
@@ -170,7 +200,7 @@ def test_a_first_order_effect_needs_both_second_degrees(activation: str, target:
 
 
 def test_without_degree_two_there_is_nothing_to_tell_apart() -> None:
-    model = SomeModel("tanh")
+    model = sphere_model(activation="tanh")
     with_it, without = (
         conditional_losses(profile_of(model, 400, 0.48, Parts(2, True, batch, batch)), 0.1) for batch in (True, False)
     )
@@ -178,7 +208,7 @@ def test_without_degree_two_there_is_nothing_to_tell_apart() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
-def test_derivatives_hold_with_several_kinds_of_coordinates(model: SomeModel) -> None:
+def test_derivatives_hold_with_several_kinds_of_coordinates(model: Model) -> None:
     profile, lam, h = profile_of(model, 400, 0.48, parts_of(2)), np.array([0.1]), 1e-5
     rho, e, at = solve(profile, lam)
     inner = np.eye(rho.size + e.size) - jacobian(profile, rho, e, at)[0]
@@ -198,10 +228,15 @@ def test_derivatives_hold_with_several_kinds_of_coordinates(model: SomeModel) ->
 
 @pytest.mark.parametrize(
     "model",
-    [SomeModel(), SomeModel("gelu", (0.0, 1.0, 0.5), 0.5, 1.5, 0.5, readout="rademacher")],
+    [
+        sphere_model(),
+        sphere_model(
+            activation="gelu", target=(0.0, 1.0, 0.5), noise=0.5, dim_ratio=1.5, width_ratio=0.5, readout="rademacher"
+        ),
+    ],
     ids=["relu", "gelu"],
 )
-def test_it_is_closer_to_simulation(model: SomeModel) -> None:
+def test_it_is_closer_to_simulation(model: Model) -> None:
     """alpha = 1/2, n = 200, 80 seeds, ratios to F_0: section 9 is off by more than 3 standard errors in training.
 
     With the rest training losses stay within 2.5, and the mean square z over both losses falls by a third.

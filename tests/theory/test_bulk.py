@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from spikecube.model.activations import resolve_activation
+from spikecube.model.parameters import Model
 from spikecube.theory import bulk_atom, bulk_density, bulk_edge
 from spikecube.theory.bulk import Bulk, bulk_of
 from spikecube.theory.bulk_density import eigenvalue_density, m_1_inside
 from spikecube.theory.newton import ConvergenceError, increasing_root
 from spikecube.theory.tracy_widom import tracy_widom_cdf, tracy_widom_quantile
-from tests.theory.models import REFERENCE, SomeModel, reference_model
+from tests.theory.models import REFERENCE, reference_model, sphere_model
 
 RATIOS = [0.02, 0.3, 1.0, 4.0, 50.0]
 LAWS = [
@@ -40,14 +41,16 @@ def test_moments_solve_the_equations_from_tiny_to_huge_penalties(bulk: Bulk) -> 
     moments = bulk.moments(PENALTIES)
     assert np.all(moments.m_1 > 0)
     assert np.all(moments.m_1 * PENALTIES <= 1 + 1e-12)
-    assert residuals(bulk, PENALTIES, moments.m_1, moments.m_2).max() < 1e-9
+    assert residuals(bulk, PENALTIES, moments.m_1, moments.blocks[0]).max() < 1e-9
 
 
 @pytest.mark.parametrize("bulk", LAWS, ids=str)
 def test_continuation_solves_the_equations_and_joins_the_expansion_at_infinity(bulk: Bulk) -> None:
-    x = bulk.edge * (1 + np.logspace(-6, 6, 25))
-    moments = bulk.beyond(x)
-    assert residuals(bulk, -x, moments.m_1, moments.m_2).max() < 1e-9
+    moments = bulk.outside(bulk.edge_e * np.append(1 - np.logspace(-3, -1, 12), np.logspace(-1, -7, 13)))
+    x = -moments.lam
+    assert np.all(np.diff(x) >= 0)
+    assert bulk.edge < x[0] < 1.01 * bulk.edge
+    assert residuals(bulk, -x, moments.m_1, moments.blocks[0]).max() < 1e-9
     mean = bulk.width_ratio * bulk.variance  # of the eigenvalues: tr F_0 F_0^T / n^2
     assert moments.m_1[-1] * -x[-1] == pytest.approx(1 + mean / x[-1], rel=1e-9)
 
@@ -57,7 +60,7 @@ def test_derivatives_agree_with_difference_quotients(bulk: Bulk) -> None:
     lam = np.logspace(-2, 4, 13)
     h = 1e-5 * lam
     here, up, down = bulk.moments(lam), bulk.moments(lam + h), bulk.moments(lam - h)
-    for name in ("m_1", "m_2", "u"):
+    for name in ("m_1", "blocks", "u"):
         quotient = (getattr(up, name) - getattr(down, name)) / (2 * h)
         noise = 1e-11 * np.abs(getattr(here, name)) / h
         assert np.all(np.abs(getattr(here, f"d{name}") - quotient) <= 1e-7 * np.abs(quotient) + noise)
@@ -115,11 +118,9 @@ def test_edge_agrees_with_the_reference(case: dict) -> None:  # type: ignore[typ
 
 
 def test_arguments_outside_the_domain_are_named() -> None:
-    bulk = bulk_of(SomeModel())
+    bulk = bulk_of(sphere_model())
     with pytest.raises(ValueError, match="lam = 0"):
         bulk.moments(0.0)
-    with pytest.raises(ValueError, match="above the edge"):
-        bulk.beyond(bulk.edge / 2)
     with pytest.raises(ValueError, match="positive eigenvalues"):
         eigenvalue_density(bulk, [-1.0])
     with pytest.raises(ValueError, match="probability = 1"):
@@ -132,12 +133,12 @@ def test_a_root_that_is_not_found_is_an_error_that_names_what_was_solved() -> No
 
 
 def test_a_wrong_solution_does_not_pass_the_residual_check() -> None:
-    bulk = bulk_of(SomeModel())
+    bulk = bulk_of(sphere_model())
     with pytest.raises(ConvergenceError, match="lam in"):
         bulk.check(np.array([1e-3]), 1e-9, "lam in [1, 1]")
 
 
-def features(model: SomeModel, n: int, rng: np.random.Generator) -> np.ndarray:
+def features(model: Model, n: int, rng: np.random.Generator) -> np.ndarray:
     weights = rng.standard_normal((model.width(n), model.dim(n)))
     weights /= np.linalg.norm(weights, axis=1, keepdims=True)
     return resolve_activation(model.activation)(rng.standard_normal((n, model.dim(n))) @ weights.T)
@@ -145,10 +146,14 @@ def features(model: SomeModel, n: int, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "model",
-    [SomeModel(), SomeModel("tanh", dim_ratio=1.5, width_ratio=0.6), SomeModel("softplus", width_ratio=2.0)],
+    [
+        sphere_model(),
+        sphere_model(activation="tanh", dim_ratio=1.5, width_ratio=0.6),
+        sphere_model(activation="softplus", width_ratio=2.0),
+    ],
     ids=lambda m: str(m.activation),
 )
-def test_density_counts_simulated_singular_values(model: SomeModel) -> None:
+def test_density_counts_simulated_singular_values(model: Model) -> None:
     """Counts in 8 equal bins, mean of 6 seeds at n = 400; eigenvalues are rigid, so within 1.5 values of 400."""
     n, seeds = 400, 6
     s = [np.linalg.svd(features(model, n, np.random.default_rng(k)), compute_uv=False) for k in range(seeds)]
@@ -158,14 +163,14 @@ def test_density_counts_simulated_singular_values(model: SomeModel) -> None:
     centre, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges)[0] / 2
     expected = n * half * bulk_density(model, centre[:, None] + half * unit) @ weights
     assert np.abs(counts - expected).max() < 1.5
-    other = n * half * bulk_density(SomeModel("sigmoid"), centre[:, None] + half * unit) @ weights
+    other = n * half * bulk_density(sphere_model(activation="sigmoid"), centre[:, None] + half * unit) @ weights
     assert np.abs(counts - other).max() > 15  # negative control: another activation's bulk is refused
 
 
 def test_rank_deficiency_is_the_atom() -> None:
-    assert bulk_atom(SomeModel(width_ratio=0.3)) == pytest.approx(0.7)
-    assert bulk_atom(SomeModel([0.0, 1.0], width_ratio=2.0, dim_ratio=0.4)) == pytest.approx(0.6)
-    assert bulk_atom(SomeModel(width_ratio=2.0)) == 0
+    assert bulk_atom(sphere_model(width_ratio=0.3)) == pytest.approx(0.7)
+    assert bulk_atom(sphere_model(activation=[0.0, 1.0], width_ratio=2.0, dim_ratio=0.4)) == pytest.approx(0.6)
+    assert bulk_atom(sphere_model(width_ratio=2.0)) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikecube.model.parameters import Model
 from spikecube.theory import chosen_degrees, finite_losses, loss_remainders, predicted_outliers
 from spikecube.theory.conditional.build import Parts, profile_of
 from spikecube.theory.conditional.losses import conditional_losses
-from tests.theory.models import SomeModel
+from tests.theory.models import sphere_model
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "reference" / "cases.json").read_text(encoding="utf-8")
@@ -22,9 +23,9 @@ WHOLE = Parts(2, radius=True, plane=True, batch=True)
 NAMES = [f"{c['config']['activation']}-{c['config']['readout']}-{c['n']}" for c in CASES]
 
 
-def model_of(case: dict[str, Any]) -> SomeModel:
+def model_of(case: dict[str, Any]) -> Model:
     config = case["config"] | {"target": tuple(case["config"]["target"])}
-    return SomeModel(**config)
+    return sphere_model(**config)
 
 
 def deviations(case: dict[str, Any], parts: Parts) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import pytest
 
 from spikecube.model.activations import ACTIVATIONS, resolve_activation
 from spikecube.model.hermite import gaussian_quadrature
+from spikecube.model.parameters import Model
 from spikecube.theory import finite_losses, initial_losses, spiked_losses
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional import equations, ridge_form
@@ -20,14 +21,31 @@ from spikecube.theory.conditional.losses import conditional_losses
 from spikecube.theory.conditional.ridge_form import quadratic_form, seats_of
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.quantities import beta_length
-from tests.theory.models import REFERENCE, SomeModel, reference_model
+from tests.theory.models import REFERENCE, reference_model, sphere_model
 
 LAMS = np.logspace(-6, 3, 10)
 MODELS = [
-    SomeModel(),
-    SomeModel("tanh", (0.0, 1.0, 0.0, 0.3), 0.2, 1.4, 0.7, readout="rademacher", step_ratio=2.0),
-    SomeModel("softplus", (0.2, 1.0, 0.6), 0.3, 0.6, 1.8, 2.0, readout="constant", step_ratio=0.6),
-    SomeModel("gelu", (0.1, 0.8, -0.5, 0.2), 0.1, 3.0, 0.5),
+    sphere_model(),
+    sphere_model(
+        activation="tanh",
+        target=(0.0, 1.0, 0.0, 0.3),
+        noise=0.2,
+        dim_ratio=1.4,
+        width_ratio=0.7,
+        readout="rademacher",
+        step_ratio=2.0,
+    ),
+    sphere_model(
+        activation="softplus",
+        target=(0.2, 1.0, 0.6),
+        noise=0.3,
+        dim_ratio=0.6,
+        width_ratio=1.8,
+        eta_scale=2.0,
+        readout="constant",
+        step_ratio=0.6,
+    ),
+    sphere_model(activation="gelu", target=(0.1, 0.8, -0.5, 0.2), noise=0.1, dim_ratio=3.0, width_ratio=0.5),
 ]
 
 
@@ -52,8 +70,15 @@ def test_losses_agree_with_the_reference(case: dict[str, Any]) -> None:
 )
 def test_the_setting_of_cui_et_al_gives_its_four_digits(n: int, expected: float) -> None:
     """d = N = 2000, n_0 = 1000, tanh student and teacher, no noise, n lambda = 0.01 N (arXiv:2402.04980)."""
-    model = SomeModel(
-        "tanh", "tanh", 0.0, 2000 / n, 2000 / n, (2000 / n) ** 0.5, readout="constant", step_ratio=1000 / n
+    model = sphere_model(
+        activation="tanh",
+        target="tanh",
+        noise=0.0,
+        dim_ratio=2000 / n,
+        width_ratio=2000 / n,
+        eta_scale=(2000 / n) ** 0.5,
+        readout="constant",
+        step_ratio=1000 / n,
     )
     assert (model.dim(n), model.width(n), model.step_samples(n)) == (2000, 2000, 1000)
     assert round(float(finite_losses(model, 0.01 * 2000 / n, n, 0.5, degrees=1)[1]), 4) == expected
@@ -62,7 +87,7 @@ def test_the_setting_of_cui_et_al_gives_its_four_digits(n: int, expected: float)
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("degrees", [1, 2, 3])
 @pytest.mark.parametrize("dim_ratio", [0.05, 1.0])
-def test_no_step_is_the_initial_network(model: SomeModel, degrees: int, dim_ratio: float) -> None:
+def test_no_step_is_the_initial_network(model: Model, degrees: int, dim_ratio: float) -> None:
     """Rotation invariance: kappa and xi, treated as functions, are coordinates like all others, in every block.
 
     With the radius as a node the coordinates are orthonormal only as far as its two or three nodes go.
@@ -75,7 +100,7 @@ def test_no_step_is_the_initial_network(model: SomeModel, degrees: int, dim_rati
 
 def test_blocks_alone_do_not_hold_without_their_coordinates_in_kappa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: without the seats of block 2 the identity above fails."""
-    still = SomeModel(eta_scale=1e-9, dim_ratio=0.05)
+    still = sphere_model(eta_scale=1e-9, dim_ratio=0.05)
     expected = initial_losses(still, LAMS, 700, degrees=2)
     monkeypatch.setattr(ridge_form, "seats_of", lambda profile: seats_of(profile)[:1])
     found = finite_losses(still, LAMS, 700, 0.2, degrees=2)
@@ -83,7 +108,7 @@ def test_blocks_alone_do_not_hold_without_their_coordinates_in_kappa(monkeypatch
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
-def test_short_steps_are_the_spiked_network(model: SomeModel) -> None:
+def test_short_steps_are_the_spiked_network(model: Model) -> None:
     """Section 6 is the leading order: the gap falls like eta^2/N, or like eta/sqrt(N) where a_i has a mean."""
     lam = np.array([0.1, 1.0])
     gaps = []
@@ -99,7 +124,7 @@ def test_short_steps_are_the_spiked_network(model: SomeModel) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("alpha", [0.1, 0.36, 0.48, 0.5])
-def test_nodes_hold_four_digits(model: SomeModel, alpha: float) -> None:
+def test_nodes_hold_four_digits(model: Model, alpha: float) -> None:
     coarse, fine = (conditional_losses(profile_of(model, 1000, alpha, parts_of(2), refine=r), LAMS) for r in (1.0, 2.0))
     np.testing.assert_allclose(coarse.train, fine.train, rtol=5e-5)
     np.testing.assert_allclose(coarse.test, fine.test, rtol=5e-5)
@@ -132,7 +157,7 @@ def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
     """theta and s of the simulated pre-activation x.w_i given kappa, for one a: second moments over d = 400 inputs."""
     from tests.theory.simulation import Network
 
-    model, n, alpha = SomeModel("tanh", readout="constant", dim_ratio=0.8), 500, 0.48
+    model, n, alpha = sphere_model(activation="tanh", readout="constant", dim_ratio=0.8), 500, 0.48
     network = Network(model, n, 3)
     pre = network.pre[1] + model.eta(n, alpha) * network.shift[1]
     kappa = network.batches[1].inputs @ network.beta / np.linalg.norm(network.beta)
@@ -145,7 +170,7 @@ def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("degrees", [1, 3])
-def test_jacobian_is_the_derivative_of_the_images(model: SomeModel, degrees: int) -> None:
+def test_jacobian_is_the_derivative_of_the_images(model: Model, degrees: int) -> None:
     profile, lam, h = profile_of(model, 400, 0.45, parts_of(degrees)), np.array([0.1]), 1e-6
     rng = np.random.default_rng(1)
     x = rng.normal(size=len(profile.kappa) + len(profile.neurons)) * 0.3
@@ -165,7 +190,7 @@ def test_jacobian_is_the_derivative_of_the_images(model: SomeModel, degrees: int
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("degrees", [1, 3])
-def test_the_map_is_increasing_and_does_not_expand(model: SomeModel, degrees: int) -> None:
+def test_the_map_is_increasing_and_does_not_expand(model: Model, degrees: int) -> None:
     """1 - J has entries >= 0 with row sums below 1: the proof of uniqueness and convergence rests on it."""
     profile = profile_of(model, 400, 0.45, parts_of(degrees))
     rng = np.random.default_rng(2)
@@ -178,7 +203,7 @@ def test_the_map_is_increasing_and_does_not_expand(model: SomeModel, degrees: in
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
-def test_quadratic_form_is_that_of_the_notes(model: SomeModel) -> None:
+def test_quadratic_form_is_that_of_the_notes(model: Model) -> None:
     """T and its derivative from the formulas as they are written, with n R for rho and plain solves."""
     p = profile_of(model, 400, 0.45)
     lam = np.array([0.2])
@@ -214,7 +239,7 @@ def test_quadratic_form_is_that_of_the_notes(model: SomeModel) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
-def test_derivatives_of_the_form_hold_with_blocks_radius_and_batch(model: SomeModel) -> None:
+def test_derivatives_of_the_form_hold_with_blocks_radius_and_batch(model: Model) -> None:
     """T is homogeneous, the sum of its derivatives in log rho and -log w; each against a difference quotient."""
     p, h = profile_of(model, 400, 0.45, parts_of(3)), 1e-5
     rho, _, at = solve(p, np.array([0.2]))
@@ -229,7 +254,7 @@ def test_derivatives_of_the_form_hold_with_blocks_radius_and_batch(model: SomeMo
 
 
 def test_training_error_without_the_penalty_is_the_derivative_in_lambda() -> None:
-    model, lam, h = SomeModel("gelu"), np.logspace(-3, 1, 5), 1e-4
+    model, lam, h = sphere_model(activation="gelu"), np.logspace(-3, 1, 5), 1e-4
     profile = profile_of(model, 600, 0.45, parts_of(3))
     up, here, down = (conditional_losses(profile, lam * (1 + s)) for s in (h, 0.0, -h))
     slope = (up.train / (lam * (1 + h)) - down.train / (lam * (1 - h))) / (2 * h * lam)
@@ -239,28 +264,32 @@ def test_training_error_without_the_penalty_is_the_derivative_in_lambda() -> Non
 
 @pytest.mark.parametrize("dim_ratio", [1 / 300, 0.5])
 def test_blocks_without_power_and_single_inputs_are_no_special_case(dim_ratio: float) -> None:
-    linear = SomeModel((0.0, 1.0), (0.0, 1.0), 0.3, dim_ratio)
+    linear = sphere_model(activation=(0.0, 1.0), target=(0.0, 1.0), noise=0.3, dim_ratio=dim_ratio)
     parts = [Parts(1), Parts(2)] if dim_ratio < 0.1 else [Parts(2, radius=True), Parts(3, radius=True)]
     found = [conditional_losses(profile_of(linear, 300, 0.3, part), LAMS[4:]) for part in parts]
     np.testing.assert_allclose(found[0].train, found[1].train, rtol=1e-9)
     np.testing.assert_allclose(found[0].test, found[1].test, rtol=1e-9)
-    losses = np.array(finite_losses(SomeModel("relu", (0.0, 1.0), 0.3, dim_ratio), LAMS, 300, 0.3))
+    losses = np.array(
+        finite_losses(
+            sphere_model(activation="relu", target=(0.0, 1.0), noise=0.3, dim_ratio=dim_ratio), LAMS, 300, 0.3
+        )
+    )
     assert np.all(np.isfinite(losses) & (losses > 0))
 
 
 def test_failure_is_an_error_that_names_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="initial_output = 'full' was given"):
-        finite_losses(SomeModel(initial_output="full"), 1.0, 500, 0.2)
+        finite_losses(sphere_model(initial_output="full"), 1.0, 500, 0.2)
     with pytest.raises(ValueError, match="lam = "):
-        finite_losses(SomeModel(), [0.0], 500, 0.2)
-    profile = profile_of(SomeModel(), 500, 0.2)
+        finite_losses(sphere_model(), [0.0], 500, 0.2)
+    profile = profile_of(sphere_model(), 500, 0.2)
     monkeypatch.setattr(equations, "_ROUNDS", 2)
     with pytest.raises(ConvergenceError, match=r"lam in \[1e-06, 1e-06\]: n = 500, alpha = 0\.2"):
         solve(profile, np.array([1e-6]))
 
 
 def test_rho_is_flat_without_a_step() -> None:
-    model = SomeModel(eta_scale=1e-9)
+    model = sphere_model(eta_scale=1e-9)
     rho, e, _ = solve(profile_of(model, 500, 0.2), LAMS)
     moments = bulk_of(model, 500).moments(LAMS)
     np.testing.assert_allclose(rho, np.repeat(moments.m_1[:, None], rho.shape[1], axis=1), rtol=1e-7)
@@ -268,17 +297,34 @@ def test_rho_is_flat_without_a_step() -> None:
 
 
 BEFORE = [
-    (SomeModel(noise=0.5), (0.059057257373200486, 0.9269432960187034, 5.4038268459481325, 1.0677814170688025)),
+    (sphere_model(noise=0.5), (0.059057257373200486, 0.9269432960187034, 5.4038268459481325, 1.0677814170688025)),
     (
-        SomeModel("tanh", (0.0, 0.7, 0.6), 0.5, 0.6, 0.5, readout="constant", step_ratio=2.0),
+        sphere_model(
+            activation="tanh",
+            target=(0.0, 0.7, 0.6),
+            noise=0.5,
+            dim_ratio=0.6,
+            width_ratio=0.5,
+            readout="constant",
+            step_ratio=2.0,
+        ),
         (0.5447821349057064, 1.0759289659200162, 2.054927746183233, 1.189566733270872),
     ),
     (
-        SomeModel("relu", (0.0, 1.0, 0.5), 0.1, 0.08, 3.0),
+        sphere_model(activation="relu", target=(0.0, 1.0, 0.5), noise=0.1, dim_ratio=0.08, width_ratio=3.0),
         (0.0016857315662593862, 0.3541391232805828, 0.2580984799341545, 0.3645631378118234),
     ),
     (
-        SomeModel("gelu", (0.3, 1.3, -0.62, 0.03), 1.0, 0.2, 3.0, 2.0, readout="constant", step_ratio=2.0),
+        sphere_model(
+            activation="gelu",
+            target=(0.3, 1.3, -0.62, 0.03),
+            noise=1.0,
+            dim_ratio=0.2,
+            width_ratio=3.0,
+            eta_scale=2.0,
+            readout="constant",
+            step_ratio=2.0,
+        ),
         (0.011096052394073066, 1.6633982319059775, 4.208107366264725, 2.5878865935437383),
     ),
 ]
@@ -286,7 +332,7 @@ BEFORE = [
 
 @pytest.mark.parametrize(("model", "values"), BEFORE, ids=lambda v: str(getattr(v, "activation", "")))
 def test_losses_are_those_that_the_table_of_random_configurations_was_made_with(
-    model: SomeModel, values: tuple[float, ...]
+    model: Model, values: tuple[float, ...]
 ) -> None:
     """Two training and two test losses at n = 400, alpha = 0.35, kept from the code of its table (theory-trust.md).
 

@@ -9,9 +9,9 @@ import pytest
 
 from spikecube.theory import EXPONENTS, initial_losses, limit_losses, spike_count, spiked_losses, threshold
 from spikecube.theory.outliers import predicted_outliers
-from tests.theory.models import SomeModel
+from tests.theory.models import sphere_model
 
-MODEL = SomeModel((0.0, 0.8, 0.4, 0.3), (0.0, 1.0, 0.6, 0.3), 0.2)
+MODEL = sphere_model(activation=(0.0, 0.8, 0.4, 0.3), target=(0.0, 1.0, 0.6, 0.3), noise=0.2)
 SIZES = 10.0 ** np.arange(12, 17)
 
 
@@ -49,11 +49,13 @@ def test_a_missing_spike_costs_its_exponent(alpha: float, ell: int) -> None:
 
 
 def test_rows_say_when_they_hold() -> None:
-    relu = SomeModel("relu", (0.0, 1.0, 0.5))
+    relu = sphere_model(activation="relu", target=(0.0, 1.0, 0.5))
     assert not EXPONENTS["outlier"].holds(relu, 0.2, 2)  # not detached
     assert not EXPONENTS["outlier"].holds(relu, 0.45, 3)  # c_3 = 0
     assert not EXPONENTS["missing_spike"].holds(relu, 0.3, 2)
-    assert not EXPONENTS["finite_strength"].holds(SomeModel("relu", (0.0, 1.0)), 0.3, 2)  # target without degree 2
+    assert not EXPONENTS["finite_strength"].holds(
+        sphere_model(activation="relu", target=(0.0, 1.0)), 0.3, 2
+    )  # target without degree 2
     assert EXPONENTS["fluctuation"].holds(relu, 0.3, 1)
     assert EXPONENTS["fluctuation"].value(0.3, 1) == pytest.approx(-0.4)
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy import linalg
 
+from spikecube.model.parameters import Model
 from spikecube.theory import bulk_edge, detachment_alphas, initial_outliers, predicted_outliers, threshold
-from tests.theory.models import REFERENCE, SomeModel, reference_model
+from tests.theory.models import REFERENCE, reference_model, sphere_model
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
 
@@ -26,7 +27,7 @@ def test_outliers_agree_with_the_reference(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("readout", ["gaussian", "rademacher", "constant"])
 def test_an_outlier_detaches_where_detachment_says(readout: str) -> None:
-    model, n = SomeModel("softplus", readout=readout), 2000
+    model, n = sphere_model(activation="softplus", readout=readout), 2000
     alphas = detachment_alphas(model, n, ell=2, degrees=1)
     assert np.isfinite(alphas[0])
     assert np.isnan(alphas[1]) == (readout == "constant")  # there both spikes are one direction
@@ -37,7 +38,7 @@ def test_an_outlier_detaches_where_detachment_says(readout: str) -> None:
 
 
 def test_detachment_comes_down_to_its_threshold_as_n_grows() -> None:
-    alphas = np.array([detachment_alphas(SomeModel("softplus"), 10**p, ell=2) for p in (3, 6, 12)])
+    alphas = np.array([detachment_alphas(sphere_model(activation="softplus"), 10**p, ell=2) for p in (3, 6, 12)])
     thresholds = np.array([threshold(k) for k in (1, 2)])
     gaps = alphas - thresholds
     np.testing.assert_allclose(
@@ -46,11 +47,11 @@ def test_detachment_comes_down_to_its_threshold_as_n_grows() -> None:
 
 
 def test_no_step_gives_no_outlier_and_a_large_one_a_rank_one_spike() -> None:
-    weak = SomeModel(eta_scale=1e-3)
+    weak = sphere_model(eta_scale=1e-3)
     assert predicted_outliers(weak, 1000, 0.3).size == 0
-    assert np.isnan(detachment_alphas(SomeModel(eta_scale=1e-9), 1000, ell=2)).all()
-    assert detachment_alphas(SomeModel(eta_scale=50.0), 1000, ell=1)[0] == 0
-    strong = dataclasses.replace(SomeModel("erf"), eta_scale=1e3)
+    assert np.isnan(detachment_alphas(sphere_model(eta_scale=1e-9), 1000, ell=2)).all()
+    assert detachment_alphas(sphere_model(eta_scale=50.0), 1000, ell=1)[0] == 0
+    strong = dataclasses.replace(sphere_model(activation="erf"), eta_scale=1e3)
     single = predicted_outliers(strong, 1000, 0.3, ell=1)
     doubled = predicted_outliers(dataclasses.replace(strong, eta_scale=2e3), 1000, 0.3, ell=1)
     assert doubled[0] / single[0] == pytest.approx(2, rel=1e-5)
@@ -59,23 +60,23 @@ def test_no_step_gives_no_outlier_and_a_large_one_a_rank_one_spike() -> None:
 def test_a_full_initial_output_is_declined() -> None:
     for predict in (lambda m: predicted_outliers(m, 500, 0.2), lambda m: detachment_alphas(m, 500)):
         with pytest.raises(ValueError, match="initial_output = 'full' was given"):
-            predict(SomeModel(initial_output="full"))
+            predict(sphere_model(initial_output="full"))
 
 
 def test_the_outlier_of_the_initial_features_is_seen_in_simulation() -> None:
     """12 seeds at n = 300; the mean within 4 standard errors, which are 1 per cent; none predicted, none seen."""
-    model, n = SomeModel([0.0, 0.3, 1.0], dim_ratio=0.5, width_ratio=8.0), 300
+    model, n = sphere_model(activation=[0.0, 0.3, 1.0], dim_ratio=0.5, width_ratio=8.0), 300
     largest = [linalg.svdvals(features(model, n, np.random.default_rng(k)))[0] / math.sqrt(n) for k in range(12)]
     (expected,) = initial_outliers(model, n)
     assert expected > 1.05 * bulk_edge(model, n)
     assert abs(z_scores(np.array(largest), np.array(expected))) < 4
-    assert initial_outliers(SomeModel(), n).size == 0
-    assert initial_outliers(SomeModel("tanh", width_ratio=8.0), n).size == 0  # c_2 = 0
+    assert initial_outliers(sphere_model(), n).size == 0
+    assert initial_outliers(sphere_model(activation="tanh", width_ratio=8.0), n).size == 0  # c_2 = 0
 
 
 def test_it_comes_out_by_itself_and_is_not_one_of_the_spikes() -> None:
     """Of F_0, of F_ell and of F at once, where the step is nothing; the proportional theory has none."""
-    model = SomeModel([0.0, 0.3, 1.0], dim_ratio=0.5, width_ratio=8.0, eta_scale=1e-9)
+    model = sphere_model(activation=[0.0, 0.3, 1.0], dim_ratio=0.5, width_ratio=8.0, eta_scale=1e-9)
     expected = initial_outliers(model, 300)
     for conditional in (False, True):
         found = predicted_outliers(model, 300, 0.2, conditional=conditional)
@@ -86,13 +87,35 @@ def test_it_comes_out_by_itself_and_is_not_one_of_the_spikes() -> None:
 @pytest.mark.parametrize(
     ("model", "alpha"),
     [
-        (SomeModel(), 0.3),
-        (SomeModel("tanh", (0.0, 1.0), 0.2, 1.4, 0.7, readout="rademacher", step_ratio=2.0), 0.25),
-        (SomeModel("softplus", (0.2, 1.0, 0.3), 0.3, 0.6, 1.8, readout="constant", step_ratio=0.6), 0.2),
+        (sphere_model(), 0.3),
+        (
+            sphere_model(
+                activation="tanh",
+                target=(0.0, 1.0),
+                noise=0.2,
+                dim_ratio=1.4,
+                width_ratio=0.7,
+                readout="rademacher",
+                step_ratio=2.0,
+            ),
+            0.25,
+        ),
+        (
+            sphere_model(
+                activation="softplus",
+                target=(0.2, 1.0, 0.3),
+                noise=0.3,
+                dim_ratio=0.6,
+                width_ratio=1.8,
+                readout="constant",
+                step_ratio=0.6,
+            ),
+            0.2,
+        ),
     ],
     ids=lambda v: str(getattr(v, "activation", v)),
 )
-def test_first_outlier_agrees_with_simulation(model: SomeModel, alpha: float) -> None:
+def test_first_outlier_agrees_with_simulation(model: Model, alpha: float) -> None:
     """First singular value of F_2/sqrt n, 20 seeds at n = 400, within 4 standard errors (1 to 3 per cent)."""
     n = 400
     first = []

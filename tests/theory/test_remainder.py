@@ -19,12 +19,12 @@ from spikecube.theory import (
     spiked_losses,
 )
 from spikecube.theory.remainder import power_spread
-from tests.theory.models import SomeModel
+from tests.theory.models import sphere_model
 
 
 def test_the_spread_of_beta_is_that_of_drawn_batches() -> None:
     """Standard deviation of |beta|^2 over 400 batches, over its mean: within 20 per cent; half of it is refused."""
-    model, n = SomeModel(target=(0.0, 1.0, 0.4), noise=0.5, dim_ratio=0.4), 200
+    model, n = sphere_model(target=(0.0, 1.0, 0.4), noise=0.5, dim_ratio=0.4), 200
     rng, found = np.random.default_rng(3), []
     for _ in range(400):
         x = rng.standard_normal((n, model.dim(n)))
@@ -37,11 +37,18 @@ def test_the_spread_of_beta_is_that_of_drawn_batches() -> None:
 
 
 def test_remainders_fall_with_n_and_rise_with_the_step_and_the_tails() -> None:
-    model, lam = SomeModel(noise=0.3), [0.01, 1.0]
+    model, lam = sphere_model(noise=0.3), [0.01, 1.0]
     small, large = (np.array(loss_remainders(model, lam, n, 0.0)) for n in (100, 2000))
     assert np.all(large < small)
     assert np.all(np.array(loss_remainders(model, lam, 500, 0.48)) > np.array(loss_remainders(model, lam, 500, 0.1)))
-    heavy = SomeModel((0.0, 1.0, -0.2, 0.1), (0.0, 1.3, -0.6, -0.1), 0.1, 1.2, readout="rademacher", step_ratio=0.5)
+    heavy = sphere_model(
+        activation=(0.0, 1.0, -0.2, 0.1),
+        target=(0.0, 1.3, -0.6, -0.1),
+        noise=0.1,
+        dim_ratio=1.2,
+        readout="rademacher",
+        step_ratio=0.5,
+    )
     tame = dataclasses.replace(heavy, activation="relu", target=(0.0, 1.3))
     worst = [np.max(loss_remainders(m, [0.003, 0.05], 300, 0.48)) for m in (tame, heavy)]
     assert worst[1] > 3 * worst[0]
@@ -50,13 +57,13 @@ def test_remainders_fall_with_n_and_rise_with_the_step_and_the_tails() -> None:
 
 def test_full_output_has_no_remainder() -> None:
     with pytest.raises(ValueError, match="initial_output = 'full' was given"):
-        loss_remainders(SomeModel(initial_output="full"), 0.1, 500, 0.2)
+        loss_remainders(sphere_model(initial_output="full"), 0.1, 500, 0.2)
 
 
 @pytest.mark.parametrize("target", [(0.0, 0.0), (0.0, 1.0)])
 def test_without_labels_every_loss_is_zero_and_nothing_is_left_out_of_it(target: tuple[float, ...]) -> None:
     """Negative control: with labels none is."""
-    model, lam, labels = SomeModel(target=target, noise=0.0), [0.01, 1.0], any(target)
+    model, lam, labels = sphere_model(target=target, noise=0.0), [0.01, 1.0], any(target)
     pairs = (
         initial_losses(model, lam, 300),
         limit_losses(model, lam, 2),
@@ -71,7 +78,7 @@ def test_without_labels_every_loss_is_zero_and_nothing_is_left_out_of_it(target:
 
 def test_the_edge_at_finite_n_has_the_blocks_that_all_else_has() -> None:
     """Where d is small against n the quadratic part is no noise; without n it is the limit."""
-    model = SomeModel([0.0, 0.5, 1.0], dim_ratio=0.05)
+    model = sphere_model(activation=[0.0, 0.5, 1.0], dim_ratio=0.05)
     blocks = chosen_degrees(model, 400)
     assert blocks > 1
     assert bulk_edge(model, 400) == bulk_edge(model, 400, degrees=blocks)

@@ -13,8 +13,9 @@ import functools
 import numpy as np
 import pytest
 
+from spikecube.model.parameters import Model
 from spikecube.theory import finite_losses, initial_losses, spiked_losses
-from tests.theory.models import SomeModel
+from tests.theory.models import sphere_model
 from tests.theory.simulation import Network, z_scores
 
 N, SEEDS, TOLERANCE = 240, 20, 4.0
@@ -22,11 +23,28 @@ LAMS = (0.05, 1.0)
 SPIKED = ((0.1, 1), (0.3, 2), (0.36, 3))
 ALPHAS = (0.2, 0.36, 0.45, 0.48, 0.5)
 MODELS = {
-    "relu": SomeModel(),
-    "tanh": SomeModel("tanh", (0.0, 1.0, 0.0, 0.3), 0.2, 1.4, 0.7, readout="rademacher", step_ratio=2.0),
-    "softplus": SomeModel("softplus", (0.2, 1.0, 0.6), 0.3, 0.6, 1.8, 2.0, readout="constant", step_ratio=0.6),
-    "gelu": SomeModel("gelu", (0.0, 0.8, 0.5, 0.2), 0.1, 0.4, 0.8),
-    "erf": SomeModel("erf", (0.0, 1.0), 0.4, 1.5, 2.0),
+    "relu": sphere_model(),
+    "tanh": sphere_model(
+        activation="tanh",
+        target=(0.0, 1.0, 0.0, 0.3),
+        noise=0.2,
+        dim_ratio=1.4,
+        width_ratio=0.7,
+        readout="rademacher",
+        step_ratio=2.0,
+    ),
+    "softplus": sphere_model(
+        activation="softplus",
+        target=(0.2, 1.0, 0.6),
+        noise=0.3,
+        dim_ratio=0.6,
+        width_ratio=1.8,
+        eta_scale=2.0,
+        readout="constant",
+        step_ratio=0.6,
+    ),
+    "gelu": sphere_model(activation="gelu", target=(0.0, 0.8, 0.5, 0.2), noise=0.1, dim_ratio=0.4, width_ratio=0.8),
+    "erf": sphere_model(activation="erf", target=(0.0, 1.0), noise=0.4, dim_ratio=1.5, width_ratio=2.0),
 }
 
 
@@ -57,7 +75,7 @@ def spiked_ratios(name: str, *, missing: int = 0) -> np.ndarray:
     return np.stack([np.stack(point, axis=-1) for point in points]) / start(name)
 
 
-def full_ratios(model: SomeModel, name: str) -> np.ndarray:
+def full_ratios(model: Model, name: str) -> np.ndarray:
     return np.stack([np.stack(finite_losses(model, LAMS, N, a), axis=-1) for a in ALPHAS]) / start(name)
 
 
@@ -119,10 +137,12 @@ def test_large_networks(name: str, alpha: float) -> None:
 
 
 TABLE = [
-    (SomeModel(), 1000, 0.48, 0.1, (0.674, 0.787), (0.718, 0.750), (0.699, 0.792), (0.010, 0.009)),
-    (SomeModel("tanh"), 1000, 0.48, 0.01, (0.895, 1.013), (0.924, 0.954), (0.882, 1.013), (0.008, 0.008)),
+    (sphere_model(), 1000, 0.48, 0.1, (0.674, 0.787), (0.718, 0.750), (0.699, 0.792), (0.010, 0.009)),
+    (sphere_model(activation="tanh"), 1000, 0.48, 0.01, (0.895, 1.013), (0.924, 0.954), (0.882, 1.013), (0.008, 0.008)),
     (
-        SomeModel("softplus", (0.0, 1.2, 0.9), 0.0, 0.3, 2.2, 2.5),
+        sphere_model(
+            activation="softplus", target=(0.0, 1.2, 0.9), noise=0.0, dim_ratio=0.3, width_ratio=2.2, eta_scale=2.5
+        ),
         800,
         0.45,
         0.01,
@@ -132,7 +152,7 @@ TABLE = [
         (0.029, 0.025),
     ),
     (
-        SomeModel("relu", (0.1, 0.7, -0.6, 0.1), 0.2, 1.3, 0.7),
+        sphere_model(activation="relu", target=(0.1, 0.7, -0.6, 0.1), noise=0.2, dim_ratio=1.3, width_ratio=0.7),
         800,
         0.45,
         0.3,

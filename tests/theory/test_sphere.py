@@ -16,7 +16,7 @@ from spikecube.theory.conditional.expectations import hermite_moments
 from spikecube.theory.conditional.losses import conditional_losses, finite_losses, initial_losses, spiked_losses
 from spikecube.theory.conditional.sphere import along, harmonic_moments, harmonics
 from spikecube.theory.losses import block_losses
-from tests.theory.models import SomeModel
+from tests.theory.models import sphere_model
 
 LAMS = np.array([0.003, 0.1, 1.0])
 
@@ -78,7 +78,7 @@ def test_with_many_dimensions_they_are_hermite_polynomials() -> None:
 def test_few_lengths_hold_what_six_do(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses of F_0, and of F at a late step, with six nodes of the length instead; without any they are far off."""
     n = 4 * dim
-    model = SomeModel("relu", (0.0, 1.0, 0.5), 0.3, dim / n, 2.0)
+    model = sphere_model(activation="relu", target=(0.0, 1.0, 0.5), noise=0.3, dim_ratio=dim / n, width_ratio=2.0)
 
     def losses() -> np.ndarray:
         profiles = (initial_profile(model, n, 3), profile_of(model, n, 0.4, parts_of(3)))
@@ -101,7 +101,7 @@ def test_losses_of_one_neuron_length_need_the_length_of_inputs() -> None:
     Means of 60 draws are known to 2 per cent. Negative control: for inputs of typical length it is off by a third.
     """
     n, dim, width, lam = 200, 10, 800, 0.01
-    model = SomeModel("relu", (0.0, 1.0), 0.5, dim / n, width / n)
+    model = sphere_model(activation="relu", target=(0.0, 1.0), noise=0.5, dim_ratio=dim / n, width_ratio=width / n)
     losses = []
     for seed in range(60):
         rng = np.random.default_rng([3, seed])
@@ -117,7 +117,7 @@ def test_losses_of_one_neuron_length_need_the_length_of_inputs() -> None:
 
 
 def test_the_length_of_inputs_acts_on_f_ell_as_on_f_0() -> None:
-    model = SomeModel("relu", (0.0, 1.0, 0.5), 0.3, 0.1)
+    model = sphere_model(activation="relu", target=(0.0, 1.0, 0.5), noise=0.3, dim_ratio=0.1)
     ratio = np.divide(spiked_losses(model, LAMS, 400, 0.3, 2), initial_losses(model, LAMS, 400))
     expected = np.divide(block_losses(model, LAMS, 400, 0.3, 2), block_losses(model, LAMS, 400))
     np.testing.assert_allclose(ratio, expected, rtol=1e-12)
@@ -125,8 +125,8 @@ def test_the_length_of_inputs_acts_on_f_ell_as_on_f_0() -> None:
 
 def test_on_very_few_and_very_many_dimensions_the_length_is_a_coordinate_of_block_2() -> None:
     for dim, n in ((sphere.LEAST_DIM, 100), (sphere.MOST_DIM + 2, 2 * sphere.MOST_DIM + 4)):
-        profile = build.profile_of(SomeModel(dim_ratio=dim / n), n, 0.3, parts_of(2))
+        profile = build.profile_of(sphere_model(dim_ratio=dim / n), n, 0.3, parts_of(2))
         assert profile.radius
         assert len(profile.kappa) < 40
-    losses = finite_losses(SomeModel(dim_ratio=sphere.LEAST_DIM / 100), LAMS, 100, 0.3)
+    losses = finite_losses(sphere_model(dim_ratio=sphere.LEAST_DIM / 100), LAMS, 100, 0.3)
     assert np.isfinite(losses).all()

@@ -29,7 +29,7 @@ _ORDER = 2  # blocks of the spectral measure of the plane: 4 eigenvalues
 
 @dataclass(frozen=True)
 class LabelLaw:
-    """Nodes of t = x.beta_* and of the label y, with their probabilities: what n_0 samples show of their law."""
+    """Nodes of t = x.beta_* and of the label y, and their probabilities, (nodes,) each: what n_0 samples show."""
 
     t: Array
     y: Array
@@ -78,16 +78,8 @@ def batch_spectrum(law: LabelLaw, ratio: float, kinds: int) -> tuple[Array, Arra
     """Eigenvalues mu of M on Gauss nodes, their shares, and s(mu); each of shape (kinds,).
 
     X is a Gaussian matrix and y is nearly independent of it, so M is a free compound Poisson law with free cumulants
-    kappa_k = (d/n_0)^{k-1} E y^k. Moments of S between powers of M are derivatives of moments of M + t V S in t.
-
-    Parameters
-    ----------
-    ratio : d/n_0.
-
-    Raises
-    ------
-    LinAlgError
-        If the law has fewer than `kinds` eigenvalues, as for labels that are all zero.
+    kappa_k = ratio^{k-1} E y^k, ratio = d/n_0. Moments of S between powers of M are derivatives of moments of M + t V S
+    in t. A law of fewer than `kinds` eigenvalues, as of labels that are all zero, gives a LinAlgError.
     """
     degree, h = 2 * kinds, 1e-25
     y = [law.moment(k) for k in range(degree + 2)]
@@ -141,15 +133,11 @@ def plane_moments(law: LabelLaw, ratio: float, count: int) -> Array:
 
 
 def plane_spectrum(moments: Array) -> tuple[Array, Array]:
-    """Eigenvalues of M that beta and beta_* see, and the components of kappa and xi along them.
+    """Eigenvalues of M that beta and beta_* see, (kinds,), and the components of kappa and xi along them, (kinds, 2).
 
     The Rayleigh-Ritz values of M on the span of M^j beta_*, M^j beta, j below half the number of moments: the Gauss
     rule of the matrix-valued measure, whose weights are positive and add up to the identity. kappa is along beta, xi
     along what beta_* has orthogonal to it.
-
-    Returns
-    -------
-    mu of shape (kinds,), components of shape (kinds, 2).
     """
     order = len(moments) // 2
     gram, matrix = (

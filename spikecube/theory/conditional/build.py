@@ -10,13 +10,13 @@ import numpy as np
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory.conditional.expectations import TAIL, Nodes, gaussian_nodes, samples_reach
 from spikecube.theory.conditional.inputs import Inputs
 from spikecube.theory.conditional.kinds import Kinds, batch_kinds
 from spikecube.theory.conditional.profile import Block, Profile, Shared
 from spikecube.theory.conditional.sphere import harmonics
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import beta_cosine, beta_length, label_power, readout_nodes, require_vanishing_output
 
 _RANK = 1e-6  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
@@ -204,11 +204,6 @@ def profile_of(
     parts : what it contains; by default the proportional theory.
     draw : the gradient batch at hand; by default a typical one.
     refine : every step of the quadrature is divided by this, to see what it costs in digits.
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing, or the readout is unknown.
     """
     parts, draw = parts or Parts(), draw or typical_draw(model, n)
     kappa, readout = _nodes(model, n, alpha, refine * (_WITH_RADIUS if parts.radius else 1.0), (TAIL, TAIL))
@@ -228,11 +223,6 @@ def resolved_profile(
 
     For spectra: nodes far out in the tails, of which there is no sample, would each make a lump of their own, and so
     would the kinds of typical coordinates, which are taken to be alike.
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing, or the readout is unknown.
     """
     cuts = (samples_reach(n, share), samples_reach(model.width(n), share))
     parts = dataclasses.replace(parts or Parts(), batch=False)

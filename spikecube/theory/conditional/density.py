@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import parts_of, resolved_profile
@@ -17,7 +18,6 @@ from spikecube.theory.conditional.equations import images, jacobian, log_residua
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.parameters import Model
 
 _ROUNDS = 40
 _TOLERANCE = 1e-8
@@ -57,10 +57,8 @@ def conditional_density(
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5)
     >>> conditional_density(model, 1000, 0.4, [0.5, 1.0, 2.0]).round(2).tolist()
     [0.73, 0.34, 0.0]
     """

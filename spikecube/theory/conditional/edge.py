@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import Draw, parts_of, resolved_profile
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.parameters import Model
 
 _ROUNDS = 60
 _FAR = 1e24  # times the guess: steps of n^alpha in Hermite coefficients of degree 4 and more reach far beyond the bulk
@@ -45,12 +45,8 @@ def edge_search(profile: Profile, guess: float) -> Search[Edge]:
 
         x = x_+ + a_2 s^2 + a_3 s^3 + ...,    m = m_+ + 2 a_2 s + (3/2) a_3 s^2 + ...,    a_2 = C^2/4.
 
-    Each step finds x_+ from as many terms as the last three points give.
-
-    Raises
-    ------
-    ConvergenceError
-        If no x with a solution is found, or the approach stalls.
+    Each step finds x_+ from as many terms as the last three points give. A ConvergenceError says that there is no
+    solution far out, or that the approach stalls.
     """
     point = yield from _somewhere_outside(profile, guess)
     known: list[tuple[float, float, float]] = []
@@ -121,13 +117,6 @@ def conditional_edges(
     alphas : a step size for each edge.
     share : of a sample, and of a neuron, that lies beyond the nodes of kappa and a.
     near : for each edge an x known to be close, where there is one.
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing.
-    ConvergenceError
-        If an edge is not found.
     """
     profiles, guess = profiles_of_edges(model, n, alphas, degrees, share)
     known = near or [None] * len(alphas)

@@ -156,10 +156,7 @@ def _squared(matrix: Array, scale: Array) -> Array:
 def solve(profile: Profile, lam: Array) -> tuple[Array, Array, Images]:
     """rho and e at penalties lam > 0, of shape (penalties, kappa) and (penalties, a).
 
-    Raises
-    ------
-    ConvergenceError
-        If the residual of the logarithms does not fall below 1e-10.
+    A ConvergenceError says that the residual of the logarithms does not fall below 1e-10.
     """
     rho, e = _start(profile, lam)
     at = images(profile, lam[:, None], rho, e)

@@ -27,16 +27,10 @@ def hermite_moments(
 ) -> tuple[Array, Array]:
     """q_k = E[h_k(u) f(mean + scale u)], k = 0 ... degree, and what they leave of E f^2; u ~ N(0, 1).
 
-    h_k = H_k/sqrt(k!) are orthonormal, so that the rest, E f^2 - sum_k q_k^2, is not negative. Smooth functions by the
-    trapezoidal rule, which is exact to rounding where the step is small against the distance of the poles; functions
-    with kinks by Gauss-Legendre between them.
+    Of shapes (degree + 1, *mean.shape) and mean.shape. h_k = H_k/sqrt(k!) are orthonormal, so that the rest,
+    E f^2 - sum_k q_k^2, is not negative. Smooth functions by the trapezoidal rule, which is exact to rounding where the
+    step is small against the distance of the poles; functions with kinks by Gauss-Legendre between them.
 
-    Returns
-    -------
-    q of shape (degree + 1, *mean.shape), and the rest of the shape of mean.
-
-    Examples
-    --------
     >>> q, rest = hermite_moments(np.square, (), np.array([1.0]), np.array([2.0]), 1)
     >>> q[:, 0].round(9).tolist(), rest.round(9).tolist()
     ([5.0, 4.0], [32.0])

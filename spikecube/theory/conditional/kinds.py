@@ -10,8 +10,8 @@ import numpy as np
 
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
+from spikecube.model.parameters import Model
 from spikecube.theory.conditional.batch import batch_matrix
-from spikecube.theory.parameters import Model
 
 _RESOLVED = 2  # degrees whose products of kinds are told apart; beyond, kinds are alike
 
@@ -33,27 +33,17 @@ class Kinds:
     plane: Array
 
 
-def _uniform_kinds(degree: int, nodes: int) -> Kinds:
-    """The kinds of a block whose coordinates are all alike."""
-    return Kinds(np.ones((1, nodes)), np.ones(1), np.ones((degree + 1, nodes)), np.eye(degree + 1))
-
-
 def batch_kinds(model: Model, n: int, step: Array, degrees: int, *, plane: bool, typical: bool) -> list[Kinds]:
     """The kinds of the coordinates of each block, degrees 1 ... `degrees`; all alike where c_2 = 0 or labels vanish.
 
-    A coordinate of degree k is a product of k input coordinates and its gain the product of theirs.
-
-    Parameters
-    ----------
-    step : eta a at the nodes of a.
-    plane, typical : whether coordinates in the plane of beta and beta_*, and all others, are told apart.
+    A coordinate of degree k is a product of k input coordinates and its gain the product of theirs. `step` is eta a at
+    the nodes of a; `plane` and `typical` tell coordinates in the plane of beta and beta_*, and all others, apart.
     """
-    alike = [_uniform_kinds(k, len(step)) for k in range(1, degrees + 1)]
-    if not (plane or typical):
-        return alike
+    orders, nodes = range(1, degrees + 1), len(step)
+    alike = [Kinds(np.ones((1, nodes)), np.ones(1), np.ones((k + 1, nodes)), np.eye(k + 1)) for k in orders]
     activation = resolve_activation(model.activation)
     c = activation.coefficients(2)
-    if c[2] == 0:
+    if c[2] == 0 or not (plane or typical):
         return alike
     target = model.target if isinstance(model.target, str) else tuple(model.target)
     matrix = batch_matrix(target, model.noise, model.dim(n), model.step_samples(n))
@@ -64,22 +54,16 @@ def batch_kinds(model: Model, n: int, step: Array, degrees: int, *, plane: bool,
     def length(mu: Array, s: Array) -> Array:
         return np.asarray((1 + 2 * c[2] * np.multiply.outer(mu, step)) ** 2 + rest * np.multiply.outer(s, step**2))
 
-    rules = matrix.rules
-    mean = rules[0][1] @ length(rules[0][0], rules[0][2])
-    plane_gain = length(matrix.seen, np.interp(matrix.seen, rules[0][0], rules[0][2])) / mean
-    components = matrix.components
-    return [
-        _replaced(
-            alike[degree - 1],
-            _powers(length(mu, s) / mean, share, degree) if typical and degree <= _RESOLVED else None,
-            _plane_powers(plane_gain, components, degree) if plane else None,
-        )
-        for degree, (mu, share, s) in enumerate([rules[0], *[rules[1]] * (degrees - 1)], start=1)
-    ]
-
-
-def _replaced(alike: Kinds, typical: tuple[Array, Array] | None, plane: tuple[Array, Array] | None) -> Kinds:
-    return Kinds(*(typical or (alike.gain, alike.share)), *(plane or (alike.plane_gain, alike.plane)))
+    (mu, share, s), coarse = matrix.rules
+    mean = share @ length(mu, s)
+    plane_gain = length(matrix.seen, np.interp(matrix.seen, mu, s)) / mean
+    found = []
+    for k, kinds, (mu, share, s) in zip(orders, alike, [matrix.rules[0], *[coarse] * (degrees - 1)], strict=True):
+        told = typical and k <= _RESOLVED
+        of_typical = _powers(length(mu, s) / mean, share, k) if told else (kinds.gain, kinds.share)
+        in_plane = _plane_powers(plane_gain, matrix.components, k) if plane else (kinds.plane_gain, kinds.plane)
+        found.append(Kinds(*of_typical, *in_plane))
+    return found
 
 
 def _powers(gain: Array, share: Array, degree: int) -> tuple[Array, Array]:

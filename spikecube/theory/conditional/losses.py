@@ -9,12 +9,13 @@ With the resolvent R = (F F^T + n diag(Lambda))^{-1} and T(Lambda) = y~^T R y~,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
+from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.conditional.build import Draw, initial_profile, parts_of, profile_of
 from spikecube.theory.conditional.equations import jacobian, solve
@@ -22,11 +23,9 @@ from spikecube.theory.conditional.inputs import radius_is_a_node
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.ridge_form import quadratic_form
 from spikecube.theory.losses import block_losses, chosen_degrees, initial_limit, relative_change
-from spikecube.theory.parameters import Model
 
 
-@dataclass(frozen=True)
-class ConditionalLosses:
+class ConditionalLosses(NamedTuple):
     """Losses of F; each of the shape of lam.
 
     Attributes
@@ -42,15 +41,7 @@ class ConditionalLosses:
 
 
 def conditional_losses(profile: Profile, lam: npt.ArrayLike) -> ConditionalLosses:
-    """All losses that a profile gives.
-
-    Raises
-    ------
-    ValueError
-        If a penalty is not positive.
-    ConvergenceError
-        If the profile's equations are not solved.
-    """
+    """All losses that a profile gives; a ConvergenceError if its equations are not solved."""
     shape = np.shape(lam)
     flat = real_array(lam, "lam").ravel()
     rho, e, at = solve(profile, flat)
@@ -85,16 +76,13 @@ def finite_losses(
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> model = SimpleNamespace(activation="relu", target=[0, 1, 0.5], noise=0.5, readout="gaussian",
-    ...     initial_output="vanishing", dim=lambda n: n // 2, width=lambda n: n, step_samples=lambda n: n,
-    ...     eta=lambda n, alpha: n**alpha)
+    >>> from spikecube import Model
+    >>> model = Model(activation="relu", target=[0, 1, 0.5], noise=0.5)
     >>> [round(float(loss), 3) for loss in finite_losses(model, 0.1, 1000, 0.48, degrees=1)]
     [0.402, 1.177]
     """
     profile = profile_of(model, n, alpha, parts_of(degrees or chosen_degrees(model, n)), draw=draw)
-    losses = conditional_losses(profile, lam)
-    return losses.train, losses.test
+    return conditional_losses(profile, lam)[:2]
 
 
 def initial_losses(
@@ -129,8 +117,7 @@ def initial_losses(
     degrees = degrees or chosen_degrees(model, n)
     if degrees == 1 or not radius_is_a_node(model.dim(n)):
         return block_losses(model, lam, n, degrees=degrees)
-    losses = conditional_losses(initial_profile(model, n, degrees), lam)
-    return losses.train, losses.test
+    return conditional_losses(initial_profile(model, n, degrees), lam)[:2]
 
 
 def spiked_losses(

@@ -50,14 +50,9 @@ def harmonic_moments(
 ) -> tuple[Array, Array]:
     """q_k = E[G_k(u) f(mean + scale u)], k = 0 ... degree, and what they leave of E f^2; u a coordinate on the sphere.
 
-    By the midpoint rule in the angle, functions with kinks by Gauss-Legendre between them.
+    Of shapes (degree + 1, *mean.shape) and mean.shape. By the midpoint rule in the angle, functions with kinks by
+    Gauss-Legendre between them.
 
-    Returns
-    -------
-    q of shape (degree + 1, *mean.shape), and the rest of the shape of mean.
-
-    Examples
-    --------
     >>> q, rest = harmonic_moments(np.square, (), np.array([1.0]), np.array([2.0]), 1, 10)
     >>> q[:, 0].round(9).tolist(), rest.round(9).tolist()
     ([5.0, 4.0], [24.0])

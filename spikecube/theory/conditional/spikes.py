@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array, hermite_values
+from spikecube.model.parameters import Model
 from spikecube.theory.conditional.build import Draw
 from spikecube.theory.conditional.edge import SHARE, Edge, edge_search, profiles_of_edges
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
 from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.parameters import Model
 from spikecube.theory.quantities import spike_degrees
 
 _ROUNDS = 100
@@ -53,21 +53,10 @@ def conditional_spectra(
     share: float = SHARE,
     draws: Sequence[Draw | None] | None = None,
 ) -> list[ConditionalSpectrum]:
-    """Edge and outliers of F/sqrt n for several step sizes, or draws, with blocks up to `degrees`.
+    """Edge and outliers of F/sqrt n for each alpha and what is known of its batch, with blocks up to `degrees`.
 
     x is the square of an outlier where the ridge problem of what is known as functions is singular: where one of the
-    strengths is 1. Every strength falls as x grows.
-
-    Parameters
-    ----------
-    alphas, draws : a step size for each spectrum, and what is known of its gradient batch (nothing, by default).
-
-    Raises
-    ------
-    ValueError
-        If the initial output is not vanishing.
-    ConvergenceError
-        If one of the edges or outliers is not found.
+    strengths is 1. Every strength falls as x grows. An edge or outlier that is not found is a ConvergenceError.
     """
     profiles, guess = profiles_of_edges(model, n, alphas, degrees, share, draws)
     return side_by_side(profiles, [_search(profile, guess) for profile in profiles])
@@ -95,11 +84,6 @@ def spike_alignments(model: Model, spectrum: ConditionalSpectrum, degree: int) -
     That of the j-th outlier with the j-th of the monomials whose degrees have c_k != 0, each without what it shares
     with those before it; 0 for other degrees, NaN without a j-th outlier. With theta(x) the strength that is 1 at the
     outlier and q its eigenvector, the residue of h^T R h there is (q^T L^T h)^2/|theta'(x)|.
-
-    Raises
-    ------
-    ConvergenceError
-        If the equations are not solved next to an outlier.
     """
     profile, orders = spectrum.profile, spike_degrees(model, degree)
     aligned = np.zeros(degree)
