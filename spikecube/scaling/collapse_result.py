@@ -21,8 +21,8 @@ from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note,
 from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.collapse_verdict import CollapseFindings, collapse_verdict
-from spikecube.scaling.least_squares import aicc
 from spikecube.scaling.master_curve import shortfall
+from spikecube.scaling.regression import aicc
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.types import Array, Arrays, over
 

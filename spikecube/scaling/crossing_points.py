@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize, stats
 
-from spikecube.scaling.least_squares import aicc
+from spikecube.scaling.regression import aicc
 from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 

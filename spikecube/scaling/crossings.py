@@ -14,7 +14,7 @@ from spikecube.scaling.collapse_inputs import check_labels, curves_of, is_number
 from spikecube.scaling.collapse_task import usable, value_unit
 from spikecube.scaling.crossing_points import LEAST_POINTS, Crossing, Drift, SizeCurve, cross, extrapolate, size_curve
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.least_squares import aicc
+from spikecube.scaling.regression import aicc
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.samples import Sample, of_each_seed
 from spikecube.scaling.types import Array, Arrays, over
