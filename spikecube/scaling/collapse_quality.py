@@ -95,24 +95,16 @@ class Quality:
 def judge(problem: Problem, linear: Linear) -> Quality:
     """The tests of each part, and that of all together."""
     points, residual, fitted = problem.points, linear.at.residual, linear.fitted
-    rows = [np.flatnonzero(points.parts == k) for k in parts_of(points)]
-    if len(rows) == 1:
-        tests = [_tests(problem, rows[0], residual, fitted, linear.at.cost, len(points.y) - fitted.shape[1])]
-        chi2, dof, gof, _, _ = tests[0]
-        return Quality(*_columns(tests), joint=(chi2, dof, gof))
+    every = np.arange(len(residual))
+    of_all = _tests(problem, every, residual, fitted, linear.at.cost, len(residual) - fitted.shape[1])
     tests = []
-    for k, own in enumerate(rows):
+    for k in parts_of(points) if points.parts.any() else ():
+        own = np.flatnonzero(points.parts == k)
         dof = len(own) - float((fitted[own] ** 2).sum())
         curve = orthonormal(linear.at.design[own][:, linear.at.curve.part(k)])[0]
         tests.append(_tests(problem, own, residual[own], curve, float(residual[own] @ residual[own]), dof))
-    every = np.arange(len(residual))
-    joint = _tests(problem, every, residual, fitted, linear.at.cost, len(residual) - fitted.shape[1])
-    return Quality(*_columns(tests), joint=joint[:3])
-
-
-def _columns(tests: list[_Tests]) -> tuple[Array, Array, Array, Array, Array]:
-    chi2, dof, gof, too_good, pattern = np.array(tests).T
-    return chi2, dof, gof, too_good, pattern
+    chi2, dof, gof_pvalue, too_good, pattern = np.array(tests or [of_all]).T
+    return Quality(chi2, dof, gof_pvalue, too_good, pattern, of_all[:3])
 
 
 def _tests(problem: Problem, rows: Array, residual: Array, fitted: Array, chi2: float, dof: float) -> _Tests:
