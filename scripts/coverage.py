@@ -24,8 +24,7 @@ from scipy import stats
 
 from spikecube.cube.assemble import empty_cube
 from spikecube.scaling import fit_power_law, fit_thresholds
-from spikecube.scaling.curve_fits import fit_curves
-from spikecube.scaling.fit_scale import on_scale
+from spikecube.scaling.fit_scale import fit_curves, on_scale
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data

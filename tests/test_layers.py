@@ -128,7 +128,8 @@ def records() -> list[tuple[str, list[str], str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
-                own = [f for f in node.body if isinstance(f, ast.AnnAssign) and "Array" in ast.unparse(f.annotation)]
+                own = [f for f in node.body if isinstance(f, ast.AnnAssign)]
+                own = [f for f in own if re.search(r"\b(Array|NDArray)\b", ast.unparse(f.annotation))]
                 names = [ast.unparse(f.target) for f in own]
                 if len(names) > 1:
                     found.append((f"{path.relative_to(PACKAGE)}: {node.name}", names, ast.get_docstring(node) or ""))

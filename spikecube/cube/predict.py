@@ -63,27 +63,59 @@ def predict(
     0.467
     """
     study, wanted = Study.of(study), _wanted(only)
-    if given is not None:
-        require_draws(study, given)
-    drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW) if given is not None else ()
-    wanted = tuple(name for name in wanted if name not in drawn)
-    models = _models(study)
-    prediction, missing = _empty(study, wanted), Missing()
-    done, total = itertools.count(1), (2 if drawn else 1) * len(models) * len(study.axes.alpha) * len(study.axes.n)
+    if given is None:
+        return predict_typical(study, wanted, degrees, progress)
+    require_draws(study, given)
+    drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW)
+    rest, places, missing = tuple(name for name in wanted if name not in drawn), _models(study), Missing()
+    tick = _ticks(progress, (2 if drawn else 1) * _n_points(study, places))
+    prediction = _filled(study, places, rest, degrees, tick, missing)
+    if drawn:
+        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
+        prediction = prediction.assign_coords(seed=given["seed"])
+    return _described(prediction, places, missing)
 
-    def tick() -> None:
-        if progress:
-            progress(next(done), total)
 
-    for place, labels, model in models:
+def predict_typical(
+    study: Study, wanted: tuple[str, ...], degrees: int | None = None, progress: Progress | None = None
+) -> xr.Dataset:
+    """`predict` without a cube: the variables wanted, of `schema.PREDICTED`, for a typical draw.
+
+    Raises
+    ------
+    PredictionError
+        If every model of the study has `initial_output = "full"`.
+    """
+    places, missing = _models(study), Missing()
+    tick = _ticks(progress, _n_points(study, places))
+    return _described(_filled(study, places, wanted, degrees, tick, missing), places, missing)
+
+
+def _n_points(study: Study, places: list[Place]) -> int:
+    return len(places) * len(study.axes.alpha) * len(study.axes.n)
+
+
+def _filled(
+    study: Study,
+    places: list[Place],
+    wanted: tuple[str, ...],
+    degrees: int | None,
+    tick: Callable[[], None],
+    missing: Missing,
+) -> xr.Dataset:
+    """The variables wanted of a typical draw; `missing` takes the places where theory gave none."""
+    prediction = _empty(study, wanted)
+    for place, labels, model in places:
         here: tuple[Any, ...] = (..., *place)
         arrays = {name: prediction[name].values[here] for name in wanted}
         OfModel(study, model, arrays, degrees, labels, missing).fill(tick)
-    if given is not None and drawn:
-        prediction = prediction.assign(predict_draws(study, given, drawn, degrees, tick, missing))
-        prediction = prediction.assign_coords(seed=given["seed"])
+    return prediction
+
+
+def _described(prediction: xr.Dataset, places: list[Place], missing: Missing) -> xr.Dataset:
+    """With what is missing, and why, beside the variables and in the attributes."""
     missing.describe(prediction)
-    full = any(place.model.initial_output == "full" for place in models)
+    full = any(place.model.initial_output == "full" for place in places)
     declined = [_FULL_IN_PART] * full + [missing.sentence()] * bool(missing.reasons)
     sentences = {"declined": "; ".join(declined), "remainder": said_of_remainders(prediction)}
     return prediction.assign_attrs({name: sentence for name, sentence in sentences.items() if sentence})
@@ -143,3 +175,9 @@ def _empty(study: Study, wanted: tuple[str, ...]) -> xr.Dataset:
         "comment": PREDICTIONS,
     }
     return prediction
+
+
+def _ticks(progress: Progress | None, total: int) -> Callable[[], None]:
+    """What to call after each of `total` parts."""
+    done = itertools.count(1)
+    return lambda: progress(next(done), total) if progress else None

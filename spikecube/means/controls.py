@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from spikecube.cube.schema import DIMS
 from spikecube.errors import SpikecubeError
 from spikecube.model.hermite import Array, gaussian_quadrature
 from spikecube.model.targets import Target, resolve_target
 from spikecube.study.fields import Model
-from spikecube.study.study import study_from
+from spikecube.study.study import Study, study_from
 
 _RADII = 24  # Gauss nodes for |beta_*|^2: exact for polynomial targets up to degree 47
 
@@ -117,6 +115,13 @@ def has_controls(cube: xr.Dataset) -> bool:
     return "study" in cube.attrs and "n" in cube.coords and bool(drawn)
 
 
+def controls_of(cube: xr.Dataset, study: Study) -> xr.DataArray | None:
+    """`centred_controls` of a cube whose study is known; None where it holds no draws that they can be made of."""
+    if not has_controls(cube):
+        return None
+    return _centred(cube, study)
+
+
 def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     """The control variates of a cube less their exact expectations, dims (control, n, seed, ...further axes).
 
@@ -127,13 +132,15 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     """
     if "study" not in cube.attrs:
         raise ControlError("the cube has no attribute 'study', which control variates need: use controls=False")
+    return _centred(cube, study_from(str(cube.attrs["study"])))
+
+
+def _centred(cube: xr.Dataset, study: Study) -> xr.DataArray:
     measured = {name: cube.variables[name] for name in DEFAULT_PRIORITY if name in cube}
     if {"beta_power", "beta_alignment"} <= set(cube.data_vars):
         measured["beta_signal"] = cube.variables["beta_power"] * cube.variables["beta_alignment"]
-    further, expected = _expectations_at(
-        str(cube.attrs["study"]), tuple(cube["n"].values.tolist()), tuple(_labels(cube))
-    )
-    centred = [values - xr.Variable(("n", *further), expected[name]) for name, values in measured.items()]
+    expected = _expectations_at(study, {name: cube[name].values.tolist() for name in map(str, cube.indexes)})
+    centred = [values - xr.Variable(("n", *study.further), expected[name]) for name, values in measured.items()]
     sizes = {d: cube.sizes[d] for values in centred for d in values.dims}
     room = xr.Variable(tuple(sizes), np.zeros(tuple(sizes.values())))
     table = np.stack([(room + values).values for values in centred])
@@ -141,24 +148,15 @@ def centred_controls(cube: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(table, {"control": list(measured), **coords}, ("control", *sizes))
 
 
-def _labels(cube: xr.Dataset) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Name and labels of every axis that is not the same for all cubes."""
-    for name in map(str, cube.dims):
-        if name in cube.coords and name not in DIMS:
-            yield name, tuple(cube[name].values.tolist())
-
-
-@functools.lru_cache(maxsize=64)
-def _expectations_at(
-    text: str, sizes: tuple[int, ...], labels: tuple[tuple[str, tuple[Any, ...]], ...]
-) -> tuple[tuple[str, ...], dict[str, Array]]:
-    """The further axes of a study, and `control_expectations` at every size and label of theirs; (n, ...further)."""
-    study, there = study_from(text), dict(labels)
-    further = tuple(map(str, study.further))
-    axes = [there[name] for name in further]
+def _expectations_at(study: Study, labels: dict[str, list[Any]]) -> dict[str, Array]:
+    """`control_expectations` at every size and label of the further axes; (n, ...further)."""
+    axes = [labels[name] for name in ("n", *study.further)]
     exact = [
-        control_expectations(study.model_at(**dict(zip(further, place, strict=True))), int(n))
-        for n, *place in itertools.product(sizes, *axes)
+        _kept_expectations(study.model_at(**dict(zip(study.further, place, strict=True))), int(n))
+        for n, *place in itertools.product(*axes)
     ]
-    shape = (len(sizes), *map(len, axes))
-    return further, {name: np.array([values[name] for values in exact]).reshape(shape) for name in DEFAULT_PRIORITY}
+    shape = tuple(map(len, axes))
+    return {name: np.array([values[name] for values in exact]).reshape(shape) for name in DEFAULT_PRIORITY}
+
+
+_kept_expectations = functools.lru_cache(maxsize=4096)(control_expectations)

@@ -10,10 +10,8 @@ import xarray as xr
 
 from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, variable
-from spikecube.model.activations import resolve_activation
 from spikecube.model.parameters import Model
-from spikecube.model.spikes import nonzero_degrees
-from spikecube.study.study import Study, study_from
+from spikecube.study.study import Study, spike_degrees, study_from
 
 Labels = tuple[tuple[str, float | str], ...]
 
@@ -50,8 +48,7 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     Missing
         If the cube does not hold its study.
     """
-    activation = resolve_activation(model_of(cube, labels).activation)
-    return nonzero_degrees(activation.coefficients(most), most)
+    return spike_degrees(model_of(cube, labels), most)
 
 
 def further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:

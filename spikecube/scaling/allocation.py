@@ -7,8 +7,10 @@ m.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from scipy import optimize, stats
@@ -286,15 +288,12 @@ def _whole(aims: Sequence[Aim], cost: Array, floor: Array, ideal: Array) -> Arra
     def enough(trial: Array) -> bool:
         return all(half_width_of(a, trial) <= a.half_width * (1 + 1e-9) for a in aims)
 
+    def enough_with(j: int, count: int) -> bool:
+        return enough(np.where(np.arange(len(seeds)) == j, count, seeds))
+
     while not enough(seeds):
         seeds = np.where(seeds > 0, np.ceil(seeds * 1.01), 0.0)
     for j in np.argsort(-cost):
-        low, high = int(max(least[j], min(seeds[j], 2.0 if least[j] > 0 else LEAST_SEEDS))), int(seeds[j])
-        while low < high:  # the fewest that are still enough
-            middle = (low + high) // 2
-            if enough(np.where(np.arange(len(seeds)) == j, middle, seeds)):
-                high = middle
-            else:
-                low = middle + 1
-        seeds[j] = high
+        fewest = int(max(least[j], min(seeds[j], 2.0 if least[j] > 0 else LEAST_SEEDS)))
+        seeds[j] = fewest + bisect_left(range(fewest, int(seeds[j])), True, key=partial(enough_with, int(j)))
     return seeds.astype(np.int64)

@@ -6,13 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikecube.scaling.collapse_linear import Linear, Problem, enough, linearised
-from spikecube.scaling.collapse_noise import OwnNoise, covariance_of, noise_of, uneven_pvalue
-from spikecube.scaling.collapse_quality import Quality, judge
+from spikecube.scaling.collapse_linear import (
+    Linear,
+    OwnNoise,
+    Problem,
+    covariance_of,
+    enough,
+    linearised,
+    noise_of,
+    uneven_pvalue,
+)
+from spikecube.scaling.collapse_quality import Quality, judge, shift_test
 from spikecube.scaling.collapse_root import parts_of, settle
-from spikecube.scaling.collapse_sizes import frugal_sizes, richer_sizes, spline_sizes
-from spikecube.scaling.collapse_tests import shift_test
-from spikecube.scaling.master_curve import Points, Reduction
+from spikecube.scaling.master_curve import Points, Reduction, frugal_sizes, richer_sizes, spline_sizes
 from spikecube.scaling.regression import regression_splines
 from spikecube.scaling.resampling import resample
 from spikecube.scaling.shared_draws import SharedDraws

@@ -12,21 +12,13 @@ from spikecube.scaling.collapse_inference import Inference
 from spikecube.scaling.collapse_linear import Problem
 from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
 from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_sizes import shortfall
-from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, derived_table, parameter_table
+from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, DERIVED_VARIABLES, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.collapse_verdict import CollapseFindings, collapse_verdict
+from spikecube.scaling.least_squares import aicc
+from spikecube.scaling.master_curve import shortfall
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
-from spikecube.scaling.types import Array, Arrays
-
-Variables = dict[str, tuple[tuple[str, ...], Any]]
-
-
-def _aicc(chi2: float, n_points: int, n_params: float, known: bool) -> float:
-    """The corrected Akaike criterion; an error that is estimated counts as a parameter."""
-    p = n_params if known else n_params + 1
-    fit = chi2 if known else n_points * np.log(max(chi2, np.finfo(float).tiny) / n_points)
-    return float(fit + 2 * p + 2 * p * (p + 1) / (n_points - p - 1)) if n_points - p > 1 else np.nan
+from spikecube.scaling.types import Array, Arrays, over
 
 
 def _findings(
@@ -75,22 +67,20 @@ def _planes(task: Task, problem: Problem, found: Minimum, fit: Inference) -> dic
     used = np.zeros(sample.mean.shape, dtype=bool)
     used[tuple(problem.places.T)] = True
     used = used.reshape(shape)
-    nothing, mean, raw = np.full(shape, np.nan), sample.mean.reshape(shape), task.raw.mean.reshape(shape)
-    errors = nothing if sample.stderr is None else sample.stderr.reshape(shape)
-    raw_errors = nothing if task.raw.stderr is None else task.raw.stderr.reshape(shape) * np.abs(value)
+    measured, mean = _measured(task), sample.mean.reshape(shape)
+    errors = np.full(shape, np.nan) if sample.stderr is None else sample.stderr.reshape(shape)
     unit = (frame_.curve_unit(form, found.theta) / frame_.value)[:, None, None]
     ends = [[own[0].knots[0], own[0].knots[-1]] for own in fit.at.curve.splines]
     low, high = np.transpose(ends)[:, :, None, None]
     fitted = np.where((low <= u) & (u <= high), model, np.nan)
     return {
-        "data": raw * value,
-        "data_stderr": raw_errors,
+        **measured,
         "fitted": np.where(log, np.exp(np.where(log, fitted, 0.0)), fitted) * value,
         "residual": np.where(used, (mean - model) / errors, np.nan),
         "used": used,
         "scaled_control": np.where(np.isfinite(mean), u * frame_.scaled_unit(form, found.theta), np.nan),
-        "scaled_data": raw * value / prefactor * unit,
-        "scaled_stderr": raw_errors / prefactor * unit,
+        "scaled_data": measured["data"] / prefactor * unit,
+        "scaled_stderr": measured["data_stderr"] / prefactor * unit,
     }
 
 
@@ -118,27 +108,27 @@ def labelled_collapse(
     for k in range(task.plane[0]):
         rows = np.array(form.rows(k))
         here = {name: v[rows] for name, v in table.items()}
-        status, message = collapse_verdict(_findings(task, found, fit, here, k, chosen))
-        own: Variables = {name: (("param",), v) for name, v in here.items()}
-        own["covariance"] = ("param_i", "param_j"), covariance[np.ix_(rows, rows)]
+        own = over(("param",), **here) | over(("param_i", "param_j"), covariance=covariance[np.ix_(rows, rows)])
         if form.name == "power":
-            derived = derived_table(form, theta, covariance, fit.t_dof, k)
-            derived |= {} if chosen is None else derived_hull(chosen, k)
-            own |= {name: (("derived",), v) for name, v in derived.items()}
-        own |= {name: ((task.control, task.size), v[k]) for name, v in planes.items()}
+            own |= over(("derived",), **derived_table(form, theta, covariance, fit.t_dof, k))
+        if form.name == "power" and chosen is not None:
+            own |= over(("derived",), **derived_hull(chosen, k))
+        own |= over((task.control, task.size), **{name: v[k] for name, v in planes.items()})
         own |= _scalars(task, problem, found, fit, k)
-        if chosen is not None:
-            own |= scan_variables(chosen, rows, k, _chi2_unit(task, k))
-            message = f"{message} {scan_note(chosen)}"
-        parts.append(own | {"status": ((), np.int8(STATUS[status])), "message": ((), message)})
+        parts.append(own | _said(task, found, fit, here, k, chosen))
     coords = {"scaled_grid": fit.grid * frame_.scaled_unit(form, found.theta)}
-    if form.name == "power":
-        coords["derived"] = np.array(DERIVED)
     if chosen is not None:
         coords |= {"scan_window": chosen.widths, "scan_n_min": chosen.smallest}
-    if form.observables:
-        _add_joint(parts, form, covariance, fit)
-    return _described(task, parts, coords)
+    return _described(task, [own | _joint(form, covariance, fit, k) for k, own in enumerate(parts)], coords)
+
+
+def _said(task: Task, found: Minimum, fit: Inference, here: dict[str, Array], k: int, chosen: Scan | None) -> Arrays:
+    """Status and message of one part, and the scan of its windows."""
+    status, message = collapse_verdict(_findings(task, found, fit, here, k, chosen))
+    if chosen is None:
+        return over((), status=np.int8(STATUS[status]), message=message)
+    scan = scan_variables(chosen, np.array(task.form.rows(k)), k, _chi2_unit(task, k))
+    return scan | over((), status=np.int8(STATUS[status]), message=f"{message} {scan_note(chosen)}")
 
 
 def _chi2_unit(task: Task, k: int) -> float:
@@ -146,39 +136,31 @@ def _chi2_unit(task: Task, k: int) -> float:
     return 1.0 if task.raw.stderr is not None else float(task.frame.value[k] ** 2 / task.weight[k])
 
 
-def _scalars(task: Task, problem: Problem, found: Minimum, fit: Inference, k: int) -> Variables:
+def _scalars(task: Task, problem: Problem, found: Minimum, fit: Inference, k: int) -> Arrays:
     """What is known of one part beside its parameters."""
-    frame_, q, known = task.frame, fit.quality, task.raw.stderr is not None
-    chi2_unit = _chi2_unit(task, k)
+    frame_, q, chi2_unit = task.frame, fit.quality, _chi2_unit(task, k)
     curve_unit, log = frame_.curve_unit(task.form, found.theta)[k], bool(frame_.log[k])
     master = np.exp(fit.master[k]) if log else fit.master[k]
-    rows = problem.points.parts == k
-    return {
-        "start_chi2": (("start",), found.ends * (chi2_unit if task.plane[0] == 1 else 1.0)),
-        "master_curve": (("scaled_grid",), master * curve_unit),
-        "master_stderr": (("scaled_grid",), fit.master_stderr[k] * abs(curve_unit) * (master if log else 1.0)),
-        "chi2": ((), q.chi2[k] * chi2_unit),
-        "dof": ((), q.dof[k]),
-        "gof_pvalue": ((), q.gof_pvalue[k]),
-        "pattern_pvalue": ((), q.pattern_pvalue[k]),
-        "drift_pvalue": ((), fit.drift_pvalue),
-        "uneven_pvalue": ((), fit.uneven_pvalue),
-        "nobs": ((), float(rows.sum())),
-        "aicc": ((), _aicc(q.chi2[k] * chi2_unit, int(rows.sum()), float(rows.sum()) - q.dof[k], known)),
-        "spline_size": ((), float(fit.at.curve.splines[k][0].size)),
-        "n_min": ((), task.raw.sizes[problem.places[rows, 1]].min()),
-        "converged": ((), found.at_rest),
-    }
+    stderr = fit.master_stderr[k] * abs(curve_unit) * (master if log else 1.0)
+    rows, chi2, dof = problem.points.parts == k, q.chi2[k] * chi2_unit, q.dof[k]
+    count = int(rows.sum())
+    arrays = over(("start",), start_chi2=found.ends * (chi2_unit if task.plane[0] == 1 else 1.0))
+    arrays |= over(("scaled_grid",), master_curve=master * curve_unit, master_stderr=stderr)
+    arrays |= over((), chi2=chi2, dof=dof, gof_pvalue=q.gof_pvalue[k], pattern_pvalue=q.pattern_pvalue[k])
+    arrays |= over((), drift_pvalue=fit.drift_pvalue, uneven_pvalue=fit.uneven_pvalue, nobs=float(count))
+    arrays |= over((), aicc=aicc(chi2, count, count - dof, known=task.raw.stderr is not None))
+    arrays |= over((), spline_size=float(fit.at.curve.splines[k][0].size))
+    return arrays | over((), n_min=task.raw.sizes[problem.places[rows, 1]].min(), converged=found.at_rest)
 
 
-def _add_joint(parts: list[Variables], form: Ansatz, covariance: Array, fit: Inference) -> None:
+def _joint(form: Ansatz, covariance: Array, fit: Inference, k: int) -> Arrays:
     """What several observables have together: the test of all points, and the covariances of their parameters."""
-    rows = [form.rows(k) for k in range(len(parts))]
-    names = ("joint_chi2", "joint_dof", "joint_gof_pvalue")
-    for k, own in enumerate(parts):
-        own |= {name: ((), value) for name, value in zip(names, fit.quality.joint, strict=True)}
-        across = np.stack([covariance[np.ix_(rows[k], other)] for other in rows])
-        own["joint_covariance"] = (("observable_j", "param_i", "param_j"), across)
+    if not form.observables:
+        return {}
+    chi2, dof, pvalue = fit.quality.joint
+    across = np.stack([covariance[np.ix_(form.rows(k), form.rows(j))] for j in range(len(form.observables))])
+    tests = over((), joint_chi2=chi2, joint_dof=dof, joint_gof_pvalue=pvalue)
+    return tests | over(("observable_j", "param_i", "param_j"), joint_covariance=across)
 
 
 def _bootstrap(draws: Array) -> dict[str, Array]:
@@ -186,32 +168,28 @@ def _bootstrap(draws: Array) -> dict[str, Array]:
     return {"bootstrap_stderr": draws.std(axis=0, ddof=1), "bootstrap_low": low, "bootstrap_high": high}
 
 
-_DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
-_ALSO_EMPTY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("t_dof", "drift", "error_change", "z"), ("param",)),
-    **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "uneven_pvalue", "spline_size"), ()),
-}
-
-
 def empty_collapse(task: Task, name: str, expected: Array) -> xr.Dataset:
     """The result where there is no honest number."""
-    form, shape = task.form, task.plane
-    n_params = len(form.names)
-    value = task.frame.value[:, None, None]
-    nothing = np.full(shape, np.nan)
-    errors = nothing if task.raw.stderr is None else task.raw.stderr.reshape(shape) * np.abs(value)
-    planes = {"data": task.raw.mean.reshape(shape) * value, "data_stderr": errors, "used": np.zeros(shape, dtype=bool)}
-    status = np.int8(STATUS[name])
+    form, nothing = task.form, np.full(len(task.form.names), np.nan)
     words = _FLAT if name == "not_resolved" else shortfall(task.points)
+    planes = _measured(task) | {"used": np.zeros(task.plane, dtype=bool)}
     parts = []
-    for k in range(shape[0]):
-        own: Variables = {v: (tail, np.full([n_params] * len(tail), np.nan)) for v, tail in _ALSO_EMPTY.items()}
-        own |= {v: ((task.control, task.size), values[k]) for v, values in planes.items()}
-        own |= {"nobs": ((), 0.0), "converged": ((), False), "status": ((), status), "message": ((), words)}
+    for k in range(task.plane[0]):
+        own = over(("param",), **dict.fromkeys(("t_dof", "drift", "error_change", "z"), nothing))
+        own |= over((), **dict.fromkeys(("pattern_pvalue", "drift_pvalue", "uneven_pvalue", "spline_size"), np.nan))
+        own |= over((task.control, task.size), **{v: values[k] for v, values in planes.items()})
+        own |= over((), nobs=0.0, converged=False, status=np.int8(STATUS[name]), message=words)
         if form.name == "power":
-            own |= {v: (("derived",), np.full(2, np.nan)) for v in _DERIVED_VARIABLES}
-        parts.append(own | {"expected": (("param",), expected[form.rows(k)])})
-    return _described(task, parts, {"derived": np.array(DERIVED)} if form.name == "power" else {}, words)
+            own |= over(("derived",), **dict.fromkeys(DERIVED_VARIABLES, np.full(len(DERIVED), np.nan)))
+        parts.append(own | over(("param",), expected=expected[form.rows(k)]))
+    return _described(task, parts, {}, words)
+
+
+def _measured(task: Task) -> dict[str, Array]:
+    """Data and errors over (observable, control, size), in the user's units."""
+    shape, value = task.plane, task.frame.value[:, None, None]
+    stderr = np.full(shape, np.nan) if task.raw.stderr is None else task.raw.stderr.reshape(shape) * np.abs(value)
+    return {"data": task.raw.mean.reshape(shape) * value, "data_stderr": stderr}
 
 
 _FLAT = "The data do not change along the control beyond their errors: there is nothing to collapse, and no estimate."
@@ -243,7 +221,7 @@ _LONG_NAMES = {
 }
 
 
-def _described(task: Task, parts: list[Variables], coords: dict[str, Any], reason: str = "") -> xr.Dataset:
+def _described(task: Task, parts: list[Arrays], coords: dict[str, Any], reason: str = "") -> xr.Dataset:
     """Labels, names and units: those of the control and of the data are kept; `reason` says why variables are not."""
     names, data = task.form.names, task.data[0]
     own = str(data[task.control].attrs.get("units", "1"))
@@ -258,6 +236,8 @@ def _described(task: Task, parts: list[Variables], coords: dict[str, Any], reaso
         task.control: (task.control, task.x, dict(data[task.control].attrs)),
         task.size: (task.size, task.raw.sizes, dict(data[task.size].attrs)),
     }
+    if task.form.name == "power":
+        labels["derived"] = ("derived", np.array(DERIVED))
     observables = list(task.form.observables)
     if observables:
         labels |= {"observable": ("observable", observables), "observable_j": ("observable_j", observables)}

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import linalg
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
-from spikecube.scaling.master_curve import Points, Reduction, reduce, slopes
+from spikecube.scaling.master_curve import Points, Reduction, frugal_sizes, reduce, slopes, spline_sizes
 from spikecube.scaling.types import Array
 
 UNKNOWN = 1e-6  # part of a slope that is left by all others, below which its parameter is not determined

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 
-from spikecube.scaling.collapse_linear import Problem, enough, linearised
-from spikecube.scaling.collapse_noise import covariance_of, noise_of
-from spikecube.scaling.collapse_quality import judge
+from spikecube.scaling.collapse_linear import Problem, covariance_of, enough, linearised, noise_of
+from spikecube.scaling.collapse_quality import judge, shift_test
 from spikecube.scaling.collapse_root import settle
 from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_sizes import frugal_sizes
 from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
-from spikecube.scaling.collapse_tests import shift_test
-from spikecube.scaling.master_curve import descend
-from spikecube.scaling.types import Array
+from spikecube.scaling.master_curve import descend, frugal_sizes
+from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.verdict import REJECTED
 
 _SHARES = (1.0, 0.7, 0.5)  # of the points, inside the windows that are tried
 _LEVEL = 0.05  # of the tests that a choice has to pass
 _PER_PARAM = ("estimate", "stderr", "ci_low", "ci_high")
 _SCALARS = ("chi2", "dof", "gof_pvalue", "pattern_pvalue")
-
-Variables = dict[str, tuple[tuple[str, ...], Any]]
 
 
 @dataclass(frozen=True)
@@ -175,11 +169,11 @@ def derived_hull(scan_: Scan, part: int) -> dict[str, Array]:
     }
 
 
-def scan_variables(scan_: Scan, rows: Array, part: int, chi2_unit: float) -> Variables:
+def scan_variables(scan_: Scan, rows: Array, part: int, chi2_unit: float) -> Arrays:
     """The whole scan of one part, over (scan_window, scan_n_min)."""
     plane = (len(scan_.widths), len(scan_.smallest))
     dims = ("scan_window", "scan_n_min")
-    found: Variables = {}
+    found: Arrays = {}
     for name in _PER_PARAM:
         values = np.full((*plane, len(rows)), np.nan)
         for place, choice in scan_.choices.items():

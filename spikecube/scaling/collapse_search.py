@@ -9,8 +9,7 @@ import numpy as np
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_root import settle
-from spikecube.scaling.collapse_sizes import frugal_sizes, spline_sizes
-from spikecube.scaling.master_curve import Points, descend
+from spikecube.scaling.master_curve import Points, descend, frugal_sizes, spline_sizes
 from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 

@@ -10,6 +10,7 @@ from spikecube.scaling.types import Array
 
 CONFIDENCE = 0.95
 DERIVED = ("1/nu", "zeta/nu")
+DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 
 
 def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array, expected: Array) -> dict[str, Array]:
@@ -75,8 +76,7 @@ def derived_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array, p
     stderr = np.sqrt(np.diag(spread))
     stderr = np.where(stderr > 0, stderr, np.nan)
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, dof) * stderr
-    names = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
-    return dict(zip(names, (powers, stderr, powers - reach, powers + reach), strict=True))
+    return dict(zip(DERIVED_VARIABLES, (powers, stderr, powers - reach, powers + reach), strict=True))
 
 
 def _inverted(centre: float, reach: float) -> tuple[float, float]:

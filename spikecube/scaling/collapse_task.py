@@ -14,9 +14,8 @@ from spikecube.scaling.collapse_inputs import curves_of
 from spikecube.scaling.collapse_linear import Problem, enough, linearised
 from spikecube.scaling.collapse_search import Minimum, Window
 from spikecube.scaling.collapse_sharing import Sharing, read_sharing
-from spikecube.scaling.collapse_sizes import LEAST_POINTS
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.master_curve import Points
+from spikecube.scaling.master_curve import LEAST_POINTS, Points
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 

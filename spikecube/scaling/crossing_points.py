@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+from spikecube.scaling.least_squares import aicc
 from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 
@@ -59,7 +60,7 @@ def size_curve(control: Array, y: Array, weight: Array, known: bool) -> SizeCurv
     """
     allowed = [b for b in _COEFFICIENTS if b <= max(len(y) - _SPARE, _COEFFICIENTS[0])]
     curves = [_fitted(control, y, weight, b) for b in allowed]
-    best = min(range(len(curves)), key=lambda k: _aicc(curves[k], known))
+    best = min(range(len(curves)), key=lambda k: aicc(curves[k].chi2, len(y), curves[k].spline.size, known=known))
     return curves[min(best + 1, len(curves) - 1)]
 
 
@@ -70,12 +71,6 @@ def _fitted(control: Array, y: Array, weight: Array, n_basis: int) -> SizeCurve:
     coefficients = response @ y
     chi2 = float((weight * (y - basis @ coefficients) ** 2).sum())
     return SizeCurve(control, spline, coefficients, response, chi2)
-
-
-def _aicc(curve: SizeCurve, known: bool) -> float:
-    n, k = len(curve.control), curve.spline.size + (not known)
-    likelihood = curve.chi2 if known else n * float(np.log(max(curve.chi2, 1e-300) / n))
-    return likelihood + 2 * k + 2 * k * (k + 1) / max(n - k - 1, 0.5)
 
 
 def cross(one: SizeCurve, other: SizeCurve, covariances: tuple[Array, Array]) -> Crossing | None:

@@ -9,9 +9,10 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.crossing_points import Crossing, Drift, SizeCurve
+from spikecube.scaling.least_squares import aicc
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.samples import Sample
-from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.types import Array, Arrays, over
 from spikecube.scaling.verdict import verdict
 
 PARAMS = ("critical", "amplitude", "exponent")
@@ -66,56 +67,31 @@ def labelled_crossings(
     covariance, theta = fit.covariance * np.outer(unit, unit), shift + unit * fit.theta
     stderr = np.sqrt(np.diag(covariance))
     stderr = np.where(stderr > 0, stderr, np.nan)
-    per_param = {
-        "estimate": theta,
-        "stderr": stderr,
-        "ci_low": shift + unit * fit.low,
-        "ci_high": shift + unit * fit.high,
-        "pvalue": fit.pvalue,
-        "expected": asked.expected,
-        "z": (theta - asked.expected) / stderr,
-        "t_dof": np.full(3, found.dof),
-    }
-    arrays: Arrays = {name: (("param",), values) for name, values in per_param.items()}
-    arrays["covariance"] = ("param_i", "param_j"), covariance
-    arrays["crossing_covariance"] = (sample.dim, f"{sample.dim}_j"), units.span**2 * found.covariance
-    arrays |= {name: ((sample.dim,), values) for name, values in _along(found, fit, units).items()}
-    arrays |= {name: ((), np.asarray(value)) for name, value in _scalars(sample, found, fit, asked.n_free).items()}
-    return _described(data, control, sample, arrays, found.sizes(sample), asked.ratio)
-
-
-def _along(found: Found, fit: Drift, units: Units) -> dict[str, Array]:
-    """The crossings and the law through them."""
+    arrays = over(("param",), estimate=theta, stderr=stderr, ci_low=shift + unit * fit.low)
+    arrays |= over(("param",), ci_high=shift + unit * fit.high, pvalue=fit.pvalue, expected=asked.expected)
+    arrays |= over(("param",), z=(theta - asked.expected) / stderr, t_dof=np.full(3, found.dof))
+    arrays |= over(("param_i", "param_j"), covariance=covariance)
+    arrays |= over((sample.dim, f"{sample.dim}_j"), crossing_covariance=units.span**2 * found.covariance)
     places = units.centre + units.span * np.array([c.place for c in found.crossings])
     errors, fitted = units.span * np.sqrt(np.diag(found.covariance)), units.centre + units.span * fit.fitted
     level = np.array([c.value for c in found.crossings]) * units.value
-    return {
-        "data": places,
-        "data_stderr": errors,
-        "fitted": fitted,
-        "residual": (places - fitted) / errors,
-        "level": level,
-    }
+    arrays |= over((sample.dim,), data=places, data_stderr=errors, fitted=fitted, residual=(places - fitted) / errors)
+    arrays |= over((sample.dim,), level=level) | _scalars(sample, found, fit, asked.n_free)
+    return _described(data, control, sample, arrays, found.sizes(sample), asked.ratio)
 
 
-def _scalars(sample: Sample, found: Found, fit: Drift, n_free: int) -> dict[str, object]:
+def _scalars(sample: Sample, found: Found, fit: Drift, n_free: int) -> Arrays:
     """Tests, and what they say."""
-    m, errors = len(found.pairs), "none" if sample.stderr is None else "given"
-    gof = _gof(fit.chi2, m - n_free, found.dof)
+    m, dof = len(found.pairs), len(found.pairs) - n_free
+    gof = _gof(fit.chi2, dof, found.dof)
     state = "open_interval" if fit.open_exponent else "ok"
-    status, message = verdict(state, gof, m - n_free, "given", _notes(sample, found, fit))
-    return {
-        "nobs": float(m),
-        "dof": float(m - n_free),
-        "chi2": fit.chi2,
-        "gof_pvalue": gof,
-        "curve_gof_pvalue": _curves_gof(found, errors if sample.deviations is None else "seeds"),
-        "aicc": _aicc(fit.chi2, m, n_free),
-        "n_min": found.sizes(sample)[0],
-        "converged": True,
-        "status": np.int8(STATUS[status]),
-        "message": message,
-    }
+    status, message = verdict(state, gof, dof, "given", _notes(sample, found, fit))
+    akaike = aicc(fit.chi2, m, n_free) if dof > 1 else np.nan
+    known = sample.stderr is not None and sample.deviations is None
+    arrays = over((), nobs=float(m), dof=float(dof), chi2=fit.chi2, gof_pvalue=gof)
+    arrays |= over((), curve_gof_pvalue=_curves_gof(found) if known else np.nan, aicc=akaike)
+    arrays |= over((), n_min=found.sizes(sample)[0], converged=True)
+    return arrays | over((), status=np.int8(STATUS[status]), message=message)
 
 
 def _gof(chi2: float, dof: int, of_errors: float) -> float:
@@ -124,16 +100,10 @@ def _gof(chi2: float, dof: int, of_errors: float) -> float:
     return float(stats.chi2.sf(chi2, dof) if np.isinf(of_errors) else stats.f.sf(chi2 / dof, dof, of_errors))
 
 
-def _curves_gof(found: Found, errors: str) -> float:
+def _curves_gof(found: Found) -> float:
     """P(so much scatter, or more, about the splines), with known errors."""
-    if errors != "given":
-        return float("nan")
     curves = [c for c in found.curves if c is not None]
     return float(stats.chi2.sf(sum(c.chi2 for c in curves), sum(c.dof for c in curves)))
-
-
-def _aicc(chi2: float, m: int, p: int) -> float:
-    return float(chi2 + 2 * p + 2 * p * (p + 1) / (m - p - 1)) if m > p + 1 else float("nan")
 
 
 def _notes(sample: Sample, found: Found, fit: Drift) -> tuple[str, ...]:
@@ -154,13 +124,8 @@ def empty_crossings(data: xr.DataArray, control: str, found: Found, sample: Samp
         f"Only {len(found.pairs)} of {len(found.pairs) + len(found.lost)} pairs of sizes have a crossing that is "
         f"resolved, fewer than parameters: no estimate is given; hold the exponent, or give more sizes."
     )
-    known = {
-        "status": np.int8(STATUS["too_few_sizes"]),
-        "message": words,
-        "converged": False,
-        "nobs": float(len(found.pairs)),
-    }
-    arrays: Arrays = {name: ((), np.asarray(value)) for name, value in known.items()}
+    arrays = over((), status=np.int8(STATUS["too_few_sizes"]), message=words)
+    arrays |= over((), converged=False, nobs=float(len(found.pairs)))
     return _described(data, control, sample, arrays, sample.sizes[:0], ratio, words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +10,14 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.cuts import as_cube
-from spikecube.means.controls import centred_controls, has_controls
+from spikecube.cube.predict import PredictionError, predict_typical
+from spikecube.means.controls import controls_of
 from spikecube.means.seeds import priority
-from spikecube.model.activations import resolve_activation
-from spikecube.model.spikes import nonzero_degrees
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import at_labels, check_names, sizes_of
+from spikecube.scaling.inputs import check_names, sizes_of, some
 from spikecube.scaling.samples import Sample, from_seeds
 from spikecube.study.fields import Model
-from spikecube.study.study import Study, study_from
+from spikecube.study.study import Study, spike_degrees, study_from
 from spikecube.theory.exponents import EXPONENTS
 
 _NEAR = 0.02  # an exponent closer to zero than this belongs to a transition, where nothing converges at any size
@@ -68,8 +68,7 @@ def theory_of(cube: xr.Dataset) -> CubeTheory:
             raise FitError(f"the cube has an axis {name!r}: select one of its values and keep its label, then fit")
     model = study.model_at(**{name: cube[name].item() for name in chosen})
     degree = int(cube["degree"].max()) if cube.sizes.get("degree") else study.measure.degree
-    coefficients = resolve_activation(model.activation).coefficients(degree)
-    return CubeTheory(study, model, nonzero_degrees(coefficients, degree))
+    return CubeTheory(study, model, spike_degrees(model, degree))
 
 
 @dataclass(frozen=True)
@@ -92,10 +91,10 @@ class CubeData:
 
     def sample(self, name: str, values: xr.DataArray) -> Sample:
         """Means over seeds of values made of the variable `name`, with the controls that help it most first."""
-        if self.controls is None:
-            return from_seeds(values)
-        there = self.controls["control"].values
-        return from_seeds(values, controls=self.controls.sel(control=[c for c in priority(name) if c in there]))
+        controls = self.controls
+        if controls is not None:
+            controls = controls.sel(control=[c for c in priority(name) if c in controls["control"].values])
+        return from_seeds(values, controls=controls)
 
 
 def cube_data(
@@ -125,7 +124,7 @@ def cube_data(
     check_names(cube)
     sizes_of(cube, "n")
     theory = theory_of(cube)
-    centred = centred_controls(cube) if controls and has_controls(cube) else None
+    centred = controls_of(cube, theory.study) if controls else None
     return CubeData(cube, theory, centred, *_predicted_for(theory, cube, prediction, predicted))
 
 
@@ -171,10 +170,8 @@ def _predicted_for(
         return None, "not wanted"
     note, name = "given", "the prediction"
     if prediction is True:
-        from spikecube.cube.predict import PredictionError, predict
-
         try:
-            prediction = predict(known.study, only=names)
+            prediction = predict_typical(known.study, names)
         except PredictionError as reason:
             return None, f"none: {reason}"
         lost = prediction.attrs.get("declined")
@@ -183,3 +180,27 @@ def _predicted_for(
     if not isinstance(prediction, xr.Dataset):
         raise FitError(f"prediction={prediction!r} is not True, False or an open prediction (open_cube opens a file)")
     return at_labels(prediction, cube, ["alpha", "n", "lam", *known.study.further], name), note
+
+
+def at_labels(value: xr.Dataset, like: xr.Dataset, dims: Sequence[str], name: str) -> xr.Dataset:
+    """A larger dataset at the labels of a smaller one, in the order of these.
+
+    Raises
+    ------
+    ValueError
+        If it lacks one of them.
+
+    Examples
+    --------
+    >>> like = xr.Dataset(coords={"n": [200, 100]})
+    >>> at_labels(xr.Dataset({"y": ("n", [1.0, 2.0])}, {"n": [100, 200]}), like, ["n"], "the theory").y.values.tolist()
+    [2.0, 1.0]
+    """
+    for dim in dims:
+        if dim in value.indexes and dim in like.indexes:
+            places = value.indexes[dim].get_indexer(like.indexes[dim])
+            if (places < 0).any():
+                missing = like.indexes[dim][places < 0]
+                raise FitError(f"{name} has no {dim} = {some(missing)}; it has {some(value.indexes[dim])}")
+            value = value.isel({dim: places})
+    return value

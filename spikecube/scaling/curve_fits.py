@@ -2,22 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
-from spikecube.scaling.fit_scale import Curves, Group, ScaledSample
 from spikecube.scaling.kinds import Asked
-from spikecube.scaling.least_squares import Minimum
-from spikecube.scaling.regression import LEVEL, lack_of_fit, weighted_least_squares
+from spikecube.scaling.laws import Law
+from spikecube.scaling.least_squares import Minimum, Problem, aicc
+from spikecube.scaling.regression import LEVEL, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.types import Array
 
-_PARAMS = ("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high")
+_TAILS = {
+    **dict.fromkeys(("estimate", "stderr", "t_dof", "pvalue", "ci_low", "ci_high"), "p"),
+    **dict.fromkeys(("leverage", "fitted", "fitted_stderr"), "k"),
+    "covariance": "pp",
+    "response": "pk",
+}  # the further axes of arrays of a table: parameters and sizes
 _SIZE = round(1 - LEVEL, 12)
 _EDGE = 1e-3  # an end this close to the estimate, in half-widths, is the edge of the law's domain
-_RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
+
+
+@dataclass(frozen=True)
+class Curves:
+    """B curves on the scale on which one law is fitted.
+
+    Attributes
+    ----------
+    sizes : (K,), or (K, d) for a law of d sizes.
+    y : (B, K), the data or their logarithms.
+    weights : (B, K), in units of 1/y^2; 0 leaves a size out.
+    variance : (B, K), in units of y^2, or None where no errors are known.
+    dof : (B, K), the degrees of freedom of the variances.
+    """
+
+    law: Law
+    sizes: Array
+    y: Array
+    weights: Array
+    variance: Array | None
+    dof: Array
+
+    def restrict(self, keep: Array) -> Curves:
+        """Only the sizes in keep (B, K)."""
+        return replace(self, weights=np.where(keep, self.weights, 0.0))
+
+    @property
+    def trend(self) -> Array:
+        """The logarithm of the size (of the product of all), along which variances are smoothed; (K,)."""
+        return np.asarray(np.log(self.sizes.reshape(len(self.sizes), -1)).sum(1))
+
+    @property
+    def problem(self) -> Problem:
+        """The least squares of all curves."""
+        return Problem(self.value, self.jacobian, self.y, self.weights)
+
+    def minimum(self, start: Array | None = None) -> Minimum:
+        """The best fit over the law's starting points, or from `start` (B, p)."""
+        starts = self.law.start(self.sizes, self.y, self.weights) if start is None else start[None]
+        return self.law.kind.minimum(self.sizes, self.problem, starts)
+
+    def optimum(self, start: Array) -> Array:
+        """theta (B, p) of the best fit near `start`; NaN where there is none or fewer sizes than parameters."""
+        enough = (self.weights > 0).sum(1) >= len(self.law.params)
+        known = enough & np.isfinite(start).all(1)
+        begin = np.where(known[:, None], start, 0.0)
+        try:
+            fit = self.minimum(None if self.law.kind.exact else begin)
+        except np.linalg.LinAlgError:  # of one curve: the others go on without it
+            if len(start) == 1:
+                return np.full(start.shape, np.nan)
+            return np.concatenate([self.pick([b]).optimum(start[b : b + 1]) for b in range(len(start))])
+        return np.where((known & fit.converged)[:, None], fit.theta, np.nan)
+
+    def pick(self, rows: Sequence[int]) -> Curves:
+        """Some of the curves."""
+        index = np.asarray(rows)
+        variance = None if self.variance is None else self.variance[index]
+        return replace(self, y=self.y[index], weights=self.weights[index], variance=variance, dof=self.dof[index])
+
+    def repeat(self, y: Array) -> Curves:
+        """The same curves with other data y (R, B, K), as R * B curves."""
+        tiles = (len(y), 1)
+        return replace(
+            self, y=y.reshape(-1, y.shape[-1]), weights=np.tile(self.weights, tiles), dof=np.tile(self.dof, tiles)
+        )
+
+    def value(self, theta: Array) -> Array:
+        """The law at every size, (B, K)."""
+        return self.law.value(self.sizes, theta)
+
+    def jacobian(self, theta: Array) -> Array:
+        """Its slopes in the parameters, (B, K, p)."""
+        return self.law.jacobian(self.sizes, theta)
 
 
 @dataclass(frozen=True)
@@ -57,49 +136,36 @@ class Table:
     @classmethod
     def empty(cls, n_curves: int, n_params: int, n_sizes: int) -> Table:
         """All NaN, status no_data."""
-
-        def blank(*tail: int) -> Array:
-            return np.full((n_curves, *tail), np.nan)
-
-        params = {k: blank(n_params) for k in _PARAMS}
-        scalars = {k: blank() for k in ("chi2", "gof_pvalue", "nobs", "aicc")}
-        return cls(
-            **params,
-            **scalars,
-            covariance=blank(n_params, n_params),
-            response=blank(n_params, n_sizes),
-            leverage=blank(n_sizes),
-            fitted=blank(n_sizes),
-            fitted_stderr=blank(n_sizes),
-            sign=np.ones(n_curves),
-            status=np.full(n_curves, STATUS["no_data"], dtype=np.int8),
-        )
+        size = {"p": n_params, "k": n_sizes}
+        blank = {
+            name: np.full((n_curves, *(size[d] for d in _TAILS.get(name, ""))), np.nan)
+            for name in cls.__dataclass_fields__
+        }
+        blank |= {"sign": np.ones(n_curves), "status": np.full(n_curves, STATUS["no_data"], dtype=np.int8)}
+        return cls(**blank)
 
     def put(self, rows: Array, other: Table) -> None:
         """Set some curves from a smaller table."""
         for name in self.__dataclass_fields__:
             getattr(self, name)[rows] = getattr(other, name)
 
+    def blank(self, rows: Array | int, status: str) -> None:
+        """Take the answer of some curves away."""
+        for name in self.__dataclass_fields__.keys() - {"nobs", "sign", "status"}:
+            getattr(self, name)[rows] = np.nan
+        self.status[rows] = STATUS[status]
 
-def fit_curves(scaled: ScaledSample, *, null: Array | None = None, intervals: bool = True) -> Table:
-    """Fit every curve; one without enough sizes or seeds, or not resolved from zero, gets a status and no numbers.
-
-    `null` (B, p) are the values that the p-values test, zero without it.
-    """
-    law, sample = scaled.law, scaled.sample
-    tested = np.zeros((len(sample.mean), len(law.params))) if null is None else null
-    table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
-    table.status[:] = scaled.shortage
-    for group in scaled.groups:
-        part = fit_on_scale(group.curves, tested[group.rows], intervals)
-        part.sign[:] = group.sign
-        _to_data_scale(part, group, sample.mean[group.rows])
-        if law.log and not group.curves.law.log:
-            for b in np.flatnonzero(_is_zero(group.curves)):
-                _blank(part, int(b), "not_resolved")
-        table.put(group.rows, part)
-    table.nobs[:] = scaled.used.sum(1)
-    return table
+    def to_data(self, mean: Array, sign: Array, *, log: bool) -> None:
+        """Responses and fitted values in the units and with the sign of the data, from those of logarithms if `log`."""
+        self.sign[:] = sign
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            if log:
+                self.response[:] = np.nan_to_num(self.response / mean[:, None, :])
+                self.fitted[:] = np.exp(self.fitted)
+                self.fitted_stderr[:] *= self.fitted
+            else:
+                self.response[:] *= sign[:, None, None]
+                self.fitted[:] *= sign[:, None]
 
 
 def fit_on_scale(c: Curves, null: Array, intervals: bool) -> Table:
@@ -114,26 +180,6 @@ def fit_on_scale(c: Curves, null: Array, intervals: bool) -> Table:
         return table
 
 
-def _is_zero(c: Curves) -> Array:
-    """Whether the means of each curve are jointly compatible with zero: the lack-of-fit test of the law y = 0."""
-    zero = np.zeros(len(c.y), dtype=bool)
-    for b, used in enumerate(c.weights > 0):
-        if c.variance is not None and used.any():
-            weights = c.weights[b, used]
-            nothing = np.zeros((len(weights), len(weights)))
-            residual, variance = np.sqrt(weights) * c.y[b, used], weights * c.variance[b, used]
-            _, pvalue = lack_of_fit(residual, nothing, variance, c.dof[b, used], c.trend[used])
-            zero[b] = pvalue > _RESOLVED
-    return zero
-
-
-def _blank(table: Table, b: int, status: str) -> None:
-    lost = ("covariance", "response", "leverage", "fitted", "fitted_stderr", "chi2", "gof_pvalue", "aicc")
-    for name in (*_PARAMS, *lost):
-        getattr(table, name)[b] = np.nan
-    table.status[b] = STATUS[status]
-
-
 def _solve_curves(c: Curves, null: Array, intervals: bool) -> Table:
     n_curves, n_sizes = c.y.shape
     table = Table.empty(n_curves, len(c.law.params), n_sizes)
@@ -143,7 +189,7 @@ def _solve_curves(c: Curves, null: Array, intervals: bool) -> Table:
         if minimum.converged[b] and np.isfinite(slopes[b]).all():
             _infer(table, c, minimum.theta, slopes, b)
         else:
-            _blank(table, b, "not_converged")
+            table.blank(b, "not_converged")
     half_width = stats.t.ppf((1 + LEVEL) / 2, table.t_dof) * table.stderr
     table.ci_low[:], table.ci_high[:] = table.estimate - half_width, table.estimate + half_width
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -158,7 +204,7 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
     """Weighted least squares of statsmodels on the law's linearisation at its optimum."""
     used = c.weights[b] > 0
     if not _determined(np.sqrt(c.weights[b, used])[:, None] * slopes[b, used]):
-        _blank(table, b, "not_resolved")
+        table.blank(b, "not_resolved")
         return
     response = c.y[b] - c.value(theta[b : b + 1])[0] + slopes[b] @ theta[b]
     fit = weighted_least_squares(
@@ -193,12 +239,8 @@ def _aicc(c: Curves, b: int, theta: Array) -> float:
     Jay and Neil, Phys. Rev. D 103 (2021) 114502, for the price of a point left out.
     """
     used = c.weights[b] > 0
-    k, p = int(used.sum()), theta.shape[1]
     cost = float((c.weights[b] * (c.y[b] - c.value(theta[b : b + 1])[0]) ** 2)[used].sum())
-    if c.variance is None:
-        p, cost = p + 1, k * np.log(max(cost, np.finfo(float).tiny) / k)
-    small_sample = 2 * p * (p + 1) / (k - p - 1) if k > p + 1 else np.inf
-    return float(cost + 2 * p + small_sample + 2 * int((~used).sum()))
+    return aicc(cost, int(used.sum()), theta.shape[1], known=c.variance is not None) + 2 * int((~used).sum())
 
 
 def _profile(table: Table, c: Curves, minimum: Minimum, half_width: Array, null: Array) -> None:
@@ -227,16 +269,4 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half_width: Array, null:
     table.status[rows[open_ended]] = STATUS["open_interval"]
     cut_short = np.minimum(high - best.theta, best.theta - low) < _EDGE * half_width[rows]
     for b in rows[(cut_short & (half_width[rows] > 0)).any(1)] if not c.law.kind.whole else ():
-        _blank(table, int(b), "not_converged")
-
-
-def _to_data_scale(table: Table, group: Group, mean: Array) -> None:
-    """Responses and fitted values in the units and with the sign of the data."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if group.curves.law.log:
-            table.response[:] = np.nan_to_num(table.response / mean[:, None, :])
-            table.fitted[:] = np.exp(table.fitted)
-            table.fitted_stderr[:] *= table.fitted
-        else:
-            table.response[:] *= group.sign[:, None, None]
-            table.fitted[:] *= group.sign[:, None]
+        table.blank(int(b), "not_converged")

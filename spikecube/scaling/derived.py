@@ -15,7 +15,7 @@ from spikecube.scaling.formula import evaluate
 from spikecube.scaling.inputs import SEED, align
 from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.results import SENTENCES, SHAPE, STATUS, fit_result
-from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.types import Array, over
 
 DRAWS = "draws"
 _STEP = 1e-3  # of a standard error, for slopes by differences
@@ -90,12 +90,12 @@ def derived(
             )
         sigma = joint if joins and joint is not None else blocks
         found.append(_interval(g, r, slope, sigma, spread, float(freedom[r]), float(null[r])))
-    arrays: Arrays = {key: (("param",), np.array([[getattr(one, key)] for one in found])) for key in _VALUES}
-    arrays["expected"] = ("param",), (null if expected is not None else np.full(len(found), np.nan))[:, None]
-    arrays["t_dof"] = ("param",), freedom[:, None]
-    arrays["covariance"] = ("param_i", "param_j"), arrays["stderr"][1][:, None] ** 2
-    arrays["status"] = (), np.array([STATUS[one.state] for one in found], dtype=np.int8)
-    arrays["message"] = (), np.array([one.message for one in found], dtype=object)
+    arrays = over(("param",), **{key: np.array([[getattr(one, key)] for one in found]) for key in _VALUES})
+    arrays |= over(("param",), expected=(null if expected is not None else np.full(len(found), np.nan))[:, None])
+    arrays |= over(("param",), t_dof=freedom[:, None])
+    arrays |= over(("param_i", "param_j"), covariance=arrays["stderr"][1][:, None] ** 2)
+    arrays |= over((), status=np.array([STATUS[one.state] for one in found], dtype=np.int8))
+    arrays |= over((), message=np.array([one.message for one in found], dtype=object))
     return fit_result(
         arrays,
         [told],

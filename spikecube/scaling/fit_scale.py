@@ -2,94 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
 from spikecube.means.replicates import MIN_SEEDS
+from spikecube.scaling.curve_fits import Curves, Table, fit_on_scale
+from spikecube.scaling.kinds import NONLINEAR
 from spikecube.scaling.laws import Law
-from spikecube.scaling.least_squares import Minimum, Problem
-from spikecube.scaling.raw_scale import best_power, raw_scale
+from spikecube.scaling.regression import lack_of_fit
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array
 
 _LOG_LIMIT = 0.2  # relative error of a mean beyond which the logarithm is no longer nearly linear
-
-
-@dataclass(frozen=True)
-class Curves:
-    """B curves on the scale on which one law is fitted.
-
-    Attributes
-    ----------
-    sizes : (K,), or (K, d) for a law of d sizes.
-    y : (B, K), the data or their logarithms.
-    weights : (B, K), in units of 1/y^2; 0 leaves a size out.
-    variance : (B, K), in units of y^2, or None where no errors are known.
-    dof : (B, K), the degrees of freedom of the variances.
-    """
-
-    law: Law
-    sizes: Array
-    y: Array
-    weights: Array
-    variance: Array | None
-    dof: Array
-
-    def restrict(self, keep: Array) -> Curves:
-        """Only the sizes in keep (B, K)."""
-        return replace(self, weights=np.where(keep, self.weights, 0.0))
-
-    @property
-    def trend(self) -> Array:
-        """The logarithm of the size (of the product of all), along which variances are smoothed; (K,)."""
-        return np.asarray(np.log(self.sizes.reshape(len(self.sizes), -1)).sum(1))
-
-    @property
-    def problem(self) -> Problem:
-        """The least squares of all curves."""
-        return Problem(self.value, self.jacobian, self.y, self.weights)
-
-    def minimum(self, start: Array | None = None) -> Minimum:
-        """The best fit over the law's starting points, or from `start` (B, p)."""
-        starts = self.law.start(self.sizes, self.y, self.weights) if start is None else start[None]
-        return self.law.kind.minimum(self.sizes, self.problem, starts)
-
-    def optimum(self, start: Array) -> Array:
-        """theta (B, p) of the best fit near `start`; NaN where there is none or fewer sizes than parameters."""
-        enough = (self.weights > 0).sum(1) >= len(self.law.params)
-        known = enough & np.isfinite(start).all(1)
-        begin = np.where(known[:, None], start, 0.0)
-        try:
-            fit = self.minimum(None if self.law.kind.exact else begin)
-        except np.linalg.LinAlgError:  # of one curve: the others go on without it
-            if len(start) == 1:
-                return np.full(start.shape, np.nan)
-            return np.concatenate([self.pick([b]).optimum(start[b : b + 1]) for b in range(len(start))])
-        return np.where((known & fit.converged)[:, None], fit.theta, np.nan)
-
-    def pick(self, rows: Sequence[int]) -> Curves:
-        """Some of the curves."""
-        index = np.asarray(rows)
-        variance = None if self.variance is None else self.variance[index]
-        return replace(self, y=self.y[index], weights=self.weights[index], variance=variance, dof=self.dof[index])
-
-    def repeat(self, y: Array) -> Curves:
-        """The same curves with other data y (R, B, K), as R * B curves."""
-        tiles = (len(y), 1)
-        return replace(
-            self, y=y.reshape(-1, y.shape[-1]), weights=np.tile(self.weights, tiles), dof=np.tile(self.dof, tiles)
-        )
-
-    def value(self, theta: Array) -> Array:
-        """The law at every size, (B, K)."""
-        return self.law.value(self.sizes, theta)
-
-    def jacobian(self, theta: Array) -> Array:
-        """Its slopes in the parameters, (B, K, p)."""
-        return self.law.jacobian(self.sizes, theta)
+_EXPONENTS = np.linspace(-6.0, 6.0, 121)
+_RESOLVED = 0.05  # means that are compatible with zero at this level have no exponent
 
 
 def curves(law: Law, sample: Sample, keep: Array) -> Curves:
@@ -114,6 +43,49 @@ def curves(law: Law, sample: Sample, keep: Array) -> Curves:
         weights = np.where(usable & (smooth > 0), 1 / np.where(smooth > 0, smooth, 1.0), 0.0)
         variance = np.where(usable, variance, 0.0)
     return Curves(law, sample.sizes, np.where(usable, y, 0.0), weights, variance, sample.dof)
+
+
+def best_power(n: Array, y: Array, weights: Array) -> tuple[Array, Array]:
+    """Amplitude (of either sign) and exponent of the best C n^b over a grid of b, each of shape (B,).
+
+    For given b the best C is linear, so the grid costs one product (variable projection).
+    """
+    centre = np.exp(np.log(n).mean())
+    basis = (n / centre) ** _EXPONENTS[:, None]
+    cross, power = (weights * y) @ basis.T, weights @ (basis**2).T
+    best, row = np.argmax(cross**2 / power, axis=1), np.arange(len(y))
+    exponent = _EXPONENTS[best]
+    return cross[row, best] / power[row, best] * centre**-exponent, exponent
+
+
+def raw_scale(law: Law) -> Law:
+    """The same law for y itself, exp of the law for log y, which noise around zero does not spoil.
+
+    The amplitude must be positive: turn the data's sign first (`best_power` tells it).
+    """
+
+    def value(n: Array, theta: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.exp(law.value(n, theta))
+
+    def start(n: Array, y: Array, weights: Array) -> Array:
+        amplitude, exponent = best_power(n, y, weights)
+        theta = np.zeros((1, len(y), len(law.params)))
+        theta[0, :, 0] = np.log(np.maximum(np.abs(amplitude), np.finfo(float).tiny))
+        theta[0, :, 1] = exponent
+        if len(law.params) == 4:
+            theta[..., 3] = 1.0
+        return theta
+
+    return replace(
+        law,
+        formula=law.formula.replace("log y = ", "y = exp(") + ")",
+        value=value,
+        jacobian=lambda n, theta: value(n, theta)[..., None] * law.jacobian(n, theta),
+        start=start,
+        kind=NONLINEAR,
+        log=False,
+    )
 
 
 def smooth_variance(sizes: Array, variance: Array, dof: Array, count: Array | None = None) -> Array:
@@ -159,11 +131,18 @@ def _of_log(relative: Array, dof: Array) -> Array:
 
 @dataclass(frozen=True)
 class Group:
-    """Curves that are fitted on the same scale: their `rows` (B,) in the sample, and their `sign` (B,)."""
+    """Curves that are fitted on the same scale.
+
+    Attributes
+    ----------
+    rows, sign : (B,), their rows in the sample, turned by `sign` to positive amplitudes.
+    nothing : (B,), whether a curve is compatible with zero, so that it has no exponent.
+    """
 
     rows: Array
     curves: Curves
     sign: Array
+    nothing: Array
 
     def scaled(self, mean: Array, new_mean: Array) -> Array:
         """Other means of the same curves on the scale of the fit; mean (B, K), new_mean (..., B, K)."""
@@ -201,22 +180,47 @@ def on_scale(law: Law, sample: Sample, keep: Array) -> ScaledSample:
     On the raw scale noise that makes a mean negative neither biases nor stops the fit of a law of log y.
     """
     usable = keep & sample.fine
-    enough = usable.sum(1) > len(law.params)
+    errors, enough = has_errors(sample, usable), usable.sum(1) > len(law.params)
     if law.log:
         enough &= ~_is_nothing(sample, usable)
     as_it_is = _nearly_linear_logs(sample, usable) if law.log else enough
     found = []
-    for errors in (True, False):
-        mine = enough & (has_errors(sample, usable) == errors)
-        rows = np.flatnonzero(mine & as_it_is)
-        if len(rows):
-            found.append(Group(rows, curves(law, take(sample, rows, errors), keep[rows]), np.ones(len(rows))))
-        rows = np.flatnonzero(mine & ~as_it_is)
-        if len(rows):
-            raw = curves(raw_scale(law), take(sample, rows, errors), keep[rows])
-            sign = np.where(best_power(raw.sizes, raw.y, raw.weights)[0] < 0, -1.0, 1.0)
-            found.append(Group(rows, replace(raw, y=raw.y * sign[:, None]), sign))
+    for known, raw in product((True, False), (False, True)):
+        rows = np.flatnonzero(enough & (errors == known) & (as_it_is != raw))
+        if not len(rows):
+            continue
+        part = _take(sample, rows) if known else replace(_take(sample, rows), stderr=None)
+        some = curves(raw_scale(law) if raw else law, part, keep[rows])
+        plain = Group(rows, some, np.ones(len(rows)), np.zeros(len(rows), dtype=bool))
+        found.append(_turned(plain) if raw else plain)
     return ScaledSample(law, sample, keep, tuple(found), _shortage(law, sample, keep))
+
+
+def _take(sample: Sample, rows: Array) -> Sample:
+    """Some curves of a sample."""
+    per_curve = ("mean", "stderr", "dof", "deviations", "n_seeds", "plain_stderr", "infinite", "scale")
+    own = {name: values[rows] for name in per_curve if (values := getattr(sample, name)) is not None}
+    return replace(sample, **own)
+
+
+def _turned(raw: Group) -> Group:
+    """Curves on the raw scale with positive amplitudes, and which of them are compatible with zero."""
+    c = raw.curves
+    sign = np.where(best_power(c.sizes, c.y, c.weights)[0] < 0, -1.0, 1.0)
+    return Group(raw.rows, replace(c, y=c.y * sign[:, None]), sign, _is_zero(c))
+
+
+def _is_zero(c: Curves) -> Array:
+    """Whether the means of each curve are jointly compatible with zero: the lack-of-fit test of the law y = 0."""
+    zero = np.zeros(len(c.y), dtype=bool)
+    for b, used in enumerate(c.weights > 0):
+        if c.variance is not None and used.any():
+            weights = c.weights[b, used]
+            nothing = np.zeros((len(weights), len(weights)))
+            residual, variance = np.sqrt(weights) * c.y[b, used], weights * c.variance[b, used]
+            _, pvalue = lack_of_fit(residual, nothing, variance, c.dof[b, used], c.trend[used])
+            zero[b] = pvalue > _RESOLVED
+    return zero
 
 
 def _shortage(law: Law, sample: Sample, keep: Array) -> Array:
@@ -241,28 +245,15 @@ def has_errors(sample: Sample, usable: Array) -> Array:
     return np.asarray((usable & (sample.stderr > 0)).any(1))
 
 
+def kind_of_errors(sample: Sample, used: Array) -> Array:
+    """What is known of the errors of each curve: "none", "seeds" or "given"; (B,)."""
+    known = "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds"
+    return np.where(has_errors(sample, used) | (sample.n_seeds is not None), known, "none")
+
+
 def _is_nothing(sample: Sample, usable: Array) -> Array:
     """Which curves are zero, without an error, at all sizes or all but one: they have no exponent; (B,)."""
     return np.asarray(((sample.mean != 0) & usable).sum(1) < 2) & ~has_errors(sample, usable)
-
-
-def take(sample: Sample, rows: Array, errors: bool = True) -> Sample:
-    """Some curves of a sample, with their errors or without."""
-
-    def pick(values: Array | None) -> Array | None:
-        return None if values is None else values[rows]
-
-    return replace(
-        sample,
-        mean=sample.mean[rows],
-        stderr=pick(sample.stderr) if errors else None,
-        dof=sample.dof[rows],
-        deviations=pick(sample.deviations),
-        n_seeds=pick(sample.n_seeds),
-        plain_stderr=pick(sample.plain_stderr),
-        infinite=pick(sample.infinite),
-        scale=pick(sample.scale),
-    )
 
 
 def _nearly_linear_logs(sample: Sample, usable: Array) -> Array:
@@ -271,3 +262,21 @@ def _nearly_linear_logs(sample: Sample, usable: Array) -> Array:
         if sample.stderr is not None:
             fine &= (sample.stderr < _LOG_LIMIT * sample.mean) | ~has_errors(sample, usable)[:, None]
     return np.asarray((fine | ~usable).all(1))
+
+
+def fit_curves(scaled: ScaledSample, *, null: Array | None = None, intervals: bool = True) -> Table:
+    """Fit every curve; one without enough sizes or seeds, or not resolved from zero, gets a status and no numbers.
+
+    `null` (B, p) are the values that the p-values test, zero without it.
+    """
+    law, sample = scaled.law, scaled.sample
+    tested = np.zeros((len(sample.mean), len(law.params))) if null is None else null
+    table = Table.empty(len(sample.mean), len(law.params), len(sample.sizes))
+    table.status[:] = scaled.shortage
+    for group in scaled.groups:
+        part = fit_on_scale(group.curves, tested[group.rows], intervals)
+        part.to_data(sample.mean[group.rows], group.sign, log=group.curves.law.log)
+        part.blank(group.nothing, "not_resolved")
+        table.put(group.rows, part)
+    table.nobs[:] = scaled.used.sum(1)
+    return table

@@ -106,8 +106,8 @@ def sizes_of(data: xr.DataArray | xr.Dataset, dim: str) -> Array:
     if not ((sizes > 0) & np.isfinite(sizes)).all() or len(set(sizes)) < len(sizes):
         twice = sorted(set(sizes[np.isfinite(sizes)].tolist()))
         twice = [n for n in twice if (sizes == n).sum() > 1]
-        how = f" ({_some(twice)} more than once: write data.groupby({dim!r}).mean())" if twice else ""
-        raise FitError(f"the coordinate {dim!r} must be positive, finite and without repeats, got {_some(sizes)}{how}")
+        how = f" ({some(twice)} more than once: write data.groupby({dim!r}).mean())" if twice else ""
+        raise FitError(f"the coordinate {dim!r} must be positive, finite and without repeats, got {some(sizes)}{how}")
     return sizes
 
 
@@ -182,35 +182,11 @@ def _places(value: xr.DataArray, like: xr.DataArray, dim: str, name: str) -> Arr
         who, whom = (name, "the data") if own is None else ("the data", name)
         raise FitError(f"{who} has no labels along {dim!r}, as {whom} has: write assign_coords({dim}=...)")
     if not own.is_unique:
-        raise FitError(f"{name} has the label {dim} = {_some(own[own.duplicated()].unique())} more than once")
+        raise FitError(f"{name} has the label {dim} = {some(own[own.duplicated()].unique())} more than once")
     extra = own[theirs.get_indexer_for(own) < 0] if theirs.is_unique else own[~own.isin(theirs)]
     if len(extra):
-        raise FitError(f"{name} has the label {dim} = {_some(extra)}, which the data do not have ({_some(theirs)})")
+        raise FitError(f"{name} has the label {dim} = {some(extra)}, which the data do not have ({some(theirs)})")
     return np.asarray(own.get_indexer(theirs))
-
-
-def at_labels(value: xr.Dataset, like: xr.Dataset, dims: Sequence[str], name: str) -> xr.Dataset:
-    """A larger dataset at the labels of a smaller one, in the order of these.
-
-    Raises
-    ------
-    ValueError
-        If it lacks one of them.
-
-    Examples
-    --------
-    >>> like = xr.Dataset(coords={"n": [200, 100]})
-    >>> at_labels(xr.Dataset({"y": ("n", [1.0, 2.0])}, {"n": [100, 200]}), like, ["n"], "the theory").y.values.tolist()
-    [2.0, 1.0]
-    """
-    for dim in dims:
-        if dim in value.indexes and dim in like.indexes:
-            places = value.indexes[dim].get_indexer(like.indexes[dim])
-            if (places < 0).any():
-                missing = like.indexes[dim][places < 0]
-                raise FitError(f"{name} has no {dim} = {_some(missing)}; it has {_some(value.indexes[dim])}")
-            value = value.isel({dim: places})
-    return value
 
 
 def place_of(frame: xr.DataArray, wrong: Array) -> str:
@@ -274,7 +250,7 @@ def _names(names: Sequence[Any]) -> str:
     return ", ".join(map(str, names))
 
 
-def _some(labels: Any) -> str:
+def some(labels: Any) -> str:
     """A few labels, in full precision."""
     shown = [str(label) for label in np.asarray(labels).tolist()[:_SHOWN]]
     return ", ".join(shown) + (" ..." if len(labels) > _SHOWN else "")

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.curve_fits import Table, fit_curves
-from spikecube.scaling.fit_scale import ScaledSample, on_scale
-from spikecube.scaling.holm import holm
+from spikecube.scaling.curve_fits import Table
+from spikecube.scaling.fit_scale import ScaledSample, fit_curves, kind_of_errors, on_scale
 from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
 from spikecube.scaling.resampling import looks, noise_of
 from spikecube.scaling.results import fit_result
 from spikecube.scaling.samples import Sample, shifts
-from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.types import Array, Arrays, over
 from spikecube.scaling.verdict import judged
 from spikecube.scaling.window import ALLOWANCES, adopt, window, with_correction
 
@@ -46,22 +45,21 @@ def fit_sample(
     xr.Dataset
         As `fit_power_law` says.
     """
-    keep, scan = window(law, sample, n_min)
-    scaled = on_scale(law, sample, keep)
     labels = in_own_units(expected_values(law, sample, expected or {}), law, sample.scale)
     null = np.where(np.isfinite(labels), labels, in_own_units(np.zeros(labels.shape), law, sample.scale))
-    table = fit_curves(scaled, null=null)
+    keep, scan = window(law, sample, n_min)
+    scaled = on_scale(law, sample, keep)
+    table, errors = fit_curves(scaled, null=null), kind_of_errors(sample, scaled.used)
     noise = noise_of(sample, rng)
     details = looks(scaled, table, noise)
     chosen: Arrays = {}
     allowed = np.zeros(len(table.status), dtype=bool)
     if scan:
         chosen, details, allowed = _choice(scaled, table, null, details, noise)
-    arrays = estimates(table, labels, null) | scalars(law, table, sample, scaled.used)
-    arrays |= plot_data(table, sample, scaled.used)
+    arrays = of_table(law, table, sample, scaled.used, labels, null)
     if draws and sample.deviations is not None:
         arrays["draws"] = ("param", sample.dim, SEED), shifts(table.response, sample)
-    arrays |= details | scan | chosen | judged(law, table, sample, scaled.used, allowed, details)
+    arrays |= details | scan | chosen | judged(law, table, sample, errors, allowed, details)
     arrays = in_data_units(arrays, law, sample.scale)
     return _labelled(arrays, law, sample, quantity)
 
@@ -81,16 +79,10 @@ def _labelled(arrays: Arrays, law: Law, sample: Sample, quantity: str) -> xr.Dat
     return result
 
 
-_VALUES: tuple[str, ...] = (
-    "estimate",
-    "ci_low",
-    "ci_high",
-    "leave_one_out",
-    "bootstrap_low",
-    "bootstrap_high",
-    "scan_estimate",
+_VALUES = (
+    *("estimate", "ci_low", "ci_high", "leave_one_out", "bootstrap_low", "bootstrap_high", "scan_estimate"),
+    *("window_estimate", "window_low", "window_high", "expected", "null_value"),
 )
-_VALUES += ("window_estimate", "window_low", "window_high", "expected", "null_value")
 _SPREADS = ("stderr", "bootstrap_stderr", "scan_stderr", "draws")
 _IN_DATA = ("data", "data_stderr", "data_stderr_plain", "fitted", "fitted_stderr", "rollout", "rollout_stderr")
 
@@ -133,15 +125,6 @@ def in_data_units(arrays: Arrays, law: Law, scale: Array | None) -> Arrays:
     return {name: (tail, moved(name, tuple(tail), values)) for name, (tail, values) in arrays.items()}
 
 
-def adjust(result: xr.Dataset) -> xr.Dataset:
-    """Add `pvalue_holm`: the p-values of each parameter, adjusted over all curves (of each estimator)."""
-    apart = [d for d in ("estimator", "param") if d in result["pvalue"].dims]
-    pvalue = result["pvalue"].transpose(*apart, ...)
-    rows = pvalue.to_numpy().reshape(int(np.prod([pvalue.sizes[d] for d in apart])), -1)
-    adjusted = pvalue.copy(data=np.stack([holm(row) for row in rows]).reshape(pvalue.shape))
-    return result.assign(pvalue_holm=adjusted.transpose(*result["pvalue"].dims))
-
-
 def expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArray | float]) -> Array:
     """The expected parameters of every curve, NaN where nothing is expected; (B, p)."""
     values = np.full((len(sample.mean), len(law.params)), np.nan)
@@ -153,25 +136,6 @@ def expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArra
     return values
 
 
-def estimates(table: Table, expected: Array, null: Array) -> Arrays:
-    """Estimates, intervals and tests along param."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = (table.estimate - expected) / table.stderr
-    param = ("param",)
-    return {
-        "estimate": (param, table.estimate),
-        "stderr": (param, table.stderr),
-        "ci_low": (param, table.ci_low),
-        "ci_high": (param, table.ci_high),
-        "pvalue": (param, table.pvalue),
-        "t_dof": (param, table.t_dof),
-        "expected": (param, expected),
-        "null_value": (param, null),
-        "z": (param, z),
-        "covariance": (("param_i", "param_j"), table.covariance),
-    }
-
-
 def _choice(
     scaled: ScaledSample, table: Table, null: Array, details: Arrays, noise: Array | None
 ) -> tuple[Arrays, Arrays, Array]:
@@ -179,11 +143,8 @@ def _choice(
 
     The table is changed in place; the third value says which curves have the answer of the law with a correction, (B,).
     """
-    own: Arrays = {
-        "window_estimate": (("param",), table.estimate.copy()),
-        "window_low": (("param",), table.ci_low.copy()),
-        "window_high": (("param",), table.ci_high.copy()),
-    }
+    ends = {"window_low": table.ci_low.copy(), "window_high": table.ci_high.copy()}
+    own = over(("param",), window_estimate=table.estimate.copy(), **ends)
     law, sample, used, p = scaled.law, scaled.sample, scaled.used, len(scaled.law.params)
     if law.name not in ALLOWANCES or len(sample.sizes) <= p + 1:
         return own | {"interval_n_min": ((), _smallest(sample, used))}, details, np.zeros(len(used), dtype=bool)
@@ -205,22 +166,6 @@ def _smallest(sample: Sample, used: Array) -> Array:
     return np.where(used.any(1), sample.sizes[used.argmax(1)], np.nan)
 
 
-def scalars(law: Law, table: Table, sample: Sample, used: Array) -> Arrays:
-    """One number for each curve."""
-    solved: Array = np.asarray(np.isfinite(table.estimate).all(1))
-    return {
-        "nobs": ((), table.nobs),
-        "dof": ((), table.nobs - len(law.params)),
-        "chi2": ((), table.chi2),
-        "gof_pvalue": ((), table.gof_pvalue),
-        "aicc": ((), table.aicc),
-        "n_min": ((), _smallest(sample, used)),
-        "sign": ((), table.sign),
-        "converged": ((), solved),
-        "seeds_worth": ((), _seeds_worth(sample, used)),
-    }
-
-
 def _seeds_worth(sample: Sample, used: Array) -> Array:
     """Seeds that plain means would need for the same errors, averaged over the sizes used."""
     if sample.plain_stderr is None or sample.stderr is None or sample.n_seeds is None:
@@ -231,21 +176,19 @@ def _seeds_worth(sample: Sample, used: Array) -> Array:
     return np.where(fine.any(1), np.where(fine, worth, 0.0).sum(1) / np.maximum(fine.sum(1), 1), np.nan)
 
 
-def plot_data(table: Table, sample: Sample, used: Array) -> Arrays:
-    """Data, law and residuals along the sizes."""
+def of_table(law: Law, table: Table, sample: Sample, used: Array, expected: Array, null: Array) -> Arrays:
+    """Estimates with intervals and tests, numbers of each curve, and data, law and residuals along the sizes."""
     stderr = np.full(sample.mean.shape, np.nan) if sample.stderr is None else sample.stderr
-    plain = stderr if sample.plain_stderr is None else sample.plain_stderr
     with np.errstate(divide="ignore", invalid="ignore"):
-        residual = (sample.mean - table.fitted) / stderr
-    dim = (sample.dim,)
-    return {
-        "data": (dim, sample.mean),
-        "data_stderr": (dim, stderr),
-        "data_stderr_plain": (dim, plain),
-        "used": (dim, used),
-        "fitted": (dim, table.fitted),
-        "fitted_stderr": (dim, table.fitted_stderr),
-        "residual": (dim, residual),
-        "leverage": (dim, table.leverage),
-        "response": (("param", sample.dim), table.response),
-    }
+        z, residual = (table.estimate - expected) / table.stderr, (sample.mean - table.fitted) / stderr
+    along = ("estimate", "stderr", "ci_low", "ci_high", "pvalue", "t_dof")
+    arrays = over(("param",), **{name: getattr(table, name) for name in along}, expected=expected, null_value=null, z=z)
+    arrays |= over(("param_i", "param_j"), covariance=table.covariance)
+    arrays |= over((), nobs=table.nobs, dof=table.nobs - len(law.params), chi2=table.chi2, gof_pvalue=table.gof_pvalue)
+    arrays |= over((), aicc=table.aicc, n_min=_smallest(sample, used), sign=table.sign)
+    arrays |= over((), converged=np.isfinite(table.estimate).all(1), seeds_worth=_seeds_worth(sample, used))
+    plain = stderr if sample.plain_stderr is None else sample.plain_stderr
+    arrays |= over((sample.dim,), data=sample.mean, data_stderr=stderr, data_stderr_plain=plain, used=used)
+    arrays |= over((sample.dim,), fitted=table.fitted, fitted_stderr=table.fitted_stderr, residual=residual)
+    arrays |= over((sample.dim,), leverage=table.leverage)
+    return arrays | over(("param", sample.dim), response=table.response)

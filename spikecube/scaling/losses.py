@@ -12,9 +12,9 @@ import xarray as xr
 from spikecube.scaling.cube_theory import CubeData, CubeTheory, cube_data, spikes_kept
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import generator
-from spikecube.scaling.labelled_fits import adjust, fit_sample
+from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import LIMIT, POWER, known_limit
-from spikecube.scaling.results import STATUS, describe, messages
+from spikecube.scaling.results import STATUS, adjust, describe, messages
 
 LOSSES = ("train_loss", "test_loss")
 _LIMITS = tuple(f"{loss}_limit" for loss in LOSSES)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.cube_theory import CubeData, CubeTheory, cube_data, measured_spikes
+from spikecube.scaling.cube_theory import CubeTheory, cube_data, measured_spikes
 from spikecube.scaling.inputs import generator
-from spikecube.scaling.labelled_fits import adjust, fit_sample
-from spikecube.scaling.laws import POWER, corrected_power
+from spikecube.scaling.labelled_fits import fit_sample
+from spikecube.scaling.laws import POWER, Law, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
-from spikecube.scaling.results import describe
+from spikecube.scaling.results import adjust, describe
 from spikecube.scaling.samples import Sample, curve_covariance
 from spikecube.scaling.types import Array
 
@@ -77,20 +78,26 @@ def fit_outliers(
     alpha = data.cube["alpha"].values
     expected = _table(alpha, degrees, [[known.exponent("outlier", float(a), k) for a in alpha] for k in degrees])
     omega = _table(alpha, degrees, correction_exponents(alpha, degrees))
-    samples = {"plain": data.sample("singular_value", values)}
-    fits = {"plain": fit_sample(POWER, samples["plain"], expected={"exponent": expected}, **keywords)}
-    fits["corrected"] = _corrected(values, data, omega, expected, **keywords)
+    tasks = [_Task(POWER, values, expected), *_corrected(values, omega, expected)]
     if data.predicted is not None:
-        samples["relative"] = data.sample("singular_value", values / spike_values(data.predicted, known, degrees))
-        fit = fit_sample(POWER, samples["relative"], expected={"exponent": 0.0}, **keywords)
-        fits["relative"] = _shifted(fit, expected)
-    lines = {name: exponent_line(fits[name], samples[name], degrees) for name in samples}
+        tasks.append(_Task(POWER, values / spike_values(data.predicted, known, degrees), 0.0))
+    samples, found = [], []
+    for law, curves, theory in tasks:
+        sample = data.sample("singular_value", curves)
+        samples.append(sample)
+        found.append(fit_sample(law, sample, expected={"exponent": theory}, **keywords))
+    fits = {"plain": found[0], "corrected": _grid(found[1 : 1 + omega.size], len(alpha))}
+    lines = {"plain": exponent_line(fits["plain"], samples[0], degrees)}
+    if data.predicted is not None:
+        fits["relative"] = _shifted(found[-1], expected)
+        lines["relative"] = exponent_line(fits["relative"], samples[-1], degrees)
     result = _join(fits).merge(_join(lines), join="outer").merge(chosen).sel(estimator=list(fits))
     result["expected_line"] = ("degree", "coefficient"), [[0.5 - k / 2, float(k)] for k in degrees]
     result["correction_exponent"] = omega.assign_attrs(long_name="omega of the corrected law 1 + D n^-omega")
     result.attrs = {**fits["plain"].attrs, "selection": _SELECTION, "controls": str(data.controls is not None)}
     result.attrs["prediction"] = data.note
-    return describe(adjust(result), quantity="outlier of F/sqrt(n)")
+    result = adjust(result)
+    return describe(result, quantity="outlier of F/sqrt(n)")
 
 
 def select(cube: xr.Dataset, known: CubeTheory, degrees: list[int]) -> xr.Dataset:
@@ -139,27 +146,30 @@ def slowest_correction(alpha: Array, degree: Array) -> Array:
     return slowest
 
 
-def _corrected(
-    values: xr.DataArray, data: CubeData, omega: xr.DataArray, expected: xr.DataArray, **keywords: Any
-) -> xr.Dataset:
-    """One fit for each degree and alpha, whose laws differ in omega."""
-    rows = []
-    for k in values["degree"].values:
-        cells = []
-        for a in values["alpha"].values:
-            power = omega.sel(degree=k, alpha=a).item()
-            one = values.sel(degree=[k], alpha=[a])
-            if not np.isfinite(power):
-                one, power = one * np.nan, 1.0
-            fit = fit_sample(
-                corrected_power(power),
-                data.sample("singular_value", one),
-                expected={"exponent": expected.sel(degree=[k], alpha=[a])},
-                **keywords,
-            )
-            cells.append(fit)
-        rows.append(xr.concat(cells, dim="alpha", join="outer"))
-    return xr.concat(rows, dim="degree", join="outer")
+class _Task(NamedTuple):
+    """One law for some curves, and the exponent that theory predicts for them."""
+
+    law: Law
+    values: xr.DataArray
+    expected: xr.DataArray | float
+
+
+def _corrected(values: xr.DataArray, omega: xr.DataArray, expected: xr.DataArray) -> list[_Task]:
+    """A law for each degree and alpha, degree by degree, since they differ in omega; no curve where it is too small."""
+    tasks = []
+    for k, a in itertools.product(omega["degree"].values, omega["alpha"].values):
+        cell, power = {"degree": [k], "alpha": [a]}, omega.sel(degree=k, alpha=a).item()
+        told = bool(np.isfinite(power))
+        law = corrected_power(power if told else 1.0)
+        tasks.append(_Task(law, values.sel(cell).where(told), expected.sel(cell)))
+    return tasks
+
+
+def _grid(fits: list[xr.Dataset], n_alpha: int) -> xr.Dataset:
+    """Fits of single degrees and alphas, degree by degree, as one."""
+    rows = [xr.concat(fits[i : i + n_alpha], dim="alpha", join="outer") for i in range(0, len(fits), n_alpha)]
+    joined: xr.Dataset = xr.concat(rows, dim="degree", join="outer")
+    return joined
 
 
 def _shifted(fit: xr.Dataset, expected: xr.DataArray) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -70,20 +71,8 @@ def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) 
         return _of_data(target, pilot, omega)
     if target.kind in ("exponent", "limit", "mean"):
         raise FitError(f"target {target.text!r} is one for a DataArray; this pilot is a cube")
-    makers = {"outlier": _of_outlier, "threshold": _of_threshold, "alignment": _of_shortfall, "norm": _of_shortfall,
-              "share": of_share, "value": of_value}  # fmt: skip
-    return makers.get(target.kind, _of_loss)(target, as_cube(pilot, *_NEEDED.get(target.kind, (target.variable,))))
-
-
-_NEEDED: dict[str, tuple[str, ...]] = {
-    "outlier": ("singular_value",),
-    "threshold": ("outlier_count",),
-    "share": ("outlier_count",),
-    "alignment": (),
-    "norm": (),
-    "value": (),
-}
-"""The variables without which a target has no pilot; those that have a sentence of their own are not named."""
+    needed, maker = _OF_CUBE.get(target.kind, ((target.variable,), _of_loss))
+    return maker(target, as_cube(pilot, *needed))
 
 
 def _of_data(target: Target, data: xr.DataArray, omega: float) -> PilotCurve:
@@ -240,3 +229,14 @@ def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
         return _found_in(fit.assign(t_dof=max(draws - len(fit["param"]), 1)), "critical")
 
     return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([1.0, 0.0]), found=found)
+
+
+_OF_CUBE: dict[str, tuple[tuple[str, ...], Callable[[Target, xr.Dataset], PilotCurve]]] = {
+    "outlier": (("singular_value",), _of_outlier),
+    "threshold": (("outlier_count",), _of_threshold),
+    "share": (("outlier_count",), of_share),
+    "alignment": ((), _of_shortfall),
+    "norm": ((), _of_shortfall),
+    "value": ((), of_value),
+}
+"""What a target needs of a cube, but for what has a sentence of its own, and who reads it; all others are losses."""

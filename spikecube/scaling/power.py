@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
@@ -59,14 +60,5 @@ def seeds_for_power(
 
 
 def _fewest(enough: Callable[[int], bool]) -> int:
-    """The smallest count from 3 on for which a condition that stays true holds, by bisection."""
-    high = MIN_SEEDS
-    while not enough(high):
-        high *= 2
-        if high > MOST_SEEDS:
-            return MOST_SEEDS
-    low = high // 2
-    while high - low > 1 and high > MIN_SEEDS:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    """The smallest count from 3 on for which a condition that stays true holds."""
+    return MIN_SEEDS + bisect_left(range(MIN_SEEDS, MOST_SEEDS), True, key=enough)

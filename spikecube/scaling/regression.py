@@ -29,8 +29,8 @@ class Inference:
     covariance : (p, p).
     influence : (p, K), the response of each parameter to each datum.
     leverage : (K,), the diagonal of the hat matrix.
-    chi2, chi2_dof, gof_pvalue : sum of squares over the (smoothed) variances, its degrees of freedom, and the
-        p-value of the lack-of-fit test; NaN where the data have no errors of their own to test against.
+    chi2, gof_pvalue : sum of squares over the (smoothed) variances, and the p-value of the lack-of-fit test; NaN
+        where the data have no errors of their own to test against.
     """
 
     params: Array
@@ -40,7 +40,6 @@ class Inference:
     influence: Array
     leverage: Array
     chi2: float
-    chi2_dof: float
     gof_pvalue: float
 
 
@@ -111,7 +110,6 @@ def weighted_least_squares(
         influence=influence,
         leverage=leverage,
         chi2=chi2,
-        chi2_dof=float(len(response) - design.shape[1]),
         gof_pvalue=gof,
     )
 

@@ -162,6 +162,27 @@ def describe(result: xr.Dataset, *, quantity: str = "the data") -> xr.Dataset:
     return result
 
 
+def adjust(result: xr.Dataset) -> xr.Dataset:
+    """Add `pvalue_holm`: the p-values of each parameter, adjusted over all curves (of each estimator)."""
+    apart = [d for d in ("estimator", "param") if d in result["pvalue"].dims]
+    pvalue = result["pvalue"].transpose(*apart, ...)
+    rows = pvalue.to_numpy().reshape(int(np.prod([pvalue.sizes[d] for d in apart])), -1)
+    adjusted = pvalue.copy(data=np.stack([holm(row) for row in rows]).reshape(pvalue.shape))
+    return result.assign(pvalue_holm=adjusted.transpose(*result["pvalue"].dims))
+
+
+def holm(pvalues: Array) -> Array:
+    """p-values adjusted for their number by Holm's step-down method; NaN stays NaN and is not counted.
+
+    >>> holm(np.array([0.01, np.nan, 0.04])).tolist()
+    [0.02, nan, 0.04]
+    """
+    adjusted = np.full(pvalues.shape, np.nan)
+    order = np.argsort(pvalues)[: np.isfinite(pvalues).sum()]
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.arange(len(order), 0, -1) * pvalues[order]), 1.0)
+    return adjusted
+
+
 def messages(status: Array, extra: Mapping[int, str] | None = None) -> Array:
     """The sentence of each status; `extra` adds one for single (flat) places."""
     names = {v: k for k, v in STATUS.items()}

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -16,7 +15,6 @@ from spikecube.errors import reason_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import SEED
 from spikecube.scaling.two_sizes import POINT
-from spikecube.scaling.types import Array
 
 _NOTHING = ["", "-", "nan", "NaN", "NAN", "NA", "na", "null"]
 _NUMBER = re.compile(r"([+-]?\d*)(?:[.,](\d*))?(?:[eEdD]([+-]?\d+))?")
@@ -207,17 +205,7 @@ def _grid(frame: pd.DataFrame, labels: list[str], measured: list[str], stderr: s
             f"{path}: line {twice} is another row with {where}; such rows are replicates, whose scatter gives the "
             f"errors: leave out the column {stderr!r}, or keep one row"
         )
-    axes = {name: np.unique(frame[name]) for name in labels}
-    places = [np.searchsorted(axes[name], frame[name]) for name in labels]
-    shape = [len(axis) for axis in axes.values()]
-    dims, coords = list(labels), dict(axes)
     if copies.any():
-        places, shape, dims = [*places, copies], [*shape, int(copies.max()) + 1], [*dims, SEED]
-        coords[SEED] = np.arange(copies.max() + 1)
-
-    def on_grid(values: Any) -> Array:
-        grid = np.full(shape, np.nan)
-        grid[tuple(places)] = values
-        return grid
-
-    return xr.Dataset({name: (dims, on_grid(frame[name])) for name in measured}, coords=coords)
+        frame, labels = frame.assign(**{SEED: copies}), [*labels, SEED]
+    grid: xr.Dataset = frame.set_index(labels)[measured].sort_index().to_xarray()
+    return grid

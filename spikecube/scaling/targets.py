@@ -10,35 +10,22 @@ from typing import Any
 
 from spikecube.scaling.errors import FitError
 
-_FORMS = {
-    "exponent": "exponent = H",
-    "limit": "limit = H",
-    "mean": "mean n=N = H",
-    "outlier": "outlier K exponent alpha=A = H",
-    "alignment": "alignment K exponent alpha=A = H",
-    "norm": "norm K exponent alpha=A = H",
-    "threshold": "threshold K = H",
-    "loss limit": "train_loss|test_loss limit alpha=A lam=L = H",
-    "loss gap": "train_loss|test_loss gap exponent alpha=A lam=L = H",
-    "loss": "train_loss|test_loss n=N alpha=A lam=L = H",
-    "share": "share K n=N alpha=A = H",
-    "value": "mean VARIABLE n=N AXIS=LABEL ... = H",
-}
 _LOSS = r"(?P<variable>train_loss|test_loss)"
-_PATTERNS = {
-    "exponent": ("exponent", ()),
-    "limit": ("limit", ()),
-    "mean": ("mean", ("n",)),
-    "outlier": (r"outlier (?P<degree>\d+) exponent", ("alpha",)),
-    "alignment": (r"alignment (?P<degree>\d+) exponent", ("alpha",)),
-    "norm": (r"norm (?P<degree>\d+) exponent", ("alpha",)),
-    "threshold": (r"threshold (?P<degree>\d+)", ()),
-    "loss limit": (rf"{_LOSS} limit", ("alpha", "lam")),
-    "loss gap": (rf"{_LOSS} gap exponent", ("alpha", "lam")),
-    "loss": (_LOSS, ("alpha", "lam", "n")),
-    "share": (r"share (?P<degree>\d+)", ("alpha", "n")),
-    "value": (r"mean (?P<variable>[a-z]\w*)", ("n",)),
+_KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "exponent": ("exponent = H", "exponent", ()),
+    "limit": ("limit = H", "limit", ()),
+    "mean": ("mean n=N = H", "mean", ("n",)),
+    "outlier": ("outlier K exponent alpha=A = H", r"outlier (?P<degree>\d+) exponent", ("alpha",)),
+    "alignment": ("alignment K exponent alpha=A = H", r"alignment (?P<degree>\d+) exponent", ("alpha",)),
+    "norm": ("norm K exponent alpha=A = H", r"norm (?P<degree>\d+) exponent", ("alpha",)),
+    "threshold": ("threshold K = H", r"threshold (?P<degree>\d+)", ()),
+    "loss limit": ("train_loss|test_loss limit alpha=A lam=L = H", rf"{_LOSS} limit", ("alpha", "lam")),
+    "loss gap": ("train_loss|test_loss gap exponent alpha=A lam=L = H", rf"{_LOSS} gap exponent", ("alpha", "lam")),
+    "loss": ("train_loss|test_loss n=N alpha=A lam=L = H", _LOSS, ("alpha", "lam", "n")),
+    "share": ("share K n=N alpha=A = H", r"share (?P<degree>\d+)", ("alpha", "n")),
+    "value": ("mean VARIABLE n=N AXIS=LABEL ... = H", r"mean (?P<variable>[a-z]\w*)", ("n",)),
 }
+"""The form of each kind of target, as sentences show it, its words as a pattern, and the labels that it needs."""
 _FURTHER = ("loss", "share", "value")  # kinds that take labels of any further axes
 _LABEL = re.compile(r"\b([a-z_]+)\s*=\s*([^\s=]+)")
 
@@ -49,7 +36,7 @@ class Target:
 
     Attributes
     ----------
-    kind : a key of FORMS.
+    kind : a key of the table of kinds.
     text : what was written.
     half_width : of the 95 per cent interval, in units of the estimate; > 0.
     variable : "train_loss" or "test_loss" where the kind has one, or a measured variable.
@@ -104,13 +91,14 @@ def _parsed(text: str) -> Target:
         raise FitError(f"the half-width of target {text!r} must be above 0, got {width.strip()}")
     labels = {name: _label(name, value, text) for name, value in _LABEL.findall(head)}
     words = " ".join(_LABEL.sub(" ", head).split())
-    for kind, (pattern, needed) in _PATTERNS.items():
+    for kind, (form, pattern, needed) in _KINDS.items():
         match = re.fullmatch(pattern, words)
         if match and (set(labels) >= set(needed) if kind in _FURTHER else set(labels) == set(needed)):
             named = match.groupdict()
             return Target(kind, text, half_width, named.get("variable") or "", int(named.get("degree") or 0), labels)
         if match and kind != "loss":
-            raise FitError(f"target {text!r} needs {_listed(needed)}; allowed: {_FORMS[kind]}")
+            labels_needed = " and ".join(f"{n}=..." for n in needed) or "no label"
+            raise FitError(f"target {text!r} needs {labels_needed}; allowed: {form}")
     raise FitError(f"target {text!r} is not understood; allowed: {_forms()}")
 
 
@@ -130,9 +118,5 @@ def _number(text: str, what: str) -> float:
     return value
 
 
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(f"{n}=..." for n in names) if names else "no label"
-
-
 def _forms() -> str:
-    return "; ".join(_FORMS.values())
+    return "; ".join(form for form, _, _ in _KINDS.values())

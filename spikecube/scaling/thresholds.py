@@ -12,11 +12,10 @@ from scipy import stats
 from spikecube.cube.cuts import as_cube
 from spikecube.means.spikes import along_monomial
 from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, theory_of
-from spikecube.scaling.labelled_fits import adjust
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.regression import Logistic, logistic_regression
-from spikecube.scaling.results import STATUS, describe, fit_result
-from spikecube.scaling.types import Array
+from spikecube.scaling.results import STATUS, adjust, describe, fit_result
+from spikecube.scaling.types import Array, Arrays, over
 from spikecube.scaling.verdict import verdict
 from spikecube.scaling.window import from_size
 from spikecube.theory.staircase import threshold
@@ -68,7 +67,7 @@ def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) ->
     cube = from_size(as_cube(cube, *NEEDED), n_min, "thresholds")
     known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=False)
-    degrees = [k for k in _measured(cube) if k not in known.degrees or k in spikes]
+    degrees = [k for k in map(int, cube["degree"].values) if k not in known.degrees or k in spikes]
     further = list(known.study.further)
     shape = (len(degrees), *(cube.sizes[d] for d in further))
     tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}
@@ -93,11 +92,6 @@ _WITHOUT = {
     "chi2": "outcomes are yes or no: the fit maximises a likelihood, and a score test tests it",
     "aicc": "points of one seed share their draw: their likelihood is not that of independent points",
 }
-Entry = dict[str, tuple[tuple[str, ...], Any]]
-
-
-def _measured(cube: xr.Dataset) -> list[int]:
-    return [int(k) for k in cube["degree"].values]
 
 
 def points_along(cube: xr.Dataset, degree: int) -> xr.DataArray:
@@ -111,7 +105,7 @@ def points_along(cube: xr.Dataset, degree: int) -> xr.DataArray:
     return along_monomial(cosine) | cosine.isnull()
 
 
-def _one(cube: xr.Dataset, known: CubeTheory, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Entry:
+def _one(cube: xr.Dataset, known: CubeTheory, degrees: list[int], further: list[str], place: tuple[int, ...]) -> Arrays:
     k = degrees[place[0]]
     logs = np.log(cube["n"].values.astype(float))
     if k not in known.degrees:
@@ -181,32 +175,22 @@ def _entry(
     nobs: int,
     notes: tuple[str, ...] = (),
     stray: Array | None = None,
-) -> Entry:
+) -> Arrays:
     null = np.where(np.isfinite(expected), expected, 0.0)
     z = np.full(3, np.nan) if fit is None else _distances(fit, null)
     numbers = _intervals(fit, logs, dof)
     if status == "ok" and not np.isfinite([numbers["ci_low"][1], numbers["ci_high"][1]]).all():
         status = "open_interval"
     name, message = verdict(status, gof, float(nobs - 2), "given", notes)
-    param = ("param",)
-    return {
-        **numbers,
-        "pvalue": (param, np.asarray(2 * stats.t.sf(np.abs(z), dof))),
-        "expected": (param, expected),
-        "null_value": (param, null),
-        "z": (param, np.where(np.isfinite(expected), z, np.nan)),
-        "nobs": ((), float(nobs)),
-        "dof": ((), float(nobs - 2)),
-        "gof_pvalue": ((), gof),
-        "n_min": ((), float(np.exp(logs.min()))),
-        "converged": ((), fit is not None),
-        "stray_fraction": (("n",), np.full(len(logs), np.nan) if stray is None else stray),
-        "status": ((), np.int8(STATUS[name])),
-        "message": ((), message),
-    }
+    arrays = numbers | over(("param",), pvalue=2 * stats.t.sf(np.abs(z), dof), expected=expected, null_value=null)
+    arrays |= over(("param",), z=np.where(np.isfinite(expected), z, np.nan))
+    arrays |= over((), nobs=float(nobs), dof=float(nobs - 2), gof_pvalue=gof, n_min=float(np.exp(logs.min())))
+    arrays |= over((), converged=fit is not None)
+    arrays |= over(("n",), stray_fraction=np.full(len(logs), np.nan) if stray is None else stray)
+    return arrays | over((), status=np.int8(STATUS[name]), message=message)
 
 
-def _intervals(fit: Logistic | None, logs: Array, dof: float) -> Entry:
+def _intervals(fit: Logistic | None, logs: Array, dof: float) -> Arrays:
     """Estimates, errors and intervals of the parameters, and of the threshold at each size; NaN without a fit."""
     estimate, stderr, low, high = np.full((4, 3), np.nan)
     covariance, threshold = np.full((3, 3), np.nan), np.full((4, len(logs)), np.nan)
@@ -218,15 +202,10 @@ def _intervals(fit: Logistic | None, logs: Array, dof: float) -> Entry:
         low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
         high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])
         threshold = np.array([_threshold(estimate, covariance, fit, x, t) for x in logs]).T
-    of_sizes = zip(("threshold", "threshold_stderr", "threshold_low", "threshold_high"), threshold, strict=True)
-    return {
-        "estimate": (("param",), estimate),
-        "stderr": (("param",), stderr),
-        "ci_low": (("param",), low),
-        "ci_high": (("param",), high),
-        "covariance": (("param_i", "param_j"), covariance),
-        **{name: (("n",), values) for name, values in of_sizes},
-    }
+    arrays = over(("param",), estimate=estimate, stderr=stderr, ci_low=low, ci_high=high)
+    arrays |= over(("param_i", "param_j"), covariance=covariance)
+    names = ("threshold", "threshold_stderr", "threshold_low", "threshold_high")
+    return arrays | over(("n",), **dict(zip(names, threshold, strict=True)))
 
 
 def _distances(fit: Logistic, null: Array) -> Array:

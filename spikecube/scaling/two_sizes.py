@@ -12,17 +12,10 @@ import xarray as xr
 
 from spikecube.scaling.curve_fits import Table, fit_on_scale
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.fit_scale import curves
+from spikecube.scaling.fit_scale import curves, kind_of_errors
 from spikecube.scaling.huber import Robust, fit_robust
 from spikecube.scaling.inputs import SEED, align, check_names, labelled, real_values
-from spikecube.scaling.labelled_fits import (
-    estimates,
-    expected_values,
-    in_data_units,
-    in_own_units,
-    plot_data,
-    scalars,
-)
+from spikecube.scaling.labelled_fits import expected_values, in_data_units, in_own_units, of_table
 from spikecube.scaling.laws import Law, linear_fit
 from spikecube.scaling.results import STATUS, fit_result
 from spikecube.scaling.samples import Sample, from_data
@@ -130,8 +123,8 @@ def fit_two_sizes(
         chosen = replace(curves(law, sample, used), sizes=sizes)
         table.put(rows, fit_on_scale(chosen.pick(rows.tolist()), null[rows], intervals=True))
     table.nobs[:] = used.sum(1)
-    arrays = estimates(table, labels, null) | scalars(law, table, sample, used) | plot_data(table, sample, used)
-    arrays |= looks or judged(law, table, sample, used, np.zeros(len(used), dtype=bool))
+    arrays = of_table(law, table, sample, used, labels, null)
+    arrays |= looks or judged(law, table, sample, kind_of_errors(sample, used), np.zeros(len(used), dtype=bool))
     del arrays["n_min"]
     coords = dict(sample.coords) | {name: (POINT, sizes[:, j]) for j, name in enumerate(dims)}
     return fit_result(

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikecube.scaling.curve_fits import Table
-from spikecube.scaling.fit_scale import has_errors
 from spikecube.scaling.laws import Law
 from spikecube.scaling.results import SENTENCES, STATUS
 from spikecube.scaling.samples import Sample
@@ -109,11 +108,9 @@ def verdicts(
 
 
 def judged(
-    law: Law, table: Table, sample: Sample, used: Array, allowed: Array, details: Arrays | None = None
+    law: Law, table: Table, sample: Sample, errors: Array, allowed: Array, details: Arrays | None = None
 ) -> Arrays:
-    """Status and message of every curve; `details` are those of `foresight`, if it looked."""
-    errors = np.full(len(used), "none" if sample.stderr is None else "given" if sample.n_seeds is None else "seeds")
-    errors = np.where(has_errors(sample, used) | (sample.n_seeds is not None), errors, "none")
+    """Status and message of every curve; `errors` as in `verdict`, `details` those of `foresight`, if it looked."""
     notes = {int(b): (ALLOWED,) for b in np.flatnonzero(allowed)}
     doubts = _doubts_of(sample, details) if details else {}
     status, message = verdicts(table.status, table.gof_pvalue, table.nobs - len(law.params), errors, notes, doubts)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeGuard
+
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.curve_fits import Table, fit_curves
+from spikecube.scaling.curve_fits import Table
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.fit_scale import ScaledSample, on_scale
+from spikecube.scaling.fit_scale import ScaledSample, fit_curves, on_scale
 from spikecube.scaling.laws import LOG_POWER, POWER, Law, corrected_power
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
@@ -18,6 +20,7 @@ _CORRECTED_LEVEL = 0.01  # one with corrections: a choice that is made more ofte
 ALLOWANCES = {
     law.name: corrected_power(1.0) for law in (POWER, LOG_POWER)
 }  # laws whose intervals hold after a window was chosen
+_SCANNED = ("estimate", "stderr", "chi2", "gof_pvalue", "aicc")
 ALLOWED = (
     "The data chose the smallest size, and the interval allows for a correction of order 1/n: estimate and interval "
     "are those of the law with it."
@@ -30,13 +33,17 @@ def window(law: Law, sample: Sample, n_min: float | str | None) -> tuple[Array, 
     if n_min is None:
         return everything, {}
     if n_min != "auto":
-        if isinstance(n_min, bool) or not isinstance(n_min, int | float | np.number) or np.isnan(n_min):
+        if not _is_size(n_min):
             raise FitError(f'n_min={n_min!r} is not None, "auto" or a number')
         refuse_beyond(n_min, sample.sizes)
         return everything & (sample.sizes >= n_min), {}
     if sample.stderr is None:
         raise FitError('n_min="auto" needs errors to test the fit against: give seeds, or stderr')
     return _scan(law, sample)
+
+
+def _is_size(n_min: Any) -> TypeGuard[float]:
+    return not isinstance(n_min, bool) and isinstance(n_min, int | float | np.number) and not np.isnan(n_min)
 
 
 def refuse_beyond(n_min: float | str | None, sizes: Array) -> None:
@@ -61,7 +68,7 @@ def from_size(cube: xr.Dataset, n_min: float | str | None, law: str) -> xr.Datas
     """
     if n_min is None:
         return cube
-    if isinstance(n_min, bool) or not isinstance(n_min, int | float | np.number) or np.isnan(n_min):
+    if not _is_size(n_min):
         raise FitError(f"n_min={n_min!r}: {law} take a number, from which size on the cube is used")
     refuse_beyond(n_min, cube["n"].values)
     return cube.sel(n=cube["n"] >= n_min)
@@ -70,23 +77,16 @@ def from_size(cube: xr.Dataset, n_min: float | str | None, law: str) -> xr.Datas
 def _scan(law: Law, sample: Sample) -> tuple[Array, Arrays]:
     """The first window whose fit is not rejected, or the last one that can be tested."""
     starts = sample.sizes[: max(len(sample.sizes) - len(law.params), 1)]
-    tables = [fit_curves(on_scale(law, sample, _from(sample, s)), intervals=False) for s in starts]
+    windows = [np.broadcast_to(sample.sizes >= smallest, sample.mean.shape) for smallest in starts]
+    tables = [fit_curves(on_scale(law, sample, keep), intervals=False) for keep in windows]
     pvalues = np.stack([t.gof_pvalue for t in tables], axis=1)
     fine, tested = pvalues > (_LEVEL if law.name in ALLOWANCES else _CORRECTED_LEVEL), np.isfinite(pvalues)
     last = np.where(tested.any(1), tested.shape[1] - 1 - tested[:, ::-1].argmax(1), 0)
     chosen = np.where(fine.any(1), fine.argmax(1), last)
-    scan: Arrays = {
-        "scan_estimate": (("window", "param"), np.stack([t.estimate for t in tables], axis=1)),
-        "scan_stderr": (("window", "param"), np.stack([t.stderr for t in tables], axis=1)),
-        "scan_chi2": (("window",), np.stack([t.chi2 for t in tables], axis=1)),
-        "scan_gof_pvalue": (("window",), pvalues),
-        "scan_aicc": (("window",), np.stack([t.aicc for t in tables], axis=1)),
-    }
+    of_all = {name: np.stack([getattr(t, name) for t in tables], axis=1) for name in _SCANNED}
+    tails = {name: ("window", "param") if values.ndim == 3 else ("window",) for name, values in of_all.items()}
+    scan: Arrays = {f"scan_{name}": (tails[name], values) for name, values in of_all.items()}
     return sample.sizes >= starts[chosen][:, None], scan
-
-
-def _from(sample: Sample, smallest: float) -> Array:
-    return np.broadcast_to(sample.sizes >= smallest, sample.mean.shape)
 
 
 def with_correction(law: Law, sample: Sample, null: Array) -> tuple[ScaledSample, Table]:

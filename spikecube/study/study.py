@@ -13,7 +13,9 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr
 
+from spikecube.model.activations import resolve_activation
 from spikecube.model.parameters import Model
+from spikecube.model.spikes import nonzero_degrees
 from spikecube.notebook import Shown
 from spikecube.study.checks import checked
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
@@ -166,6 +168,15 @@ class Study(Section, Shown):
         measured = {"rank": self.measure.rank, "degree": self.measure.degree, "ell": self.measure.ell}
         bins = {"bin": self.measure.spectrum_bins} if self.measure.spectrum_bins else {}
         return axes | measured | bins | {name: len(v) for name, v in self.further.items()}
+
+
+def spike_degrees(model: Model, most: int) -> tuple[int, ...]:
+    """The degrees k with c_k != 0 up to `most`, the ones that carry a spike: the j-th of them is the j-th outlier.
+
+    >>> spike_degrees(Model(activation="tanh"), 5)
+    (1, 3, 5)
+    """
+    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
 
 
 @functools.lru_cache(maxsize=64)

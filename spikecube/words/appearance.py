@@ -12,9 +12,10 @@ import xarray as xr
 from spikecube.means import spikes
 from spikecube.means.places import Missing, fixed
 from spikecube.model.parameters import Model
+from spikecube.study.study import spike_degrees
 from spikecube.theory.staircase import threshold
 from spikecube.words.spikes_found import alphas_text, largest_size, measured_spikes
-from spikecube.words.when import first_alpha, first_size, spikes_of
+from spikecube.words.when import MOST_DEGREE, first_alpha, first_size
 
 NOT_SEEN, NOT_MEASURED = "not seen", "not measured"
 MOST_ALPHA, MOST_SIZE = 0.48, 10_000_000
@@ -72,7 +73,7 @@ def appearances(cube: xr.Dataset, **further: Any) -> Appearances:
     measured = {k: j for j, k in measured_spikes(cube, further)} if "alignment" in cube else {}
     last = float(cube["alpha"].max())
     found = []
-    for rank, k in enumerate(spikes_of(model), 1):
+    for rank, k in enumerate(spike_degrees(model, MOST_DEGREE), 1):
         seen = _seen(cube, k, measured[k], place) if k in measured else NOT_MEASURED
         found.append(Appearance(k, threshold(k), seen, *_expected(model, n, last, k, rank)))
     if not found:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.any_law import LAWS, SURFACES, fit_law
+from spikecube.scaling.any_law import LAWS, SURFACES, fit_law, fit_power_law
 from spikecube.scaling.collapse import collapse
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.power_law import fit_power_law
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.tables import read_data
 from spikecube.text import interval, with_error

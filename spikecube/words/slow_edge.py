@@ -9,8 +9,9 @@ import xarray as xr
 
 from spikecube.model.parameters import Model
 from spikecube.scaling.results import SOLVED, STATUS
+from spikecube.study.study import spike_degrees
 from spikecube.text import number
-from spikecube.words.when import first_alpha, spikes_of
+from spikecube.words.when import first_alpha
 
 _STEP = 5e-4  # of the crossings: the law multiplies their errors by about five
 _LEAST_SIZES = 3
@@ -28,7 +29,7 @@ def missed_limits(fit: xr.Dataset, model: Model) -> str:
     fit : of `fit_thresholds`, without further axes.
     """
     sentences = []
-    known, solved = spikes_of(model, int(fit["degree"].max())), [STATUS[name] for name in SOLVED]
+    known, solved = spike_degrees(model, int(fit["degree"].max())), [STATUS[name] for name in SOLVED]
     for k in fit["degree"].values.tolist():
         one = fit.sel(degree=k, param="critical")
         low, high, limit = (float(one[name]) for name in ("ci_low", "ci_high", "expected"))

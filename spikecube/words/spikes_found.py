@@ -12,10 +12,11 @@ from spikecube.means import spikes
 from spikecube.means.comparisons import means_at
 from spikecube.means.places import Missing, at, fixed, foretold, variable
 from spikecube.model.parameters import Model
+from spikecube.study.study import spike_degrees
 from spikecube.text import number
 from spikecube.theory.staircase import threshold
 from spikecube.words import captions
-from spikecube.words.when import first_alpha, first_size, spikes_of
+from spikecube.words.when import first_alpha, first_size
 
 
 def spikes_seen(cube: xr.Dataset, prediction: xr.Dataset | None, **further: Any) -> str:
@@ -100,7 +101,7 @@ def _expected(cube: xr.Dataset, prediction: xr.Dataset | None, place: Mapping[st
 
 def _foretold(model: Model, n: int, last: float, k: int) -> str:
     """From which alpha theory alone has a spike at n; where it has none up to the last alpha, from which n there."""
-    rank = spikes_of(model, k).index(k) + 1
+    rank = spike_degrees(model, k).index(k) + 1
     alpha = first_alpha(model, n, rank)
     if alpha <= last:
         return f"from {alpha:.2f}"

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spikecube.errors import SpikecubeError
-from spikecube.model.activations import resolve_activation
 from spikecube.model.parameters import Model
-from spikecube.model.spikes import nonzero_degrees
-from spikecube.study.study import Study
+from spikecube.study.study import Study, spike_degrees
 from spikecube.text import number, text_table
 from spikecube.theory import detection_edge, predicted_outliers, threshold
 
@@ -27,15 +25,6 @@ _ALPHA_STEP, _SIZE_RATIO = 0.005, 1.05
 
 class WhenError(SpikecubeError, ValueError):
     """A spike that is asked for and cannot be, in one sentence."""
-
-
-def spikes_of(model: Model, most: int = MOST_DEGREE) -> tuple[int, ...]:
-    """The degrees k with c_k != 0 up to `most`: the j-th of them belongs to the j-th outlier.
-
-    >>> spikes_of(Model(activation="tanh"))
-    (1, 3, 5)
-    """
-    return nonzero_degrees(resolve_activation(model.activation).coefficients(most), most)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -124,7 +113,7 @@ _MEANING = (
 
 
 def _of_model(study: Study, model: Model, degree: int | None) -> str:
-    known = spikes_of(model, max(degree or 0, MOST_DEGREE))
+    known = spike_degrees(model, max(degree or 0, MOST_DEGREE))
     if degree is not None and degree not in known:
         there = ", ".join(map(str, known)) or "none"
         raise WhenError(f"degree = {degree}: c_{degree} = 0, there is no such spike; degrees with a spike: {there}")

@@ -15,8 +15,7 @@ from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
 from spikecube.scaling.collapse_linear import Problem, linearised, orthonormal
 from spikecube.scaling.collapse_root import _secant, settle, slope_noise, white_slopes
 from spikecube.scaling.collapse_search import search
-from spikecube.scaling.collapse_sizes import spline_sizes
-from spikecube.scaling.master_curve import Points, reduce
+from spikecube.scaling.master_curve import Points, reduce, spline_sizes
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import from_data
 from tests.levels import assert_level

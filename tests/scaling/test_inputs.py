@@ -11,7 +11,8 @@ import xarray as xr
 
 from spikecube.cube.store import StoreError
 from spikecube.scaling import fit_gaps, fit_limits, fit_outliers, fit_power_law, fit_thresholds
-from spikecube.scaling.inputs import align, at_labels, generator
+from spikecube.scaling.cube_theory import at_labels
+from spikecube.scaling.inputs import align, generator
 from spikecube.scaling.results import STATUS
 
 N = np.array([10.0, 20.0, 40.0, 80.0, 160.0])

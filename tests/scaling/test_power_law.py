@@ -10,11 +10,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from spikecube.scaling import fit_power_law
-from spikecube.scaling.fit_scale import smooth_variance
-from spikecube.scaling.holm import holm
+from spikecube.scaling.fit_scale import raw_scale, smooth_variance
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, corrected_power, known_limit
-from spikecube.scaling.raw_scale import raw_scale
 from spikecube.scaling.regression import weighted_least_squares
+from spikecube.scaling.results import holm
 
 SIZES = np.array([250.0, 500.0, 1000.0, 2000.0, 4000.0])
 LAWS = {

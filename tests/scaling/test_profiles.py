@@ -10,8 +10,8 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling import fit_power_law
-from spikecube.scaling.curve_fits import Table, fit_curves
-from spikecube.scaling.fit_scale import on_scale
+from spikecube.scaling.curve_fits import Table
+from spikecube.scaling.fit_scale import fit_curves, on_scale
 from spikecube.scaling.laws import FREE_CORRECTION, LIMIT, POWER, Law, corrected_power, known_limit
 from spikecube.scaling.samples import Sample, from_data
 
