@@ -120,9 +120,11 @@ def coordinates(study: Study) -> dict[str, Any]:
     }
     values |= {name: ((name,), np.arange(1, shape[name] + 1)) for name in ("rank", "degree", "ell")}
     values["ell_alpha"] = (("alpha",), [spike_count(alpha) for alpha in axes.alpha])
-    values["dim"] = _sizes(study, "dim_ratio", "dim")
-    values["width"] = _sizes(study, "width_ratio", "width")
-    values["eta"] = _step_sizes(study)
+    of_dim, of_width, of_step = (study.models_along(name) for name in ("dim_ratio", "width_ratio", "eta_scale"))
+    values["dim"] = _along(study, "dim_ratio", ("n",), [[m.dim(n) for m in of_dim] for n in axes.n])
+    values["width"] = _along(study, "width_ratio", ("n",), [[m.width(n) for m in of_width] for n in axes.n])
+    eta = [[[m.eta(n, alpha) for m in of_step] for n in axes.n] for alpha in axes.alpha]
+    values["eta"] = _along(study, "eta_scale", ("alpha", "n"), eta)
     if study.measure.spectrum_bins:
         edges = spectrum_edges(study)
         values |= {"bin": (("bin",), (edges[1:] + edges[:-1]) / 2)}
@@ -141,19 +143,9 @@ def _further_coordinate(study: Study, name: str) -> tuple[tuple[str, ...], Any, 
     return (name,), array, {"long_name": f"{name} of the model", "units": "1"}
 
 
-def _sizes(study: Study, ratio: str, method: str) -> tuple[tuple[str, ...], Any]:
-    """A size along n, and along its ratio where that is an axis."""
-    if ratio not in study.further:
-        return ("n",), [getattr(study.model, method)(n) for n in study.axes.n]
-    models = [study.model_at(**{ratio: label}) for label in study.labels(ratio)]
-    return ("n", ratio), [[getattr(m, method)(n) for m in models] for n in study.axes.n]
-
-
-def _step_sizes(study: Study) -> tuple[tuple[str, ...], Any]:
-    name = "eta_scale"
-    models = [study.model_at(**{name: v}) for v in study.labels(name)] if name in study.further else [study.model]
-    eta = np.array([[[m.eta(n, alpha) for m in models] for n in study.axes.n] for alpha in study.axes.alpha])
-    return (("alpha", "n", name), eta) if name in study.further else (("alpha", "n"), eta[..., 0])
+def _along(study: Study, name: str, dims: tuple[str, ...], values: Any) -> tuple[tuple[str, ...], Any]:
+    """Values over some dims and a further axis; over the dims alone if the study has no such axis."""
+    return ((*dims, name), values) if name in study.further else (dims, np.asarray(values)[..., 0])
 
 
 def spectrum_edges(study: Study) -> np.ndarray:

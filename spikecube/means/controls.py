@@ -161,7 +161,7 @@ def _expectations_at(study: Study, labels: dict[str, list[Any]]) -> dict[str, Ar
     """`control_expectations` at every size and label of the further axes; (n, ...further)."""
     axes = [labels[name] for name in ("n", *study.further)]
     exact = [
-        _kept_expectations(study.model_at(**dict(zip(study.further, place, strict=True))), int(n))
+        _kept_expectations(study.models[tuple(zip(study.further, place, strict=True))], int(n))
         for n, *place in itertools.product(*axes)
     ]
     shape = tuple(map(len, axes))

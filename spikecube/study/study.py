@@ -155,6 +155,11 @@ class Study(Section, Shown):
         values = {k: self.further[k][self.labels(k).index(label)] for k, label in labels.items()}
         return dataclasses.replace(self.model, **values)
 
+    def models_along(self, name: str) -> list[Model]:
+        """The models along a further axis, all else as in [model]; that of [model] alone if there is no such axis."""
+        labels = self.labels(name) if name in self.further else ()
+        return [self.model_at(**{name: label}) for label in labels] or [self.model]
+
     def places(self) -> list[Place]:
         """Every place along the further axes, the last of them running fastest; one without any."""
         found = []
