@@ -66,7 +66,7 @@ class Outliers:
 
     Attributes
     ----------
-    n, seeds : that size, and how many seeds have a count at each alpha.
+    n, seeds : that size, and how many seeds have a count there, in words.
     where : where in alpha half of the seeds have one; empty where nowhere.
     aligned : whether alignments were measured.
     spikes : those of the activation up to degree 5; None where the model is not known, or no alignment is there yet.
@@ -77,7 +77,6 @@ class Outliers:
     """
 
     n: int
-    seeds: np.ndarray
     where: str
     aligned: bool
     spikes: tuple[Spike, ...] | None
@@ -86,6 +85,7 @@ class Outliers:
     top: xr.Dataset | None
     last: float
     told: bool
+    seeds: str
 
 
 def outliers(
@@ -98,16 +98,16 @@ def outliers(
     cube, large, told : the whole cube, the cube there, and the prediction at that place and the alphas of the cube.
     model, degrees : the model there and the degrees that carry a spike; None and none where it is not known.
     """
-    last = float(large["alpha"].max())
-    outside = outlier_share(large, 1)
+    n, last = int(large["n"]), float(large["alpha"].max())
     aligned, spikes, astray, beyond = "alignment" in cube, None, None, None
     ranks = _measured(large, degrees) if aligned else {}
+    outside = outlier_share(large, 1)
+    shares = {k: spike_share(large, k, rank) for k, rank in ranks.items()}
     if model is not None and (not aligned or holds(cube, "alignment")):
-        spikes = tuple(_spike(large, ranks, model, last, rank, k) for rank, k in enumerate(degrees, 1))
+        spikes = tuple(_spike(model, n, last, rank, k, shares.get(k)) for rank, k in enumerate(degrees, 1))
         astray, beyond = _strays(large, ranks) if aligned else (None, None)
     return Outliers(
-        n=int(large["n"]),
-        seeds=_seeds(large["outlier_count"]),
+        n=n,
         where=_where(outside),
         aligned=aligned,
         spikes=spikes,
@@ -116,6 +116,7 @@ def outliers(
         top=_top(cube, large, told, outside),
         last=last,
         told="singular_value" in told,
+        seeds=captions.seeds_text(_seeds(large["outlier_count"])),
     )
 
 
@@ -142,15 +143,15 @@ def _where(share: xr.DataArray) -> str:
     return f"at α = {', '.join(number(float(a)) for a in labels[often])}"
 
 
-def _spike(large: xr.Dataset, ranks: Mapping[int, int], model: Model, last: float, rank: int, degree: int) -> Spike:
-    text = (_where(spike_share(large, degree, rank)) or NOT_SEEN) if degree in ranks else NOT_MEASURED
-    limit, n = threshold(degree), int(large["n"])
+def _spike(model: Model, n: int, last: float, rank: int, degree: int, share: xr.DataArray | None) -> Spike:
+    seen = NOT_MEASURED if share is None else _where(share) or NOT_SEEN
+    limit = threshold(degree)
     try:
         alpha = when.first_alpha(model, n, rank)
         size = when.first_size(model, last, rank) if last > limit else np.inf
     except (ValueError, ArithmeticError):  # declined, or not solved
-        return Spike(degree, rank, limit, text, None, None)
-    return Spike(degree, rank, limit, text, alpha, size)
+        return Spike(degree, rank, limit, seen, None, None)
+    return Spike(degree, rank, limit, seen, alpha, size)
 
 
 def _strays(large: xr.Dataset, ranks: Mapping[int, int]) -> tuple[Stray | None, Stray | None]:
@@ -194,8 +195,8 @@ def spikes_seen(found: Outliers | None) -> str:
     """
     if found is None or (found.aligned and found.spikes is None):
         return ""
-    seeds = captions.seeds_text(found.seeds)
-    lead = f"At n = {found.n}, in {'the one seed' if seeds == '1 seed' else f'at least half of {seeds}'},"
+    half = "the one seed" if found.seeds == "1 seed" else f"at least half of {found.seeds}"
+    lead = f"At n = {found.n}, in {half},"
     if not found.aligned:
         if not found.where:
             return f"{lead} no singular value lies beyond the edge of the bulk."
