@@ -11,6 +11,7 @@ import xarray as xr
 from spikecube.means.spikes import detachment, study_of
 from spikecube.pictures import predicted
 from spikecube.pictures.catalogue import CATALOGUE, Scene
+from spikecube.study.study import Study
 from spikecube.theory import bulk_density, conditional_density
 
 
@@ -47,3 +48,15 @@ def test_theory_without_any_outlier_is_no_lack_of_values(cube: xr.Dataset, predi
     assert detachment(cube, none).isnull().all()
     assert detachment(cube, prediction).notnull().any()
     assert CATALOGUE["outliers"].draw(Scene(cube, none), None).note == ""
+
+
+def test_a_finer_study_is_the_one_that_its_text_describes() -> None:
+    """It is made without a check of its own: its axes, one seed, and all else are as if it had been read."""
+    axes = {"alpha": [0.1, 0.4], "n": [100, 200], "seed": {100: 3, 200: 1}, "lam": [0.1], "width_ratio": [0.5, 1.0]}
+    study = Study(title="fine", model={"activation": [0, 1, 0.3]}, axes=axes, measure={"rank": 3})
+    fine = predicted.fine_study(study)
+    assert Study.from_toml(fine.to_toml()) == fine
+    assert set(study.axes.alpha) < set(fine.axes.alpha)
+    assert len(fine.axes.alpha) == predicted.MOST_ALPHAS
+    assert [(cell.n, cell.seed) for cell in fine.cells()] == 2 * [(100, 0), (200, 0)]
+    assert (fine.title, fine.model, fine.measure) == (study.title, study.model, study.measure)
