@@ -76,7 +76,7 @@ class Ansatz:
         if "field" in values:
             away = away * (1 + values["field"] * away)
         if self.name == "log":
-            u, prefactor = away * logs, np.zeros(_u_shape(size, control))
+            u, prefactor = away * logs, np.zeros_like(away * logs)
         else:
             u = away * np.exp(logs / values["nu"])
             zeta = theta[self.zetas][part]
@@ -108,11 +108,6 @@ class Ansatz:
         """Whether theta is inside the domain of the search."""
         values = self.named(theta)
         return 0.02 < abs(values.get("nu", 1.0)) < 50 and 0.05 < values.get("correction_exponent", 1.0) < 10
-
-
-def _u_shape(size: Array, control: Array) -> tuple[int, ...]:
-    """The shape of u."""
-    return np.broadcast_shapes(np.shape(size), np.shape(control))
 
 
 ANSATZE = {

@@ -77,14 +77,9 @@ def frame(ansatz: Ansatz, sample: Sample, control: Array, value: Array) -> Frame
     x, n = np.tile(control, len(value))[fine.any(1)], sample.sizes[fine.any(0)]
     low, high = (x.min(), x.max()) if len(x) else (0.0, 0.0)
     size = 1.0 if ansatz.name == "log" or not len(n) else float(np.exp(np.log(n).mean()))
-    log = np.array([_wants_logs(sample, fine, rows) for rows in _rows_of(sample, len(value))])
+    parts = np.split(np.arange(len(sample.mean)), len(value))
+    log = np.array([_wants_logs(sample, fine, rows) for rows in parts])
     return Frame(float(low + (high - low) / 2), float((high - low) / 2) or 1.0, size, value, log)
-
-
-def _rows_of(sample: Sample, n_parts: int) -> list[slice]:
-    """The rows of each part of a stack."""
-    each = len(sample.mean) // n_parts
-    return [slice(k * each, (k + 1) * each) for k in range(n_parts)]
 
 
 def stacked(samples: list[Sample]) -> Sample:
@@ -106,7 +101,7 @@ def usable(sample: Sample) -> Array:
     return np.asarray(fine)
 
 
-def _wants_logs(sample: Sample, fine: Array, rows: slice) -> bool:
+def _wants_logs(sample: Sample, fine: Array, rows: Array) -> bool:
     """Whether positive values with small relative errors span so many decades that no cubic spline follows them."""
     if sample.stderr is None or not fine[rows].any():
         return False
