@@ -73,15 +73,10 @@ def lay_out(
     cost = hours or cell_hours(study)
     targets = parse_targets(target)
     curves = [pilot_curve(t, pilot, 1.0) for t in targets]
-    try:
+    if max_hours is None:
         made, factor = design_from(targets, curves, sizes, cost), 1.0
-    except TooManySeedsError:
-        if max_hours is None:
-            raise
-        made = None
-    if max_hours is not None and (made is None or float(made.cost) > max_hours):
+    else:
         made, factor = _within(targets, curves, sizes, cost, max_hours)
-    assert made is not None
     made["cost"].attrs["units"] = "core-hours"
     seeds = {int(n): int(m) for n, m in zip(made.n.values, made.seeds.values, strict=True) if m > 0}
     return LaidOut(with_seeds(study, seeds), made, factor)
@@ -166,17 +161,20 @@ def _within(
     cost: Callable[[float], float],
     most: float,
 ) -> tuple[xr.Dataset, float]:
-    """The design whose half-widths are all larger by the least factor that costs no more than `most`."""
+    """The design whose half-widths are all larger by the least factor, 1 or more, that costs no more than `most`."""
     low, high = 1.0, 2.0
 
     def at(factor: float) -> xr.Dataset | None:
         """The design, or None where it costs too much."""
+        asked = [relaxed(t, factor) for t in targets] if factor > 1 else targets
         try:
-            made = design_from([relaxed(t, factor) for t in targets], curves, sizes, cost)
+            made = design_from(asked, curves, sizes, cost)
         except TooManySeedsError:
             return None
         return made if float(made.cost) <= most else None
 
+    if (made := at(low)) is not None:
+        return made, low
     made = at(high)
     while made is None:
         low, high = high, 2 * high

@@ -25,7 +25,7 @@ def new(
         spikecube new
         spikecube new tanh.toml
     """
-    from spikecube.study.new import write_new
+    from spikecube.study.written import write_new
 
     write_new(Path(file))
     say(f"written: {file}; next: spikecube plan {shlex.quote(file)}, then spikecube run {shlex.quote(file)}")

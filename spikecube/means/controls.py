@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,14 @@ def label_spread(model: Model, n: int) -> float:
     radii, weights = radius_quadrature(model.dim(n), model.target_direction)
     drawn, typical = (target_moments(target, r)[0] for r in (radii, np.ones(1)))
     return float((weights @ drawn + noise) / (typical[0] + noise))
+
+
+def label_spreads(study: Study, sizes: Sequence[int]) -> xr.DataArray:
+    """The `label_spread` of every model of a study; dims n and its further axes."""
+    labels = {name: list(study.labels(name)) for name in study.further}
+    table = [[label_spread(model, n) for *_, model in study.places()] for n in sizes]
+    shape = (len(sizes), *map(len, labels.values()))
+    return xr.DataArray(np.reshape(table, shape), {"n": sizes, **labels}, ("n", *labels))
 
 
 def has_controls(cube: xr.Dataset) -> bool:

@@ -92,17 +92,13 @@ def _raised(error: ast.expr | None) -> ast.expr | None:
 def code_files() -> list[Path]:
     """The files behind `code_sha256`, sorted."""
     found: set[Path] = set()
-    waiting = [path for name in _NUMERICS for path in _files(_PACKAGE / name)]
+    waiting = [path for name in _NUMERICS for path in [_PACKAGE / name, *(_PACKAGE / name).rglob("*.py")]]
     while waiting:
         path = waiting.pop()
         if path not in found and path.is_file() and path.relative_to(_PACKAGE).as_posix() not in _NO_NUMBERS:
             found.add(path)
             waiting.extend(_imports(path))
     return sorted(found)
-
-
-def _files(place: Path) -> Iterable[Path]:
-    return place.rglob("*.py") if place.is_dir() else [place]
 
 
 def _imports(path: Path) -> Iterable[Path]:

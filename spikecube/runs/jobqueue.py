@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,11 @@ class _Jobs:
         self.looked = time.monotonic()
         jobs = dict(self.cluster.workers)
         connected = {worker["name"] for worker in self.cluster.scheduler_info["workers"].values()}
-        self._note(connected)
+        if connected - self.known:
+            self.deaths.clear()
+        self.known |= connected
+        if connected:
+            self.seen, self.last = time.monotonic(), ""
         self._refused(jobs)
         states = queued()
         if states is None:
@@ -181,13 +185,6 @@ class _Jobs:
         self._forget_ended(jobs, connected, states)
         self._refuse_absence(connected, [states[job.job_id] for job in jobs.values() if job.job_id in states])
         self._adjust(min(self.most, left), connected)
-
-    def _note(self, connected: set[str]) -> None:
-        if connected - self.known:
-            self.deaths.clear()
-        self.known |= connected
-        if connected:
-            self.seen, self.last = time.monotonic(), ""
 
     def _refused(self, jobs: dict[str, Any]) -> None:
         """Goes on with fewer jobs where sbatch gives no more of them, as at a limit of the user."""
@@ -230,17 +227,14 @@ class _Jobs:
             return
         surplus = len(self.cluster.worker_spec) - count
         if surplus > 0:
-            idle = self._idle(connected)
-            self._drop(dict.fromkeys(idle[:surplus]))
+            waiting = [name for name in self.cluster.worker_spec if name not in connected]
+            workers = list(self.cluster.scheduler.workers.values())
+            idle = waiting + [worker.name for worker in workers if not worker.processing]
+            self._drop(idle[:surplus])
             count = len(self.cluster.worker_spec)
         self.cluster.scale(count)
 
-    def _idle(self, connected: set[str]) -> list[str]:
-        waiting = [name for name in self.cluster.worker_spec if name not in connected]
-        workers = self.cluster.scheduler.workers.values()
-        return waiting + [worker.name for worker in list(workers) if not worker.processing]
-
-    def _drop(self, names: dict[str, Any]) -> None:
+    def _drop(self, names: Iterable[str]) -> None:
         for name in names:
             self.cluster.worker_spec.pop(name, None)
 

@@ -40,7 +40,7 @@ class State(Shown):
         rows = [[str(n), *(str(row[k]) for k in _STATES)] for n, row in self.by_n.items()]
         rows.append(["all", str(self.complete), str(self.failed), str(self.pending)])
         lines.append(text_table(["n", *_STATES], rows))
-        lines += [f"failed: {_place(f)}: {f.get('error')}" for f in self.failures[:20]]
+        lines += [f"failed: {_cell(f).describe()}: {f.get('error')}" for f in self.failures[:20]]
         if len(self.failures) > 20:
             lines.append(f"and {len(self.failures) - 20} more failures: see --json")
         for reason in sorted(set(self.foreign.values())):
@@ -63,11 +63,11 @@ def status(name: str | Path) -> State:
 def run_state(folder: RunFolder) -> State:
     """The state of a run; a cell is complete when every alpha and lam of the study is there."""
     study, contents = folder.study, folder.contents()
-    failures = {_key(e): e for e in folder.events() if e.get("event") == "failed"}
+    failures = {_cell(e): e for e in folder.events() if e.get("event") == "failed"}
     by_n = {n: dict.fromkeys(_STATES, 0) for n in study.axes.n}
     open_failures = []
     for cell in study.cells():
-        failure = failures.get((cell.n, cell.seed, cell.further))
+        failure = failures.get(cell)
         if is_complete(study, contents, cell):
             state = "complete"
         elif failure is not None:
@@ -111,11 +111,6 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _key(event: dict[str, Any]) -> tuple[Any, ...]:
+def _cell(event: dict[str, Any]) -> Cell:
     further = event.get("further")
-    return event.get("n"), event.get("seed"), tuple(further.items()) if isinstance(further, dict) else ()
-
-
-def _place(failure: dict[str, Any]) -> str:
-    labels = {"n": failure["n"], "seed": failure["seed"], **failure["further"]}
-    return ", ".join(f"{k} = {v}" for k, v in labels.items())
+    return Cell(event.get("n", 0), event.get("seed", 0), tuple(further.items()) if isinstance(further, dict) else ())

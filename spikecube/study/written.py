@@ -1,9 +1,11 @@
-"""A study given by keywords, written as the text of its file."""
+"""A study as the text of its file: from keywords, or a commented one to begin with."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import tomlkit
@@ -11,7 +13,7 @@ from pydantic import BaseModel
 
 from spikecube.model.checks import plain
 from spikecube.model.parameters import Model
-from spikecube.study.fields import TABLES, Axes, Grid, seed_counts
+from spikecube.study.fields import TABLES, Axes, Grid, StudyError, seed_counts
 
 
 def as_toml(data: Mapping[str, Any]) -> str:
@@ -53,3 +55,19 @@ def _toml_value(value: Any) -> Any:
 
 def _lists(value: Any) -> Any:
     return [_lists(v) for v in value] if isinstance(value, tuple) else value
+
+
+def new_study() -> str:
+    """A study as TOML text: every field with a remark, those that may stay at their default commented out."""
+    return (resources.files("spikecube.study") / "new.toml").read_text(encoding="utf-8")
+
+
+def write_new(path: Path) -> None:
+    """Write a commented study; a StudyError if there is such a file, or none can be written there."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(new_study())
+    except FileExistsError:
+        raise StudyError([f"{path} is there already: choose another name"]) from None
+    except OSError as error:
+        raise StudyError([f"{path} cannot be written: {error.strerror}"]) from None

@@ -4,9 +4,8 @@ from spikecube.theory.bulk import bulk_atom
 from spikecube.theory.bulk_density import bulk_density
 from spikecube.theory.conditional.density import conditional_density
 from spikecube.theory.conditional.losses import finite_losses, initial_losses, spiked_losses
-from spikecube.theory.detection import detection_edge
+from spikecube.theory.edges import bulk_edge, detection_edge
 from spikecube.theory.exponents import EXPONENTS
-from spikecube.theory.initial_edge import bulk_edge
 from spikecube.theory.losses import best_linear_loss, chosen_degrees, limit_losses
 from spikecube.theory.newton import ConvergenceError
 from spikecube.theory.outliers import detachment_alphas, initial_outliers, predicted_outliers

@@ -15,13 +15,7 @@ from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.moments import Moments
-from spikecube.theory.quantities import (
-    finite_spikes,
-    hermite_spikes,
-    label_power,
-    linear_power,
-    require_vanishing_output,
-)
+from spikecube.theory.quantities import finite_spikes, label_power, linear_power, require_vanishing_output, spikes_of
 
 Losses = tuple[Array, Array]
 _MOST_DEGREES = 4
@@ -109,9 +103,10 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
         return initial_limit(model, lam)
     require_vanishing_output(model)
     moments = bulk_of(model).moments(lam)
-    spikes, label = hermite_spikes(model, ell)
-    weights = moments.weights(range(ell + 1)) ** 0.5
-    basis, _ = np.linalg.qr(weights[..., None] * spikes)
+    spikes = spikes_of(model, ell)
+    label, columns = spikes.label, spikes.coordinates.T
+    weights = moments.weights(spikes.function_degrees) ** 0.5
+    basis, _ = np.linalg.qr(weights[..., None] * (columns / np.linalg.norm(columns, axis=0)))  # only their span matters
     seen = weights * label
     explained = (basis @ (seen[..., None, :] @ basis).swapaxes(-1, -2))[..., 0]
     rest = (seen - explained) / weights

@@ -135,18 +135,6 @@ def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = Fa
     return Spikes(np.append(degrees, 0), coordinates, np.append(label, apart), (*functions, 2))
 
 
-def hermite_spikes(model: Model, ell: int) -> tuple[Array, Array]:
-    """The limit's spikes kappa^k and E[y | kappa] as coordinates in the orthonormal Hermite polynomials of kappa.
-
-    Columns of the first, shape (ell + 1, spikes), have length 1: only their span matters when strengths are infinite.
-    """
-    degrees = spike_degrees(model, ell)
-    norms = np.sqrt(factorials(ell))
-    spikes = (monomial_coefficients(ell)[degrees] * norms).T
-    target = resolve_target(model.target).coefficients(ell)
-    return spikes / np.linalg.norm(spikes, axis=0), target * beta_cosine(model) ** np.arange(ell + 1) * norms
-
-
 def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: int) -> tuple[Spikes, Array]:
     """The spikes of F_ell at finite n and their factors R with R^T R = S C S; shape (nodes of the readout, spikes).
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from spikecube.study.fields import Measure
-from spikecube.study.new import new_study, write_new
 from spikecube.study.study import Cell, Model, Study, StudyError
+from spikecube.study.written import new_study, write_new
 
 HERE = Path(__file__).parent
 STUDIES = HERE.parents[1] / "data" / "studies"

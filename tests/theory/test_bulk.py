@@ -12,8 +12,8 @@ from spikecube.model.parameters import Model
 from spikecube.theory import bulk_atom, bulk_density, bulk_edge
 from spikecube.theory.bulk import Bulk, bulk_of
 from spikecube.theory.bulk_density import eigenvalue_density, m_1_inside
+from spikecube.theory.edges import tracy_widom_cdf, tracy_widom_quantile
 from spikecube.theory.newton import ConvergenceError, increasing_root
-from spikecube.theory.tracy_widom import tracy_widom_cdf, tracy_widom_quantile
 from tests.theory.models import REFERENCE, reference_model, sphere_model
 
 RATIOS = [0.02, 0.3, 1.0, 4.0, 50.0]

@@ -24,7 +24,7 @@ import numpy as np
 
 from spikecube.model.hermite import Array
 from spikecube.theory.bulk import Bulk
-from spikecube.theory.conditional.profile import Block, Profile, System, pairs
+from spikecube.theory.conditional.profile import Block, Profile, System
 from spikecube.theory.newton import ConvergenceError
 
 TOLERANCE = 1e-10
@@ -73,12 +73,6 @@ def _inverse(matrices: Array) -> Array:
         singular = (np.linalg.det(matrices) == 0)[..., None, None]
         found = np.linalg.inv(np.where(singular, np.eye(matrices.shape[-1]), matrices))
         return np.asarray(np.where(singular, np.nan, found))
-
-
-def congruence(vectors: Array, diagonal: Array) -> Array:
-    """vectors^T diag(diagonal) vectors; diagonal (..., m), vectors (m, rank)."""
-    rank = vectors.shape[1]
-    return np.asarray((diagonal @ pairs(vectors)).reshape(*diagonal.shape[:-1], rank, rank))
 
 
 @dataclass(frozen=True)

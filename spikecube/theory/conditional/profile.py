@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,16 +147,11 @@ def stacked(profiles: Sequence[Profile]) -> System:
     blocks = []
     for of_degree in zip(*(p.bulk for p in profiles), strict=True):
         rank = max(block.left.shape[1] for block in of_degree)
-        left, right = (
-            np.stack([_widened(getattr(b, side)[rows], rank) for b, rows in zip(of_degree, nodes, strict=True)])
-            for side, nodes in (("left", kappa), ("right", readout))
-        )
-        kinds = of_degree[0].kinds
-        gain = np.stack([block.kinds.gain[:, a] for block, a in zip(of_degree, readout, strict=True)])
-        share = np.stack([block.kinds.share for block in of_degree])
-        blocks.append(
-            Block(of_degree[0].degree, of_degree[0].ratio, left, right, replace(kinds, gain=gain, share=share))
-        )
+        left = np.stack([_widened(b.left[rows], rank) for b, rows in zip(of_degree, kappa, strict=True)])
+        right = np.stack([_widened(b.right[rows], rank) for b, rows in zip(of_degree, readout, strict=True)])
+        gain = np.stack([b.kinds.gain[:, rows] for b, rows in zip(of_degree, readout, strict=True)])
+        kinds = replace(of_degree[0].kinds, gain=gain, share=np.stack([b.kinds.share for b in of_degree]))
+        blocks.append(replace(of_degree[0], left=left, right=right, kinds=kinds))
     return System(profiles[0].name, samples, neurons, noise, tuple(blocks), len(blocks))
 
 
@@ -172,16 +168,11 @@ def _widened(columns: Array, rank: int) -> Array:
 
 def taken(system: System, places: Sequence[int]) -> System:
     """Those of the profiles of a stacked system."""
+
+    def some(record: Any, *names: str, **changes: Any) -> Any:
+        return replace(record, **{name: getattr(record, name)[rows] for name in names}, **changes)
+
     rows = list(places)
-    blocks = tuple(
-        replace(
-            b,
-            left=b.left[rows],
-            right=b.right[rows],
-            kinds=replace(b.kinds, gain=b.kinds.gain[rows], share=b.kinds.share[rows]),
-        )
-        for b in system.blocks
-    )
-    return replace(
-        system, samples=system.samples[rows], neurons=system.neurons[rows], noise=system.noise[rows], blocks=blocks
-    )
+    blocks = [some(b, "left", "right", kinds=some(b.kinds, "gain", "share")) for b in system.blocks]
+    found: System = some(system, "samples", "neurons", "noise", blocks=tuple(blocks))
+    return found

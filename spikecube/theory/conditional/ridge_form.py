@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikecube.model.hermite import Array
-from spikecube.theory.conditional.equations import BlockState, block_state, congruence
-from spikecube.theory.conditional.profile import Profile
+from spikecube.theory.conditional.equations import BlockState, block_state
+from spikecube.theory.conditional.profile import Profile, pairs
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ def ridge_form(profile: Profile, rho: Array, w: Array) -> Form:
 
         prior = sum_t v_t v_t^T (x) (U^T diag(nu rho) U + phi (V^T diag(w gain_t) V)^{-1})^{-1}.
     """
-    weight, seats = profile.samples * rho, seats_of(profile)
-    columns, priors = [profile.shared.values], [profile.n * congruence(profile.shared.right, w)]
+    weight, seats, shared = profile.samples * rho, seats_of(profile), profile.shared.right
+    columns = [profile.shared.values]
+    priors: list[Array] = [profile.n * (w @ pairs(shared)).reshape(len(w), shared.shape[1], shared.shape[1])]
     helds, states = [], []
     rows = len(profile.shared.values)
     for seat in seats:
@@ -109,8 +110,7 @@ def _over_kinds(plane: Array, matrices: Array) -> Array:
     """sum_t v_t v_t^T (x) matrices[:, t] with v_t = plane[t]; (penalties, kinds, r, r) to (penalties, c r, c r)."""
     kinds, c = plane.shape
     r = matrices.shape[-1]
-    pairs = (plane[:, :, None] * plane[:, None, :]).reshape(kinds, -1)
-    summed = (pairs.T @ matrices.reshape(-1, kinds, r * r)).reshape(-1, c, c, r, r)
+    summed = (pairs(plane).T @ matrices.reshape(-1, kinds, r * r)).reshape(-1, c, c, r, r)
     return np.asarray(summed.transpose(0, 1, 3, 2, 4).reshape(-1, c * r, c * r))
 
 

@@ -1,12 +1,14 @@
-"""Beyond which singular value an outlier is counted."""
+"""Where the bulk ends, and beyond which singular value an outlier is counted."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy import optimize, special
 
 from spikecube.model.hermite import Array
 from spikecube.model.parameters import Model
@@ -16,9 +18,31 @@ from spikecube.theory.conditional.build import step_reach
 from spikecube.theory.conditional.edge import SHARE, Edge, conditional_edges
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.quantities import beta_length
-from spikecube.theory.tracy_widom import tracy_widom_quantile
 
 _SHORT = 0.15  # steps, over the length of a neuron with sqrt(N) a = 1: the edge is not soft, 4e-5 of x in trials
+_NODES, _REACH = 60, 16.0  # of the Tracy-Widom law
+
+
+def bulk_edge(model: Model, n: int | None = None, *, degrees: int | None = None) -> float:
+    """sqrt(x_+), where the bulk of singular values of F_0/sqrt n ends: in the limit, or at finite n.
+
+    Parameters
+    ----------
+    degrees : blocks kept at finite n; None chooses, 1 is the limit's formula with the rounded d and N of n.
+
+    Raises
+    ------
+    ConvergenceError
+        If no edge is found.
+
+    Examples
+    --------
+    >>> from spikecube import Model
+    >>> round(bulk_edge(Model(activation="relu", dim_ratio=0.5)), 6)
+    1.569252
+    """
+    kept = 1 if n is None else degrees or chosen_degrees(model, n)
+    return math.sqrt(bulk_of(model, n, kept).edge)
 
 
 def detection_edge(
@@ -86,3 +110,30 @@ def _edges(
         edges = conditional_edges(model, n, [alphas[i] for i in places], degrees, share=share, near=near)
         found |= zip(places, edges, strict=True)
     return [found[i] for i in range(len(alphas))]
+
+
+def tracy_widom_cdf(s: float) -> float:
+    """F_1(s) = det(1 - B_s) with B_s(x, y) = Ai(x + y + s) on L^2(0, inf).
+
+    The formula is that of Ferrari and Spohn, J. Phys. A 38, L557 (2005); the determinant is taken on Gauss-Legendre
+    nodes, exact to rounding (Bornemann, Math. Comp. 79, 871, 2010).
+
+    >>> round(tracy_widom_cdf(0.9793), 4)
+    0.95
+    """
+    unit, weights = np.polynomial.legendre.leggauss(_NODES)
+    x, root = _REACH * (unit + 1) / 2, np.sqrt(_REACH * weights / 2)
+    kernel = root[:, None] * special.airy(x[:, None] + x + s)[0] * root
+    return float(np.linalg.det(np.eye(_NODES) - kernel))
+
+
+@functools.cache
+def tracy_widom_quantile(probability: float) -> float:
+    """The s with F_1(s) = probability, for probabilities within [1e-6, 1 - 1e-9].
+
+    >>> round(tracy_widom_quantile(0.99), 4)
+    2.0234
+    """
+    if not 1e-6 <= probability <= 1 - 1e-9:
+        raise ValueError(f"probability = {probability} was given; it must lie in [1e-6, 1 - 1e-9]")
+    return float(optimize.brentq(lambda s: tracy_widom_cdf(s) - probability, -10.0, 13.0, xtol=1e-10))
