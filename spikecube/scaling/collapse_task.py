@@ -269,10 +269,10 @@ def task_of(
 
 def _errors(data: xr.DataArray, size: str, control: str, covariance: xr.DataArray) -> xr.DataArray:
     """The standard errors of a covariance with dims (control_i, control_j) and perhaps the size."""
-    matrix = covariance.transpose(..., f"{control}_i", f"{control}_j")
-    variance = np.diagonal(matrix.to_numpy().astype(float), axis1=-2, axis2=-1)
-    coords = {control: matrix[f"{control}_i"].to_numpy()} | ({size: matrix[size]} if size in matrix.dims else {})
-    dims = (size, control) if size in matrix.dims else (control,)
+    variance = np.diagonal(covariance.to_numpy(), axis1=-2, axis2=-1)
+    along = [size] if size in covariance.dims else []
+    coords = {control: covariance[f"{control}_i"].to_numpy(), **{name: covariance[name] for name in along}}
+    dims = (*along, control)
     errors = xr.DataArray(np.sqrt(variance), dims=dims, coords=coords)
     return errors.broadcast_like(data).transpose(size, control).where(data.notnull())
 
@@ -283,8 +283,7 @@ def _blocks(covariance: xr.DataArray, data: xr.DataArray, size: str, control: st
     matrix = covariance.sel({f"{control}_i": labels, f"{control}_j": labels})
     if size in matrix.dims:
         matrix = matrix.sel({size: raw.sizes})
-    matrix = matrix.transpose(..., f"{control}_i", f"{control}_j")
-    values = np.broadcast_to(matrix.to_numpy().astype(float), (len(raw.sizes), len(labels), len(labels)))
+    values = np.broadcast_to(matrix.to_numpy(), (len(raw.sizes), len(labels), len(labels)))
     scaled = values / frame.value[0] ** 2
     if frame.log[0]:
         mean = np.where(usable(raw), raw.mean, 1.0).T
