@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from spikecube.scaling.profiles import fieller
+from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.types import Array
 
 _LARGEST = 300.0  # of the logarithm of a prefactor, on the way to a minimum
@@ -126,7 +127,6 @@ ANSATZE = {
 }
 
 
-CONFIDENCE = 0.95
 DERIVED = ("1/nu", "zeta/nu")
 DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 
@@ -143,7 +143,7 @@ def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array,
     """
     stderr = np.sqrt(np.diag(covariance))
     free = stderr > 0
-    reach = np.asarray(stats.t.ppf((1 + CONFIDENCE) / 2, t_dof))
+    reach = np.asarray(stats.t.ppf((1 + LEVEL) / 2, t_dof))
     low, high = theta - reach * stderr, theta + reach * stderr
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (theta - expected) / stderr
@@ -193,7 +193,7 @@ def derived_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array, p
     dof = np.array([t_dof[1], min(t_dof[1], t_dof[form.zetas[part]])])
     stderr = np.sqrt(np.diag(spread))
     stderr = np.where(stderr > 0, stderr, np.nan)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, dof) * stderr
+    reach = stats.t.ppf((1 + LEVEL) / 2, dof) * stderr
     return dict(zip(DERIVED_VARIABLES, (powers, stderr, powers - reach, powers + reach), strict=True))
 
 
