@@ -70,15 +70,13 @@ def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) ->
     degrees = [k for k in map(int, cube["degree"].values) if k not in known.degrees or k in spikes]
     further = list(known.study.further)
     shape = (len(degrees), *(cube.sizes[d] for d in further))
-    tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}
-    dims = ("degree", *further)
-    first = next(iter(tables.values()))
+    tables = [_one(cube, known, degrees, further, place) for place in np.ndindex(*shape)]
     coords: dict[str, Any] = {"degree": degrees, "n": cube["n"].values.astype(float), **{d: cube[d] for d in further}}
-    arrays = {name: (tail, np.array([t[name][1] for t in tables.values()])) for name, (tail, _) in first.items()}
+    arrays = {name: (tail, np.array([t[name][1] for t in tables])) for name, (tail, _) in tables[0].items()}
     result = fit_result(
         arrays,
         PARAMS,
-        dims=dims,
+        dims=("degree", *further),
         shape=shape,
         coords=coords,
         law=LAW,
