@@ -16,6 +16,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from spikecube.scaling.errors import FitError
+from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.types import Array
 
 LEAST_SEEDS = 5  # at a size that takes part: fewer give no error worth a lack-of-fit test
@@ -85,12 +86,12 @@ def variance_of(aim: Aim, seeds: Array) -> tuple[float, Array]:
     return float(aim.direction @ solved), -((rows @ solved) ** 2)
 
 
-def half_width_of(aim: Aim, seeds: Array, level: float = 0.95) -> float:
+def half_width_of(aim: Aim, seeds: Array) -> float:
     """The expected half-width of the interval from `seeds`: t (Satterthwaite) times the standard error."""
     variance, slopes = variance_of(aim, seeds)
     terms = -slopes * seeds
     dof = terms.sum() ** 2 / (terms**2 / np.maximum(seeds - 1.0, 0.5)).sum() if variance > 0 else np.inf
-    return float(stats.t.ppf((1 + level) / 2, dof) * np.sqrt(variance))
+    return float(stats.t.ppf((1 + LEVEL) / 2, dof) * np.sqrt(variance))
 
 
 def allocate(aims: Sequence[Aim], cost: Array, *, least: Array | None = None) -> Allocation:

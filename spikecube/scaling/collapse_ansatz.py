@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from spikecube.scaling.profiles import fieller
+from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.types import Array
 
 _LARGEST = 300.0  # of the logarithm of a prefactor, on the way to a minimum
@@ -76,7 +77,7 @@ class Ansatz:
         if "field" in values:
             away = away * (1 + values["field"] * away)
         if self.name == "log":
-            u, prefactor = away * logs, np.zeros(_u_shape(size, control))
+            u, prefactor = away * logs, np.zeros_like(away * logs)
         else:
             u = away * np.exp(logs / values["nu"])
             zeta = theta[self.zetas][part]
@@ -110,11 +111,6 @@ class Ansatz:
         return 0.02 < abs(values.get("nu", 1.0)) < 50 and 0.05 < values.get("correction_exponent", 1.0) < 10
 
 
-def _u_shape(size: Array, control: Array) -> tuple[int, ...]:
-    """The shape of u."""
-    return np.broadcast_shapes(np.shape(size), np.shape(control))
-
-
 ANSATZE = {
     "power": Ansatz(
         "power",
@@ -131,7 +127,6 @@ ANSATZE = {
 }
 
 
-CONFIDENCE = 0.95
 DERIVED = ("1/nu", "zeta/nu")
 DERIVED_VARIABLES = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 
@@ -148,7 +143,7 @@ def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array,
     """
     stderr = np.sqrt(np.diag(covariance))
     free = stderr > 0
-    reach = np.asarray(stats.t.ppf((1 + CONFIDENCE) / 2, t_dof))
+    reach = np.asarray(stats.t.ppf((1 + LEVEL) / 2, t_dof))
     low, high = theta - reach * stderr, theta + reach * stderr
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (theta - expected) / stderr
@@ -198,7 +193,7 @@ def derived_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array, p
     dof = np.array([t_dof[1], min(t_dof[1], t_dof[form.zetas[part]])])
     stderr = np.sqrt(np.diag(spread))
     stderr = np.where(stderr > 0, stderr, np.nan)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, dof) * stderr
+    reach = stats.t.ppf((1 + LEVEL) / 2, dof) * stderr
     return dict(zip(DERIVED_VARIABLES, (powers, stderr, powers - reach, powers + reach), strict=True))
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import labelled, place_of, real_values
+from spikecube.scaling.inputs import labelled, number_or_labelled, place_of, real_values
 from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.types import Array
 
@@ -173,8 +173,7 @@ def curves_of(data: xr.DataArray, size: str, control: str, stderr: Any, unit: fl
     data = data.sortby(control).astype(float) / unit
     if stderr is None:
         return from_data(data, size, zeros=zeros)
-    scalar = np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray | str)
-    errors = xr.DataArray(real_values(stderr, "stderr")) if scalar else labelled(stderr, "stderr", (size, control))
+    errors = number_or_labelled(stderr, "stderr", (size, control))
     errors = errors.sortby(control) if control in errors.coords and control in errors.dims else errors
     sample = from_data(data, size, errors / abs(unit), zeros=zeros)
     unknown = np.isfinite(sample.mean) & ~np.isfinite(np.asarray(sample.stderr))

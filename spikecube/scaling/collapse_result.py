@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import (
-    CONFIDENCE,
     DERIVED,
     DERIVED_VARIABLES,
     Ansatz,
@@ -22,7 +21,7 @@ from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note,
 from spikecube.scaling.collapse_search import Minimum
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.master_curve import shortfall
-from spikecube.scaling.regression import aicc
+from spikecube.scaling.regression import LEVEL, aicc
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.types import Array, Arrays, over
 
@@ -170,7 +169,7 @@ def _joint(form: Ansatz, covariance: Array, fit: Inference, k: int) -> Arrays:
 
 
 def _bootstrap(draws: Array) -> dict[str, Array]:
-    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return {"bootstrap_stderr": draws.std(axis=0, ddof=1), "bootstrap_low": low, "bootstrap_high": high}
 
 

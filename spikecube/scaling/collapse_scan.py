@@ -54,7 +54,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scan:
-    """Choices by (window, smallest size), None where too few points are left.
+    """Choices by (window, smallest size), where enough points are left.
 
     Attributes
     ----------
@@ -64,20 +64,14 @@ class Scan:
 
     widths: Array
     smallest: Array
-    choices: dict[tuple[int, int], Choice | None]
+    choices: dict[tuple[int, int], Choice]
     strict: tuple[int, int]
     admitted: list[tuple[int, int]]
 
     @property
     def best(self) -> Choice:
         """The admitted choice with the most points."""
-        return max((self.at(place) for place in self.admitted), key=lambda c: c.used.sum())
-
-    def at(self, place: tuple[int, int]) -> Choice:
-        """A choice that exists."""
-        found = self.choices[place]
-        assert found is not None
-        return found
+        return max((self.choices[place] for place in self.admitted), key=lambda c: c.used.sum())
 
 
 def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
@@ -90,16 +84,15 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
     """
     u, sizes = np.abs(task.scaled(found.theta)), np.unique(task.points.size)
     widths = np.quantile(u, _SHARES)
-    choices: dict[tuple[int, int], Choice | None] = {}
+    choices = {}
     for i, j in product(range(len(widths)), range(max(len(sizes) - 2, 1))):
         mask = (u <= widths[i]) & (task.points.size >= sizes[j])
-        choices[i, j] = _choice(task, mask, found, free, expected) if enough(task.points, mask) else None
+        if enough(task.points, mask):
+            choices[i, j] = _choice(task, mask, found, free, expected)
     deepest = len(sizes) - max(3, len(sizes) // 2 + 1)
-    allowed = [place for place, choice in choices.items() if choice is not None and place[1] <= max(deepest, 0)]
-    strict = max(allowed, key=lambda place: (_stands(choices[place]), place[1], place[0]))
-    reference = choices[strict]
-    assert reference is not None
-    admitted = [p for p in allowed if p == strict or _agrees(choices[p], reference, free)]
+    allowed = [place for place in choices if place[1] <= max(deepest, 0)]
+    strict = max(allowed, key=lambda place: (choices[place].passes(REJECTED), place[1], place[0]))
+    admitted = [p for p in allowed if p == strict or _agrees(choices[p], choices[strict], free)]
     return Scan(widths, task.raw.sizes[-len(sizes) :][: max(len(sizes) - 2, 1)], choices, strict, admitted)
 
 
@@ -122,11 +115,7 @@ def _choice(task: Task, mask: Array, found: Minimum, free: Array, expected: Arra
     return Choice(mask, theta, rest, wide, parameter_table(form, own, wide, t_dof, expected), derived, tests)
 
 
-def _stands(choice: Choice | None) -> bool:
-    return choice is not None and choice.passes(REJECTED)
-
-
-def _agrees(choice: Choice | None, strict: Choice, free: Array) -> bool:
+def _agrees(choice: Choice, strict: Choice, free: Array) -> bool:
     """Whether a choice passes its tests, and its parameters are those of the narrowest, which knows less.
 
     The variance of the difference of an efficient estimate and another is the difference of their variances.
@@ -135,7 +124,7 @@ def _agrees(choice: Choice | None, strict: Choice, free: Array) -> bool:
     ----------
     Hausman, Econometrica 46 (1978) 1251.
     """
-    if choice is None or not choice.passes():
+    if not choice.passes():
         return False
     if not len(free):
         return True
@@ -154,7 +143,7 @@ def hull(scan_: Scan) -> dict[str, Array]:
     The narrowest choice is not chosen by the data and is always among them, so that the hull holds the truth at least
     as often as its interval does. A value has the largest p-value of the choices, and 1 between their estimates.
     """
-    tables = [scan_.at(place).table for place in scan_.admitted]
+    tables = [scan_.choices[place].table for place in scan_.admitted]
     low, high = (np.stack([t[name] for t in tables]) for name in ("ci_low", "ci_high"))
     estimate, pvalue = np.stack([t["estimate"] for t in tables]), np.stack([t["pvalue"] for t in tables]).max(0)
     expected = tables[0]["expected"]
@@ -164,7 +153,7 @@ def hull(scan_: Scan) -> dict[str, Array]:
 
 def derived_hull(scan_: Scan, part: int) -> dict[str, Array]:
     """The same for 1/nu and zeta/nu of one part."""
-    tables = [scan_.at(place).derived[part] for place in scan_.admitted]
+    tables = [scan_.choices[place].derived[part] for place in scan_.admitted]
     low, high = (np.stack([t[name] for t in tables]) for name in ("derived_low", "derived_high"))
     return {"derived_low": low.min(0), "derived_high": high.max(0)}
 
@@ -173,7 +162,6 @@ def scan_variables(scan_: Scan, rows: Array, part: int, chi2_unit: float) -> Arr
     """The whole scan of one part, over (scan_window, scan_n_min)."""
     plane = (len(scan_.widths), len(scan_.smallest))
     dims = ("scan_window", "scan_n_min")
-    there = {place: choice for place, choice in scan_.choices.items() if choice is not None}
 
     def spread(values: Mapping[tuple[int, int], Any], *tail: int) -> Array:
         table = np.full((*plane, *tail), np.nan)
@@ -182,19 +170,22 @@ def scan_variables(scan_: Scan, rows: Array, part: int, chi2_unit: float) -> Arr
         return table
 
     found = {
-        f"scan_{name}": ((*dims, "param"), spread({p: c.table[name][rows] for p, c in there.items()}, len(rows)))
+        f"scan_{name}": (
+            (*dims, "param"),
+            spread({p: c.table[name][rows] for p, c in scan_.choices.items()}, len(rows)),
+        )
         for name in _PER_PARAM
     }
-    tests = {name: spread({p: c.tests[name][part] for p, c in there.items()}) for name in _SCALARS}
-    tests |= {"chi2": tests["chi2"] * chi2_unit, "nobs": spread({p: c.used.sum() for p, c in there.items()})}
+    tests = {name: spread({p: c.tests[name][part] for p, c in scan_.choices.items()}) for name in _SCALARS}
+    tests |= {"chi2": tests["chi2"] * chi2_unit, "nobs": spread({p: c.used.sum() for p, c in scan_.choices.items()})}
     admitted = spread(dict.fromkeys(scan_.admitted, 1.0)) == 1.0
     return found | over(dims, **{f"scan_{name}": values for name, values in tests.items()}, scan_admitted=admitted)
 
 
 def scan_note(scan_: Scan) -> str:
     """What was chosen, in a sentence."""
-    n_choices, best = sum(c is not None for c in scan_.choices.values()), scan_.best
-    place = next(p for p in scan_.admitted if scan_.at(p) is best)
+    n_choices, best = len(scan_.choices), scan_.best
+    place = next(p for p in scan_.admitted if scan_.choices[p] is best)
     if not best.passes():
         return "No choice of window and sizes passes its tests: the narrowest is reported."
     return (

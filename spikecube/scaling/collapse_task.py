@@ -77,14 +77,9 @@ def frame(ansatz: Ansatz, sample: Sample, control: Array, value: Array) -> Frame
     x, n = np.tile(control, len(value))[fine.any(1)], sample.sizes[fine.any(0)]
     low, high = (x.min(), x.max()) if len(x) else (0.0, 0.0)
     size = 1.0 if ansatz.name == "log" or not len(n) else float(np.exp(np.log(n).mean()))
-    log = np.array([_wants_logs(sample, fine, rows) for rows in _rows_of(sample, len(value))])
+    parts = np.split(np.arange(len(sample.mean)), len(value))
+    log = np.array([_wants_logs(sample, fine, rows) for rows in parts])
     return Frame(float(low + (high - low) / 2), float((high - low) / 2) or 1.0, size, value, log)
-
-
-def _rows_of(sample: Sample, n_parts: int) -> list[slice]:
-    """The rows of each part of a stack."""
-    each = len(sample.mean) // n_parts
-    return [slice(k * each, (k + 1) * each) for k in range(n_parts)]
 
 
 def stacked(samples: list[Sample]) -> Sample:
@@ -106,7 +101,7 @@ def usable(sample: Sample) -> Array:
     return np.asarray(fine)
 
 
-def _wants_logs(sample: Sample, fine: Array, rows: slice) -> bool:
+def _wants_logs(sample: Sample, fine: Array, rows: Array) -> bool:
     """Whether positive values with small relative errors span so many decades that no cubic spline follows them."""
     if sample.stderr is None or not fine[rows].any():
         return False
@@ -274,10 +269,10 @@ def task_of(
 
 def _errors(data: xr.DataArray, size: str, control: str, covariance: xr.DataArray) -> xr.DataArray:
     """The standard errors of a covariance with dims (control_i, control_j) and perhaps the size."""
-    matrix = covariance.transpose(..., f"{control}_i", f"{control}_j")
-    variance = np.diagonal(matrix.to_numpy().astype(float), axis1=-2, axis2=-1)
-    coords = {control: matrix[f"{control}_i"].to_numpy()} | ({size: matrix[size]} if size in matrix.dims else {})
-    dims = (size, control) if size in matrix.dims else (control,)
+    variance = np.diagonal(covariance.to_numpy(), axis1=-2, axis2=-1)
+    along = [size] if size in covariance.dims else []
+    coords = {control: covariance[f"{control}_i"].to_numpy(), **{name: covariance[name] for name in along}}
+    dims = (*along, control)
     errors = xr.DataArray(np.sqrt(variance), dims=dims, coords=coords)
     return errors.broadcast_like(data).transpose(size, control).where(data.notnull())
 
@@ -288,8 +283,7 @@ def _blocks(covariance: xr.DataArray, data: xr.DataArray, size: str, control: st
     matrix = covariance.sel({f"{control}_i": labels, f"{control}_j": labels})
     if size in matrix.dims:
         matrix = matrix.sel({size: raw.sizes})
-    matrix = matrix.transpose(..., f"{control}_i", f"{control}_j")
-    values = np.broadcast_to(matrix.to_numpy().astype(float), (len(raw.sizes), len(labels), len(labels)))
+    values = np.broadcast_to(matrix.to_numpy(), (len(raw.sizes), len(labels), len(labels)))
     scaled = values / frame.value[0] ** 2
     if frame.log[0]:
         mean = np.where(usable(raw), raw.mean, 1.0).T

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import optimize, stats
 
-from spikecube.scaling.regression import aicc
+from spikecube.scaling.regression import LEVEL, aicc
 from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 
@@ -198,7 +198,7 @@ def extrapolate(
     own = _profile(sizes, places, root, np.array([best]))
     theta = np.append(own.theta[0], best)
     spread = _linearised(sizes, theta, root, held)
-    rise = stats.t.ppf(0.975, dof) ** 2
+    rise = stats.t.ppf((1 + LEVEL) / 2, dof) ** 2
     low, high = _intervals(profile, float(own.cost[0]), rise)
     risen = _rises(profile, float(own.cost[0]), expected)
     pvalue = 2 * stats.t.sf(np.sqrt(risen), dof)

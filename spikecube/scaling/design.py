@@ -25,7 +25,7 @@ from spikecube.scaling.fit_scale import smooth_variance
 from spikecube.scaling.pilot import pilot_curve, smoothed_variance
 from spikecube.scaling.pilot_points import PilotCurve
 from spikecube.scaling.power import MOST_SEEDS
-from spikecube.scaling.regression import weighted_least_squares
+from spikecube.scaling.regression import LEVEL, weighted_least_squares
 from spikecube.scaling.targets import Target, parse_targets
 from spikecube.scaling.types import Array
 
@@ -167,7 +167,7 @@ def _fitted_half_width(aim: Aim, seeds: Array) -> float:
             aim.slopes, np.zeros(len(dof)), 1 / line, variance=one, variance_dof=dof, trend=logs
         )
         spread = float(np.sqrt(aim.direction @ fit.covariance @ aim.direction))
-        found.append(spread * stats.t.ppf(0.975, fit.dof[np.argmax(np.abs(aim.direction))]))
+        found.append(spread * stats.t.ppf((1 + LEVEL) / 2, fit.dof[np.argmax(np.abs(aim.direction))]))
     return float(np.mean(found))
 
 

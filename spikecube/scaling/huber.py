@@ -15,7 +15,7 @@ from spikecube.scaling.profiles import profile_ends, profile_rises
 from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.samples import Sample
-from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.types import Array, Arrays, over
 from spikecube.scaling.verdict import verdicts
 
 _CORNER = 1.345  # in standard errors: 95 per cent of the efficiency of squares for Gaussian noise
@@ -137,12 +137,8 @@ def fit_robust(
         notes[b] = _notes(int((weight[b, k] < 1).sum()), len(r), float(deltas[b]))
     dof = table.nobs - len(law.params)
     status, message = verdicts(table.status, np.full(len(used), np.nan), dof, np.full(len(used), "huber"), notes, {})
-    return {
-        "status": ((), status),
-        "message": ((), message),
-        "huber_weight": ((sample.dim,), weight),
-        "huber_delta": ((), deltas),
-    }
+    arrays = over((), status=status, message=message) | over((sample.dim,), huber_weight=weight)
+    return arrays | over((), huber_delta=deltas)
 
 
 def _notes(far: int, count: int, delta: float) -> tuple[str, ...]:

@@ -41,6 +41,13 @@ def labelled(data: Any, name: str = "the data", dims: tuple[str, ...] = ()) -> x
     return data.copy(data=real_values(data.to_numpy(), name))
 
 
+def number_or_labelled(value: Any, name: str, dims: tuple[str, ...] = ()) -> xr.DataArray:
+    """A number as an array without dims; all else as `labelled` has it."""
+    if np.ndim(value) == 0 and not isinstance(value, xr.DataArray | str):
+        return xr.DataArray(real_values(value, name))
+    return labelled(value, name, dims)
+
+
 def real_values(values: Any, name: str) -> Array:
     """The values as float64, or a sentence of ours on what they hold."""
     try:
@@ -220,11 +227,9 @@ def standard_errors(stderr: Any, data: xr.DataArray, dim: str, zeros: str = "ref
     """
     if zeros not in ("refuse", "drop"):
         raise FitError(f'zeros={zeros!r} is not "refuse" or "drop"')
-    if np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray | str):
-        stderr = xr.DataArray(real_values(stderr, "stderr"))
     if isinstance(stderr, np.ndarray) and stderr.shape == data.shape:
         raise FitError("stderr is an array without labels: write data.copy(data=stderr)")
-    given = labelled(stderr, "stderr")
+    given = number_or_labelled(stderr, "stderr")
     errors = align(given, data, "stderr").to_numpy()
     named = np.isfinite(align(xr.ones_like(given), data, "stderr").to_numpy())
     present = np.isfinite(data.to_numpy())

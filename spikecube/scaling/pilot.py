@@ -27,7 +27,7 @@ from spikecube.scaling.pilot_points import (
     of_value,
     point,
 )
-from spikecube.scaling.results import STATUS
+from spikecube.scaling.results import STATUS_NAMES
 from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.targets import Target
 from spikecube.scaling.thresholds import fit_thresholds
@@ -127,10 +127,9 @@ def _towards_limit(sample: Sample, exponent: float) -> PilotCurve:
 def _found_in(fit: xr.Dataset, param: str) -> Found:
     """The estimate of one parameter of a fit to one curve."""
     one = fit.sel(param=param)
-    names = {number: name for name, number in STATUS.items()}
     low, high = (float(v) if np.isfinite(v := one[end]) else np.inf * sign for end, sign in _ENDS)
     return Found(
-        float(one["estimate"]), low, high, float(one["t_dof"]), str(fit.attrs["law"]), names[int(one["status"])]
+        float(one["estimate"]), low, high, float(one["t_dof"]), str(fit.attrs["law"]), STATUS_NAMES[int(one["status"])]
     )
 
 

@@ -36,6 +36,8 @@ STATUS = {
     "uneven": 20,
 }
 
+STATUS_NAMES = {code: name for name, code in STATUS.items()}
+
 SOLVED = (
     *("ok", "open_interval", "separated", "poor_minimum", "rejected", "untested", "too_good"),
     *("patterned", "drifting", "unsettled", "outside", "doubted", "uneven"),

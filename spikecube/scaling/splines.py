@@ -92,13 +92,8 @@ class Curve:
             found.append(tuple(Spline.through(own, s) for s in sizes))
         return cls(tuple(found))
 
-    @property
-    def ends(self) -> Array:
-        """Where the coefficients of each spline end among all; those of a part stand together."""
-        return np.cumsum([s.size for own in self.splines for s in own])
-
     def part(self, k: int) -> slice:
-        """The coefficients of one part."""
+        """The coefficients of one part, which stand together."""
         sizes = [sum(s.size for s in own) for own in self.splines]
         return slice(sum(sizes[:k]), sum(sizes[: k + 1]))
 
@@ -106,7 +101,7 @@ class Curve:
         """The columns of f(u) + decay g(u), each part on its own; (P, n_coefficients)."""
         if len(self.splines) == 1:
             return self._own(0, u, decay)
-        matrix = np.zeros((len(u), int(self.ends[-1])))
+        matrix = np.zeros((len(u), self.part(len(self.splines) - 1).stop))
         for k in range(len(self.splines)):
             rows = np.flatnonzero(part == k)
             matrix[rows, self.part(k)] = self._own(k, u[rows], None if decay is None else decay[rows])

@@ -65,10 +65,9 @@ def read_table(
     (('L',), [0.5, 0.4])
     """
     sizes = (size,) if isinstance(size, str) else tuple(size)
-    labels = [*sizes, *([control] if control is not None else [])]
-    names = [*labels, value, *([stderr] if stderr is not None else [])]
-    _check_names(names, sizes, control)
-    frame = _columns(_frame(Path(path)), names, str(path))
+    labels, measured = _given(*sizes, control), _given(value, stderr)
+    _check_names([*labels, *measured], sizes, control)
+    frame = _columns(_frame(Path(path)), [*labels, *measured], str(path))
     for name in labels:
         missing = frame.index[frame[name].isna()]
         if len(missing):
@@ -76,7 +75,6 @@ def read_table(
     kept = frame[frame[value].notna()]
     if not len(kept):
         raise FitError(f"{path}: the column {value!r} holds no number")
-    measured = [value, *([stderr] if stderr is not None else [])]
     if len(sizes) == 2:
         coords = {name: (POINT, kept[name].to_numpy()) for name in sizes}
         return xr.Dataset({name: (POINT, kept[name].to_numpy()) for name in measured}, coords=coords)
@@ -93,20 +91,24 @@ def read_data(path: str | Path, size: str | tuple[str, str], value: str, **colum
     """
     if Path(path).suffix not in (".nc", ".nc4", ".h5"):
         return read_table(path, size, value, **columns)
-    control, stderr = columns.get("control"), columns.get("stderr")
     if not Path(path).is_file():
         raise FitError(f"there is no file {path}")
     try:
         data = xr.load_dataset(path)
     except (ValueError, OSError) as error:
         raise FitError(f"{path} cannot be read as netCDF: {reason_of(error)}") from None
-    for name in [value, *([stderr] if stderr is not None else [])]:
+    measured = _given(value, columns.get("stderr"))
+    for name in measured:
         if name not in data.data_vars:
             raise FitError(f"{path} has no variable {name!r}; it has {_few(list(data.data_vars))}")
-    for name in [*([size] if isinstance(size, str) else size), *([control] if control is not None else [])]:
+    for name in _given(*([size] if isinstance(size, str) else size), columns.get("control")):
         if name not in data[value].coords:
             raise FitError(f"{path}: {value!r} has no coordinate {name!r}; it has {_few(list(data[value].coords))}")
-    return data[[value, *([stderr] if stderr is not None else [])]]
+    return data[measured]
+
+
+def _given(*names: str | None) -> list[str]:
+    return [name for name in names if name is not None]
 
 
 def _few(names: Sequence[Any]) -> str:

@@ -14,7 +14,7 @@ from spikecube.means.spikes import along_monomial
 from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, theory_of
 from spikecube.scaling.logistic import cluster_score_test
 from spikecube.scaling.profiles import fieller
-from spikecube.scaling.regression import Logistic, logistic_regression
+from spikecube.scaling.regression import LEVEL, Logistic, logistic_regression
 from spikecube.scaling.results import STATUS, adjust, describe, fit_result
 from spikecube.scaling.types import Array, Arrays, over
 from spikecube.scaling.verdict import verdict
@@ -23,7 +23,6 @@ from spikecube.theory.staircase import threshold
 
 PARAMS = ("critical", "offset", "sharpness")
 LAW = "logit P = sharpness log n (alpha - critical - offset/log n)"
-_LEVEL = 0.95
 _LEAST_SIZES = 3
 
 
@@ -71,15 +70,13 @@ def fit_thresholds(cube: xr.Dataset | str | Path, n_min: float | None = None) ->
     degrees = [k for k in map(int, cube["degree"].values) if k not in known.degrees or k in spikes]
     further = list(known.study.further)
     shape = (len(degrees), *(cube.sizes[d] for d in further))
-    tables = {place: _one(cube, known, degrees, further, place) for place in np.ndindex(*shape)}
-    dims = ("degree", *further)
-    first = next(iter(tables.values()))
+    tables = [_one(cube, known, degrees, further, place) for place in np.ndindex(*shape)]
     coords: dict[str, Any] = {"degree": degrees, "n": cube["n"].values.astype(float), **{d: cube[d] for d in further}}
-    arrays = {name: (tail, np.array([t[name][1] for t in tables.values()])) for name, (tail, _) in first.items()}
+    arrays = {name: (tail, np.array([t[name][1] for t in tables])) for name, (tail, _) in tables[0].items()}
     result = fit_result(
         arrays,
         PARAMS,
-        dims=dims,
+        dims=("degree", *further),
         shape=shape,
         coords=coords,
         law=LAW,
@@ -198,7 +195,7 @@ def _intervals(fit: Logistic | None, logs: Array, dof: float) -> Arrays:
     if fit is not None:
         estimate, covariance = _reparametrise(fit)
         stderr = np.sqrt(np.diag(covariance))
-        t = float(stats.t.ppf((1 + _LEVEL) / 2, dof))
+        t = float(stats.t.ppf((1 + LEVEL) / 2, dof))
         ends = [_ends(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
         low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
         high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])

@@ -14,7 +14,7 @@ from spikecube.scaling.curve_fits import Table, fit_on_scale
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.fit_scale import curves, kind_of_errors
 from spikecube.scaling.huber import Robust, fit_robust
-from spikecube.scaling.inputs import SEED, align, check_names, labelled, real_values
+from spikecube.scaling.inputs import SEED, align, check_names, labelled, number_or_labelled, real_values
 from spikecube.scaling.labelled_fits import expected_values, in_data_units, in_own_units, of_table
 from spikecube.scaling.laws import Law, linear_fit
 from spikecube.scaling.results import STATUS, fit_result
@@ -155,8 +155,7 @@ def _points(
 ) -> tuple[Array, Sample]:
     """Both sizes of each point (P, 2), and the sample along the points; its own size is the product of both."""
     if stderr is not None:
-        given = xr.DataArray(stderr) if np.ndim(stderr) == 0 and not isinstance(stderr, xr.DataArray) else stderr
-        stderr = align(labelled(given, "stderr"), data, "stderr")
+        stderr = align(number_or_labelled(stderr, "stderr"), data, "stderr")
     check_names(data)
     homes = {d for name in dims for d in _home(data, name)}
     axes = [str(d) for d in data.dims if d in homes]

@@ -191,7 +191,8 @@ def rounds(
                 following, wanted = _next_seeds(found, curves, sizes, seeds, cost, price, budget - spent)
                 reason = _absurd(found, curves, sizes, cost) if np.isinf(budget) else ""
         except FitError:
-            found, following, reason = [], _one_more_size(seeds), ""
+            first = (seeds == 0) & (np.cumsum(seeds == 0) == 1)  # the smallest size that has no seeds
+            found, following, reason = [], np.where(first, FIRST_SEEDS, seeds), ""
             if (following == seeds).all():
                 raise
             wanted = following
@@ -207,11 +208,6 @@ def _absurd(found: Sequence[Reached], curves: Sequence[PilotCurve], sizes: Array
     """What `design` refuses targets for that are not met, from what is known of the variances now."""
     aims = [aim_of(c, r.target, sizes) for c, r in zip(curves, found, strict=True) if not r.met]
     return next(filter(None, (absurd(a, cost, allocate([a], cost).seeds) for a in aims)), "")
-
-
-def _one_more_size(seeds: Array) -> Array:
-    """The smallest size that has no seeds gets those of a first round."""
-    return np.where((seeds == 0) & (np.cumsum(seeds == 0) == 1), FIRST_SEEDS, seeds)
 
 
 def _end(found: list[Reached], seeds: Array, following: Array, spent: float, to_go: float, budget: float) -> str:

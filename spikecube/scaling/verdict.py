@@ -8,7 +8,7 @@ import numpy as np
 
 from spikecube.scaling.curve_fits import Table
 from spikecube.scaling.laws import Law
-from spikecube.scaling.results import SENTENCES, STATUS
+from spikecube.scaling.results import SENTENCES, STATUS, STATUS_NAMES
 from spikecube.scaling.samples import Sample
 from spikecube.scaling.types import Array, Arrays
 from spikecube.scaling.window import ALLOWED
@@ -17,7 +17,6 @@ REJECTED = 0.01  # a law with a p-value below this is rejected, and a good colla
 _TOO_GOOD = 1e-4  # one with a p-value closer to 1 than this, on enough points, has errors that are not its own
 FAR = 3.0  # standard errors by which a size may miss what the smaller ones foretell
 _MANY = 5  # degrees of freedom from which on a p-value of 1 means something
-_NAMES = {v: k for k, v in STATUS.items()}
 
 _UNTESTED = {
     "none": "no errors were given, so that its interval rests on the scatter of the points about the law itself.",
@@ -100,7 +99,7 @@ def verdicts(
 ) -> tuple[Array, Array]:
     """Codes and sentences for B fits; arrays of shape (B,), `notes` and `doubts` by row."""
     rows = [
-        verdict(_NAMES[int(s)], float(p), float(d), str(e), notes.get(b, ()), doubts.get(b, ()))
+        verdict(STATUS_NAMES[int(s)], float(p), float(d), str(e), notes.get(b, ()), doubts.get(b, ()))
         for b, (s, p, d, e) in enumerate(zip(status, gof_pvalue, dof, errors, strict=True))
     ]
     codes = np.array([STATUS[name] for name, _ in rows], dtype=np.int8)
