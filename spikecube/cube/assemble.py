@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -120,9 +120,11 @@ def coordinates(study: Study) -> dict[str, Any]:
     }
     values |= {name: ((name,), np.arange(1, shape[name] + 1)) for name in ("rank", "degree", "ell")}
     values["ell_alpha"] = (("alpha",), [spike_count(alpha) for alpha in axes.alpha])
-    values["dim"] = _sizes(study, "dim_ratio", "dim")
-    values["width"] = _sizes(study, "width_ratio", "width")
-    values["eta"] = _step_sizes(study)
+    values["dim"] = _of_models(study, "dim_ratio", ("n",), lambda m: [m.dim(n) for n in axes.n])
+    values["width"] = _of_models(study, "width_ratio", ("n",), lambda m: [m.width(n) for n in axes.n])
+    values["eta"] = _of_models(
+        study, "eta_scale", ("alpha", "n"), lambda m: [[m.eta(n, alpha) for n in axes.n] for alpha in axes.alpha]
+    )
     if study.measure.spectrum_bins:
         edges = spectrum_edges(study)
         values |= {"bin": (("bin",), (edges[1:] + edges[:-1]) / 2)}
@@ -141,19 +143,14 @@ def _further_coordinate(study: Study, name: str) -> tuple[tuple[str, ...], Any, 
     return (name,), array, {"long_name": f"{name} of the model", "units": "1"}
 
 
-def _sizes(study: Study, ratio: str, method: str) -> tuple[tuple[str, ...], Any]:
-    """A size along n, and along its ratio where that is an axis."""
-    if ratio not in study.further:
-        return ("n",), [getattr(study.model, method)(n) for n in study.axes.n]
-    models = [study.model_at(**{ratio: label}) for label in study.labels(ratio)]
-    return ("n", ratio), [[getattr(m, method)(n) for m in models] for n in study.axes.n]
-
-
-def _step_sizes(study: Study) -> tuple[tuple[str, ...], Any]:
-    name = "eta_scale"
-    models = [study.model_at(**{name: v}) for v in study.labels(name)] if name in study.further else [study.model]
-    eta = np.array([[[m.eta(n, alpha) for m in models] for n in study.axes.n] for alpha in study.axes.alpha])
-    return (("alpha", "n", name), eta) if name in study.further else (("alpha", "n"), eta[..., 0])
+def _of_models(
+    study: Study, name: str, dims: tuple[str, ...], values: Callable[[Model], Any]
+) -> tuple[tuple[str, ...], Any]:
+    """A coordinate that follows one field of the model, also along the axis of that field where it is one."""
+    if name not in study.further:
+        return dims, values(study.model)
+    each = [values(study.model_at(**{name: label})) for label in study.labels(name)]
+    return (*dims, name), np.stack(each, axis=-1)
 
 
 def spectrum_edges(study: Study) -> np.ndarray:

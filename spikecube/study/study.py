@@ -19,8 +19,7 @@ from spikecube.model.spikes import nonzero_degrees
 from spikecube.notebook import Shown
 from spikecube.study.checks import checked
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
-from spikecube.study.lines import with_lines
-from spikecube.study.written import as_toml
+from spikecube.study.written import as_toml, with_lines
 
 Further = tuple[tuple[str, float | str], ...]
 """A place along the further axes as ((name, label), ...)."""
