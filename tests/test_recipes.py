@@ -73,7 +73,7 @@ INVERSE_LOGARITHM = Law(
     "view": [
         Edit(
             "pictures/views/spikes.py",
-            '@view(\n    Entry("outliers",',
+            '@view(Entry("outliers",',
             '''@view(Entry("peaks", "Largest entry of the readout", question=_WHEN))
 def peaks(cube: xr.Dataset, **further: Any) -> Picture:
     """How large is the largest entry of the readout? Means over seeds against n."""

@@ -17,7 +17,7 @@ from spikecube.runs.folder import RunFolder, run_paths
 from spikecube.runs.run import Settings, run_study
 from spikecube.study.study import Study
 from spikecube.until import Ended, go_on, run_until
-from spikecube.words.stopping import stopped_at
+from spikecube.words.verdicts import stopped_at
 from tests.runs import standin
 from tests.runs.conftest import threads  # noqa: F401  a fixture of these tests too
 from tests.runs.test_run import same

@@ -76,7 +76,7 @@ def _of_threshold(cube: xr.Dataset, prediction: xr.Dataset, k: int) -> float:
 def critical(cube: xr.Dataset, k: int, prediction: xr.Dataset | None = None) -> Finding:
     """The alpha from which spike k is seen, extrapolated from the sizes that show it, widened by theory's bend."""
     rank, n = degrees(cube).index(k) + 1, largest(cube)
-    sizes = [m for m in cube["n"].values.tolist() if float(spike_share(cube, k, rank, n=m).max()) >= SEEN]
+    sizes = [m for m in cube["n"].values.tolist() if float(spike_share(cube.sel(n=m), k, rank).max()) >= SEEN]
     found, theory, bare = Interval(math.nan, -math.inf, math.inf), math.nan, ""
     if len(sizes) >= LEAST_SIZES:
         found = fitted(fit_thresholds(cube.sel(n=sizes)).sel(degree=k), "critical")
@@ -176,7 +176,7 @@ def chart_points(cube: xr.Dataset, prediction: xr.Dataset, degree: int) -> xr.Da
     rank = degrees(cube, 2, eta_scale=cube["eta_scale"].values[0]).index(degree) + 1
     outlier, edge = prediction["singular_value"].sel(rank=rank), prediction["detection_edge"]
     margin = (outlier / edge - 1).fillna(-1.0)
-    parts = [spike_share(cube, degree, rank, eta_scale=e) for e in cube["eta_scale"].values]
+    parts = [spike_share(cube.sel(eta_scale=e), degree, rank) for e in cube["eta_scale"].values]
     seen = xr.concat([p.reset_coords(drop=True) for p in parts], dim=cube["eta_scale"])
     return xr.Dataset({"margin": margin.reset_coords(drop=True), "seen": seen})
 

@@ -45,6 +45,10 @@ def parse_option(parse: Callable[[str], Any], text: str) -> Any:
         raise typer.BadParameter(str(error)) from None
 
 
+Kept = Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")]
+Theory = Annotated[
+    str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
+]
 Memory = Annotated[
     float | None,
     typer.Option(metavar="SIZE", parser=_size, help="Memory that all cells in flight may use together, say 16GiB."),

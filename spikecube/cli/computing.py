@@ -16,6 +16,7 @@ from spikecube.cli.common import (
     ERROR,
     FAILED_CELLS,
     Json,
+    Kept,
     Memory,
     Name,
     Share,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @command
 def run(
     study: StudyFile,
-    name: Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")] = None,
+    name: Kept = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler, tcp://host:port.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; default: one a core.")] = None,
     shard: Share = None,
@@ -77,6 +78,7 @@ def run(
         spikecube run study.toml --scheduler tcp://node17:8786
         spikecube run study.toml --shard 3/16
     """
+    from spikecube.runs.cluster import connected
     from spikecube.runs.jobqueue import Workers
     from spikecube.runs.progress import for_terminal
     from spikecube.runs.run import Settings, run_study
@@ -100,7 +102,7 @@ def run(
         settings = Settings(workers, max_memory, share, progress, wait_lock)
         client = None
         if scheduler is not None:
-            client = stack.enter_context(_connected(scheduler))
+            client = stack.enter_context(connected(scheduler))
         elif slurm:
             seconds = None if patience is None else 3600 * patience
             chosen: dict[str, Any] = {"jobs": jobs, "interface": interface, "patience": seconds}
@@ -117,19 +119,13 @@ def _run_until(
     study: Study, target: str, name: str, client: Any, settings: Settings, hours: float | None, again: str
 ) -> int:
     from spikecube.until import go_on
-    from spikecube.words.stopping import stopped_text
+    from spikecube.words.verdicts import stopped_text
 
     ended = go_on(study, target, name, client, settings, hours=hours, tell=say)
     code = _print_report(ended.report, f"{again} {shlex.join(['--until', target])}")
     if ended.last is not None:
         say(stopped_text(ended.last.found))
     return code or (0 if ended.reached else ERROR)
-
-
-def _connected(address: str) -> contextlib.AbstractContextManager[Any]:
-    from spikecube.runs.cluster import connected
-
-    return connected(address)
 
 
 def _slurm_workers(
@@ -148,7 +144,7 @@ def _slurm_workers(
 @command
 def submit(
     study: StudyFile,
-    name: Annotated[str | None, typer.Option("-o", metavar="NAME", help="Where to keep it: NAME.run, NAME.nc.")] = None,
+    name: Kept = None,
     shares: Annotated[int, typer.Option(min=1, help="Jobs of the array, each a share of the cells.")] = 16,
     cores: Annotated[int, typer.Option(min=1, help="Cores of a job, each a worker process.")] = 4,
 ) -> None:

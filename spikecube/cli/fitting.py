@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spikecube.cli.common import ERROR, Json, command, parse_option, say
+from spikecube.cli.common import ERROR, Json, Theory, command, parse_option, say
 
 if TYPE_CHECKING:
     from spikecube.words.fit_rows import FitReport
@@ -27,18 +27,15 @@ def _smallest(text: str) -> float:
 
 
 def _correction(text: str) -> float | str:
-    """An exponent, or "free"."""
     return text if text == "free" else _number("--correction", text)
 
 
 def _window(text: str) -> float | tuple[float, ...] | str:
-    """One number, a pair, or "auto"."""
     ends = () if text == "auto" else tuple(_number("--window", end) for end in text.split(","))
     return ends[0] if len(ends) == 1 else ends or text
 
 
 def _held(text: str) -> dict[str, float]:
-    """Parameters and their values."""
     pairs = [part.partition("=") for part in text.split(",")]
     return {name.strip(): _number("--fixed", value) for name, _, value in pairs}
 
@@ -58,7 +55,6 @@ def _number(option: str, text: str) -> float:
 
 
 def _form(correction: str | None, window: str | None, fixed: str | None) -> dict[str, Any]:
-    """What was asked of a law's form."""
     given: tuple[tuple[str, str | None, Callable[[str], Any]], ...] = (
         ("correction", correction, _correction),
         ("window", window, _window),
@@ -81,9 +77,7 @@ def fit(
         ),
     ] = None,
     output: Annotated[str | None, typer.Option("-o", metavar="FILE", help="Where the fits go (netCDF).")] = None,
-    theory: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
-    ] = None,
+    theory: Theory = None,
     controls: Annotated[
         bool | None, typer.Option(help="Control variates for the means over seeds (yes): outliers, gaps, limits.")
     ] = None,
@@ -167,7 +161,7 @@ def _fit_cube(
     from spikecube.cube.store import open_cube, write_groups
     from spikecube.runs.run import cube_of
     from spikecube.words.fits import LAWS, fit_report
-    from spikecube.words.stopping import stopped_at
+    from spikecube.words.verdicts import stopped_at
 
     data = cube_of(cube)
     given = {"prediction": open_cube(theory) if theory else True, "controls": controls, "n_min": n_min}
@@ -226,7 +220,7 @@ def _fit_data(
     if output:
         write_groups({law: found.dataset}, output)
     if plot:
-        from spikecube.pictures.fit_page import write_fit_picture
+        from spikecube.pictures.figure_file import write_fit_picture
 
         write_fit_picture(found.dataset, plot, found.verdict())
     if form == "json":

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spikecube.cli.common import ERROR, CubeFile, command, say
+from spikecube.cli.common import ERROR, CubeFile, Theory, command, say
 
 
 @command
@@ -34,9 +34,7 @@ def report(
     cube: CubeFile,
     output: Annotated[str, typer.Option("-o", metavar="FILE", help="The report (HTML).")] = "report.html",
     fits: Annotated[bool, typer.Option(help="Fit the scaling laws too.")] = True,
-    theory: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A prediction (of predict) to use instead of a new one.")
-    ] = None,
+    theory: Theory = None,
 ) -> None:
     """Write the report of a cube: one HTML file that needs no network.
 

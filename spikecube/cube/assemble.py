@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -120,11 +120,11 @@ def coordinates(study: Study) -> dict[str, Any]:
     }
     values |= {name: ((name,), np.arange(1, shape[name] + 1)) for name in ("rank", "degree", "ell")}
     values["ell_alpha"] = (("alpha",), [spike_count(alpha) for alpha in axes.alpha])
-    values["dim"] = _of_models(study, "dim_ratio", ("n",), lambda m: [m.dim(n) for n in axes.n])
-    values["width"] = _of_models(study, "width_ratio", ("n",), lambda m: [m.width(n) for n in axes.n])
-    values["eta"] = _of_models(
-        study, "eta_scale", ("alpha", "n"), lambda m: [[m.eta(n, alpha) for n in axes.n] for alpha in axes.alpha]
-    )
+    of_dim, of_width, of_step = (study.models_along(name) for name in ("dim_ratio", "width_ratio", "eta_scale"))
+    values["dim"] = _along(study, "dim_ratio", ("n",), [[m.dim(n) for m in of_dim] for n in axes.n])
+    values["width"] = _along(study, "width_ratio", ("n",), [[m.width(n) for m in of_width] for n in axes.n])
+    eta = [[[m.eta(n, alpha) for m in of_step] for n in axes.n] for alpha in axes.alpha]
+    values["eta"] = _along(study, "eta_scale", ("alpha", "n"), eta)
     if study.measure.spectrum_bins:
         edges = spectrum_edges(study)
         values |= {"bin": (("bin",), (edges[1:] + edges[:-1]) / 2)}
@@ -143,14 +143,9 @@ def _further_coordinate(study: Study, name: str) -> tuple[tuple[str, ...], Any, 
     return (name,), array, {"long_name": f"{name} of the model", "units": "1"}
 
 
-def _of_models(
-    study: Study, name: str, dims: tuple[str, ...], values: Callable[[Model], Any]
-) -> tuple[tuple[str, ...], Any]:
-    """A coordinate that follows one field of the model, also along the axis of that field where it is one."""
-    if name not in study.further:
-        return dims, values(study.model)
-    each = [values(study.model_at(**{name: label})) for label in study.labels(name)]
-    return (*dims, name), np.stack(each, axis=-1)
+def _along(study: Study, name: str, dims: tuple[str, ...], values: Any) -> tuple[tuple[str, ...], Any]:
+    """Values over some dims and a further axis; over the dims alone if the study has no such axis."""
+    return ((*dims, name), values) if name in study.further else (dims, np.asarray(values)[..., 0])
 
 
 def spectrum_edges(study: Study) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,14 @@ def label_spread(model: Model, n: int) -> float:
     return float((weights @ drawn + noise) / (typical[0] + noise))
 
 
+def label_spreads(study: Study, sizes: Sequence[int]) -> xr.DataArray:
+    """The `label_spread` of every model of a study; dims n and its further axes."""
+    labels = {name: list(study.labels(name)) for name in study.further}
+    table = [[label_spread(model, n) for *_, model in study.places()] for n in sizes]
+    shape = (len(sizes), *map(len, labels.values()))
+    return xr.DataArray(np.reshape(table, shape), {"n": sizes, **labels}, ("n", *labels))
+
+
 def has_controls(cube: xr.Dataset) -> bool:
     """Whether a cube holds its study and a draw, with its seeds, that control variates can be made of."""
     drawn = [c for c in DEFAULT_PRIORITY if c in cube and "seed" in cube.variables[c].dims]
@@ -152,7 +161,7 @@ def _expectations_at(study: Study, labels: dict[str, list[Any]]) -> dict[str, Ar
     """`control_expectations` at every size and label of the further axes; (n, ...further)."""
     axes = [labels[name] for name in ("n", *study.further)]
     exact = [
-        _kept_expectations(study.model_at(**dict(zip(study.further, place, strict=True))), int(n))
+        _kept_expectations(study.models[tuple(zip(study.further, place, strict=True))], int(n))
         for n, *place in itertools.product(*axes)
     ]
     shape = tuple(map(len, axes))

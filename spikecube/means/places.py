@@ -42,6 +42,19 @@ def variable(data: xr.Dataset, name: str, need: str = "") -> xr.DataArray:
     return data[name]
 
 
+def holds(data: xr.Dataset, name: str) -> bool:
+    """Whether a variable holds a number anywhere."""
+    return name in data and bool(data[name].notnull().any())
+
+
+def largest_size(one: xr.Dataset, name: str) -> int | None:
+    """The largest size at which a variable has a value."""
+    if not holds(one, name):
+        return None
+    known = one[name].notnull()
+    return int(one["n"].values[known.any([d for d in known.dims if d != "n"]).values].max())
+
+
 def default_label(data: xr.Dataset | xr.DataArray, name: str) -> Any:
     """Where a view stands along an axis that was not chosen: the largest alpha and n, the middle of the others."""
     values = data[name].values
@@ -101,6 +114,29 @@ def at(data: Data, **labels: Any) -> Data:
         if name in data.dims:
             picked[name] = default_label(data, name) if label is None else chosen(data, name, label)
     return data.sel(picked)
+
+
+def boxed(cube: xr.Dataset, along: Sequence[str], where: Mapping[str, Any]) -> tuple[xr.Dataset, list[str]]:
+    """As `at`, but every axis stays, one label long; and the names of those that were chosen along.
+
+    They are those of `where`, and the further axes that `along` does not name.
+    """
+    labels = {**where, **{name: label for name, label in fixed(cube, where).items() if name not in along}}
+    spot = at(cube, **labels)
+    chosen = [name for name in labels if name in cube.dims]
+    return cube.sel({name: [spot[name].item()] for name in chosen}), chosen
+
+
+def here(data: xr.Dataset) -> xr.Dataset:
+    """A dataset at the default label of each of its further axes, which stay as scalar coordinates."""
+    return at(data, **dict.fromkeys(further_axes(data)))
+
+
+def beside_alphas(prediction: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
+    """A prediction at the alphas of a cube; NaN where it has none."""
+    if "alpha" not in prediction.dims:
+        return prediction
+    return prediction.reindex(alpha=cube["alpha"].values, method="nearest", tolerance=_NEAR)
 
 
 def foretold(data: xr.DataArray, **labels: Any) -> xr.DataArray:

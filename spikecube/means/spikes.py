@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing, at, fixed, variable
-from spikecube.model.parameters import Model
 from spikecube.study.study import Study, spike_degrees, study_from
 
 Labels = tuple[tuple[str, float | str], ...]
@@ -29,17 +27,6 @@ def study_of(cube: xr.Dataset) -> Study:
     return study_from(str(cube.attrs["study"]))
 
 
-def model_of(cube: xr.Dataset, labels: Mapping[str, Any]) -> Model:
-    """The model of a cube at labels of its further axes, given or their defaults.
-
-    Raises
-    ------
-    Missing
-        If the cube does not hold its study.
-    """
-    return study_of(cube).model_at(**dict(further_labels(cube, labels)))
-
-
 def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     """The degrees k with c_k != 0, the ones that carry a spike: the j-th of them is the j-th spike.
 
@@ -48,7 +35,7 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
     Missing
         If the cube does not hold its study.
     """
-    return spike_degrees(model_of(cube, labels), most)
+    return spike_degrees(study_of(cube).model_at(**dict(further_labels(cube, labels))), most)
 
 
 def further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:
@@ -68,21 +55,19 @@ def along_monomial(cosine: xr.DataArray) -> xr.DataArray:
     return cosine > cosine["n"] ** -0.5
 
 
-def spike_share(cube: xr.Dataset, degree: int, rank: int, **where: Any) -> xr.DataArray:
+def spike_share(cube: xr.Dataset, degree: int, rank: int) -> xr.DataArray:
     """The share of seeds in which the spike of a degree, the rank-th of all, is detached; NaN where no seed tells.
 
     It is detached if `rank` singular values or more lie beyond the edge and the rank-th points along its monomial:
     `along_monomial`.
     """
-    counts, cosine = (at(variable(cube, name), **where) for name in ("outlier_count", "alignment"))
-    cosine = cosine.sel(degree=degree, drop=True)
-    seen = (counts >= rank) & along_monomial(cosine)
-    return _share(seen.where(counts.notnull() & cosine.notnull()))
+    counts, cosine = cube["outlier_count"], cube["alignment"].sel(degree=degree, drop=True)
+    return _share(((counts >= rank) & along_monomial(cosine)).where(counts.notnull() & cosine.notnull()))
 
 
-def outlier_share(cube: xr.Dataset, rank: int, **where: Any) -> xr.DataArray:
+def outlier_share(cube: xr.Dataset, rank: int | xr.DataArray) -> xr.DataArray:
     """The share of seeds in which `rank` singular values or more lie beyond the edge, wherever they point."""
-    counts = at(variable(cube, "outlier_count"), **where)
+    counts = cube["outlier_count"]
     return _share((counts >= rank).where(counts.notnull()))
 
 
@@ -92,18 +77,13 @@ def _share(seen: xr.DataArray) -> xr.DataArray:
 
 def clear_only(cube: xr.Dataset) -> xr.Dataset:
     """Singular values where nearly every seed has its outlier: elsewhere the edge of the bulk stands in its place."""
-    values, counts = variable(cube, "singular_value"), variable(cube, "outlier_count")
-    share = _share((counts >= values["rank"]).where(counts.notnull()))
-    return cube.assign(singular_value=values.where(share >= _CLEAR).transpose(*values.dims))
+    values = variable(cube, "singular_value")
+    variable(cube, "outlier_count")
+    clear = outlier_share(cube, values["rank"]) >= _CLEAR
+    return cube.assign(singular_value=values.where(clear).transpose(*values.dims))
 
 
 _CLEAR = 0.95
-
-
-def first_alpha(share: xr.DataArray) -> float:
-    """The smallest alpha at which a share is one half or more, NaN where none is."""
-    often = share.values >= 0.5
-    return float(share["alpha"].values[often].min()) if often.any() else float("nan")
 
 
 def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.DataArray:
@@ -152,12 +132,6 @@ def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: An
     if "seed" not in values.dims:
         raise Missing("This cube was averaged over its seeds: the singular values of each are gone.")
     return values.transpose("seed", "rank").dropna("seed", how="all")
-
-
-def leading_means(cube: xr.Dataset, *, most: int = 4, **where: Any) -> xr.Dataset:
-    """Leading singular values against alpha at one n: mean and stderr along (alpha, rank), at most `most` ranks."""
-    values = at(variable(cube, "singular_value"), **where)
-    return plain_means(values.isel(rank=slice(0, most)))
 
 
 def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.Dataset:

@@ -14,15 +14,12 @@ import xarray as xr
 from spikecube.means.places import default_label, further_axes, nearest
 from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, predicted, style
-from spikecube.pictures.app_free import FREE, Free
-from spikecube.pictures.app_screen import Screen
-from spikecube.pictures.background import in_background
-from spikecube.pictures.bulks import Bulks
+from spikecube.pictures.app_screen import FREE, Free, Screen
+from spikecube.pictures.background import Bulks, in_background
 from spikecube.pictures.catalogue import Scene
 from spikecube.pictures.elsewhere import Elsewhere, in_process
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.sources import Source, source_of
-from spikecube.text import number
 from spikecube.words import symbols
 from spikecube.words.overview import cells_done
 
@@ -35,18 +32,12 @@ class Explorer:
 
     Parameters
     ----------
-    source
-        Where the cube comes from.
-    prediction, fits
-        What is known already.
-    fitter
-        Computes the fits of a cube when asked for, a function of a module; None offers none.
-    other
-        A second cube, drawn over the first in every view of points.
-    compute
-        Calls a function with arguments, by default in a process of its own so that the page is not held up.
-    answer
-        Calls a function that each place of a slider needs, by default in one process that stays.
+    source : where the cube comes from.
+    prediction, fits : what is known already.
+    fitter : computes the fits of a cube when asked for, a function of a module; None offers none.
+    other : a second cube, drawn over the first in every view of points.
+    compute : calls a function with arguments, by default in a process of its own so that the page is not held up.
+    answer : calls a function that each place of a slider needs, by default in one process that stays.
     """
 
     def __init__(
@@ -101,7 +92,6 @@ class Explorer:
         self.state.object = self._state()
 
     def _axes_of(self, screen: Screen) -> list[str]:
-        """The axes with a slider along which a screen is chosen."""
         return [name for name in self.sliders if name in (*screen.entry.axes, *further_axes(self.scene.cube))]
 
     def _draw_one(self, screen: Screen) -> None:
@@ -115,7 +105,6 @@ class Explorer:
         screen.show(picture, exports.stem(self.scene.cube, entry.name, chosen), python)
 
     def _draw_free(self) -> None:
-        """Draws the screens that show the view of any variable."""
         for screen in self.screens:
             if screen.entry.name == FREE:
                 self._draw_one(screen)
@@ -213,15 +202,13 @@ class Explorer:
 
 
 def _axes(cube: xr.Dataset) -> list[str]:
-    """Axes that can be chosen along."""
     return [name for name in ("alpha", "n", "lam", *further_axes(cube)) if cube.sizes.get(name, 1) > 1]
 
 
 def _slider(cube: xr.Dataset, name: str) -> pn.widgets.Widget:
     """A slider over the labels of an axis, one step a label: even steps, logarithmic where the axis is."""
     labels = cube[name].values.tolist()
-    texts = [v if isinstance(v, str) else number(float(v)) for v in labels]
-    options = dict(zip(texts, labels, strict=True))
+    options = {symbols.value(label): label for label in labels}
     value = default_label(cube, name)
     if name == "alpha":
         value = nearest(cube, "alpha", 0.34)
@@ -244,14 +231,10 @@ def explore(
 
     Parameters
     ----------
-    cube
-        A cube, its file, or a source of one that still grows.
-    prediction, fits
-        What is known already; what theory says is computed in the background.
-    fitter
-        Computes fits of a cube when asked, a function of a module.
-    other
-        A second cube, drawn over the first in every view of points.
+    cube : a cube, its file, or a source of one that still grows.
+    prediction, fits : what is known already; what theory says is computed in the background.
+    fitter : computes fits of a cube when asked, a function of a module.
+    other : a second cube, drawn over the first in every view of points.
     """
     from spikecube.pictures.app_page import page
 

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import html
+from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import panel as pn
 
+from spikecube.means.spikes import study_of
 from spikecube.pictures import exports, style, tables
 from spikecube.pictures.app import Explorer
-from spikecube.pictures.app_free import FREE
-from spikecube.pictures.app_screen import Screen
+from spikecube.pictures.app_screen import FREE, Screen
+from spikecube.pictures.report_parts import title_of
 from spikecube.pictures.visitor import DARK, NARROW, watch
 from spikecube.words import symbols
 
 _SMALL: dict[str, Any] = {"variant": "outline", "margin": (4, 3), "height": 32}
-
-_SAVE_PICTURE = """
-const shown = [];
-const walk = (view) => {
-  if (view.model.tags.includes("view")) shown.push(view);
-  else for (const child of view.child_views ?? []) walk(child);
-};
-for (const view of Bokeh.index) walk(view);
-const view = shown[slot] ?? shown[0];
-const figure = view.model.title ? view.model : view.model.children[0];
-figure.title.visible = true;
-setTimeout(() => view.export(kind).to_blob().then((blob) => {
-  figure.title.visible = false;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = (view.model.tags[1] ?? "spikecube") + "." + kind;
-  link.click();
-}), 100);
-"""
-_COPY = """
-const label = button.label;
-navigator.clipboard.writeText(code.value).then(() => {
-  button.label = "copied";
-  setTimeout(() => { button.label = label; }, 1500);
-});
-"""
 
 
 def look(*, nights: bool) -> str:
@@ -76,7 +52,7 @@ def _painted(whole: pn.viewable.Viewable, *, nights: bool) -> pn.viewable.Viewab
 def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.viewable.Viewable:
     """The page of an explorer that has nothing to show yet."""
     sheet = look(nights=True)
-    text = f"<h1>{_escaped(title)}</h1><p role='status'>{_escaped(sentence)} What it computes will appear here.</p>"
+    text = f"<h1>{escape(title)}</h1><p role='status'>{escape(sentence)} What it computes will appear here.</p>"
     words = pn.pane.HTML(text, stylesheets=[sheet], sizing_mode="stretch_width")
     side = pn.Column(words, unseen, css_classes=["side"], stylesheets=[sheet], sizing_mode="stretch_width")
     page = pn.Column(side, css_classes=["explorer"], stylesheets=[sheet], sizing_mode="stretch_width")
@@ -86,8 +62,8 @@ def waiting_page(title: str, sentence: str, unseen: pn.viewable.Viewable) -> pn.
 def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
     """Title, selection, and what can be asked for."""
     cube = explorer.scene.cube
-    model = symbols.scripts(tables.model_sentence(cube))
-    heading = f"<h1>{_escaped(cube.attrs.get('title', 'spikecube'))}</h1><p>{model}</p>"
+    model = symbols.scripts(tables.model_sentence(study_of(cube).model))
+    heading = f"<h1>{escape(title_of(cube))}</h1><p>{model}</p>"
     link = pn.pane.HTML(stylesheets=[sheet], sizing_mode="stretch_width")
 
     def update_link(*_events: object) -> None:
@@ -120,7 +96,6 @@ def _side(explorer: Explorer, sheet: str) -> pn.viewable.Viewable:
 
 
 def _free(explorer: Explorer) -> pn.viewable.Viewable:
-    """The choices of the view of any variable, while a screen shows it."""
     free = explorer.free
     box = pn.Column(free.variable, pn.Row(free.x, free.colour), sizing_mode="stretch_width")
 
@@ -155,7 +130,7 @@ def _pictures(slot: int) -> list[Any]:
     buttons = []
     for kind in ("png", "svg"):
         button = pn.widgets.Button(label=kind.upper(), width=54, **_SMALL)
-        button.js_on_click(args={"kind": kind, "slot": slot}, code=_SAVE_PICTURE)
+        button.js_on_click(args={"kind": kind, "slot": slot}, code=style.asset("save_picture.js"))
         buttons.append(button)
     return buttons
 
@@ -163,36 +138,26 @@ def _pictures(slot: int) -> list[Any]:
 def _downloads(explorer: Explorer, slot: int) -> list[Any]:
     """The data of a view as CSV and netCDF, under a name of its own."""
     screen = explorer.screens[slot]
-    csv = pn.widgets.FileDownload(
-        callback=lambda: exports.csv_of(explorer.data(slot)),
-        filename=f"{screen.stem}.csv",
-        label="CSV",
-        embed=False,
-        width=58,
-        **_SMALL,
-    )
-    netcdf = pn.widgets.FileDownload(
-        callback=lambda: exports.netcdf_of(explorer.data(slot), explorer.scene),
-        filename=f"{screen.stem}.nc",
-        label="netCDF",
-        embed=False,
-        width=76,
-        **_SMALL,
-    )
+    kinds: dict[str, tuple[str, int, Callable[[], Any]]] = {
+        "csv": ("CSV", 58, lambda: exports.csv_of(explorer.data(slot))),
+        "nc": ("netCDF", 76, lambda: exports.netcdf_of(explorer.data(slot), explorer.scene)),
+    }
+    buttons = {
+        kind: pn.widgets.FileDownload(
+            callback=give, filename=f"{screen.stem}.{kind}", label=label, embed=False, width=width, **_SMALL
+        )
+        for kind, (label, width, give) in kinds.items()
+    }
 
     def rename(*_events: object) -> None:
-        csv.filename, netcdf.filename = f"{screen.stem}.csv", f"{screen.stem}.nc"
+        for kind, button in buttons.items():
+            button.filename = f"{screen.stem}.{kind}"
 
     screen.python.param.watch(rename, "value")
-    return [csv, netcdf]
+    return list(buttons.values())
 
 
 def _copy(screen: Screen) -> pn.viewable.Viewable:
-    """Copies the Python that draws this."""
     button = pn.widgets.Button(label="Copy Python", width=104, **_SMALL)
-    button.js_on_click(args={"code": screen.python, "button": button}, code=_COPY)
+    button.js_on_click(args={"code": screen.python, "button": button}, code=style.asset("copy.js"))
     return button
-
-
-def _escaped(text: object) -> str:
-    return html.escape(str(text))

@@ -1,19 +1,23 @@
-"""A place of the explorer for one view, with the choices and the switches that belong to it."""
+"""A place of the explorer for one view, and the choices and switches that belong to views."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from typing import Any
 
 import panel as pn
+import xarray as xr
 
-from spikecube.pictures import exports, night
+from spikecube.pictures import exports
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.entry import Entry
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import VIEW, Canvas, Picture
 from spikecube.pictures.scales import may_be_log
-from spikecube.pictures.visitor import fit_to
+from spikecube.pictures.views.means import axes_of, drawable
+from spikecube.pictures.visitor import BY_DAY, BY_NIGHT, fit_to, paint
+from spikecube.words import symbols
 
 
 class Screen:
@@ -61,7 +65,7 @@ class Screen:
             if self.entry.alpha_axis:
                 self._canvas.let_select(lambda start, end: self._on_brush((start, end)))
             if self._dark:
-                night.paint(self._canvas.root, night.BY_NIGHT)
+                paint(self._canvas.root, BY_NIGHT)
             if self._narrow:
                 self._fit()
             self.pane.object = self._canvas.root
@@ -74,7 +78,7 @@ class Screen:
     def darken(self, dark: bool) -> None:
         """Exchanges the colours of the figure for those of the night, or back."""
         if dark != self._dark and self._canvas is not None:
-            night.paint(self._canvas.root, night.BY_NIGHT if dark else night.BY_DAY)
+            paint(self._canvas.root, BY_NIGHT if dark else BY_DAY)
         self._dark = dark
 
     def squeeze(self, narrow: bool) -> None:
@@ -104,3 +108,39 @@ class Screen:
         self.table.visible = self.with_table.value
         if self.with_table.value:
             self.table.object = exports.seen_table(self.shown)
+
+
+FREE = "means"
+"""The view whose variable, axis and colour are chosen."""
+
+
+class Free:
+    """What is chosen: the variable, its axis, its colour."""
+
+    def __init__(self, cube: xr.Dataset) -> None:
+        self.cube = cube
+        names = drawable(cube)
+        first = "test_loss" if "test_loss" in names else names[0] if names else ""
+        self.variable = pn.widgets.Select(label="variable", options=names, value=first, sizing_mode="stretch_width")
+        self.x = pn.widgets.Select(label="on the axis", sizing_mode="stretch_width")
+        self.colour = pn.widgets.Select(label="as colour", sizing_mode="stretch_width")
+        self.variable.param.watch(lambda _event: self._offer(), "value")
+        self._offer()
+
+    @property
+    def widgets(self) -> dict[str, Any]:
+        """Every choice by its keyword."""
+        return {"variable": self.variable, "x": self.x, "colour": self.colour}
+
+    def keywords(self) -> dict[str, Any]:
+        """What is chosen, as keywords of the view."""
+        return {name: widget.value for name, widget in self.widgets.items()}
+
+    def _offer(self) -> None:
+        """The axes that the variable has; what was chosen stays where it can."""
+        axes = axes_of(self.cube, self.variable.value) if self.variable.value else []
+        numbers = [a for a in axes if self.cube[a].dtype.kind in "iuf"]
+        for widget, offered, wanted in ((self.x, numbers, ["alpha"]), (self.colour, [*axes, ""], ["n", ""])):
+            kept = [v for v in (widget.value, *wanted) if v in offered]
+            widget.param.update(options={symbols.symbol(a) if a else "nothing": a for a in offered},
+                                value=kept[0] if kept else offered[0] if offered else None)  # fmt: skip

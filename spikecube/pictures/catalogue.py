@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from spikecube.pictures import views  # noqa: F401  its functions enter themselves
-from spikecube.pictures.entry import CATALOGUE, Entry
-from spikecube.pictures.scene import Scene
+from spikecube.pictures.entry import CATALOGUE, Entry, Scene
 
 __all__ = ["CATALOGUE", "Entry", "Scene"]

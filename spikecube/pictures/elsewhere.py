@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import pickle
 import subprocess
@@ -78,16 +79,14 @@ def in_process(function: Callable[..., T], *arguments: Any) -> T:
 
 def remembered(call: Callable[..., Any]) -> Callable[..., Any]:
     """As `call`, but a function of values is called once for each: visitors share what theory says of a study."""
-    known: dict[Any, Any] = {}
+    cached = functools.cache(call)
 
     def called(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            found = (function, *arguments) in known
+            hash(arguments)
         except TypeError:  # data have no hash
             return call(function, *arguments)
-        if not found:
-            known[function, *arguments] = call(function, *arguments)
-        return known[function, *arguments]
+        return cached(function, *arguments)
 
     return called
 

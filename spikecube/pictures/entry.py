@@ -18,12 +18,53 @@ import xarray as xr
 
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
+from spikecube.means import spikes
+from spikecube.means.comparisons import Compared, compared
 from spikecube.means.places import LabelError, Missing, aligned, further_axes, refuse_unknown
-from spikecube.pictures import picture, second
+from spikecube.pictures import picture, predicted, second
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.scales import scaled
-from spikecube.pictures.scene import Scene
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A cube, and the prediction and fits that are there; the prediction is put on the labels of the cube.
+
+    A prediction for each draw is drawn as its mean; where it is `compared`, each draw is held against its own.
+    `fine` is the prediction of the losses at more sizes and penalties, for smooth lines; `bulk` gives the density of
+    the bulk at a place, None where it is not known yet.
+    """
+
+    cube: xr.Dataset
+    prediction: xr.Dataset | None = None
+    fits: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    fine: xr.Dataset | None = None
+    bulk: Callable[..., xr.DataArray | None] = predicted.bulk
+    compared: Compared = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "compared", compared(self.cube, self.prediction))
+        object.__setattr__(self, "prediction", self.compared.prediction)
+
+    def scores(self, variable: str) -> xr.Dataset | None:
+        """The z-scores of a variable; None without a prediction."""
+        return None if self.prediction is None else self.compared.scores(variable)
+
+    def density(self, **at: Any) -> xr.DataArray | None:
+        """The predicted density of the bulk at one place; None without a prediction."""
+        return None if self.prediction is None else self.bulk(self.cube, **at)
+
+    def detachment(self, **at: Any) -> xr.DataArray | None:
+        """From which alpha theory has each spike counted; None where it has no singular values."""
+        if self.prediction is None or "singular_value" not in self.prediction:
+            return None
+        return spikes.detachment(self.cube, self.prediction, **at)
+
+    def fit(self, law: str) -> xr.Dataset | None:
+        """The fit of a law, None where it was not made."""
+        return self.fits.get(law)
+
 
 P = ParamSpec("P")
 Shown = Callable[..., hv.Overlay | hv.Layout]
@@ -115,33 +156,29 @@ def stands_for(shown: Shown, other: Shown) -> None:
 
 
 def _shown(draw: Callable[P, Picture], axes: Sequence[str]) -> Callable[P, hv.Overlay | hv.Layout]:
-    takes_cube = next(iter(inspect.signature(draw).parameters)) == "cube"
+    signature = _signature(draw)
 
     @functools.wraps(draw)
     def shown(*args: P.args, **kwargs: P.kwargs) -> hv.Overlay | hv.Layout:
-        named: dict[str, Any] = dict(kwargs)
-        rest: list[Any] = list(args)
+        given = signature.bind(*args, **kwargs)
         try:
-            if takes_cube and rest:
-                rest[0] = as_cube(rest[0], *_NEEDED)
-            elif takes_cube and "cube" in named:
-                named["cube"] = as_cube(named["cube"], *_NEEDED)
-            if named.get("other") is not None:
-                named["other"] = as_cube(named["other"], *_NEEDED)
-            return _PICTURES[shown](*rest, **named).view()
+            for name in ("cube", "other"):
+                if name in given.arguments and (name == "cube" or given.arguments[name] is not None):
+                    given.arguments[name] = as_cube(given.arguments[name], *_NEEDED)
+            return _PICTURES[shown](*given.args, **given.kwargs).view()
         except StoreError as lacking:
             return picture.note(f"{lacking}.").view()
 
-    shown.__signature__ = _signature(draw, takes_cube)  # type: ignore[attr-defined]
+    shown.__signature__ = signature  # type: ignore[attr-defined]
     shown.__annotations__ = {**draw.__annotations__, "return": hv.Overlay | hv.Layout}
     _PICTURES[shown] = functools.partial(_drawn, draw, axes)
     return shown
 
 
-def _signature(draw: Callable[P, Picture], takes_cube: bool) -> inspect.Signature:
+def _signature(draw: Callable[P, Picture]) -> inspect.Signature:
     """The signature of a view with the keywords that all of them know."""
     own = inspect.signature(draw)
-    common = _COMMON if takes_cube else _COMMON[1:]
+    common = _COMMON if next(iter(own.parameters)) == "cube" else _COMMON[1:]
     added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in common]
     parameters = list(own.parameters.values())
     place = len(parameters) - any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -182,7 +219,7 @@ def _with_second(
     """A picture with the same view of a second cube over it."""
     if "cube" not in bound:
         raise LabelError(f"{draw.__name__} draws a fit: other, a second cube, has no place in it")
-    along = {bound.get(name, default) for name, default in _along(draw).items()}
+    along = {bound.get(name, _default(draw, name)) for name in ("x", "colour")}  # axes that it draws along
     cube, variable = bound["cube"], bound.get("variable", _default(draw, "variable"))
     apart = [a for a in axes if a not in along and (variable not in cube or a in cube[variable].dims)]
     labels, moved = second.place_in(other, cube, apart, bound)
@@ -191,13 +228,7 @@ def _with_second(
     return second.over(made, _or_sentence(draw, {**own, "cube": other, **labels}), moved)
 
 
-def _along(draw: Callable[..., Picture]) -> dict[str, Any]:
-    """The keywords of a view that name the axes that it draws along, with their defaults."""
-    return {name: _default(draw, name) for name in ("x", "colour")}
-
-
 def _default(draw: Callable[..., Picture], name: str) -> Any:
-    """The default of a keyword of a view; None where it has no such keyword."""
     found = inspect.signature(draw).parameters.get(name)
     return None if found is None else found.default
 

@@ -15,7 +15,6 @@ import xarray as xr
 from spikecube.pictures.catalogue import Entry, Scene
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.tables import table
-from spikecube.text import number
 from spikecube.words import symbols
 
 DATA_KINDS = ("points", "line", "band", "spikes", "cells", "histogram")
@@ -61,7 +60,7 @@ def seen_table(picture: Picture) -> str:
 
 
 def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else "–" if not np.isfinite(value) else number(float(value))
+    return symbols.value(value) if isinstance(value, str) or np.isfinite(value) else "–"
 
 
 def stem(cube: xr.Dataset, view: str, labels: Mapping[str, Any]) -> str:
@@ -71,7 +70,7 @@ def stem(cube: xr.Dataset, view: str, labels: Mapping[str, Any]) -> str:
     'quick-relu-n-500_test_lam0.1_activationrelu'
     """
     title = re.sub(r"[^a-z0-9]+", "-", str(cube.attrs.get("title", "")).lower()).strip("-")[:40].strip("-")
-    parts = [f"{name}{value if isinstance(value, str) else number(float(value))}" for name, value in labels.items()]
+    parts = [f"{name}{symbols.value(value)}" for name, value in labels.items()]
     return "_".join([title or "spikecube", *(re.sub(r"[^\w.\-]+", "-", part) for part in (view, *parts))])
 
 
@@ -80,10 +79,8 @@ def python_of(entry: Entry, scene: Scene, name: str, labels: Mapping[str, Any], 
 
     Parameters
     ----------
-    labels
-        Keywords of the view: where it stands, and what is chosen.
-    second
-        Whether a second cube is drawn over the first.
+    labels : keywords of the view: where it stands, and what is chosen.
+    second : whether a second cube is drawn over the first.
     """
     assert entry.shown is not None
     wanted = inspect.signature(entry.shown).parameters

@@ -13,7 +13,7 @@ from bokeh.embed import json_item
 
 from spikecube.pictures.picture import Canvas, Picture
 from spikecube.pictures.spoken import spoken
-from spikecube.text import number
+from spikecube.words import symbols
 
 SIGNIFICANT = 5
 
@@ -29,7 +29,7 @@ class Slider:
     @property
     def texts(self) -> list[str]:
         """Every position as it is printed."""
-        return [v if isinstance(v, str) else number(v) for v in self.values]
+        return [symbols.value(v) for v in self.values]
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,14 @@ def film(view: Callable[..., Picture], sliders: Sequence[Slider]) -> Film:
         start = min(same, key=lambda i: abs(i - start))
     canvas = Canvas(shots[start])
     drawn = [i for i in same if shots[i].parts == canvas.parts]
-    captions = tuple(_caption(shot, i in drawn) for i, shot in enumerate(shots))
-    if not same or len(shots) == 1:
-        only: dict[str, Any] | None = {} if same else None
-        return Film(_item(canvas), (), (only,), (captions[start],), shots[start].note)
-    states = {}
-    for i in drawn:
+    moves, states = bool(same) and len(shots) > 1, {}
+    for i in drawn if moves else ():
         canvas.show(shots[i])
         states[i] = snapshot(canvas)
     canvas.show(shots[start])
+    captions = tuple(_caption(shot, i in drawn) for i, shot in enumerate(shots))
+    if not moves:
+        return Film(_item(canvas), (), ({} if same else None,), (captions[start],), shots[start].note)
     return Film(_item(canvas), _started(sliders, start), _differences(states, len(places)), captions)
 
 
@@ -100,7 +99,7 @@ def snapshot(canvas: Canvas) -> dict[str, Any]:
     """All that a slider may change in a figure but its title, by the id of its model."""
     figure, state = canvas.figure, {}
     for source in filter(None, canvas.sources):
-        state[source.id] = {"data": {name: _plain(column) for name, column in source.data.items()}}
+        state[source.id] = {"data": {name: _round(np.asarray(column).tolist()) for name, column in source.data.items()}}
     for span in (figure.x_range, figure.y_range):
         state[span.id] = {"start": _round(span.start), "end": _round(span.end)}
     for axis in figure.axis:
@@ -119,10 +118,6 @@ def _differences(states: Mapping[int, dict[str, Any]], count: int) -> tuple[dict
         {model: states[i][model] for model in changing if model in states[i]} if i in states else None
         for i in range(count)
     )
-
-
-def _plain(column: Any) -> list[Any]:
-    return [_round(v) for v in np.asarray(column).tolist()]
 
 
 def _round(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import holoviews as hv
@@ -59,20 +60,15 @@ class Layer:
         return element.opts(backend="bokeh", **copy.deepcopy(dict(self.style)))  # HoloViews writes into it
 
 
-def _scatter(layer: Layer) -> hv.Element:
+def _each(kind: type[hv.Element], layer: Layer) -> hv.Element:
     x, *rest = layer.names
-    return hv.Scatter(dict(layer.columns), x, rest, label=layer.label)
+    return kind(dict(layer.columns), x, rest, label=layer.label)
 
 
 def _bars(layer: Layer) -> hv.Element:
     base, lower, upper = (layer.column(i) for i in range(3))
     middle = (lower + upper) / 2
     return hv.ErrorBars((base, middle, middle - lower, upper - middle), "base", ["middle", "below", "above"])
-
-
-def _curve(layer: Layer) -> hv.Element:
-    x, y = layer.names
-    return hv.Curve(dict(layer.columns), x, y, label=layer.label)
 
 
 def _band(layer: Layer) -> hv.Element:
@@ -83,11 +79,6 @@ def _band(layer: Layer) -> hv.Element:
 def _outline(layer: Layer) -> Columns:
     x, low, high = (layer.column(i) for i in range(3))
     return {"x": np.append(x, x[::-1]), "y": np.append(low, high[::-1])}
-
-
-def _spikes(layer: Layer) -> hv.Element:
-    x, *rest = layer.names
-    return hv.Spikes(dict(layer.columns), x, rest, label=layer.label)
 
 
 def _cells(layer: Layer) -> hv.Element:
@@ -132,11 +123,11 @@ def _nothing(_layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 
 KINDS = {
-    "points": Kind(_scatter, _same, _xy),
+    "points": Kind(partial(_each, hv.Scatter), _same, _xy),
     "bars": Kind(_bars, _same, _whole_bars),
-    "line": Kind(_curve, _same, _xy),
+    "line": Kind(partial(_each, hv.Curve), _same, _xy),
     "band": Kind(_band, _outline, _nothing),
-    "spikes": Kind(_spikes, _spike_source, _xy),
+    "spikes": Kind(partial(_each, hv.Spikes), _spike_source, _xy),
     "cells": Kind(_cells, _cells_source, _nothing),
     "histogram": Kind(_histogram, _with_top, _xy),
     "verticals": Kind(lambda layer: hv.VLines(layer.column(0), layer.names[0]), _same, _nothing),

@@ -43,9 +43,7 @@ def gather(legend: Any) -> None:
         gone += rest
     kinds = {what for parts in joined.values() for what, _ in parts}
     kept = [item for item in legend.items if item not in gone]
-    legend.items = [
-        item for _, item in sorted(enumerate(kept), key=lambda pair: (_text(pair[1]) not in joined, pair[0]))
-    ]
+    legend.items = sorted(kept, key=lambda item: _text(item) not in joined)
     legend.title = ", ".join(text for what, text in _MARKS.items() if what in kinds)
 
 

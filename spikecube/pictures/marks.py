@@ -58,21 +58,13 @@ def _columns(data: xr.Dataset, x: str, y: str, positive: bool) -> dict[str, np.n
     mean = data["mean"].values
     keep = np.isfinite(mean) & (mean > 0 if positive else True)
     names = [x, *(c for c in ("alpha", "n", "lam") if c in data.coords and c != x)]
-    spread = {name: np.broadcast_to(_aligned(data[name], data["mean"].dims), mean.shape)[keep] for name in names}
+    dims = data["mean"].dims
+    spread = {name: data[name].broadcast_like(data["mean"]).transpose(*dims).values[keep] for name in names}
     columns = {x: spread.pop(x).astype(float), y: mean[keep]} | {name: v.astype(float) for name, v in spread.items()}
     for name in ("stderr", "seeds", "residual"):
-        if name not in data:
-            continue
-        columns[name] = data[name].transpose(*data["mean"].dims).values[keep].astype(float)
+        if name in data:
+            columns[name] = data[name].transpose(*dims).values[keep].astype(float)
     return columns
-
-
-def _aligned(coordinate: xr.DataArray, dims: Sequence[Any]) -> np.ndarray:
-    """A coordinate with an axis for each dim, in their order."""
-    values = coordinate.transpose(*(d for d in dims if d in coordinate.dims)).values
-    shape = [coordinate.sizes.get(d, 1) for d in dims]
-    aligned: np.ndarray = values.reshape(shape)
-    return aligned
 
 
 def _tips(x: str, y: str, extra: Sequence[str]) -> list[tuple[str, str]]:

@@ -86,12 +86,15 @@ class Picture:
         beyond = [KINDS[layer.kind].extent(layer)[1] for layer in self.layers if not layer.framed]
         return x, y if self.ylim or not beyond else _stretched(y, np.concatenate(beyond), self.logy)
 
+    @property
+    def stack(self) -> list[Picture]:
+        """The picture and its strips, from above."""
+        return [self, *([] if self.strip is None else self.strip.stack)]
+
     def view(self) -> hv.Overlay | hv.Layout:
         """The picture as a HoloViews object, its strip below it."""
-        shown: list[Picture] = [self]
-        while (below := shown[-1].strip) is not None:
-            shown.append(below)
-        return self.overlay() if self.strip is None else hv.Layout([part.overlay() for part in shown]).cols(1)
+        shown = [part.overlay() for part in self.stack]
+        return hv.Layout(shown).cols(1) if self.strip else shown[0]
 
     def overlay(self) -> hv.Overlay:
         """The picture without its strip as a HoloViews object."""
@@ -120,8 +123,7 @@ class Canvas:
         plot = hv.renderer("bokeh").get_plot(picture.overlay())
         self.parts = picture.parts
         self.figure = plot.state
-        self.figure.width = None
-        self.figure.sizing_mode = "stretch_width"
+        self.figure.update(width=None, sizing_mode="stretch_width")
         self.sources = [part.handles.get("source") for part in plot.subplots.values()]
         self.strip = None if picture.strip is None else Canvas(picture.strip)
         self.root = self.figure
@@ -206,22 +208,17 @@ _RIM = """:host::before { content: ""; position: absolute; inset: 0; z-index: 1;
 
 def _tidy(plot: Any, _element: Any) -> None:
     figure = plot.state
-    figure.toolbar.logo = None
-    figure.toolbar.autohide = True
-    figure.outline_line_color = None
-    figure.update(**BORDERS, stylesheets=[_RIM])
+    figure.toolbar.update(logo=None, autohide=True)
+    figure.update(**BORDERS, outline_line_color=None, stylesheets=[_RIM])
     for axis in figure.axis:
-        axis.axis_line_color = style.SOFT
-        axis.major_tick_line_color = style.SOFT
-        axis.minor_tick_line_color = None
+        axis.update(axis_line_color=style.SOFT, major_tick_line_color=style.SOFT, minor_tick_line_color=None)
         axis.axis_label_text_font_style = "normal"
         if isinstance(axis.ticker, LogTicker):
             axis.formatter = CustomJSTickFormatter(code=style.asset("tick_labels.js"))
     for part in (*figure.axis, *figure.grid):
         if isinstance(part.ticker, LogTicker):
             part.ticker = CustomJSTicker(major_code=style.asset("ticks.js"))
-    figure.title.text_font_style = "normal"
-    figure.title.text_color = style.INK
+    figure.title.update(text_font_style="normal", text_color=style.INK)
     for box in figure.legend:
         box.click_policy = "hide"
         legend.gather(box)

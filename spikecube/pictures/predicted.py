@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.cube.predict import PredictionError, predict
 from spikecube.means.places import at
-from spikecube.means.spikes import Labels, further_labels, study_of
+from spikecube.means.spikes import Labels, further_labels
 from spikecube.pictures import style
 from spikecube.study.study import Study, study_from
 from spikecube.theory import bulk_density, bulk_edge, chosen_degrees, conditional_density
@@ -23,14 +23,12 @@ _SIZES, _PENALTIES = 7, 31
 _POINTS = 80
 
 
-def fine_study(study: Study, alphas: int = MOST_ALPHAS) -> Study:
-    """The study with alphas in between, so that predicted lines are smooth; its own stay, at most `alphas` of them."""
+def fine_study(study: Study) -> Study:
+    """The study with alphas in between, so that predicted lines are smooth; its own stay, `MOST_ALPHAS` at most."""
     own = study.axes.alpha
-    between = np.linspace(own[0], own[-1], alphas).round(6).tolist() if len(own) < alphas else []
+    between = np.linspace(own[0], own[-1], MOST_ALPHAS).round(6).tolist() if len(own) < MOST_ALPHAS else []
     near = [a for a in between if min(abs(a - b) for b in own) > 1e-3]
-    grid = sorted({*style.thin(own, alphas), *near})
-    axes = {"alpha": grid, "n": study.axes.n, "seed": 1, "lam": study.axes.lam, **study.further}
-    return Study(title=study.title, model=study.model, axes=axes, measure=study.measure)
+    return study.on_axes(alpha=sorted({*style.thin(own, MOST_ALPHAS), *near}))
 
 
 def predict_study(study: str) -> xr.Dataset:
@@ -38,12 +36,10 @@ def predict_study(study: str) -> xr.Dataset:
     return predict(fine_study(study_from(study)))
 
 
-def between(cube: xr.Dataset, alphas: Sequence[float]) -> xr.Dataset:
-    """The predicted losses at some alphas of a cube, at sizes and penalties between its own too: smooth lines."""
-    study = study_of(cube)
-    axes = {"alpha": list(alphas), "n": _filled(study.axes.n, _SIZES), "lam": _filled(study.axes.lam, _PENALTIES)}
-    whole = [round(n) for n in axes["n"]]
-    fine = Study(model=study.model, axes={**axes, "n": sorted(set(whole)), "seed": 1, **study.further})
+def between(study: Study, alphas: Sequence[float]) -> xr.Dataset:
+    """The predicted losses at some alphas, at sizes and penalties between those of a study too: smooth lines."""
+    sizes, penalties = _filled(study.axes.n, _SIZES), _filled(study.axes.lam, _PENALTIES)
+    fine = study.on_axes(alpha=alphas, n=sorted({round(n) for n in sizes}), lam=penalties)
     return predict(fine, only=("train_loss", "test_loss", "train_loss_init", "test_loss_init"))
 
 
@@ -101,9 +97,10 @@ def _grid(edge: float) -> np.ndarray:
     return edge * (1e-3 + 0.51 * (1 - np.cos(np.linspace(0, np.pi, _POINTS))))
 
 
-def predict_or_none(cube: xr.Dataset) -> xr.Dataset | None:
-    """The prediction on a fine grid of alphas that holds those of the cube, or None where theory declines its study."""
+def predict_or_none(study: Study) -> xr.Dataset | None:
+    """The prediction on a fine grid of alphas that holds those of the study, or None where theory declines it."""
+    fine = fine_study(study)
     try:
-        return predict(fine_study(study_of(cube)))
+        return predict(fine)
     except PredictionError:
         return None

@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,9 +21,11 @@ from spikecube.pictures import predicted, style, tables
 from spikecube.pictures import report_parts as parts
 from spikecube.pictures.catalogue import CATALOGUE, Entry, Scene
 from spikecube.pictures.frames import Film, Slider, film
-from spikecube.words.appearance import appearances_or_none
+from spikecube.study.study import study_from
+from spikecube.words.deviations import far_points
 from spikecube.words.findings import findings
 from spikecube.words.headlines import headlines
+from spikecube.words.seen import seen
 
 MOST_FRAMES = 120
 MOST_POSITIONS = 24
@@ -75,14 +76,10 @@ def report(
 
     Parameters
     ----------
-    cube
-        As `run` or `open_cube` give it, or its file; parts may be missing.
-    path
-        Where the file goes; an existing one is replaced.
-    prediction
-        From `predict`; without it the cube's study is predicted here, and what theory declines is left out.
-    fits
-        Results of the scaling fits by law.
+    cube : as `run` or `open_cube` give it, or its file; parts may be missing.
+    path : where the file goes; an existing one is replaced.
+    prediction : from `predict`; without it the cube's study is predicted here, and what theory declines is left out.
+    fits : results of the scaling fits by law.
 
     Returns
     -------
@@ -97,17 +94,19 @@ def report(
     target = Path(path)
     refuse_target(target)
     cube = as_cube(cube, "study", "alpha", "n", "seed", "lam")
-    shown = {entry.name: (entry, _axes(cube, entry)) for entry in CATALOGUE.values() if entry.question}
+    further = further_axes(cube)
+    shown = {entry.name: (entry, (*entry.axes, *further)) for entry in CATALOGUE.values() if entry.question}
     bar = sliders(cube, *(axes for _, axes in shown.values()))
     scene = _scene(cube, prediction, fits or {}, bar)
     films = {name: _film(scene, entry, bar, axes) for name, (entry, axes) in shown.items()}
+    drawn = _json({"films": [_film_json(name, f, bar) for name, f in films.items()], "dark": style.DARK})
     contents, body = _body(scene, films, bar)
-    page = Template(_asset("report.html")).substitute(
+    page = Template(style.asset("report.html")).substitute(
         title=html.escape(parts.title_of(cube)),
-        css=style.stylesheet() + _asset("report.css"),
-        js="".join(map(_asset, ("paint.js", "narrow.js", "report.js"))),
+        css=style.stylesheet() + style.asset("report.css"),
+        js="".join(map(style.asset, ("paint.js", "narrow.js", "report.js"))),
         bokeh=_bokeh_js(),
-        films=_json({"films": [_film_json(name, f, bar) for name, f in films.items()], "dark": style.DARK}),
+        films=drawn,
         header=parts.header(cube),
         contents=contents,
         body=body,
@@ -121,8 +120,8 @@ def sliders(cube: xr.Dataset, *groups: Sequence[str]) -> tuple[Slider, ...]:
 
     Their positions are thinned until every group has few frames.
     """
-    most = MOST_POSITIONS
-    while most > 2 and any(_frames(cube, group, most) > MOST_FRAMES for group in groups):
+    lengths, most = [[cube.sizes.get(name, 1) for name in group] for group in groups], MOST_POSITIONS
+    while most > 2 and any(math.prod(min(n, most) for n in group) > MOST_FRAMES for group in lengths):
         most -= 1
     made = []
     for name in dict.fromkeys(itertools.chain(*groups)):
@@ -130,10 +129,6 @@ def sliders(cube: xr.Dataset, *groups: Sequence[str]) -> tuple[Slider, ...]:
             values = style.thin(cube[name].values.tolist(), most)
             made.append(Slider(name, tuple(values), _start(name, values)))
     return tuple(made)
-
-
-def _frames(cube: xr.Dataset, group: Sequence[str], most: int) -> int:
-    return math.prod(min(cube.sizes.get(name, 1), most) for name in group)
 
 
 def _start(name: str, values: Sequence[Any]) -> int:
@@ -149,42 +144,35 @@ def _scene(
     """What the views draw; without a prediction the study's is made, with more sizes and penalties for smooth lines."""
     if prediction is not None:
         return Scene(cube, prediction, fits)
-    prediction = predicted.predict_or_none(cube)
+    study = study_from(cube.attrs["study"])
+    prediction = predicted.predict_or_none(study)
     alphas = next((slider.values for slider in bar if slider.name == "alpha"), tuple(cube["alpha"].values.tolist()))
-    return Scene(cube, prediction, fits, None if prediction is None else predicted.between(cube, alphas))
-
-
-def _axes(cube: xr.Dataset, entry: Entry) -> tuple[str, ...]:
-    """The axes that a picture is chosen along: its own and the further ones of the cube."""
-    return (*entry.axes, *further_axes(cube))
+    return Scene(cube, prediction, fits, None if prediction is None else predicted.between(study, alphas))
 
 
 def _film(scene: Scene, entry: Entry, bar: Sequence[Slider], axes: Sequence[str]) -> Film:
-    """Every frame of a view over the sliders of the page that move it."""
     return film(lambda **labels: entry.draw(scene, None, **labels), [s for s in bar if s.name in axes])
 
 
 def _body(scene: Scene, films: Mapping[str, Film], bar: Sequence[Slider]) -> tuple[str, str]:
     """The contents and the body: what one would quote and the spectrum first, then each question, then the tables."""
-    cube, fits, prediction = scene.cube, scene.fits, scene.prediction
+    cube, fits = scene.cube, scene.fits
+    found = seen(scene.compared)
+    sentences, numbers, far = findings(found, fits), headlines(found, fits), far_points(found, tables.MOST_FAR)
+    means, spikes = tables.mean_table(found), tables.appearance_table(found)
     first, *questions = _questions()
-    sections = [
-        (first, parts.section(first, SECTIONS.get(first, ""), films, CATALOGUE, parts.KEY)),
-        ("What was found", parts.found(findings(scene.compared, fits), prediction)),
-        *((question, parts.section(question, SECTIONS.get(question, ""), films, CATALOGUE)) for question in questions),
-        ("What do the fits say?", parts.fits_section(fits)),
-        (_BEYOND, parts.table_section(_BEYOND, tables.deviation_table(scene.compared))),
-        ("Means at the largest size", parts.table_section("Means at the largest size", tables.mean_table(cube))),
-        ("Where this comes from", parts.study_section(cube)),
-    ]
-    there = [(title, text) for title, text in sections if text]
-    spikes = appearances_or_none(cube)
-    opening = parts.tiles(headlines(scene.compared, spikes, fits))
-    opening += tables.appearance_table(spikes, float(cube["alpha"].max())) + parts.bar(bar)
-    return parts.contents([title for title, _ in there]), "\n".join([opening, *(text for _, text in there)])
-
-
-_BEYOND = "Which points lie beyond 3 standard errors?"
+    inside = {
+        first: parts.figures(first, SECTIONS.get(first, ""), films, CATALOGUE) + parts.KEY,
+        "What was found": parts.found(sentences, scene.prediction),
+        **{title: parts.figures(title, SECTIONS.get(title, ""), films, CATALOGUE) for title in questions},
+        "What do the fits say?": parts.fits(fits),
+        "Which points lie beyond 3 standard errors?": tables.deviation_table(far),
+        "Means at the largest size": means,
+        "Where this comes from": parts.provenance(cube),
+    }
+    there = {title: text for title, text in inside.items() if text}
+    opening = parts.tiles(numbers) + spikes + parts.bar(bar)
+    return parts.contents(there), "\n".join([opening, *(parts.section(*part) for part in there.items())])
 
 
 def _questions() -> list[str]:
@@ -211,7 +199,3 @@ def _bokeh_js() -> str:
 
     path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
     return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
-
-
-def _asset(name: str) -> str:
-    return (resources.files("spikecube.pictures") / "assets" / name).read_text(encoding="utf-8")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import xarray as xr
 
+from spikecube.means.spikes import study_of
 from spikecube.pictures import tables
 from spikecube.pictures.entry import Entry
 from spikecube.pictures.frames import Film, Slider
 from spikecube.text import number
 from spikecube.words import symbols
-from spikecube.words.findings import said
+from spikecube.words.findings import fitted
 from spikecube.words.headlines import Headline
 from spikecube.words.seeds import counted
 
@@ -34,7 +35,7 @@ def header(cube: xr.Dataset) -> str:
     sizes += f"; {counted(cube.sizes.get('seed', 1), 'seed')}."
     return (
         f"<header><h1>{escape(title_of(cube))}</h1>"
-        f"<p>{symbols.scripts(tables.model_sentence(cube))} {escape(sizes)}</p>"
+        f"<p>{symbols.scripts(tables.model_sentence(study_of(cube).model))} {escape(sizes)}</p>"
         "</header>"
     )
 
@@ -73,7 +74,7 @@ def _slider(slider: Slider) -> str:
     )
 
 
-def contents(titles: Sequence[str]) -> str:
+def contents(titles: Iterable[str]) -> str:
     """Links to the sections."""
     items = "".join(f'<li><a href="#{anchor(title)}">{escape(title)}</a></li>' for title in titles)
     return f'<nav class="contents" aria-label="Contents"><ol>{items}</ol></nav>'
@@ -92,9 +93,15 @@ _ERROR = re.compile(r"\d\(\d+\)")
 """A number with its standard error."""
 
 
-def _section(title: str, inside: str, kind: str = "") -> str:
-    name = f' class="{kind}"' if kind else ""
-    return f'<section{name} id="{anchor(title)}"><h2>{escape(title)}</h2>{inside}</section>'
+_WIDE = ("Which points lie beyond 3 standard errors?", "Means at the largest size")
+"""Sections of one table, which may be wider than the page."""
+_KINDS = {"What was found": ' class="found"'}
+
+
+def section(title: str, inside: str) -> str:
+    """A section of the page under its title."""
+    text = scroll(inside, title) if title in _WIDE else inside
+    return f'<section{_KINDS.get(title, "")} id="{anchor(title)}"><h2>{escape(title)}</h2>{text}</section>'
 
 
 def found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
@@ -102,7 +109,7 @@ def found(sentences: Sequence[str], prediction: xr.Dataset | None) -> str:
     items = "".join(f"<li>{symbols.scripts(s)}</li>" for s in sentences)
     items += "<li>Digits in brackets are standard errors of the last digits.</li>" if _ERROR.search(items) else ""
     lack = "There is no prediction for this study: only measurements are shown."
-    return _section("What was found", f"<ul>{items}</ul>{'' if prediction is not None else f'<p>{lack}</p>'}", "found")
+    return f"<ul>{items}</ul>" + (f"<p>{lack}</p>" if prediction is None else "")
 
 
 KEY = (
@@ -112,18 +119,18 @@ KEY = (
 )
 
 
-def section(question: str, text: str, films: Mapping[str, Film], entries: Mapping[str, Entry], below: str = "") -> str:
+def figures(question: str, text: str, films: Mapping[str, Film], entries: Mapping[str, Entry]) -> str:
     """The views that answer a question, in pairs; what several lack is said once."""
     shown = {name: film for name, film in films.items() if entries[name].question == question}
     first = {film.note: name for name, film in reversed(shown.items()) if film.note}
-    figures = "".join(
+    all_of_them = "".join(
         figure(name, film, entries[name].title, hidden=first.get(film.note, name) != name)
         for name, film in shown.items()
     )
     drawn = text and any(not film.note for film in shown.values())
     lead = f"<p>{symbols.scripts(text)}</p>" if drawn else ""
     pair = " pair" if len(shown) > 1 else ""
-    return _section(question, f'{lead}<div class="figures{pair}">{figures}</div>{below}')
+    return f'{lead}<div class="figures{pair}">{all_of_them}</div>'
 
 
 def figure(name: str, film: Film, title: str, *, hidden: bool = False) -> str:
@@ -141,19 +148,19 @@ def figure(name: str, film: Film, title: str, *, hidden: bool = False) -> str:
     )
 
 
-def fits_section(fits: Mapping[str, xr.Dataset]) -> str:
+def fits(made: Mapping[str, xr.Dataset]) -> str:
     """What each fit means in two sentences, all that it says and its table folded; why there is none, once."""
-    made, told = [], set()
-    for law, fit in fits.items():
+    parts, told = [], set()
+    for law, fit in made.items():
         whole, rows = str(fit.attrs.get("sentence", "")).removeprefix(f"{law}: "), tables.fit_table(fit)
         if not rows and whole in told:
             whole = "no fit, for the same reason."
         told.add(whole)
-        short = said(law, fit) if rows else ""
+        short = fitted(law, fit) if rows else ""
         inside = f"<p>{symbols.scripts(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
         folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""
-        made.append(f"<h3>{escape(law)}</h3><p>{symbols.scripts(short or whole)}</p>{folded}")
-    return _section("What do the fits say?", "".join(made)) if made else ""
+        parts.append(f"<h3>{escape(law)}</h3><p>{symbols.scripts(short or whole)}</p>{folded}")
+    return "".join(parts)
 
 
 def scroll(table: str, name: str) -> str:
@@ -161,15 +168,7 @@ def scroll(table: str, name: str) -> str:
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{table}</div>'
 
 
-def table_section(title: str, table: str) -> str:
-    """A table under its title; nothing without one."""
-    return _section(title, scroll(table, title)) if table else ""
-
-
-def study_section(cube: xr.Dataset) -> str:
+def provenance(cube: xr.Dataset) -> str:
     """The study as it was run, and all that is known of where the cube was made."""
-    return _section(
-        "Where this comes from",
-        f"{scroll(tables.provenance_table(cube), 'Provenance')}<p>The study, as it was run:</p>"
-        f'<pre tabindex="0">{escape(str(cube.attrs.get("study", "")))}</pre>',
-    )
+    study = f'<pre tabindex="0">{escape(str(cube.attrs.get("study", "")))}</pre>'
+    return f"{scroll(tables.provenance_table(cube), 'Provenance')}<p>The study, as it was run:</p>{study}"

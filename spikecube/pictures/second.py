@@ -14,7 +14,6 @@ from spikecube.pictures import style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.legend import Limits
 from spikecube.pictures.picture import Picture
-from spikecube.text import number
 from spikecube.words import symbols
 
 SECOND = "second cube"
@@ -35,7 +34,7 @@ def place_in(
             own = default_label(cube, axis)
         labels[axis] = _near(other, axis, own)
         if labels[axis] != own:
-            moved += f", {symbols.symbol(axis)} = {_text(labels[axis])}"
+            moved += f", {symbols.symbol(axis)} = {symbols.value(labels[axis])}"
     return labels, moved
 
 
@@ -44,10 +43,6 @@ def _near(cube: xr.Dataset, axis: str, label: Any) -> Any:
     if cube[axis].dtype.kind in "iuf":
         return default_label(cube, axis) if label is None else nearest(cube, axis, float(label))
     return label if label in cube[axis].values else default_label(cube, axis)
-
-
-def _text(label: Any) -> str:
-    return label if isinstance(label, str) else number(float(label))
 
 
 def over(picture: Picture, second: Picture, moved: str) -> Picture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -32,8 +32,6 @@ def serve(
     cube: xr.Dataset | str | Path | Source | Awaited,
     *,
     port: int = 0,
-    prediction: xr.Dataset | None = None,
-    fits: Mapping[str, xr.Dataset] | None = None,
     fitter: Fitter | None = None,
     other: xr.Dataset | None = None,
     predict: bool = True,
@@ -46,18 +44,12 @@ def serve(
 
     Parameters
     ----------
-    cube
-        A cube, its file, a source of one that still grows, or one that is not there yet: its page waits for it.
-    port
-        0 takes a free one.
-    other
-        A second cube to draw beside the first.
-    predict
-        Whether to compute what theory says for each visitor from the start.
-    show
-        Whether to open a browser.
-    started
-        Called with the address once the server answers.
+    cube : a cube, its file, a source of one that still grows, or one that is not there yet: its page waits for it.
+    port : 0 takes a free one.
+    other : a second cube to draw beside the first.
+    predict : whether to compute what theory says for each visitor from the start.
+    show : whether to open a browser.
+    started : called with the address once the server answers.
 
     Raises
     ------
@@ -66,7 +58,7 @@ def serve(
     """
     source = cube if isinstance(cube, Awaited) else source_of(cube)
     pn.extension(raw_css=[style.asset("app_page.css")])
-    server = make_server(source, port, prediction=prediction, fits=fits, fitter=fitter, other=other, predict=predict)
+    server = make_server(source, port, fitter=fitter, other=other, predict=predict)
     address = f"http://localhost:{server.port}/"
     _stop_on_signals(server)
     _keep_to_the_point(server)

@@ -55,12 +55,9 @@ class Growing:
 
     Parameters
     ----------
-    read
-        Gives the cube as it is now; a function of a module, or a partial one, can be called in another process.
-    folder
-        What grows; its files are never changed once written.
-    name
-        The file that it will be.
+    read : gives the cube as it is now; a function of a module, or a partial one, can be called in another process.
+    folder : what grows; its files are never changed once written.
+    name : the file that it will be.
     """
 
     live = True
@@ -79,10 +76,8 @@ class Ahead:
 
     Parameters
     ----------
-    source
-        One that grows; its `cube` is a function of a module, or a partial one.
-    call
-        Calls a function, by default in one process that stays.
+    source : one that grows; its `cube` is a function of a module, or a partial one.
+    call : calls a function, by default in one process that stays.
     """
 
     live = True
@@ -133,10 +128,8 @@ class Awaited:
 
     Parameters
     ----------
-    find
-        Gives it once it is there, else None.
-    title, sentence
-        What a page says meanwhile.
+    find : gives it once it is there, else None.
+    title, sentence : what a page says meanwhile.
     """
 
     def __init__(self, find: Callable[[], Source | None], title: str, sentence: str) -> None:

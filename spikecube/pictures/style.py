@@ -66,6 +66,11 @@ def markers(count: int) -> list[str]:
     return list(itertools.islice(itertools.cycle(MARKERS), count))
 
 
+def ordered_looks(count: int) -> list[dict[str, Any]]:
+    """Colour and marker of each series along an ordered axis."""
+    return [{"colour": c, "marker": m} for c, m in zip(ordered_colours(count), markers(count), strict=True)]
+
+
 def thin(values: Sequence[Any], most: int) -> list[Any]:
     """At most `most` of some values, evenly by position, both ends among them.
 

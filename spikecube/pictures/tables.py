@@ -8,17 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from spikecube.means.compared import Compared
-from spikecube.means.comparisons import means_at
-from spikecube.means.places import Missing, at, fixed
-from spikecube.means.spikes import study_of
+from spikecube.model.parameters import Model
 from spikecube.pictures import style
 from spikecube.text import number, with_error
 from spikecube.words import captions, symbols
-from spikecube.words.appearance import Appearances, alpha_text, size_text
-from spikecube.words.deviations import HEADER, deviations, deviations_text, rest, rows
+from spikecube.words.deviations import HEADER, FarPoints
+from spikecube.words.seen import Seen
+from spikecube.words.spikes_found import alpha_text, size_text
 
 MOST_ROWS, MOST_FAR = 200, 60
 _FIT_COLUMNS = {
@@ -60,30 +59,32 @@ def fit_table(fit: xr.Dataset) -> str:
     """Every estimate that theory has a value for, with its interval; what gave none is counted by its reason."""
     if not {"estimate", "expected"} <= set(fit) or "param" not in fit["estimate"].dims:
         return ""
-    names = [str(d) for d in fit["estimate"].dims]
-    spread = {c: _spread(fit, c) for c in (*_FIT_COLUMNS, "message") if c in fit}
-    wanted = np.isfinite(spread["expected"])
-    found = [i for i in np.flatnonzero(wanted) if np.isfinite(spread["estimate"][i])]
-    places = np.unravel_index(found, fit["estimate"].shape) if found else ()
-    labels = [[_label(fit, name, j) for j in column] for name, column in zip(names, places, strict=False)]
-    shown = [c for c in _FIT_COLUMNS if c in fit]
-    cells = [_fit_cells({c: spread[c][i] for c in shown}) for i in found]
-    rows = [[*(column[r] for column in labels), *cell] for r, cell in enumerate(cells)]
+    names, shown = [str(d) for d in fit["estimate"].dims], [c for c in _FIT_COLUMNS if c in fit]
+    kept = [c for c in (*shown, "message") if c in fit]
+    data = fit[kept].reset_coords(drop=True).to_dataframe(dim_order=names).reset_index()
+    data = data[np.isfinite(data["expected"])]
+    solved = np.isfinite(data["estimate"])
+    rows = [
+        [*(_label(row[name]) for name in names), *_fit_cells({c: row[c] for c in shown})]
+        for row in data[solved].to_dict("records")
+    ]
     named = _FIT_COLUMNS | ({"nobs": _POINTS} if "scaled_data" in fit else {})
     header = [*map(symbols.symbol, names), *(named[c] for c in shown)]
     left_out = f"<p>{len(rows) - MOST_ROWS} more rows are not shown.</p>" if len(rows) > MOST_ROWS else ""
     text = [i for i, name in enumerate(names) if fit[name].dtype.kind not in "iuf"]
     made = table(header, rows[:MOST_ROWS], text) if rows else ""
-    return made + left_out + _reasons(spread, wanted & ~np.isfinite(spread["estimate"]))
+    return made + left_out + (_reasons(data["message"][~solved]) if "message" in data else "")
 
 
-def appearance_table(spikes: Appearances | None, last: float) -> str:
-    """When each spike appears: seen at the largest size, and expected by theory up to the `last` alpha."""
-    if spikes is None:
+def appearance_table(seen: Seen) -> str:
+    """When each spike appears: seen at the largest size, and expected by theory up to the largest alpha."""
+    if seen.outliers is None or not seen.outliers.spikes:
         return ""
-    n, found = spikes
-    rows = [[_called(s.degree), s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"] for s in found]
-    at_n = f"at n = {number(n)}"
+    last, at_n = float(seen.cube["alpha"].max()), f"at n = {number(seen.outliers.n)}"
+    rows = [
+        [_called(s.degree), s.seen, alpha_text(s), size_text(s, last), f"α > {s.limit:.3g}"]
+        for s in seen.outliers.spikes
+    ]
     header = ["spike", f"measured {at_n}", f"expected {at_n}", f"expected at α = {number(last)}", "in the limit"]
     note = "expected: theory alone, to 0.005 in α and 5 per cent in n, as spikecube when says it"
     lead = f'<h2 id="when-does-each-spike-appear">When does each spike appear? <small>{note}</small></h2>'
@@ -91,21 +92,16 @@ def appearance_table(spikes: Appearances | None, last: float) -> str:
 
 
 def _called(degree: int) -> str:
-    """A degree, and the word that people have for it."""
     word = {1: " (linear)", 2: " (quadratic)", 3: " (cubic)"}.get(degree, "")
     return f"degree {degree}{word}"
 
 
-def deviation_table(seen: Compared) -> str:
+def deviation_table(found: FarPoints | None) -> str:
     """The points beyond 3 standard errors, each with what explains it; nothing where nothing can be compared."""
-    try:
-        found = deviations(seen)
-    except Missing:
+    if found is None:
         return ""
-    lead = f"<p>{html.escape(deviations_text(found))}</p>"
-    if not found.far:
-        return lead
-    return lead + table(HEADER, rows(found, MOST_FAR), (0, 1, 5)) + _others(rest(found, MOST_FAR))
+    lead = f"<p>{html.escape(found.text)}</p>"
+    return lead + table(HEADER, found.rows, (0, 1, 5)) + _others(found.others) if found.rows else lead
 
 
 def _others(lines: Sequence[str]) -> str:
@@ -114,19 +110,10 @@ def _others(lines: Sequence[str]) -> str:
     return f"<details><summary>the others, curve by curve</summary><ul>{items}</ul></details>" if lines else ""
 
 
-def _spread(fit: xr.Dataset, name: str) -> np.ndarray:
-    """A variable over all places of the estimate, flat."""
-    values: np.ndarray = fit[name].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims).values.ravel()
-    return values
-
-
-def _reasons(spread: dict[str, np.ndarray], silent: np.ndarray) -> str:
-    """How many curves gave no estimate, and why."""
-    if "message" not in spread or not silent.any():
-        return ""
-    reasons, counts = np.unique(spread["message"][silent].astype(str), return_counts=True)
-    items = "".join(f"<li>{n} without an estimate: {html.escape(r)}</li>" for r, n in zip(reasons, counts, strict=True))
-    return f"<ul>{items}</ul>"
+def _reasons(messages: pd.Series) -> str:
+    counts = messages.astype(str).value_counts().sort_index()
+    items = "".join(f"<li>{n} without an estimate: {html.escape(r)}</li>" for r, n in counts.items())
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _fit_cells(values: dict[str, float]) -> list[Any]:
@@ -142,29 +129,28 @@ def _fit_cells(values: dict[str, float]) -> list[Any]:
     return [told[c](v).replace("-", "−") if c in told and np.isfinite(v) else v for c, v in values.items()]
 
 
-def _label(data: xr.Dataset, name: str, position: int) -> Any:
-    value = data[name].values[position] if name in data.coords else position
+def _label(value: Any) -> Any:
     return symbols.label(value) if isinstance(value, str) else float(value)
 
 
-def mean_table(cube: xr.Dataset) -> str:
+def mean_table(seen: Seen) -> str:
     """Mean number of outliers, first singular value and losses at the largest size and the middle penalty.
 
     They are those that `info` prints: with control variates where the cube has them, and the lead says which.
     """
-    names = [v for v in ("outlier_count", "singular_value", "train_loss", "test_loss") if v in cube]
-    where = {"n": None, "lam": None, "rank": 1} | fixed(cube, {})
-    if not names:
+    means = list(seen.means.values())
+    if not means:
         return ""
-    means = [means_at(cube, name, **where) for name in names]
     rows = [
         [float(alpha), *(_with_error(data.isel(alpha=i)) for data in means)]
-        for i, alpha in enumerate(cube["alpha"].values)
+        for i, alpha in enumerate(seen.cube["alpha"].values)
     ]
-    spot = symbols.place(at(cube, **where), ("n", "lam"))
-    brackets = "; standard errors of the last digits in brackets" if cube.sizes.get("seed", 1) > 1 else ""
+    middle = {"n": -1, "lam": seen.cube.sizes.get("lam", 1) // 2}
+    spot = symbols.place(seen.cube.isel(middle, missing_dims="ignore"), ("n", "lam"))
+    brackets = "; standard errors of the last digits in brackets" if seen.cube.sizes.get("seed", 1) > 1 else ""
     lead = f"<p>At {html.escape(spot)}: {captions.means_text(*means)}{brackets}.</p>"
-    header = ["α", *("outliers" if n == "outlier_count" else symbols.symbol(n).replace("sᵢ", "s₁") for n in names)]
+    named = [symbols.symbol(name).replace("sᵢ", "s₁") for name in seen.means if name != "outlier_count"]
+    header = ["α", *(["outliers"] if "outlier_count" in seen.means else []), *named]
     return lead + table(header, style.thin(rows, MOST_ROWS // 4))
 
 
@@ -179,9 +165,8 @@ def provenance_table(cube: xr.Dataset) -> str:
     return table(("attribute", "value"), rows, text=(0, 1))
 
 
-def model_sentence(cube: xr.Dataset) -> str:
-    """The model in words."""
-    m = study_of(cube).model
+def model_sentence(m: Model) -> str:
+    """A model in words."""
     target = m.target if isinstance(m.target, str) else f"with Hermite coefficients {_list(m.target)}"
     activation = m.activation if isinstance(m.activation, str) else f"Hermite coefficients {_list(m.activation)}"
     return (

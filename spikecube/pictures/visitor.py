@@ -1,25 +1,25 @@
-"""What the screen of a visitor is like: dark, or narrow; and figures for narrow ones."""
+"""What the screen of a visitor is like, dark or narrow, and figures for such screens."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import panel as pn
+from bokeh.core.property.vectorization import Value
+from bokeh.model import Model
 from bokeh.models import CustomJS, Quad, Text
 from bokeh.models.widgets import Toggle
 
+from spikecube.pictures import style
 from spikecube.pictures.legend import INSIDE
 
 DARK, NARROW = "(prefers-color-scheme: dark)", "(max-width: 600px)"
 """Media queries; report.js asks the same."""
 
-_WATCH = """
-const media = matchMedia(query);
-media.onchange = () => { toggle.active = media.matches; };
-media.onchange();
-"""
+BY_NIGHT = style.DARK
+BY_DAY = {dark: light for light, dark in style.DARK.items()}
 
 
 def watch(query: str, told: Callable[[bool], None]) -> pn.viewable.Viewable:
@@ -28,7 +28,9 @@ def watch(query: str, told: Callable[[bool], None]) -> pn.viewable.Viewable:
     toggle.on_change("active", lambda _name, _old, holds: told(bool(holds)))
     document = pn.state.curdoc
     if document is not None:
-        document.js_on_event("document_ready", CustomJS(args={"toggle": toggle, "query": query}, code=_WATCH))
+        document.js_on_event(
+            "document_ready", CustomJS(args={"toggle": toggle, "query": query}, code=style.asset("watch.js"))
+        )
     return pn.pane.Bokeh(toggle, width=0, height=0, margin=0)
 
 
@@ -47,3 +49,24 @@ def fit_to(figure: Any, *, narrow: bool) -> None:
         for glyph in texts:
             glyph.angle = math.pi / 2 if narrow else 0.0
         figure.xaxis[0].major_label_orientation = "vertical" if narrow else "horizontal"
+
+
+def paint(root: Model, table: Mapping[str, str]) -> None:
+    """Exchanges the colours of a figure and of all its parts."""
+    for model in root.references():
+        for name in model.properties():
+            if "color" in name or "palette" in name:
+                old = getattr(model, name)
+                new = _exchanged(old, table)
+                if new != old:
+                    setattr(model, name, new)
+
+
+def _exchanged(value: Any, table: Mapping[str, str]) -> Any:
+    if isinstance(value, Value):
+        return Value(_exchanged(value.value, table))
+    if isinstance(value, str):
+        return table.get(value.lower(), value)
+    if isinstance(value, list | tuple):
+        return [_exchanged(part, table) for part in value]
+    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -48,6 +48,10 @@ class Aim:
     def rows(self) -> Array:
         """G_j/sqrt(v_j), (K, p)."""
         return np.asarray(self.slopes / np.sqrt(self.variance)[:, None])
+
+    def at(self, some: Array) -> Aim:
+        """The aim with the sizes of a mask (K,) alone."""
+        return replace(self, slopes=self.slopes[some], variance=self.variance[some], sizes=self.sizes[some])
 
 
 @dataclass(frozen=True)

@@ -100,15 +100,9 @@ def fit_power_law(
     """
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
     quantity = str(data.name or "the data")
-    result = fit_sample(
-        _corrected_by(correction),
-        sample,
-        n_min=n_min,
-        rng=generator(rng),
-        expected={} if expected is None else {"exponent": expected},
-        quantity=quantity,
-        draws=draws,
-    )
+    told = {} if expected is None else {"exponent": expected}
+    options: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "draws": draws, "quantity": quantity}
+    result = fit_sample(_corrected_by(correction), sample, expected=told, **options)
     return describe(adjust(result), quantity=quantity)
 
 
@@ -182,40 +176,33 @@ def fit_law(
     >>> fit_law(data, "offset").estimate.round(6).values.tolist()
     [2.0, 3.0, -0.5]
     """
-    if law not in LAWS:
-        raise FitError(f"law={law!r} is not one of {', '.join(LAWS)}")
-    wanted = expected or {}
-    unknown = [name for name in wanted if name not in LAWS[law].params]
-    if unknown:
-        raise FitError(f"expected={unknown[0]!r} is no parameter of {law!r}, which has {', '.join(LAWS[law].params)}")
-    robust = _robust(law, loss, delta)
+    formula, robust = _law_of(law, expected or {}), _robust(law, loss, delta)
+    quantity = str(getattr(data, "name", None) or "the data")
+    told: dict[str, Any] = {"expected": expected, "quantity": quantity}
     if law in SURFACES:
-        first, second = _pair(law, dim, n_min)
-        return adjust(
-            fit_two_sizes(
-                data,
-                (first, second),
-                SURFACES[law],
-                stderr=stderr,
-                expected=wanted,
-                zeros=zeros,
-                quantity=str(getattr(data, "name", None) or "the data"),
-                robust=robust,
-            )
-        )
+        dims = _pair(law, dim, n_min)
+        return adjust(fit_two_sizes(data, dims, formula, stderr=stderr, zeros=zeros, robust=robust, **told))
     if not isinstance(dim, str):
         raise FitError(f"dim={dim!r} names no single dim, which the law {law!r} needs; two sizes have law='two_size'")
-    quantity = str(getattr(data, "name", None) or "the data")
     smallest = n_min
     if law == "log_power":
         sizes = sizes_of(labelled(data), dim)
-        data, stderr, smallest = _logarithms(data, dim, stderr, n_min)
-    sample = from_data(data, dim, stderr, zeros=zeros, own_units=bool(LAWS[law].in_units))
-    keywords: dict[str, Any] = {"rng": generator(rng), "expected": wanted, "quantity": quantity, "draws": draws}
-    result = fit_sample(LAWS[law], sample, n_min=smallest, **keywords)
+        data, stderr, smallest = _logarithms(data, sizes, dim, stderr, n_min)
+    sample = from_data(data, dim, stderr, zeros=zeros, own_units=bool(formula.in_units))
+    result = fit_sample(formula, sample, n_min=smallest, rng=generator(rng), draws=draws, **told)
     if law == "log_power":
         result = _sizes_again(result, sizes, dim)
     return describe(adjust(result), quantity=quantity)
+
+
+def _law_of(name: str, expected: Mapping[str, Any]) -> Law:
+    """The law of a name, which has all parameters of which something is expected."""
+    if name not in LAWS:
+        raise FitError(f"law={name!r} is not one of {', '.join(LAWS)}")
+    unknown = [param for param in expected if param not in LAWS[name].params]
+    if unknown:
+        raise FitError(f"expected={unknown[0]!r} is no parameter of {name!r}, which has {', '.join(LAWS[name].params)}")
+    return LAWS[name]
 
 
 def _robust(law: str, loss: str, delta: float | None) -> Robust | None:
@@ -239,10 +226,9 @@ def _pair(law: str, dim: str | tuple[str, str], n_min: float | str | None) -> tu
 
 
 def _logarithms(
-    data: xr.DataArray, dim: str, stderr: xr.DataArray | float | None, n_min: float | str | None
+    data: xr.DataArray, sizes: Array, dim: str, stderr: xr.DataArray | float | None, n_min: float | str | None
 ) -> tuple[xr.DataArray, xr.DataArray | float | None, float | str | None]:
     """The data against log n, in which a power of log n is a power law."""
-    sizes = sizes_of(labelled(data), dim)
     if (sizes <= 1).any():
         raise FitError(f"the coordinate {dim!r} holds {sizes.min():g}: a power of log n needs sizes above 1")
     refuse_beyond(n_min, sizes)

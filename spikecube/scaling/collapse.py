@@ -125,31 +125,39 @@ def collapse(
     if missing:
         return empty_collapse(task, missing, want.expected)
     free = np.array([i for i, name in enumerate(want.form.params) if name not in want.held], dtype=int)
-    task, found = _minimum(task, want, free)
-    for _ in range(_SHARINGS if shared else 0):
-        task = task.sharing_at(found, free)
-        found = search(task.form, task.points, {}, free, _window(task, want), near=found.theta)
+    task, found = _minimum(task, want, free, shared=shared is not None)
+    return _finished(task, found, want, free, random, tested=not np.isnan(flat))
+
+
+def _finished(
+    task: Task, found: Minimum, want: Asked, free: Array, random: np.random.Generator | None, *, tested: bool
+) -> xr.Dataset:
+    """What follows from a minimum; `tested` says whether errors told that the curves move along the control."""
     chosen = scan(task, found, free, want.expected) if want.ends == "auto" else None
     if chosen is not None:
         found = replace(found, theta=chosen.best.theta, used=chosen.best.used, at_rest=chosen.best.rest)
     problem = task.problem(found.used, free)
     fit = infer(problem, found.theta)
-    if np.isnan(flat) and _f_pvalue(problem, fit) > _MOVED:
+    if not tested and _f_pvalue(problem, fit) > _MOVED:
         return empty_collapse(task, "not_resolved", want.expected)
-    draws = None
-    if random is not None and problem.sample.stderr is not None:
-        draws = bootstrap(problem, found.theta, random)
+    draws = None if random is None else bootstrap(problem, found.theta, random)
     return labelled_collapse(task, problem, found, fit, want.expected, draws, chosen)
 
 
-def _minimum(task: Task, want: Asked, free: Array) -> tuple[Task, Minimum]:
-    """The minimum; several observables without errors weigh by their scatter, which the first minimum shows."""
+def _minimum(task: Task, want: Asked, free: Array, *, shared: bool) -> tuple[Task, Minimum]:
+    """The minimum; several observables without errors weigh by their scatter, which the first minimum shows.
+
+    What points of one size share (`shared`) the residuals at it show.
+    """
     inner = task.frame.inward(task.form, want.held)
     found = search(task.form, task.points, inner, free, _window(task, want))
     for _ in range(_WEIGHINGS if task.raw.stderr is None and len(task.data) > 1 else 0):
         quality = judge(problem := task.problem(found.used, free), linearised(problem, found.theta))
         task = task.weighing(task.weight * quality.dof / np.maximum(quality.chi2, _LEAST), None)
         found = search(task.form, task.points, inner, free, _window(task, want))
+    for _ in range(_SHARINGS if shared else 0):
+        task = task.sharing_at(found, free)
+        found = search(task.form, task.points, {}, free, _window(task, want), near=found.theta)
     return task, found
 
 

@@ -20,7 +20,7 @@ from spikecube.scaling.collapse_quality import Quality, judge, shift_test
 from spikecube.scaling.collapse_root import parts_of, settle
 from spikecube.scaling.master_curve import Points, Reduction, frugal_sizes, richer_sizes, spline_sizes
 from spikecube.scaling.regression import regression_splines
-from spikecube.scaling.resampling import resample
+from spikecube.scaling.resampling import resampled
 from spikecube.scaling.shared_draws import SharedDraws
 from spikecube.scaling.splines import Curve
 from spikecube.scaling.types import Array
@@ -178,14 +178,15 @@ def _error_change(
     return change
 
 
-def bootstrap(problem: Problem, theta: Array, rng: np.random.Generator) -> Array:
-    """Estimates near the optimum after resampling seeds at each size (or normal errors where only those are known)."""
+def bootstrap(problem: Problem, theta: Array, rng: np.random.Generator) -> Array | None:
+    """Estimates near the optimum after resampling seeds at each size, or normal errors where only those are known.
+
+    None where no errors are.
+    """
     sample, points, places = problem.sample, problem.points, problem.places
-    assert sample.stderr is not None
-    if sample.deviations is None:
-        noise = rng.standard_normal((_RESAMPLES, *sample.mean.shape)) * sample.stderr
-    else:
-        noise = resample(sample.deviations, sample.stderr, rng, _RESAMPLES)
+    noise = resampled(sample, rng, _RESAMPLES)
+    if noise is None:
+        return None
     draws, frugal = np.tile(theta, (_RESAMPLES, 1)), frugal_sizes(problem.form, points, theta)
     for b in range(_RESAMPLES):
         moved = replace(points, y=points.y + noise[b, places[:, 0], places[:, 1]])

@@ -11,7 +11,7 @@ from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_root import UNKNOWN, parts_of, slope_noise, white_slopes
 from spikecube.scaling.collapse_sharing import Sharing, sharing_dof
 from spikecube.scaling.master_curve import LEAST_POINTS, Points, Reduction, frugal_sizes, reduce, spline_sizes
-from spikecube.scaling.samples import Sample
+from spikecube.scaling.samples import Sample, of_each_seed
 from spikecube.scaling.shared_draws import SharedDraws, parameter_covariance, smoothing_matrix
 from spikecube.scaling.types import Array
 
@@ -192,9 +192,7 @@ def shared_draws(points: Points, places: Array, sample: Sample) -> SharedDraws:
     covariance = np.zeros((len(weight), len(weight)))
     for column in np.unique(places[:, 1]):
         rows = np.flatnonzero(places[:, 1] == column)
-        deviations = sample.deviations[places[rows, 0], column]
-        count = np.maximum(np.isfinite(deviations).sum(-1, keepdims=True), 1)
-        root = weight[rows, None] * np.nan_to_num(deviations) / count
+        root = of_each_seed(weight[rows, None] * sample.deviations[places[rows, 0], column])
         covariance[np.ix_(rows, rows)] = root @ root.T
         groups.append(rows)
         dof.append(float(np.nanmin(sample.dof[places[rows, 0], column])))

@@ -7,16 +7,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.scaling.collapse_ansatz import Ansatz
+from spikecube.scaling.collapse_ansatz import (
+    CONFIDENCE,
+    DERIVED,
+    DERIVED_VARIABLES,
+    Ansatz,
+    derived_table,
+    parameter_table,
+)
 from spikecube.scaling.collapse_inference import Inference
 from spikecube.scaling.collapse_linear import Problem
+from spikecube.scaling.collapse_quality import CollapseFindings, collapse_verdict
 from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
 from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_table import CONFIDENCE, DERIVED, DERIVED_VARIABLES, derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
-from spikecube.scaling.collapse_verdict import CollapseFindings, collapse_verdict
-from spikecube.scaling.least_squares import aicc
 from spikecube.scaling.master_curve import shortfall
+from spikecube.scaling.regression import aicc
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
 from spikecube.scaling.types import Array, Arrays, over
 

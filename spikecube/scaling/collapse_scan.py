@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 
+from spikecube.scaling.collapse_ansatz import derived_table, parameter_table
 from spikecube.scaling.collapse_linear import Problem, covariance_of, enough, linearised, noise_of
 from spikecube.scaling.collapse_quality import judge, shift_test
 from spikecube.scaling.collapse_root import settle
 from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_table import derived_table, parameter_table
 from spikecube.scaling.collapse_task import Task
 from spikecube.scaling.master_curve import descend, frugal_sizes
-from spikecube.scaling.types import Array, Arrays
+from spikecube.scaling.types import Array, Arrays, over
 from spikecube.scaling.verdict import REJECTED
 
 _SHARES = (1.0, 0.7, 0.5)  # of the points, inside the windows that are tried
@@ -163,33 +165,30 @@ def hull(scan_: Scan) -> dict[str, Array]:
 def derived_hull(scan_: Scan, part: int) -> dict[str, Array]:
     """The same for 1/nu and zeta/nu of one part."""
     tables = [scan_.at(place).derived[part] for place in scan_.admitted]
-    return {
-        "derived_low": np.stack([t["derived_low"] for t in tables]).min(0),
-        "derived_high": np.stack([t["derived_high"] for t in tables]).max(0),
-    }
+    low, high = (np.stack([t[name] for t in tables]) for name in ("derived_low", "derived_high"))
+    return {"derived_low": low.min(0), "derived_high": high.max(0)}
 
 
 def scan_variables(scan_: Scan, rows: Array, part: int, chi2_unit: float) -> Arrays:
     """The whole scan of one part, over (scan_window, scan_n_min)."""
     plane = (len(scan_.widths), len(scan_.smallest))
     dims = ("scan_window", "scan_n_min")
-    found: Arrays = {}
-    for name in _PER_PARAM:
-        values = np.full((*plane, len(rows)), np.nan)
-        for place, choice in scan_.choices.items():
-            values[place] = np.nan if choice is None else choice.table[name][rows]
-        found[f"scan_{name}"] = ((*dims, "param"), values)
-    for name in (*_SCALARS, "nobs"):
-        values = np.full(plane, np.nan)
-        for place, choice in scan_.choices.items():
-            if choice is not None:
-                values[place] = choice.used.sum() if name == "nobs" else choice.tests[name][part]
-        found[f"scan_{name}"] = (dims, values * (chi2_unit if name == "chi2" else 1.0))
-    admitted = np.zeros(plane, dtype=bool)
-    for place in scan_.admitted:
-        admitted[place] = True
-    found["scan_admitted"] = (dims, admitted)
-    return found
+    there = {place: choice for place, choice in scan_.choices.items() if choice is not None}
+
+    def spread(values: Mapping[tuple[int, int], Any], *tail: int) -> Array:
+        table = np.full((*plane, *tail), np.nan)
+        for place, value in values.items():
+            table[place] = value
+        return table
+
+    found = {
+        f"scan_{name}": ((*dims, "param"), spread({p: c.table[name][rows] for p, c in there.items()}, len(rows)))
+        for name in _PER_PARAM
+    }
+    tests = {name: spread({p: c.tests[name][part] for p, c in there.items()}) for name in _SCALARS}
+    tests |= {"chi2": tests["chi2"] * chi2_unit, "nobs": spread({p: c.used.sum() for p, c in there.items()})}
+    admitted = spread(dict.fromkeys(scan_.admitted, 1.0)) == 1.0
+    return found | over(dims, **{f"scan_{name}": values for name, values in tests.items()}, scan_admitted=admitted)
 
 
 def scan_note(scan_: Scan) -> str:

@@ -32,7 +32,7 @@ class Minimum:
     Attributes
     ----------
     theta : (p,), the best parameters in the units of the search.
-    ends : (S, p), where the three best starts ended.
+    ends : (3,) or fewer, sums of squares where the three best starts ended.
     used : (P,), which points were used.
     astray : points inside the window at theta and not used, or used and not inside: 0 unless it does not settle.
     at_rest : whether all came to rest.

@@ -1,11 +1,4 @@
-"""The power law with a correction over the plane of its correction exponent and size, straight lines taken out.
-
-With rho = (n/n_0)^-omega, n_0 the smallest size, and D = (e^t - 1) n_0^omega the law is::
-
-    log y = log C + b log n + g,    g = log(1 + (e^t - 1) rho)
-
-linear in log C and b for given (omega, t).
-"""
+"""The plane of the correction in `free_correction`, with the straight lines in log n taken out of the curves."""
 
 from __future__ import annotations
 
@@ -25,6 +18,11 @@ def along(curve: Array, matrix: Array) -> Array:
     return np.asarray(flat.reshape(*curve.shape[:-1], matrix.shape[-1]))
 
 
+def _beside(values: Array, like: Array) -> Array:
+    """Values (B, ...) in a form that broadcasts with an array (B, ..., ...) whose further axes come first."""
+    return values.reshape(len(values), *[1] * (like.ndim - 1), *values.shape[1:])
+
+
 @dataclass(frozen=True)
 class Projection:
     """B curves with the straight lines in log n taken out of them.
@@ -32,7 +30,6 @@ class Projection:
     Attributes
     ----------
     ratio : (B, K), log(n/n_0), n_0 the smallest size used; smallest : (B,), n_0.
-    root : (B, K), square roots of the weights.
     project : (B, K, K), curve @ project is the weighted curve less its best line; rest : (B, K), that of y.
     line : (B, K, 2), curve @ line is log C and b of a curve; level : (B, 2), those of y.
     scale : (B, 2), conditional deviations of log C and b.
@@ -68,8 +65,7 @@ class Projection:
 
     def decay(self, omega: Array) -> Array:
         """rho at omega (B, ...); (B, ..., K)."""
-        ratio = self.ratio.reshape(len(self.ratio), *[1] * (omega.ndim - 1), -1)
-        return np.asarray(np.exp(-omega[..., None] * ratio))
+        return np.asarray(np.exp(-omega[..., None] * _beside(self.ratio, omega)))
 
     def correction(self, omega: Array, t: Array) -> Array:
         """g at omega, t (B, ...); (B, ..., K)."""
@@ -82,11 +78,11 @@ class Projection:
 
     def amplitude(self, omega: Array, t: Array) -> Array:
         """D at omega, t (B, ...)."""
-        return np.asarray(np.expm1(t) * self.smallest.reshape(-1, *[1] * (omega.ndim - 1)) ** omega)
+        return np.asarray(np.expm1(t) * _beside(self.smallest, omega) ** omega)
 
     def residual(self, g: Array) -> Array:
         """What g (B, ..., K) and the best line leave of y, weighted."""
-        return np.asarray(self.rest.reshape(len(self.rest), *[1] * (g.ndim - 2), -1) - along(g, self.project))
+        return np.asarray(_beside(self.rest, g[..., 0]) - along(g, self.project))
 
     def cost(self, omega: Array, t: Array) -> Array:
         """Weighted sum of squares at the best line; omega, t (B, ...)."""
@@ -94,8 +90,7 @@ class Projection:
 
     def linear(self, omega: Array, t: Array) -> Array:
         """log C and b at omega, t (B, ...); (B, ..., 2)."""
-        level = self.level.reshape(len(self.level), *[1] * (omega.ndim - 1), 2)
-        return np.asarray(level - along(self.correction(omega, t), self.line))
+        return np.asarray(_beside(self.level, omega) - along(self.correction(omega, t), self.line))
 
     def settle(self, omega: Array, t: Array) -> tuple[Array, Array, Array]:
         """The best t for each omega (B, G) near a start: t, its cost, and its conditional deviation."""

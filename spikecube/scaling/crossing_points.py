@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize, stats
 
-from spikecube.scaling.least_squares import aicc
+from spikecube.scaling.regression import aicc
 from spikecube.scaling.splines import Spline
 from spikecube.scaling.types import Array
 
@@ -20,13 +20,17 @@ _RESOLVED = 3.0  # standard errors of the slope of the difference, below which t
 
 @dataclass(frozen=True)
 class SizeCurve:
-    """One size: controls (P,), a spline through its points, its coefficients (n,) and their response to them (n, P)."""
+    """One size: controls (P,), a spline through its points, its coefficients (n,) and their response to them (n, P).
+
+    `covariance` (P, P) is that of the points.
+    """
 
     control: Array
     spline: Spline
     coefficients: Array
     response: Array
     chi2: float
+    covariance: Array
 
     @property
     def dof(self) -> int:
@@ -36,6 +40,17 @@ class SizeCurve:
     def at(self, x: Array) -> Array:
         """Values."""
         return np.asarray(self.spline.basis(x) @ self.coefficients)
+
+    def variance(self, x: Array) -> Array:
+        """That of the values."""
+        response = self.spline.basis(x) @ self.response
+        return np.asarray(np.einsum("xp,pq,xq->x", response, self.covariance, response, optimize=True))
+
+    def slope_variance(self, x: Array) -> float:
+        """That of the slope at one place (1,)."""
+        unit = np.eye(self.spline.size)
+        response = np.concatenate([self.spline.slope(x, c) for c in unit]) @ self.response
+        return float(response @ self.covariance @ response)
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ class Crossing:
     second: Array
 
 
-def size_curve(control: Array, y: Array, weight: Array, known: bool) -> SizeCurve:
+def size_curve(control: Array, y: Array, weight: Array, covariance: Array | None, *, known: bool) -> SizeCurve:
     """The weighted cubic regression spline, one step richer than that with the least corrected Akaike criterion.
 
     That one trades bias against noise, and intervals know of noise alone.
@@ -56,12 +71,16 @@ def size_curve(control: Array, y: Array, weight: Array, known: bool) -> SizeCurv
     Parameters
     ----------
     control, y, weight : (P,).
-    known : whether weights are one over the variances, and not only in proportion.
+    covariance : (P, P), of the points; without it they are independent, with variances one over the weights.
+    known : whether the weights are one over the variances, and not only in proportion.
     """
     allowed = [b for b in _COEFFICIENTS if b <= max(len(y) - _SPARE, _COEFFICIENTS[0])]
     curves = [_fitted(control, y, weight, b) for b in allowed]
     best = min(range(len(curves)), key=lambda k: aicc(curves[k].chi2, len(y), curves[k].spline.size, known=known))
-    return curves[min(best + 1, len(curves) - 1)]
+    curve = curves[min(best + 1, len(curves) - 1)]
+    if covariance is None:
+        covariance = np.diag((1.0 if known else curve.chi2 / max(curve.dof, 1)) / weight)
+    return replace(curve, covariance=covariance)
 
 
 def _fitted(control: Array, y: Array, weight: Array, n_basis: int) -> SizeCurve:
@@ -70,25 +89,21 @@ def _fitted(control: Array, y: Array, weight: Array, n_basis: int) -> SizeCurve:
     response = np.linalg.pinv(root[:, None] * basis) * root
     coefficients = response @ y
     chi2 = float((weight * (y - basis @ coefficients) ** 2).sum())
-    return SizeCurve(control, spline, coefficients, response, chi2)
+    return SizeCurve(control, spline, coefficients, response, chi2, np.empty((0, 0)))
 
 
-def cross(one: SizeCurve, other: SizeCurve, covariances: tuple[Array, Array]) -> Crossing | None:
+def cross(one: SizeCurve, other: SizeCurve) -> Crossing | None:
     """The crossing of two curves that parts their difference best; None if there is none that is resolved.
 
     Of all changes of sign it is the one with the largest |sum of d/s beyond it - sum of d/s before it|, d the
     difference and s its error: where both curves are flat, noise crosses itself, and adds nothing.
-
-    Parameters
-    ----------
-    covariances : (P, P) of the points of each curve.
     """
-    low, high = (f(a, b) for f, a, b in zip((max, min), _ends(one), _ends(other), strict=True))
+    low, high = max(one.control.min(), other.control.min()), min(one.control.max(), other.control.max())
     if not low < high:
         return None
     grid = np.linspace(low, high, _GRID)
     difference = other.at(grid) - one.at(grid)
-    error = np.sqrt(sum(_variance(c, grid, s) for c, s in zip((one, other), covariances, strict=True)))
+    error = np.sqrt(one.variance(grid) + other.variance(grid))
     ratio = difference / np.where(error > 0, error, 1.0)
     changes = np.flatnonzero(np.sign(difference[1:]) * np.sign(difference[:-1]) < 0)
     if not len(changes):
@@ -101,26 +116,10 @@ def cross(one: SizeCurve, other: SizeCurve, covariances: tuple[Array, Array]) ->
     at = np.array([place])
     slopes = [curve.spline.slope(at, curve.coefficients)[0] for curve in (one, other)]
     slope = slopes[1] - slopes[0]
-    spread = [_slope_variance(c, at, s) for c, s in zip((one, other), covariances, strict=True)]
-    if not abs(slope) > _RESOLVED * np.sqrt(sum(spread)):
+    if not abs(slope) > _RESOLVED * np.sqrt(one.slope_variance(at) + other.slope_variance(at)):
         return None
     first, second = (curve.spline.basis(at)[0] @ curve.response for curve in (one, other))
     return Crossing(place, float(one.at(at)[0]), first / slope, -second / slope)
-
-
-def _ends(curve: SizeCurve) -> tuple[float, float]:
-    return float(curve.control.min()), float(curve.control.max())
-
-
-def _variance(curve: SizeCurve, x: Array, covariance: Array) -> Array:
-    response = curve.spline.basis(x) @ curve.response
-    return np.asarray(np.einsum("xp,pq,xq->x", response, covariance, response, optimize=True))
-
-
-def _slope_variance(curve: SizeCurve, at: Array, covariance: Array) -> float:
-    unit = np.eye(curve.spline.size)
-    response = np.concatenate([curve.spline.slope(at, c) for c in unit]) @ curve.response
-    return float(response @ covariance @ response)
 
 
 @dataclass(frozen=True)

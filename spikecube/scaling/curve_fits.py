@@ -10,8 +10,8 @@ from scipy import stats
 
 from spikecube.scaling.kinds import Asked
 from spikecube.scaling.laws import Law
-from spikecube.scaling.least_squares import Minimum, Problem, aicc
-from spikecube.scaling.regression import LEVEL, weighted_least_squares
+from spikecube.scaling.least_squares import Minimum, Problem
+from spikecube.scaling.regression import LEVEL, aicc, weighted_least_squares
 from spikecube.scaling.results import STATUS
 from spikecube.scaling.types import Array
 
@@ -221,7 +221,11 @@ def _infer(table: Table, c: Curves, theta: Array, slopes: Array, b: int) -> None
     table.response[b][:, used], table.leverage[b, used] = fit.influence, fit.leverage
     table.fitted[b] = c.value(theta[b : b + 1])[0]
     table.fitted_stderr[b] = np.sqrt(np.einsum("kp,pq,kq->k", slopes[b], fit.covariance, slopes[b]))
-    table.aicc[b] = _aicc(c, b, theta)
+    cost = float((c.weights[b] * (c.y[b] - table.fitted[b]) ** 2)[used].sum())
+    akaike = aicc(cost, int(used.sum()), theta.shape[1], known=c.variance is not None)
+    table.aicc[b] = akaike + 2 * int(
+        (~used).sum()
+    )  # a point left out costs 2: Jay, Neil, Phys. Rev. D 103 (2021) 114502
     table.status[b] = STATUS["ok"]
 
 
@@ -229,18 +233,6 @@ def _determined(design: Array) -> bool:
     """Whether no parameter of a weighted design (K, p) can stand in for others, up to rounding."""
     size = np.linalg.norm(design, axis=0)
     return bool((size > 0).all() and np.linalg.matrix_rank(design / size) == design.shape[1])
-
-
-def _aicc(c: Curves, b: int, theta: Array) -> float:
-    """chi2 + 2p with its small-sample term, plus 2 for every size left out.
-
-    References
-    ----------
-    Jay and Neil, Phys. Rev. D 103 (2021) 114502, for the price of a point left out.
-    """
-    used = c.weights[b] > 0
-    cost = float((c.weights[b] * (c.y[b] - c.value(theta[b : b + 1])[0]) ** 2)[used].sum())
-    return aicc(cost, int(used.sum()), theta.shape[1], known=c.variance is not None) + 2 * int((~used).sum())
 
 
 def _profile(table: Table, c: Curves, minimum: Minimum, half_width: Array, null: Array) -> None:

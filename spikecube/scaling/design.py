@@ -33,6 +33,7 @@ Cost = Callable[[float], float] | npt.ArrayLike
 
 _BUDGETS = np.geomspace(0.1, 10.0, 9)
 _ROUNDS = 6  # of calibration
+_FITS = 200  # made up in each of them
 _LAW = 2  # parameters of a law before its correction
 _MANY, _INFLATED = 100_000, 30.0  # seeds at one size that are refused where the correction costs so many times more
 
@@ -107,6 +108,7 @@ def design_from(
     strategies = {"design": seeds, "equal seeds": equal, "equal money": spent}
     widths = {name: np.array([_width(a, s) for a in aims]) for name, s in strategies.items()}
     budgets = total * _BUDGETS
+    left_out = [f"{target.text}: {curve.note}" for target, curve in zip(targets, curves, strict=True) if curve.note]
     curves_of = [[[_width(a, s * b) for b in _BUDGETS] for a in aims] for s in strategies.values()]
     return xr.Dataset(
         {
@@ -124,10 +126,10 @@ def design_from(
             "half_width_equal_money": ("target", widths["equal money"]),
             "half_width_curve": (("strategy", "target", "budget"), np.array(curves_of)),
             "cost": ((), total, {"long_name": "cost of all seeds"}),
-            "duality_gap": ((), duality_gap(made, money, _least(aims, money))),
+            "duality_gap": ((), duality_gap(made, money, support(aims, money) * LEAST_SEEDS)),
         },
         {"n": chosen, "target": [t.text for t in targets], "strategy": list(strategies), "budget": budgets},
-        {"notes": "\n".join([*_left_out(targets, curves), *_notes(targets, aims, made.seeds)])},
+        {"notes": "\n".join([*left_out, *_notes(targets, aims, made.seeds)])},
     )
 
 
@@ -148,20 +150,22 @@ def _calibrated(aims: Sequence[Aim], money: Array) -> tuple[Allocation, Array]:
     return made, found
 
 
-def _fitted_half_width(aim: Aim, seeds: Array, n_fits: int = 200) -> float:
+def _fitted_half_width(aim: Aim, seeds: Array) -> float:
     """Mean half-width of fits to made-up studies with these seeds, their weights and errors taken from the seeds."""
     used = (np.asarray(seeds) > 1) & np.isfinite(aim.variance)
-    slopes, count = aim.slopes[used], np.asarray(seeds, dtype=float)[used]
+    aim, count = aim.at(used), np.asarray(seeds, dtype=float)[used]
     if len(aim.direction) == 1:
-        return half_width_of(replace(aim, slopes=slopes, variance=aim.variance[used]), count)
+        return half_width_of(aim, count)
     rng = np.random.default_rng(0)
     dof = count - 1
-    variance = aim.variance[used] / count * rng.chisquare(dof, (n_fits, len(dof))) / dof
-    logs = np.log(aim.sizes[used])
-    smooth = smooth_variance(aim.sizes[used], variance, np.broadcast_to(dof, variance.shape), count)
+    variance = aim.variance / count * rng.chisquare(dof, (_FITS, len(dof))) / dof
+    logs = np.log(aim.sizes)
+    smooth = smooth_variance(aim.sizes, variance, np.broadcast_to(dof, variance.shape), count)
     found = []
     for one, line in zip(variance, smooth, strict=True):
-        fit = weighted_least_squares(slopes, np.zeros(len(dof)), 1 / line, variance=one, variance_dof=dof, trend=logs)
+        fit = weighted_least_squares(
+            aim.slopes, np.zeros(len(dof)), 1 / line, variance=one, variance_dof=dof, trend=logs
+        )
         spread = float(np.sqrt(aim.direction @ fit.covariance @ aim.direction))
         found.append(spread * stats.t.ppf(0.975, fit.dof[np.argmax(np.abs(aim.direction))]))
     return float(np.mean(found))
@@ -206,10 +210,6 @@ def absurd(aim: Aim, money: Array, seeds: Array) -> str:
     return ""
 
 
-def _left_out(targets: Sequence[Target], curves: Sequence[PilotCurve]) -> list[str]:
-    return [f"{target.text}: {curve.note}" for target, curve in zip(targets, curves, strict=True) if curve.note]
-
-
 def _notes(targets: Sequence[Target], aims: Sequence[Aim], seeds: Array) -> list[str]:
     """Which sizes have no seeds and why, and which laws have few sizes."""
     known, notes = np.isfinite([a.variance for a in aims]), []
@@ -234,14 +234,8 @@ def _listed(sizes: Array) -> str:
     return ", ".join(f"{n:g}" for n in sizes)
 
 
-def _least(aims: Sequence[Aim], money: Array) -> Array:
-    return support(aims, money) * LEAST_SEEDS
-
-
 def _width(aim: Aim, seeds: Array) -> float:
-    usable = seeds > 0
-    part = replace(aim, slopes=aim.slopes[usable], variance=aim.variance[usable])
-    return half_width_of(part, np.asarray(seeds[usable], dtype=float))
+    return half_width_of(aim.at(seeds > 0), np.asarray(seeds[seeds > 0], dtype=float))
 
 
 def _costs(cost: Cost, sizes: Array) -> Array:

@@ -41,8 +41,7 @@ def _valley(plane: Projection, omega: Array) -> tuple[Array, Array, Array]:
     found = []
     for stretch in _STRETCHES:
         coarse = np.linspace(*stretch, _COARSE_T.size // len(_STRETCHES))
-        shape = (*omega.shape, len(coarse))
-        cost = plane.cost(np.broadcast_to(omega[..., None], shape), np.broadcast_to(coarse, shape))
+        cost = plane.cost(omega[..., None], coarse)
         found.append(plane.settle(omega, coarse[cost.argmin(-1)]))
     best = np.stack([cost for _, cost, _ in found]).argmin(0)[None]
     t, cost, deviation = (np.take_along_axis(np.stack(v), best, 0)[0] for v in zip(*found, strict=True))
@@ -142,11 +141,10 @@ def _ends(n: Array, y: Array, weights: Array, best: Minimum, half_width: Array, 
     omega = _detailed(plane, best.theta[:, 3], half_width[:, 3], top)
     bottom, lowest, deviation = _valley(plane, omega)
     t = _reached(plane, omega, bottom, _MARGIN * np.sqrt(np.maximum(top[:, None] - lowest, 0.0)) * deviation, top)
-    wide = np.broadcast_to(omega[..., None], t.shape)
-    cost, linear = plane.cost(wide, t), plane.linear(wide, t)
+    cost, linear = plane.cost(omega[..., None], t), plane.linear(omega[..., None], t)
     low, high = np.empty(rise.shape), np.empty(rise.shape)
     slack = best.cost[:, None, None] - cost
-    border = (t >= LOG_SIZE[1]) | (wide <= OMEGA[0])
+    border = (t >= LOG_SIZE[1]) | (omega[..., None] <= OMEGA[0])
     for j in (0, 1):
         spare = rise[:, j, None, None] + slack
         move = plane.scale[:, None, None, j] * np.sqrt(np.maximum(spare, 0.0))
@@ -164,22 +162,22 @@ def _reached(plane: Projection, omega: Array, bottom: Array, reach: Array, top: 
         [near, bottom[..., None], np.broadcast_to(_COARSE_T, (*omega.shape, len(_COARSE_T)))], axis=-1
     )
     sought = np.sort(np.clip(sought, *LOG_SIZE), axis=-1)
-    inside = plane.cost(np.broadcast_to(omega[..., None], sought.shape), sought) <= top[:, None, None]
-    last = sought.shape[-1] - 1
-    first = np.maximum(inside.argmax(-1) - 1, 0)
-    final = np.where(inside.any(-1), np.minimum(last - inside[..., ::-1].argmax(-1) + 1, last), first)
-    low, high = (np.take_along_axis(sought, place[..., None], -1) for place in (first, final))
+    inside = plane.cost(omega[..., None], sought) <= top[:, None, None]
+    low, high = (np.take_along_axis(sought, place[..., None], -1) for place in _around(inside))
     return np.asarray(low + (high - low) * np.linspace(0, 1, _LOCAL))
+
+
+def _around(inside: Array) -> tuple[Array, Array]:
+    """The places before the first and after the last that is inside, along the last axis."""
+    last, first = inside.shape[-1] - 1, np.maximum(inside.argmax(-1) - 1, 0)
+    return first, np.where(inside.any(-1), np.minimum(last - inside[..., ::-1].argmax(-1) + 1, last), first)
 
 
 def _detailed(plane: Projection, omega: Array, half_width: Array, top: Array) -> Array:
     """Ascending values of omega for each curve over where the valley is below `top`, densest at both ends; (B, G)."""
     coarse = np.tile(_COARSE_OMEGA, (len(omega), 1))
     inside = _valley(plane, coarse)[1] <= top[:, None]
-    last = coarse.shape[1] - 1
-    found = inside.any(1)
-    first_place = np.where(found, np.maximum(inside.argmax(1) - 1, 0), 0)
-    last_place = np.where(found, np.minimum(last - inside[:, ::-1].argmax(1) + 1, last), 0)
+    found, (first_place, last_place) = inside.any(1), _around(inside)
     width = np.where(np.isfinite(half_width), _MARGIN * half_width, 0.0)
     near_low, near_high = np.clip(omega - width, *OMEGA), np.clip(omega + width, *OMEGA)
     low = np.where(found, np.minimum(_COARSE_OMEGA[first_place], near_low), near_low)

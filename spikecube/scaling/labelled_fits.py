@@ -12,7 +12,7 @@ from spikecube.scaling.curve_fits import Table
 from spikecube.scaling.fit_scale import ScaledSample, fit_curves, kind_of_errors, on_scale
 from spikecube.scaling.inputs import SEED, align, labelled
 from spikecube.scaling.laws import Law
-from spikecube.scaling.resampling import looks, noise_of
+from spikecube.scaling.resampling import looks, resampled
 from spikecube.scaling.results import fit_result
 from spikecube.scaling.samples import Sample, shifts
 from spikecube.scaling.types import Array, Arrays, over
@@ -50,7 +50,7 @@ def fit_sample(
     keep, scan = window(law, sample, n_min)
     scaled = on_scale(law, sample, keep)
     table, errors = fit_curves(scaled, null=null), kind_of_errors(sample, scaled.used)
-    noise = noise_of(sample, rng)
+    noise = resampled(sample, rng)
     details = looks(scaled, table, noise)
     chosen: Arrays = {}
     allowed = np.zeros(len(table.status), dtype=bool)

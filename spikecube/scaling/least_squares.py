@@ -135,13 +135,3 @@ def best_of(starts: Array, fit: Callable[[Array], Minimum]) -> Minimum:
         np.stack([f.cost for f in fits])[best, row],
         np.stack([f.converged for f in fits])[best, row],
     )
-
-
-def aicc(chi2: float, count: int, params: float, *, known: bool = True) -> float:
-    """The corrected Akaike criterion chi2 + 2p + 2p(p + 1)/(k - p - 1) of k points, infinite where it has no value.
-
-    Where errors are not `known` it is k log(chi2/k) for chi2, and their size counts as a parameter.
-    """
-    p = params if known else params + 1
-    misfit = chi2 if known else count * np.log(max(chi2, _TINY) / count)
-    return float(misfit + 2 * p + 2 * p * (p + 1) / (count - p - 1)) if count > p + 1 else np.inf

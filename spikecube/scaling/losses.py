@@ -14,7 +14,7 @@ from spikecube.scaling.errors import FitError
 from spikecube.scaling.inputs import generator
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import LIMIT, POWER, known_limit
-from spikecube.scaling.results import STATUS, adjust, describe, messages
+from spikecube.scaling.results import SENTENCES, STATUS, adjust, describe
 
 LOSSES = ("train_loss", "test_loss")
 _LIMITS = tuple(f"{loss}_limit" for loss in LOSSES)
@@ -97,7 +97,7 @@ def _mark(fit: xr.Dataset, fine: bool) -> xr.Dataset:
     """The status not_applicable where there is no law to fit."""
     if not fine:
         fit["status"] = xr.full_like(fit["status"], STATUS["not_applicable"])
-        fit["message"] = fit["status"].dims, messages(fit["status"].to_numpy())
+        fit["message"] = xr.full_like(fit["message"], SENTENCES["not_applicable"])
     return fit
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import linalg
 
 from spikecube.scaling.collapse_ansatz import Ansatz, Places
-from spikecube.scaling.least_squares import aicc
+from spikecube.scaling.regression import aicc
 from spikecube.scaling.splines import Curve
 from spikecube.scaling.types import Array
 

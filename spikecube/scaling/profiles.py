@@ -230,3 +230,19 @@ def _beyond(grid: Array, costs: Array, value: float, below: bool) -> float:
     inside = min(max(value, grid[0]), grid[-1])
     rest = costs[grid <= inside] if below else costs[grid >= inside]
     return float(min(np.interp(inside, grid, costs), rest.min()))
+
+
+def fieller(ratio: Array, covariance: Array, reach: float) -> tuple[float, float]:
+    """All z with |b - z a| within `reach` standard errors of it, (a, b) = ratio; open where a is not resolved from 0.
+
+    References
+    ----------
+    Fieller, J. R. Stat. Soc. B 16 (1954) 175.
+    """
+    a, b = (float(v) for v in ratio)
+    square = a**2 - reach**2 * covariance[0, 0]
+    if square <= 0:
+        return -np.inf, np.inf
+    middle = a * b - reach**2 * covariance[0, 1]
+    root = np.sqrt(max(middle**2 - square * (b**2 - reach**2 * covariance[1, 1]), 0.0))
+    return (middle - root) / square, (middle + root) / square

@@ -288,3 +288,13 @@ def logistic_regression(design: Array, outcome: Array, groups: Array) -> Logisti
     model = sm.GLM(outcome, design / size, family=sm.families.Binomial())
     fit = model.fit(cov_type="cluster", cov_kwds={"groups": np.unique(groups, return_inverse=True)[1]})
     return Logistic(np.asarray(fit.params) / size, np.asarray(fit.cov_params()) / size / size[:, None], separated=False)
+
+
+def aicc(chi2: float, count: int, params: float, *, known: bool = True) -> float:
+    """The corrected Akaike criterion chi2 + 2p + 2p(p + 1)/(k - p - 1) of k points, infinite where it has no value.
+
+    Where errors are not `known` it is k log(chi2/k) for chi2, and their size counts as a parameter.
+    """
+    p = params if known else params + 1
+    misfit = chi2 if known else count * np.log(max(chi2, np.finfo(float).tiny) / count)
+    return float(misfit + 2 * p + 2 * p * (p + 1) / (count - p - 1)) if count > p + 1 else np.inf

@@ -36,26 +36,23 @@ def _leave_one_out(scaled: ScaledSample, table: Table) -> Arrays:
     return {"leave_one_out": (dims, left_out), "influence": (dims, shift)}
 
 
-def noise_of(sample: Sample, rng: np.random.Generator | None) -> Array | None:
-    """Errors of resampled means (R, B, K): whole seeds drawn anew at each size, or normal ones of the known size."""
+def resampled(sample: Sample, rng: np.random.Generator | None, count: int = _RESAMPLES) -> Array | None:
+    """Errors of resampled means (R, B, K): whole seeds drawn anew at each size, jointly for all curves.
+
+    Normal ones where only the size of errors is known; None without errors, or without a generator.
+    """
     if rng is None or sample.stderr is None:
         return None
-    if sample.deviations is not None:
-        return resample(sample.deviations, sample.stderr, rng, _RESAMPLES)
-    return rng.standard_normal((_RESAMPLES, *sample.mean.shape)) * sample.stderr
-
-
-def resample(deviations: Array, stderr: Array, rng: np.random.Generator, n_resamples: int) -> Array:
-    """Bootstrap errors of the means, (R, B, K): whole seeds are drawn anew at each size, jointly for all curves."""
-    counts = np.zeros((n_resamples, *deviations.shape[1:]))
-    for k in range(deviations.shape[1]):
-        there = np.flatnonzero(np.isfinite(deviations[:, k]).any(axis=0))
+    if sample.deviations is None:
+        return rng.standard_normal((count, *sample.mean.shape)) * sample.stderr
+    finite, drawn = np.isfinite(sample.deviations), np.zeros((count, *sample.deviations.shape[1:]))
+    for k in range(drawn.shape[1]):
+        there = np.flatnonzero(finite[:, k].any(axis=0))
         if len(there):
-            counts[:, k, there] = rng.multinomial(len(there), np.full(len(there), 1 / len(there)), size=n_resamples)
-    filled = np.nan_to_num(deviations)
-    totals = np.einsum("rkm,bkm->rbk", counts, filled, optimize=True)
-    present = np.einsum("rkm,bkm->rbk", counts, np.isfinite(deviations).astype(float), optimize=True)
-    return np.where(np.isfinite(stderr), totals / np.maximum(present, 1.0), np.nan)
+            drawn[:, k, there] = rng.multinomial(len(there), np.full(len(there), 1 / len(there)), size=count)
+    totals = np.einsum("rkm,bkm->rbk", drawn, np.nan_to_num(sample.deviations), optimize=True)
+    present = np.einsum("rkm,bkm->rbk", drawn, finite.astype(float), optimize=True)
+    return np.where(np.isfinite(sample.stderr), totals / np.maximum(present, 1.0), np.nan)
 
 
 def _bootstrap(scaled: ScaledSample, table: Table, noise: Array | None) -> Arrays:

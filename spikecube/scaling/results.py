@@ -183,15 +183,6 @@ def holm(pvalues: Array) -> Array:
     return adjusted
 
 
-def messages(status: Array, extra: Mapping[int, str] | None = None) -> Array:
-    """The sentence of each status; `extra` adds one for single (flat) places."""
-    names = {v: k for k, v in STATUS.items()}
-    flat = np.array([SENTENCES[names[int(s)]] for s in status.ravel()], dtype=object)
-    for place, text in (extra or {}).items():
-        flat[place] = f"{flat[place]} {text}"
-    return flat.reshape(status.shape)
-
-
 UNEXPECTED = "no value was expected, so that none is tested"
 """Why a fit has no p-values."""
 

@@ -168,12 +168,12 @@ def curve_covariance(response: Array, sample: Sample, rows: Array) -> Array:
     if sample.deviations is None:
         stderr = 0.0 if sample.stderr is None else sample.stderr[rows]
         return np.diag(((response * np.nan_to_num(stderr)) ** 2).sum(-1))
-    pull = _of_each_seed(sample.deviations[rows]) * response[..., None]
+    pull = of_each_seed(sample.deviations[rows]) * response[..., None]
     covariance: Array = np.einsum("akm,bkm->ab", pull, pull)
     return covariance
 
 
-def _of_each_seed(deviations: Array) -> Array:
+def of_each_seed(deviations: Array) -> Array:
     """What each seed adds to its mean; (..., K, m)."""
     count = np.maximum(np.isfinite(deviations).sum(-1, keepdims=True), 1)
     return np.asarray(np.nan_to_num(deviations) / count)
@@ -188,4 +188,4 @@ def shifts(response: Array, sample: Sample) -> Array:
     True
     """
     assert sample.deviations is not None
-    return np.asarray(np.nan_to_num(response)[..., None] * _of_each_seed(sample.deviations)[:, None])
+    return np.asarray(np.nan_to_num(response)[..., None] * of_each_seed(sample.deviations)[:, None])

@@ -13,6 +13,7 @@ from spikecube.cube.cuts import as_cube
 from spikecube.means.spikes import along_monomial
 from spikecube.scaling.cube_theory import CubeTheory, measured_spikes, theory_of
 from spikecube.scaling.logistic import cluster_score_test
+from spikecube.scaling.profiles import fieller
 from spikecube.scaling.regression import Logistic, logistic_regression
 from spikecube.scaling.results import STATUS, adjust, describe, fit_result
 from spikecube.scaling.types import Array, Arrays, over
@@ -198,7 +199,7 @@ def _intervals(fit: Logistic | None, logs: Array, dof: float) -> Arrays:
         estimate, covariance = _reparametrise(fit)
         stderr = np.sqrt(np.diag(covariance))
         t = float(stats.t.ppf((1 + _LEVEL) / 2, dof))
-        ends = [_fieller(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
+        ends = [_ends(fit, row, t) for row in (np.array([0.0, 1, 0]), np.array([1.0, 0, 0]))]
         low = np.array([ends[0][0], ends[1][0], estimate[2] - t * stderr[2]])
         high = np.array([ends[0][1], ends[1][1], estimate[2] + t * stderr[2]])
         threshold = np.array([_threshold(estimate, covariance, fit, x, t) for x in logs]).T
@@ -229,21 +230,12 @@ def _reparametrise(fit: Logistic) -> tuple[Array, Array]:
 def _threshold(estimate: Array, covariance: Array, fit: Logistic, log_n: float, t: float) -> Array:
     """alpha_k(n), its standard error and Fieller interval."""
     row = np.array([1.0, 1 / log_n, 0.0])
-    ends = _fieller(fit, np.array([1 / log_n, 1.0, 0.0]), t)
+    ends = _ends(fit, np.array([1 / log_n, 1.0, 0.0]), t)
     return np.array([row @ estimate, np.sqrt(row @ covariance @ row), *ends])
 
 
-def _fieller(fit: Logistic, row: Array, t: float) -> tuple[float, float]:
-    """The set of values a with |row.b + a b_2| <= t stderr: an interval where b_2 is resolved, else open.
-
-    References
-    ----------
-    Fieller, J. R. Stat. Soc. B 16 (1954) 175.
-    """
-    numerator, slope = float(row @ fit.params), float(fit.params[2])
-    vn, vs, c = float(row @ fit.covariance @ row), float(fit.covariance[2, 2]), float(row @ fit.covariance[:, 2])
-    a, b, d = slope**2 - t**2 * vs, numerator * slope - t**2 * c, numerator**2 - t**2 * vn
-    if a <= 0:
-        return -np.inf, np.inf
-    root = np.sqrt(max(b * b - a * d, 0.0))
-    return (-b - root) / a, (-b + root) / a
+def _ends(fit: Logistic, row: Array, t: float) -> tuple[float, float]:
+    """The interval of -row.b/b_2."""
+    shared = -row @ fit.covariance[:, 2]
+    covariance = np.array([[fit.covariance[2, 2], shared], [shared, row @ fit.covariance @ row]])
+    return fieller(np.array([fit.params[2], -row @ fit.params]), covariance, t)

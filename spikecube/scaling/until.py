@@ -74,16 +74,14 @@ class Reached:
 
 def reached(targets: Sequence[Target], curves: Sequence[PilotCurve], most: float) -> list[Reached]:
     """What the seeds so far say of each target, by fits of the laws with their corrections; `most` at one size."""
-    return [_reached(t, c, most > FIRST_SEEDS) for t, c in zip(targets, curves, strict=True)]
-
-
-def _reached(target: Target, curve: PilotCurve, grown: bool) -> Reached:
-    found = curve.found()
-    wider = widening(found.dof, grown)
-    low, high = (found.estimate + wider * (end - found.estimate) for end in (found.low, found.high))
-    if not np.isfinite(found.estimate):
-        low, high = -np.inf, np.inf
-    return Reached(target, found.estimate, low, high, wider, found.dof, found.status, found.law)
+    answers = []
+    for target, found in zip(targets, (curve.found() for curve in curves), strict=True):
+        wider = widening(found.dof, most > FIRST_SEEDS)
+        low, high = (found.estimate + wider * (end - found.estimate) for end in (found.low, found.high))
+        if not np.isfinite(found.estimate):
+            low, high = -np.inf, np.inf
+        answers.append(Reached(target, found.estimate, low, high, wider, found.dof, found.status, found.law))
+    return answers
 
 
 def widening(dof: float, grown: bool = True) -> float:
@@ -231,7 +229,7 @@ def _end(found: list[Reached], seeds: Array, following: Array, spent: float, to_
 def _corrected(aim: Aim, found: Reached, seeds: Array) -> Aim:
     """The aim whose formula gives what fits need: the half-width asked for times foretold over found."""
     asked = aim.half_width * _MARGIN
-    there = replace(aim, slopes=aim.slopes[seeds > 0], variance=aim.variance[seeds > 0])
+    there = aim.at(seeds > 0)
     if np.isfinite(found.half_width) and (seeds > 0).sum() >= len(aim.direction) and determined(there):
         foretold = half_width_of(there, seeds[seeds > 0].astype(float))
         later = found.half_width / found.wider * widening(found.dof)

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import itertools
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -115,6 +115,19 @@ class Study(Section, Shown):
             raise StudyError([f"the study file {str(path)!r} cannot be read: {reason}"]) from None
         return cls.from_toml(text)
 
+    def on_axes(self, **axes: Sequence[float]) -> Self:
+        """This study with one seed and other labels of its axes, which ascend: one that is checked is not read anew.
+
+        >>> study = Study(axes={"alpha": [0.0, 0.2], "n": [200], "seed": 3, "lam": [0.1]})
+        >>> study.on_axes(alpha=[0.0, 0.1, 0.2]).shape
+        {'alpha': 3, 'n': 1, 'seed': 1, 'lam': 1, 'rank': 6, 'degree': 3, 'ell': 3}
+        """
+        labels = {name: tuple(values) for name, values in axes.items()}
+        grid = Axes.model_construct(**{**self.axes.model_dump(), "seed": (0,), **labels})
+        study = self.model_copy(update={"axes": grid})
+        study._text = as_toml(dict(study))
+        return study
+
     def to_toml(self) -> str:
         """The study as TOML text: the text it was read from, or that of the keywords it was made from."""
         return self._text
@@ -140,6 +153,11 @@ class Study(Section, Shown):
         """The model at a place along the further axes, each given by its label."""
         values = {k: self.further[k][self.labels(k).index(label)] for k, label in labels.items()}
         return dataclasses.replace(self.model, **values)
+
+    def models_along(self, name: str) -> list[Model]:
+        """The models along a further axis, all else as in [model]; that of [model] alone if there is no such axis."""
+        labels = self.labels(name) if name in self.further else ()
+        return [self.model_at(**{name: label}) for label in labels] or [self.model]
 
     def places(self) -> list[Place]:
         """Every place along the further axes, the last of them running fastest; one without any."""

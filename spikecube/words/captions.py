@@ -50,29 +50,23 @@ def seeds_text(counts: np.ndarray) -> str:
 
 def limit_text(one: xr.Dataset) -> str:
     """The fitted limit with its error, the theory's, and the test of fit."""
-    if not np.isfinite(float(one["estimate"])):
-        return "no fit"
-    error = float(one["stderr"]) if "stderr" in one else np.nan
-    text = f"fitted limit {with_error(float(one['estimate']), error)}"
-    if "expected" in one and np.isfinite(float(one["expected"])):
-        text += f", theory {float(one['expected']):.3g}"
-    return text + _lack_of_fit(one)
+    return _fitted(one, "fitted limit", ".3g", "-")
 
 
 def exponent_text(fit: xr.Dataset) -> str:
     """The fitted exponent with its error, the theory's, and the test of fit; what its status says without one."""
-    one = fit.sel(param="exponent")
-    if not np.isfinite(float(one["estimate"])):
+    return _fitted(fit.sel(param="exponent"), "exponent", ".2f", "−")
+
+
+def _fitted(one: xr.Dataset, what: str, digits: str, minus: str) -> str:
+    value, error, theory, lack = (float(one[v]) if v in one else np.nan for v in _FITTED)
+    if not np.isfinite(value):
         return "no fit"
-    text = f"exponent {with_error(float(one['estimate']), float(one['stderr']))}".replace("-", "−")
-    if np.isfinite(float(one["expected"])):
-        text += f", theory {float(one['expected']):.2f}".replace("-", "−")
-    return text + _lack_of_fit(one)
+    text = f"{what} {with_error(value, error)}" + (f", theory {theory:{digits}}" if np.isfinite(theory) else "")
+    return text.replace("-", minus) + (f", lack of fit p = {lack:.2g}" if np.isfinite(lack) else "")
 
 
-def _lack_of_fit(one: xr.Dataset) -> str:
-    known = "gof_pvalue" in one and np.isfinite(float(one["gof_pvalue"]))
-    return f", lack of fit p = {float(one['gof_pvalue']):.2g}" if known else ""
+_FITTED = ("estimate", "stderr", "expected", "gof_pvalue")
 
 
 def value_text(data: xr.Dataset) -> str:

@@ -14,9 +14,9 @@ import xarray as xr
 from spikecube.scaling.any_law import LAWS, SURFACES, fit_law, fit_power_law
 from spikecube.scaling.collapse import collapse
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.results import STATUS
 from spikecube.scaling.tables import read_data
 from spikecube.text import interval, with_error
+from spikecube.words.fit_rows import STATUS_NAMES, plain
 
 COLLAPSE = "collapse"
 DATA_LAWS = (*(name.replace("_", "-") for name in LAWS), COLLAPSE)
@@ -24,7 +24,6 @@ _TOLD = {"log": ("amplitude",)} | dict.fromkeys(SURFACES, ("exponent_N", "expone
 _NUMBERS = ("estimate", "stderr", "ci_low", "ci_high")
 _DERIVED = ("derived_estimate", "derived_stderr", "derived_low", "derived_high")
 _OPTIONS = {"correction": ("power", COLLAPSE)} | dict.fromkeys(("window", "curved", "fixed"), (COLLAPSE,))
-_NAMES = {v: k for k, v in STATUS.items()}
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,13 @@ class DataFit:
 
     def verdict(self) -> str:
         """What was found, curve by curve, and what to think of it."""
-        lines = []
-        for label, one in self._curves():
-            numbers = _numbers(one)
+        lines, dims = [], self._dims()
+        for labels, one in self._curves():
+            place, numbers = ", ".join(map(" = ".join, zip(dims, labels, strict=True))), _numbers(one)
             told = [name for name in self.told if not np.isnan(numbers[name][2])]
             found = [" ".join([f"{name} =", *_cells(numbers[name])]) for name in told]
             words = f"{', '.join(found)} (95 per cent). " if found else ""
-            lines.append(f"{label}{words}{one['message'].item()}")
+            lines.append(f"{place}{': ' if place else ''}{words}{one['message'].item()}")
         return "\n".join([*lines, self.note] if self.note else lines)
 
     def header(self) -> list[str]:
@@ -68,9 +67,8 @@ class DataFit:
     def text(self) -> list[list[str]]:
         """One row for each parameter of each curve."""
         rows = []
-        for place, one in self._placed():
-            labels = [self._label(one, d, i) for d, i in zip(self._dims(), place, strict=True)]
-            status = _NAMES[int(one["status"])]
+        for labels, one in self._curves():
+            status = STATUS_NAMES[int(one["status"])]
             rows += [[*labels, name, *_cells(four), status] for name, four in _numbers(one).items()]
         return rows
 
@@ -95,27 +93,22 @@ class DataFit:
         for _, one in self._curves():
             labels = {d: one[d].item() for d in self._dims()}
             numbers = {
-                name: {key: _plain(number) for key, number in zip(_NUMBERS, four, strict=True)}
+                name: {key: plain(number) for key, number in zip(_NUMBERS, four, strict=True)}
                 for name, four in _numbers(one).items()
             }
-            test = {"gof_pvalue": _plain(float(one["gof_pvalue"])), "status": _NAMES[int(one["status"])]}
+            test = {"gof_pvalue": plain(float(one["gof_pvalue"])), "status": STATUS_NAMES[int(one["status"])]}
             found.append(labels | {"params": numbers} | test | {"message": one["message"].item()})
         return {"law": self.law, "formula": self.dataset.attrs["law"], "value": self.value, "curves": found}
 
     def _dims(self) -> list[str]:
         return [str(d) for d in self.dataset["status"].dims]
 
-    def _curves(self) -> Iterator[tuple[str, xr.Dataset]]:
-        """The fits one by one, with the labels in words."""
-        dims = self._dims()
-        for place, one in self._placed():
-            labels = ", ".join(f"{d} = {self._label(one, d, i)}" for d, i in zip(dims, place, strict=True))
-            yield (f"{labels}: " if labels else ""), one
-
-    def _placed(self) -> Iterator[tuple[tuple[int, ...], xr.Dataset]]:
+    def _curves(self) -> Iterator[tuple[list[str], xr.Dataset]]:
+        """The fits one by one, with their labels."""
         dims = self._dims()
         for place in np.ndindex(*(self.dataset.sizes[d] for d in dims)):
-            yield place, self.dataset.isel(dict(zip(dims, place, strict=True)))
+            one = self.dataset.isel(dict(zip(dims, place, strict=True)))
+            yield [self._label(one, d, i) for d, i in zip(dims, place, strict=True)], one
 
     def _label(self, one: xr.Dataset, dim: str, place: int) -> str:
         """The label of a curve along a dim, its place where the dim has none."""
@@ -211,10 +204,6 @@ def _cells(four: list[float]) -> tuple[str, str]:
     if not np.isfinite(error):
         return f"{estimate:.5g}", f"[{ends[0]:.5g}, {ends[1]:.5g}]"
     return with_error(estimate, error), interval(estimate, error, *ends)
-
-
-def _plain(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _symbol(name: str) -> str:

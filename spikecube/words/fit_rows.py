@@ -12,8 +12,9 @@ import xarray as xr
 from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.text import interval, with_error
 from spikecube.words import symbols
-from spikecube.words.verdicts import tally
+from spikecube.words.verdicts import Tally, tally
 
+STATUS_NAMES = {v: k for k, v in STATUS.items()}
 _SILENT = ("no_data", "not_applicable")
 
 Row = dict[str, str | float | None]
@@ -47,7 +48,7 @@ class FitReport:
         solved = [row for row in kept if row["status"] in SOLVED]
         if not solved:
             return f"none of {len(kept)} fitted" if kept else "no fit"
-        found = tally(*([number_of(row.get(c)) for row in solved] for c in ("low", "high", "theory", "p_fit")))
+        found = tally_of(solved)
         failed = f"{found.rejected or 'no'} {'law' if found.rejected < 2 else 'laws'} rejected"
         parts = [f"{len(solved)} of {len(kept)} fitted"]
         parts += [f"{found.held} of {found.compared} intervals hold theory"] * bool(found.compared)
@@ -93,7 +94,7 @@ class FitReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers that are not finite become null."""
-        rows = [{k: _plain(v) for k, v in row.items()} for row in self.rows]
+        rows = [{k: plain(v) for k, v in row.items()} for row in self.rows]
         return {"law": self.law, "sentence": self.sentence, "rows": rows}
 
 
@@ -120,7 +121,6 @@ def _first_words(labels: list[str], brief: bool) -> list[str]:
 
 
 def _essence(row: Row, digits: int, brief: bool) -> dict[str, str]:
-    """The columns of a narrow table."""
     status = str(row.get("status"))
     short = {name: shown(row.get(name), digits or 4) for name in ("theory", "p_fit", "sizes")}
     short["status"] = "open" if brief and status == "open_interval" else status.replace("_", " ")
@@ -147,12 +147,18 @@ def _contradicts(row: Row) -> bool:
     return row["status"] in ("rejected", "doubted") or theory < low or theory > high
 
 
+def tally_of(rows: list[Row]) -> Tally:
+    """The intervals of some rows, counted."""
+    return tally(*([number_of(row.get(c)) for row in rows] for c in ("low", "high", "theory", "p_fit")))
+
+
 def number_of(value: str | float | None) -> float:
     """A cell as a number, NaN where it has none."""
     return float(value) if isinstance(value, float | int) else float("nan")
 
 
-def _plain(value: str | float | None) -> str | float | None:
+def plain(value: str | float | None) -> str | float | None:
+    """A cell for JSON: nothing for a number that is not finite."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -163,16 +169,15 @@ def shown(value: str | float | None, digits: int = 4) -> str:
     return value if isinstance(value, str) else f"{value:.{digits}g}"
 
 
-def rows_of(fit: xr.Dataset, param: str, dims: list[str]) -> list[Row]:
-    """One row for each curve, in the order of `dims`."""
-    chosen = fit.sel(param=param)
-    rows: list[Row] = []
-    names = {v: k for k, v in STATUS.items()}
+def rows_of(fit: xr.Dataset, param: str) -> list[Row]:
+    """One row for each curve."""
+    chosen, rows = fit.sel(param=param), []
+    dims = [str(d) for d in fit["status"].dims]
     for place in np.ndindex(*(fit.sizes[d] for d in dims)):
         at = dict(zip(dims, place, strict=True))
         one = chosen.isel(at)
         labels: Row = {d: _label(fit[d].values[i]) for d, i in at.items()}
-        rows.append(labels | numbers_of(one) | {"status": names[int(one["status"])]})
+        rows.append(labels | numbers_of(one) | {"status": STATUS_NAMES[int(one["status"])]})
     return rows
 
 
@@ -180,27 +185,15 @@ def _label(value: Any) -> str | float:
     return str(value) if isinstance(value, str) else float(value)
 
 
+_NUMBERS = {
+    "estimate": "estimate", "low": "ci_low", "high": "ci_high", "theory": "expected", "z": "z", "p": "pvalue",
+    "p_holm": "pvalue_holm", "p_fit": "gof_pvalue", "sizes": "nobs", "n_min": "n_min", "worth": "seeds_worth",
+}  # fmt: skip
+
+
 def numbers_of(one: xr.Dataset) -> Row:
     """The columns of one parameter of one curve."""
-    columns = {
-        "estimate": "estimate",
-        "low": "ci_low",
-        "high": "ci_high",
-        "theory": "expected",
-        "z": "z",
-        "p": "pvalue",
-        "p_holm": "pvalue_holm",
-        "p_fit": "gof_pvalue",
-        "sizes": "nobs",
-        "n_min": "n_min",
-        "worth": "seeds_worth",
-    }
-    return {column: float(one[name]) for column, name in columns.items() if name in one}
-
-
-def dims_of(fit: xr.Dataset) -> list[str]:
-    """The labels of the curves of a fit."""
-    return [str(d) for d in fit["status"].dims]
+    return {column: float(one[name]) for column, name in _NUMBERS.items() if name in one}
 
 
 def with_all_columns(rows: list[Row]) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,52 +19,30 @@ from spikecube.scaling.cube_theory import measured_spikes, theory_of
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.losses import fit_gaps, fit_limits
 from spikecube.scaling.outliers import fit_outliers
-from spikecube.scaling.results import SOLVED, STATUS
+from spikecube.scaling.results import SOLVED
 from spikecube.scaling.thresholds import fit_thresholds, points_along
 from spikecube.scaling.window import from_size, refuse_beyond
 from spikecube.theory.staircase import threshold
 from spikecube.words import fit_rows, seeds
 from spikecube.words.fit_rows import FitReport, Row
-from spikecube.words.plain_gap import plain_gap
-from spikecube.words.slow_edge import missed_limits
-from spikecube.words.verdicts import held_text, rejection, tally
+from spikecube.words.missed_limits import missed_limits, plain_gap
+from spikecube.words.verdicts import held_text, rejection
 
+_OF_SPIKES = ("singular_value", "alignment", "outlier_count", "detection_edge")
 _NEEDED = {
     "outliers": outliers.NEEDED,
     "gaps": losses.GAPS_NEED,
     "limits": losses.LIMITS_NEED,
     "thresholds": thresholds.NEEDED,
-    "collapse": (
-        "alpha",
-        "n",
-        "seed",
-        "rank",
-        "degree",
-        "singular_value",
-        "alignment",
-        "outlier_count",
-        "detection_edge",
-    ),
+    "collapse": ("alpha", "n", "seed", "rank", "degree", *_OF_SPIKES),
 }
 USES = {
     **dict.fromkeys(("outliers", "gaps", "limits"), ("prediction", "controls", "n_min")),
     **dict.fromkeys(("thresholds", "collapse"), ("n_min",)),
 }
 """The options that change what each law finds."""
+Given = dict[str, Any]  # prediction, controls, n_min: how the laws along n are fitted
 _COUNTING = ("outliers", "thresholds", "collapse")  # laws that rest on the detection edge
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the laws along n are fitted."""
-
-    prediction: xr.Dataset | bool = True
-    controls: bool = True
-    n_min: float | str | None = None
-
-    def keywords(self) -> dict[str, Any]:
-        """For `fit_outliers` and its like."""
-        return {"prediction": self.prediction, "controls": self.controls, "n_min": self.n_min}
 
 
 def fit_report(
@@ -104,7 +82,8 @@ def fit_report(
     except StoreError as error:
         return FitReport(law, None, [], f"{law}: no fit, since {error}.")
     lacking = seeds.shortage(cube, law)
-    report = FitReport(law, None, [], lacking) if lacking else LAWS[law](cube, Options(prediction, controls, n_min))
+    given = {"prediction": prediction, "controls": controls, "n_min": n_min}
+    report = FitReport(law, None, [], lacking) if lacking else LAWS[law](cube, given)
     lost = missing_edges(cube) if law in _COUNTING else ""
     return replace(report, sentence=f"{report.sentence} Note: {lost}.") if lost else report
 
@@ -124,20 +103,20 @@ def _verdict(rows: list[Row], what: str) -> str:
     text = f"{len(solved)} of {len(rows)} {what} could be fitted"
     if not solved:
         return text
-    counted = tally(*([fit_rows.number_of(r.get(c)) for r in solved] for c in ("low", "high", "theory", "p_fit")))
+    counted = fit_rows.tally_of(solved)
     held = f", and {held_text(counted)}" if counted.compared else ""
     return f"{text}{held}. {rejection(counted)}"
 
 
-def _outliers(cube: xr.Dataset, options: Options) -> FitReport:
-    fit = fit_outliers(cube, **options.keywords())
-    rows = fit_rows.rows_of(fit, "exponent", fit_rows.dims_of(fit))
+def _outliers(cube: xr.Dataset, given: Given) -> FitReport:
+    fit = fit_outliers(cube, **given)
+    rows = fit_rows.rows_of(fit, "exponent")
     lines = []
     for estimator in fit["estimator"].values:
         mine = [r for r in rows if r["estimator"] == estimator]
         lines.append(f"{estimator}: {_verdict(mine, 'outliers')}.{plain_gap(fit) if estimator == 'plain' else ''}")
     sentence = "Exponents of n of the outliers. " + " ".join(lines) + _line_sentence(fit)
-    sentence += seeds.worth(fit, cube) + _choice(options)
+    sentence += seeds.worth(fit, cube) + _choice(given)
     return FitReport("outliers", fit, rows, f"{sentence} Only {SELECTED}")
 
 
@@ -164,16 +143,16 @@ def _line_sentence(fit: xr.Dataset) -> str:
     return text
 
 
-def _gaps(cube: xr.Dataset, options: Options) -> FitReport:
-    fit = fit_gaps(cube, **options.keywords())
-    rows = fit_rows.rows_of(fit, "exponent", fit_rows.dims_of(fit))
+def _gaps(cube: xr.Dataset, given: Given) -> FitReport:
+    fit = fit_gaps(cube, **given)
+    rows = fit_rows.rows_of(fit, "exponent")
     sentence = f"Exponents of n of the signed gaps: {_verdict(rows, 'gaps')}."
-    return FitReport("gaps", fit, rows, sentence + _choice(options) + _note(fit))
+    return FitReport("gaps", fit, rows, sentence + _choice(given) + _note(fit))
 
 
-def _choice(options: Options) -> str:
+def _choice(given: Given) -> str:
     """What the intervals of plain power laws are when the data chose the window."""
-    if options.n_min != "auto":
+    if given["n_min"] != "auto":
         return ""
     return (
         " The data chose the smallest size of each fit: intervals and p-values of plain power laws are those of the "
@@ -181,11 +160,11 @@ def _choice(options: Options) -> str:
     )
 
 
-def _limits(cube: xr.Dataset, options: Options) -> FitReport:
-    fit = fit_limits(cube, **options.keywords())
-    rows = fit_rows.rows_of(fit, "limit", fit_rows.dims_of(fit))
+def _limits(cube: xr.Dataset, given: Given) -> FitReport:
+    fit = fit_limits(cube, **given)
+    rows = fit_rows.rows_of(fit, "limit")
     sentence = f"Limits of the losses with the theory's leading exponent: {_verdict(rows, 'losses')}."
-    chosen = " The data chose the smallest size of each fit." if options.n_min == "auto" else ""
+    chosen = " The data chose the smallest size of each fit." if given["n_min"] == "auto" else ""
     return FitReport("limits", fit, rows, sentence + seeds.worth(fit, cube) + chosen + _note(fit))
 
 
@@ -197,9 +176,9 @@ def _note(fit: xr.Dataset) -> str:
     return f" The prediction lacks values: {lost}." if in_part else ""
 
 
-def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
-    fit = fit_thresholds(cube, options.n_min)  # type: ignore[arg-type]  # "auto" is refused there
-    rows = fit_rows.rows_of(fit, "critical", fit_rows.dims_of(fit))
+def _thresholds(cube: xr.Dataset, given: Given) -> FitReport:
+    fit = fit_thresholds(cube, given["n_min"])  # "auto" is refused there
+    rows = fit_rows.rows_of(fit, "critical")
     ends = fit["threshold"].isel(n=-1).values.ravel()
     ends = ends[(ends >= cube["alpha"].values.min()) & (ends <= cube["alpha"].values.max())]
     largest = (
@@ -213,24 +192,16 @@ def _thresholds(cube: xr.Dataset, options: Options) -> FitReport:
 
 
 def _strays(fit: xr.Dataset) -> str:
-    """The degrees whose outliers point elsewhere."""
     most = fit["stray_fraction"].max([d for d in fit["stray_fraction"].dims if d != "degree"])
-    named = [
-        f"{k:g} (up to {share:.0%} of the draws)"
-        for k, share in zip(fit["degree"].values, most.values, strict=True)
-        if share > 0
-    ]
-    if not named:
-        return ""
-    return (
-        f" Outliers that do not point along their monomial, and are no spikes, stand at the rank of degree "
-        f"{', '.join(named)}."
-    )
+    shares = zip(fit["degree"].values, most.values, strict=True)
+    named = ", ".join(f"{k:g} (up to {share:.0%} of the draws)" for k, share in shares if share > 0)
+    what = "Outliers that do not point along their monomial, and are no spikes, stand at the rank of degree"
+    return f" {what} {named}." if named else ""
 
 
-def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
+def _collapse(cube: xr.Dataset, given: Given) -> FitReport:
     """Singular value over the detection edge, and alignment, of each spike in (alpha - alpha_k) ln n."""
-    cube = from_size(cube, options.n_min, "collapse")
+    cube = from_size(cube, given["n_min"], "collapse")
     known = theory_of(cube)
     several = [name for name in known.study.further if cube.sizes.get(name, 1) > 1]
     if several:
@@ -238,7 +209,6 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
     cube = cube.isel({name: 0 for name in known.study.further if name in cube.dims}, drop=True)
     parts: list[xr.Dataset] = []
     rows: list[Row] = []
-    names = {v: k for k, v in STATUS.items()}
     for k in measured_spikes(cube, known, aligned=True):
         if not (points_along(cube, k) & (cube["outlier_count"] >= known.rank(k))).any():
             for quantity in ("singular_value/edge", "alignment"):
@@ -254,7 +224,7 @@ def _collapse(cube: xr.Dataset, options: Options) -> FitReport:
             numbers = fit_rows.numbers_of(one)
             n_sizes = values.notnull().any([d for d in values.dims if d != "n"]).sum()
             numbers |= {"points": numbers["sizes"], "sizes": float(n_sizes)}
-            rows.append(labels | numbers | {"status": names[int(one["status"])]})
+            rows.append(labels | numbers | {"status": fit_rows.STATUS_NAMES[int(one["status"])]})
     result: xr.Dataset | None = xr.concat(parts, dim="curve") if parts else None
     rows = fit_rows.with_all_columns(rows)
     absent = sorted({f"{r['degree']:g}" for r in rows if r["status"] == "not_aligned"})
@@ -273,7 +243,7 @@ def _with_its_curve(fit: xr.Dataset) -> xr.Dataset:
     return fit.drop_vars("scaled_grid").assign(master_control=("scaled_grid", fit["scaled_grid"].values))
 
 
-LAWS: dict[str, Callable[[xr.Dataset, Options], FitReport]] = {
+LAWS: dict[str, Callable[[xr.Dataset, Given], FitReport]] = {
     "outliers": _outliers,
     "gaps": _gaps,
     "limits": _limits,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import textwrap
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,7 +15,7 @@ from spikecube.scaling.results import SOLVED, STATUS
 from spikecube.text import number, text_table
 from spikecube.words import symbols
 from spikecube.words.data_fits import DataFit
-from spikecube.words.verdicts import held_text, rejection, tally
+from spikecube.words.verdicts import held_text, rejection, tally_fit
 
 _WIDTH = 80
 _MOST_ROWS = 60
@@ -95,12 +94,9 @@ def _table(fit: xr.Dataset, table: DataFit) -> tuple[list[str], list[list[str]]]
 
 def _verdict(fit: xr.Dataset, told: list[str]) -> str:
     """How many curves were fitted, how many hold the theory's value, and whether their laws hold."""
-    one = fit.sel(param=told)
-    spread: list[Any] = [
-        one[n].broadcast_like(one["estimate"]) for n in ("ci_low", "ci_high", "expected", "gof_pvalue")
-    ]
     solved = fit["status"].isin([STATUS[name] for name in SOLVED])
-    counted = tally(*(v.where(solved).transpose(*one["estimate"].dims) for v in spread))
+    numbers = ["estimate", "ci_low", "ci_high", "expected", "gof_pvalue"]
+    counted = tally_fit(fit[numbers].sel(param=told).where(solved))
     text = f"{fit.attrs.get('law', 'law')}: {int(solved.sum())} of {solved.size} curves could be fitted"
     if not counted.compared + counted.silent:
         return f"{text}."

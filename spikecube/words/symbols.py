@@ -97,11 +97,19 @@ _LABELS = {
 }
 
 
+def value(label: str | float) -> str:
+    """A label of an axis as it is printed.
+
+    >>> value("relu"), value(0.1)
+    ('relu', '0.1')
+    """
+    return label if isinstance(label, str) else number(float(label))
+
+
 def place(data: xr.Dataset | xr.DataArray, names: Sequence[str]) -> str:
     """Where scalar coordinates stand: `n = 1000, λ = 0.1`."""
     parts = []
     for name in names:
         if name in data.coords and data[name].ndim == 0:
-            value = data[name].item()
-            parts.append(f"{symbol(name)} = {value if isinstance(value, str) else number(value)}")
+            parts.append(f"{symbol(name)} = {value(data[name].item())}")
     return ", ".join(parts)

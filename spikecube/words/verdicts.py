@@ -1,12 +1,18 @@
-"""What many fits say together, put in words once: how many intervals hold the theory's value, how many laws fail."""
+"""What many fits say together, put in words once, and what a run says that went on until a target."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
+from spikecube.scaling.errors import FitError
+from spikecube.scaling.pilot import pilot_curve
+from spikecube.scaling.targets import parse_targets
+from spikecube.scaling.until import Reached, reached
 from spikecube.scaling.verdict import REJECTED
 from spikecube.text import number
 
@@ -48,6 +54,13 @@ def tally(low: npt.ArrayLike, high: npt.ArrayLike, theory: npt.ArrayLike, gof_pv
     return Tally(int(compared.sum()), int(held.sum()), silent, half, int(tested.sum()), rejected)
 
 
+def tally_fit(fit: xr.Dataset) -> Tally:
+    """The intervals of a fit, counted, one for every estimate."""
+    names = ("ci_low", "ci_high", "expected", "gof_pvalue")
+    known = fit if "gof_pvalue" in fit else fit.assign(gof_pvalue=np.nan)
+    return tally(*(known[v].broadcast_like(fit["estimate"]).transpose(*fit["estimate"].dims) for v in names))
+
+
 def held_text(counted: Tally) -> str:
     """How many intervals hold the theory's value, and how wide they are: a wide one holds it easily.
 
@@ -83,3 +96,31 @@ def rejection(counted: Tally) -> str:
         f"The lack-of-fit test rejects {counted.rejected} of {counted.tested} at {level} per cent: "
         "do not trust their intervals"
     )
+
+
+def stopped_text(found: Sequence[Reached]) -> str:
+    """One line for each target: estimate, interval, the law behind them, and why they differ from those of a fit."""
+    return "\n".join(map(_one, found))
+
+
+def _one(found: Reached) -> str:
+    head = f"{found.target.text}: "
+    if found.half_width == float("inf"):
+        return f"{head}no closed interval. {found.problem}".strip()
+    wider = 100 * (found.wider - 1)
+    problem = f" {found.problem}" if found.problem else ""
+    return (
+        f"{head}{number(found.estimate)} [{number(found.low)}, {number(found.high)}], half-width "
+        f"{found.half_width:.2g}, by {found.law}; {wider:.1f} per cent wider than the interval of a fit of this law, "
+        f"since the run goes on until it is narrow.{problem}"
+    )
+
+
+def stopped_at(cube: xr.Dataset) -> str:
+    """The same for a cube of such a run; an empty text for any other, and for one that was cut."""
+    try:
+        targets = parse_targets(str(cube.attrs["until"]))
+        found = reached(targets, [pilot_curve(t, cube, 1.0) for t in targets], cube.sizes["seed"])
+    except (KeyError, FitError):
+        return ""
+    return f"This run went on until a target.\n{stopped_text(found)}"

@@ -51,11 +51,7 @@ def first_alpha(model: Model, n: int, rank: int, step: float = _ALPHA_STEP) -> f
     def clear(alpha: float) -> bool:
         return clear_spikes(model, n, alpha) >= rank
 
-    first = next((i for i, alpha in enumerate(_GRID) if clear(float(alpha))), None)
-    if first is None:
-        return math.nan
-    low, high = float(_GRID[max(first - 1, 0)]), float(_GRID[first])
-    return _halved(low, high, clear, lambda a, b: b - a < step)
+    return _first(_GRID, clear, lambda a, b: b - a < step, lambda a, b: (a + b) / 2, math.nan)
 
 
 def first_size(model: Model, alpha: float, rank: int) -> float:
@@ -68,25 +64,26 @@ def first_size(model: Model, alpha: float, rank: int) -> float:
         return clear_spikes(model, round(n), alpha) >= rank
 
     sizes = np.geomspace(*SIZES, 6)
-    first = next((i for i, n in enumerate(sizes) if clear(float(n))), None)
+    return _first(sizes, clear, lambda a, b: b / a < _SIZE_RATIO, lambda a, b: math.sqrt(a * b), math.inf)
+
+
+def _first(
+    grid: np.ndarray,
+    holds: Callable[[float], bool],
+    near: Callable[[float, float], bool],
+    middle: Callable[[float, float], float],
+    never: float,
+) -> float:
+    """The smallest value from which something holds, halving between the points of a grid."""
+    first = next((i for i, value in enumerate(grid) if holds(float(value))), None)
     if first is None:
-        return math.inf
+        return never
+    low, high = float(grid[max(first - 1, 0)]), float(grid[first])
     if first == 0:
-        return float(sizes[0])
-    low, high = float(sizes[first - 1]), float(sizes[first])
-    return _halved(low, high, clear, lambda a, b: b / a < _SIZE_RATIO, geometric=True)
-
-
-def _halved(
-    low: float, high: float, holds: Callable[[float], bool], near: Callable[[float, float], bool],
-    *, geometric: bool = False,
-) -> float:  # fmt: skip
-    """The smallest value at which something holds that holds at `high`, halving from `low`."""
-    if holds(low):
-        return low
+        return high
     while not near(low, high):
-        middle = math.sqrt(low * high) if geometric else (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
+        between = middle(low, high)
+        low, high = (low, between) if holds(between) else (between, high)
     return high
 
 

@@ -12,13 +12,14 @@ import xarray as xr
 import spikecube as sc
 from spikecube.cube.cuts import as_cube
 from spikecube.cube.store import StoreError
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.means.seeds import summarize
 from spikecube.pictures import tables
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.words.findings import findings
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview
+from spikecube.words.seen import seen
 
 Cut = Callable[[xr.Dataset], xr.Dataset]
 AXES = ("alpha", "n", "seed", "lam", "rank", "degree", "ell")
@@ -100,8 +101,8 @@ def _looked_at(cube: xr.Dataset, prediction: xr.Dataset, before: list[xr.Dataset
     if any(whole.identical(other) for other in before):
         return
     before.append(whole)
-    findings(compared(whole, prediction))
-    tables.mean_table(whole)
+    findings(seen(compared(whole, prediction)))
+    tables.mean_table(seen(compared(whole)))
     scene = Scene(whole, prediction)
     for name in ("spectrum", "outliers", "singular", "alignment", "test", "penalty_train", "limit_test", "gap_spiked",
                  "gap_strength", "collapse1", "agree_test", "agree_singular"):  # fmt: skip

@@ -14,7 +14,7 @@ import spikecube as sc
 from spikecube.cube import assemble as assembly
 from spikecube.cube import predict_model as predictions
 from spikecube.cube.missing import missing_edges
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.pictures import predicted, report
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.study.study import Model
@@ -25,6 +25,7 @@ from spikecube.theory.newton import ConvergenceError
 from spikecube.words import when
 from spikecube.words.fits import fit_report
 from spikecube.words.overview import overview
+from spikecube.words.seen import seen
 from tests.cube.real import least_toml
 from tests.test_end_to_end import spikecube
 from tests.theory.outside import solve_outside
@@ -152,9 +153,11 @@ def test_the_report_says_which_edges_are_missing(tiny_cube: xr.Dataset, tiny_pre
     cube = tiny_cube.copy(deep=True)
     cube["detection_edge"][-1] = np.nan
     cube["outlier_count"][-1] = np.nan
-    assert any("missing at 3 of 9 points (alpha, n)" in text for text in findings(compared(cube, tiny_prediction)))
+    assert any(
+        "missing at 3 of 9 points (alpha, n)" in text for text in findings(seen(compared(cube, tiny_prediction)))
+    )
     cube["outlier_count"][:] = np.nan
-    assert not any("leaves the bulk" in text for text in findings(compared(cube, tiny_prediction)))
+    assert not any("leaves the bulk" in text for text in findings(seen(compared(cube, tiny_prediction))))
 
 
 def test_a_prediction_lacks_what_is_not_found_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +195,7 @@ def test_info_and_report_print_the_same_means_and_say_which(tiny_cube: xr.Datase
     for name in ("label_power", "test_label_power", "beta_power", "test_loss", "train_loss"):
         cube[name] = cube[name] * (1 + 0.01 * rng.standard_normal(cube[name].shape))
     cube["test_loss"][{"n": -1, "alpha": 0, "seed": slice(2, None)}] = np.nan
-    text, page = overview(cube), tables.mean_table(cube)
+    text, page = overview(cube), tables.mean_table(seen(compared(cube)))
     assert "means with control variates, plain where seeds are few" in text
     lines = [line.split() for line in text.splitlines()]
     assert any(line[-3:] == ["train", "test", "before"] for line in lines)

@@ -12,7 +12,7 @@ import xarray as xr
 import spikecube as sc
 from spikecube.means.places import LabelError
 from spikecube.pictures import figure_file
-from spikecube.pictures.fit_page import write_fit_picture
+from spikecube.pictures.figure_file import write_fit_picture
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views.any_fit import picture_of_fit
 from spikecube.scaling.results import SENTENCES

@@ -36,9 +36,9 @@ from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
 from spikecube.live import awaited, source_of
 from spikecube.means.places import LabelError
-from spikecube.pictures import app_screen, night, serve
+from spikecube.pictures import app_screen, serve, visitor
 from spikecube.pictures.app import Explorer
-from spikecube.pictures.bulks import Bulks
+from spikecube.pictures.background import Bulks
 from spikecube.pictures.catalogue import CATALOGUE
 from spikecube.pictures.elsewhere import ComputationEnded, in_process, remembered
 from spikecube.pictures.exports import csv_of, netcdf_of, python_of, seen_table, stem
@@ -458,9 +458,9 @@ def test_colours_of_the_night_come_and_go(drawn: Explorer) -> None:
 
     day = colours()
     drawn.darken(True)
-    assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
+    assert not colours() & (set(visitor.BY_NIGHT) - set(visitor.BY_DAY))
     drawn.choices[0].value = "outliers"
-    assert not colours() & (set(night.BY_NIGHT) - set(night.BY_DAY))
+    assert not colours() & (set(visitor.BY_NIGHT) - set(visitor.BY_DAY))
     drawn.choices[0].value = "spectrum"
     drawn.darken(False)
     assert colours() == day

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import xarray as xr
 
 from scripts.browser import Page
 from scripts.madeup import made_prediction
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.pictures import style
 from spikecube.pictures.catalogue import CATALOGUE, Scene
 from spikecube.pictures.entry import Entry, picture_of, view
@@ -24,7 +25,9 @@ from spikecube.pictures.picture import Picture, note
 from spikecube.pictures.report import SECTIONS, report, sliders
 from spikecube.pictures.tables import fit_table
 from spikecube.pictures.views import loss
+from spikecube.study.study import Study
 from spikecube.words.findings import findings, fitted
+from spikecube.words.seen import seen
 from tests.pictures.browser import browser
 
 SHOTS = os.environ.get("SPIKECUBE_SCREENSHOTS")
@@ -293,6 +296,30 @@ def test_odd_cubes_get_a_report(
     assert {f["name"] for f in films["films"]} == set(names)
 
 
+def test_a_report_reads_the_study_once(
+    make: Callable[..., xr.Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The predictions on finer axes, the bulk and every sentence rest on the study that was read first."""
+    only(monkeypatch, ["spectrum", "test", "penalty_test"])
+    cube = make(alpha=[0.3], n=[100], lam=[0.1, 1.0])
+    cube.attrs["study"] += "\n# a text that nobody has read yet\n"
+    read: list[str] = []
+    checked, parsed = Study.__init__, tomllib.loads
+
+    def checks(study: Study, **data: object) -> None:
+        read.append("checked")
+        checked(study, **data)
+
+    def parses(text: str) -> dict[str, object]:
+        read.append("parsed")
+        return parsed(text)
+
+    monkeypatch.setattr(Study, "__init__", checks)
+    monkeypatch.setattr("tomllib.loads", parses)
+    report(cube, tmp_path / "once.html")
+    assert read == ["parsed", "checked"]
+
+
 def test_text_from_a_cube_cannot_become_markup(
     small: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,7 +333,7 @@ def test_text_from_a_cube_cannot_become_markup(
 def test_findings_tell_where_the_spikes_are(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     often = ((cube["outlier_count"].sel(n=1000) >= 1).mean("seed") >= 0.5).values
     first = float(cube.alpha[int(np.argmax(often))])
-    text = " ".join(findings(compared(cube, prediction)))
+    text = " ".join(findings(seen(compared(cube, prediction))))
     assert f"the first from α = {first:g} on" in text
     assert "points are within 2 standard errors" in text
     assert "not complete" not in text
@@ -314,14 +341,16 @@ def test_findings_tell_where_the_spikes_are(cube: xr.Dataset, prediction: xr.Dat
 
 def test_findings_are_honest_about_a_wrong_theory(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     wrong = prediction.assign(test_loss=2 * prediction["test_loss"])
-    (sentence,) = [s for s in findings(compared(cube, wrong)) if s.startswith("Test loss against theory at finite n")]
+    (sentence,) = [
+        s for s in findings(seen(compared(cube, wrong))) if s.startswith("Test loss against theory at finite n")
+    ]
     assert " 0% of 189 points" in sentence
 
 
 def test_findings_say_how_far_theory_may_be_off_where_it_is_much(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     def said(share: float, cube: xr.Dataset = cube, **attrs: str) -> list[str]:
         off = prediction.assign(test_loss_remainder=share * prediction["test_loss"]).assign_attrs(attrs)
-        return [s for s in findings(compared(cube, off)) if s.startswith("Theory")]
+        return [s for s in findings(seen(compared(cube, off))) if s.startswith("Theory")]
 
     assert said(0.019) == []
     (much,) = said(0.06)
@@ -330,16 +359,16 @@ def test_findings_say_how_far_theory_may_be_off_where_it_is_much(cube: xr.Datase
     assert "heavy tails" in said(0.4)[0]
     assert said(0.0, declined="one thing is not known")[0].endswith("one thing is not known.")
     full = cube.assign_attrs(study=cube.attrs["study"] + '\n[model]\ninitial_output = "full"\n')
-    (none,) = [s for s in findings(compared(full)) if s.startswith("Theory does not speak")]
+    (none,) = [s for s in findings(seen(compared(full))) if s.startswith("Theory does not speak")]
     assert 'given "full"' in none
-    assert not any(s.startswith("Theory") for s in findings(compared(cube)))
+    assert not any(s.startswith("Theory") for s in findings(seen(compared(cube))))
 
 
 def test_findings_say_what_is_missing(cube: xr.Dataset) -> None:
     partial = cube.copy()
     partial["status"] = cube["status"].where(cube.n < 1000, 0)
     partial["status"][0, 0, 0] = 2
-    assert findings(compared(partial))[0].startswith(
+    assert findings(seen(compared(partial)))[0].startswith(
         "The cube is not complete: 71 of 108 points (α, n, seed) are there, 1 failed"
     )
 

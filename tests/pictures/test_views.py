@@ -394,7 +394,8 @@ def test_a_strip_is_patched_with_its_figure(cube: xr.Dataset, prediction: xr.Dat
 
 def test_the_two_fitted_gaps_add_up_to_the_gap_to_the_limit(cube: xr.Dataset, prediction: xr.Dataset) -> None:
     where = {"kind": "test", "alpha": 0.29, "lam": 0.1}
-    spiked, strength = comparisons.gap_to_spiked(cube, **where), comparisons.gap_of_spiked(cube, prediction, **where)
+    spiked = comparisons.gap_to_spiked(cube, **where)
+    strength = comparisons.gap_to_limit(cube, prediction, spiked=True, **where)
     whole = comparisons.gap_to_limit(cube, prediction, **where)
     np.testing.assert_allclose(spiked["mean"] + strength["mean"], whole["mean"])
     view = views.gaps(cube, prediction, gap="strength", alpha=0.29, lam=0.1)
@@ -565,3 +566,16 @@ def test_importing_the_views_loads_no_backend() -> None:
 def test_the_module_of_views_lists_its_views_only() -> None:
     assert dir(views) == sorted(views.__all__)
     assert all(callable(getattr(views, name)) for name in dir(views))
+
+
+@pytest.mark.parametrize(("x", "colour"), [("n", ""), ("lam", ""), ("lam", "n"), ("alpha", "")])
+def test_a_predicted_line_stands_at_the_default_of_every_axis_that_is_not_chosen(
+    x: str, colour: str, cube: xr.Dataset, prediction: xr.Dataset
+) -> None:
+    made = picture_of(views.means)(cube, prediction, x=x, colour=colour)
+    lines = [layer for layer in made.layers if layer.kind == "line"]
+    place = {"alpha": -1, "n": -1, "lam": prediction.sizes["lam"] // 2}
+    along = prediction["test_loss"].isel({d: i for d, i in place.items() if d not in (x, colour)})
+    assert lines
+    for layer, label in zip(lines, along[colour].values if colour else [None], strict=True):
+        np.testing.assert_array_equal(layer.column(1), along.sel({colour: label}) if colour else along)

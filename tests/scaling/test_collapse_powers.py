@@ -7,9 +7,8 @@ import pytest
 import xarray as xr
 
 from spikecube.scaling import collapse
-from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
+from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz, derived_table, parameter_table
 from spikecube.scaling.collapse_inputs import ansatz_of
-from spikecube.scaling.collapse_table import derived_table, parameter_table
 
 POWER = ANSATZE["power"]
 

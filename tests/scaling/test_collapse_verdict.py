@@ -9,8 +9,7 @@ import pytest
 import xarray as xr
 
 from spikecube.scaling import collapse
-from spikecube.scaling.collapse_quality import pattern_test, shift_test
-from spikecube.scaling.collapse_verdict import CollapseFindings, collapse_verdict
+from spikecube.scaling.collapse_quality import CollapseFindings, collapse_verdict, pattern_test, shift_test
 from spikecube.scaling.results import STATUS
 from tests.levels import assert_level
 

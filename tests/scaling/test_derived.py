@@ -11,8 +11,7 @@ import xarray as xr
 from scipy import stats
 
 import spikecube as sc
-from spikecube.scaling.derived import Function
-from spikecube.scaling.formula import evaluate
+from spikecube.scaling.derived import Function, evaluate
 from spikecube.scaling.results import STATUS
 
 SIZES = 2.0 ** np.arange(3, 9)

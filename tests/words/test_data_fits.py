@@ -14,7 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from spikecube.cli import app
-from spikecube.pictures.fit_page import write_fit_picture
+from spikecube.pictures.figure_file import write_fit_picture
 from spikecube.words.data_fits import DATA_LAWS, fit_file
 from spikecube.words.fits import FitReport
 

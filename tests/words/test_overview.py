@@ -5,10 +5,11 @@ import pytest
 
 from scripts.madeup import fill, study_of
 from spikecube.cube.schema import STATUS
-from spikecube.means.compared import compared
+from spikecube.means.comparisons import compared
 from spikecube.text import text_table, with_error
 from spikecube.words.findings import findings
 from spikecube.words.overview import overview
+from spikecube.words.seen import seen
 from tests.runs import standin
 
 
@@ -36,7 +37,9 @@ def test_an_unfinished_cube_says_so() -> None:
         "seeds failed at 1 of 12 points where others are ok: if they failed by what was drawn, the means are biased"
     )
     assert biased in " ".join(overview(cube).split())
-    assert any(s.startswith("Seeds failed at 1 of 12 points where others are ok") for s in findings(compared(cube)))
+    assert any(
+        s.startswith("Seeds failed at 1 of 12 points where others are ok") for s in findings(seen(compared(cube)))
+    )
 
 
 def test_seeds_that_are_missing_by_no_fault_of_theirs_bias_nothing() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from spikecube.words.plain_gap import plain_gap
+from spikecube.words.missed_limits import plain_gap
 
 
 def fit(**estimates: list[float]) -> xr.Dataset:

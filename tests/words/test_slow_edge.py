@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.model.parameters import Model
 from spikecube.scaling.results import STATUS
-from spikecube.words import slow_edge
+from spikecube.words import missed_limits
 from spikecube.words.findings import fitted
 
 SIZES = [250.0, 500.0, 1000.0]
@@ -32,14 +32,14 @@ def crossings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Theory counts the first spike from -0.05 + 1.4/log n on, the second from 0.21 + 0.9/log n."""
     ends = {1: (-0.05, 1.4), 2: (0.21, 0.9)}
     monkeypatch.setattr(
-        slow_edge, "first_alpha", lambda _model, n, rank, _step: ends[rank][0] + ends[rank][1] / math.log(n)
+        missed_limits, "first_alpha", lambda _model, n, rank, _step: ends[rank][0] + ends[rank][1] / math.log(n)
     )
 
 
 @pytest.mark.usefixtures("crossings")
 def test_what_the_law_misses_is_told_from_what_it_does_not() -> None:
     def told(*intervals: tuple[float, float]) -> str:
-        return slow_edge.missed_limits(fit_with(*intervals), Model())
+        return missed_limits.missed_limits(fit_with(*intervals), Model())
 
     assert told((-0.1, 0.1), (0.2, 0.3)) == ""
     explained = told((-0.1, -0.02), (0.2, 0.3))
@@ -54,8 +54,8 @@ def test_what_the_law_misses_is_told_from_what_it_does_not() -> None:
 
 @pytest.mark.usefixtures("crossings")
 def test_an_interval_that_is_none_asks_for_no_reason() -> None:
-    assert slow_edge.missed_limits(fit_with((-0.1, -0.02), status="not_converged"), Model()) == ""
-    assert slow_edge.missed_limits(fit_with((-math.inf, -0.02)), Model()) == ""
+    assert missed_limits.missed_limits(fit_with((-0.1, -0.02), status="not_converged"), Model()) == ""
+    assert missed_limits.missed_limits(fit_with((-math.inf, -0.02)), Model()) == ""
 
 
 def test_where_theory_is_silent_there_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,8 +63,8 @@ def test_where_theory_is_silent_there_is_no_reason(monkeypatch: pytest.MonkeyPat
         raise ValueError("theory declines")
 
     for answer in (declined, lambda *_: math.nan):
-        monkeypatch.setattr(slow_edge, "first_alpha", answer)
-        assert slow_edge.missed_limits(fit_with((-0.1, -0.02)), Model()) == ""
+        monkeypatch.setattr(missed_limits, "first_alpha", answer)
+        assert missed_limits.missed_limits(fit_with((-0.1, -0.02)), Model()) == ""
 
 
 def test_the_sentence_of_the_report_carries_the_reason() -> None:

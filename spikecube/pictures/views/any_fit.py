@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import holoviews as hv
@@ -14,7 +13,7 @@ from spikecube.means.places import LabelError, Missing, at
 from spikecube.pictures import marks, picture, style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import residual_strip
+from spikecube.pictures.views.parts import banded, labelled, residual_strip, stacked
 from spikecube.text import number
 from spikecube.words import symbols
 
@@ -32,10 +31,8 @@ def fit(fit: xr.Dataset, **labels: Any) -> hv.Overlay | hv.Layout:
 
     Parameters
     ----------
-    fit
-        From `fit_power_law`, `fit_law`, `fit_outliers`, `fit_limits` or `fit_gaps`.
-    labels
-        Which curve, where there are several: by default the middle of every dim.
+    fit : from `fit_power_law`, `fit_law`, `fit_outliers`, `fit_limits` or `fit_gaps`.
+    labels : which curve, where there are several: by default the middle of every dim.
     """
     return picture_of_fit(fit, **labels).view()
 
@@ -53,7 +50,6 @@ def picture_of_fit(fit: xr.Dataset, **labels: Any) -> Picture:
 
 
 def _curve(fit: xr.Dataset, labels: dict[str, Any]) -> xr.Dataset:
-    """One curve of a fit, by its labels or places."""
     if not {"data", "fitted", "status"} <= set(fit):
         raise Missing("This is no fit with its data: a result of fit_law or fit_power_law is.")
     dims = [str(d) for d in fit["status"].dims]
@@ -74,21 +70,14 @@ def _against_size(one: xr.Dataset, fit: xr.Dataset, x: str) -> Picture:
     positive = bool((data[np.isfinite(data)] > 0).all()) and str(fit.attrs.get("law", "")).startswith("log y")
     layers = _law(one, x, y, positive)
     layers += marks.points(_means(one), x, y, label="measured", colour=style.SERIES[0], positive=positive)
-    made = Picture(
-        layers,
-        title=_title(one, fit),
-        xlabel=symbols.axis_label(x),
-        ylabel=symbols.axis_label(y),
-        logx=True,
-        logy=positive,
-        options={"xticks": style.thin([(size, number(size)) for size in n.tolist()], 6)},
-    )
+    ticks = style.thin([(size, number(size)) for size in n.tolist()], 6)
+    made = labelled(layers, _title(one, fit), x, y, logx=True, logy=positive, options={"xticks": ticks})
     strips = [_residuals(made, one, n, x)]
     if bool((data[np.isfinite(data)] > 0).all()):
         strips.append(_exponents(made, one, n, x))
     if "rollout_z" in one and one["rollout_z"].notnull().any():
-        strips.append(_strip(made, x, n, one["rollout_z"].values, "data − foretold", marked=3.0))
-    return _stacked(made, *strips)
+        strips.append(residual_strip(made, x, n, one["rollout_z"].values, "data − foretold", marked=3.0))
+    return stacked(made, *strips)
 
 
 def _law(one: xr.Dataset, x: str, y: str, positive: bool) -> list[Layer]:
@@ -107,31 +96,16 @@ def _law(one: xr.Dataset, x: str, y: str, positive: bool) -> list[Layer]:
         curves = [np.exp(np.clip(middle + side * half, -700, 700)) for side in (0, -1, 1)]
     else:
         curves = [spline(value[known] + side * _BAND * error[known]) for side in (0, -1, 1)]
-    looks = (("law", "solid", 2.0), ("95 % band", "dotted", 1.2), ("", "dotted", 1.2))
-    return [
-        marks.line(along, c, x, y, label=label, colour=style.SERIES[1], dash=dash, width=width, framed=dash != "dotted")
-        for c, (label, dash, width) in zip(curves, looks, strict=True)
-    ]
-
-
-def _stacked(top: Picture, *strips: Picture) -> Picture:
-    """A picture with strips below it; only the lowest has a label on its x axis."""
-    return replace(top, xlabel="", strip=_stacked(*strips)) if strips else top
-
-
-def _strip(made: Picture, x: str, sizes: np.ndarray, values: np.ndarray, name: str, **options: Any) -> Picture:
-    """Those of the values that are known."""
-    known = np.isfinite(values)
-    return residual_strip(made, x, sizes[known].astype(float), values[known], name, **options)
+    return banded(along, curves, x, y, ("law", "95 % band"), style.SERIES[1])
 
 
 def _residuals(made: Picture, one: xr.Dataset, n: np.ndarray, x: str) -> Picture:
     """In standard errors; in per cent of the law where the data have none."""
     if one["residual"].notnull().any():
-        return _strip(made, x, n, one["residual"].values, "residual")
+        return residual_strip(made, x, n, one["residual"].values, "residual")
     with np.errstate(divide="ignore", invalid="ignore"):
         part = 100 * (one["data"].values / one["fitted"].values - 1)
-    return _strip(made, x, n, part, "residual, %", unit="per cent of the law", marked=None)
+    return residual_strip(made, x, n, part, "residual, %", unit="per cent of the law", marked=None)
 
 
 def _exponents(made: Picture, one: xr.Dataset, n: np.ndarray, x: str) -> Picture:
@@ -163,13 +137,9 @@ def _against_law(one: xr.Dataset, fit: xr.Dataset) -> Picture:
     seen = xr.Dataset(columns, coords={x: law})
     ends = [float(np.nanmin(law)), float(np.nanmax(law))]
     diagonal = marks.line(ends, ends, x, y, label="law", colour=style.SERIES[1])
-    made = Picture(
-        [diagonal, *marks.points(seen, x, y, label="measured", colour=style.SERIES[0])],
-        title=_title(one, fit),
-        xlabel="law",
-        ylabel=symbols.axis_label(y),
-    )
-    return _stacked(made, _residuals(made, one, law, x))
+    points = marks.points(seen, x, y, label="measured", colour=style.SERIES[0])
+    made = labelled([diagonal, *points], _title(one, fit), x, y)
+    return stacked(made, _residuals(made, one, law, x))
 
 
 def _collapsed(fit: xr.Dataset, whole: xr.Dataset) -> Picture:
@@ -180,28 +150,19 @@ def _collapsed(fit: xr.Dataset, whole: xr.Dataset) -> Picture:
     u, y = "scaled control", f"scaled {fit.attrs.get('quantity', 'data')}"
     sizes = fit[size].values.tolist()
     layers: list[Layer] = []
-    for n, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
+    for n, look in zip(sizes, style.ordered_looks(len(sizes)), strict=True):
         one = fit.sel({size: n})
-        seen = xr.Dataset(
-            {"mean": (u, one["scaled_data"].values), "stderr": (u, one["scaled_stderr"].values)},
-            coords={u: one["scaled_control"].values},
-        )
-        layers += marks.points(seen, u, y, label=f"{size} = {n:g}", colour=colour, marker=marker)
+        columns = {"mean": (u, one["scaled_data"].values), "stderr": (u, one["scaled_stderr"].values)}
+        seen = xr.Dataset(columns, coords={u: one["scaled_control"].values})
+        layers += marks.points(seen, u, y, label=f"{size} = {n:g}", **look)
     grid, master, error = (fit[name].values for name in ("scaled_grid", "master_curve", "master_stderr"))
-    for side, (label, dash, width) in (
-        (0, ("master curve", "solid", 2.0)),
-        (-1, ("", "dotted", 1.2)),
-        (1, ("", "dotted", 1.2)),
-    ):
-        curve = master + side * _BAND * error
-        layers.append(
-            marks.line(grid, curve, u, y, label=label, colour=style.INK, dash=dash, width=width, framed=not side)
-        )
-    made = Picture(layers, title=_title(fit, whole), xlabel=u, ylabel=y)
+    curves = [master + side * _BAND * error for side in (0, -1, 1)]
+    layers += banded(grid, curves, u, y, ("master curve", ""), style.INK)
+    made = labelled(layers, _title(fit, whole), u, y)
     if not fit["residual"].notnull().any():
         return made
     left = fit["residual"].transpose(*fit["scaled_control"].dims).values.ravel()
-    return _stacked(made, _strip(made, u, fit["scaled_control"].values.ravel(), left, "residual"))
+    return stacked(made, residual_strip(made, u, fit["scaled_control"].values.ravel(), left, "residual"))
 
 
 def _means(one: xr.Dataset) -> xr.Dataset:
@@ -213,6 +174,5 @@ def _name(fit: xr.Dataset) -> str:
 
 
 def _title(one: xr.Dataset, fit: xr.Dataset) -> str:
-    """The law, and where the curve stands."""
     place = symbols.place(one, [str(d) for d in fit["status"].dims])
     return f"{fit.attrs.get('law', '')}{f' at {place}' if place else ''}"

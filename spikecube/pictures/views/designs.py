@@ -8,7 +8,6 @@ import holoviews as hv
 import numpy as np
 import xarray as xr
 
-from spikecube.means.places import Missing
 from spikecube.pictures import marks, picture, style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
@@ -21,27 +20,18 @@ def design(made: xr.Dataset, target: int = 0) -> hv.Overlay | hv.Layout:
 
     Parameters
     ----------
-    made
-        From `spikecube.design`.
-    target
-        Which of its targets, counted from 0.
+    made : from `spikecube.design`.
+    target : which of its targets, counted from 0.
     """
     return picture_of_design(made, target).view()
 
 
 def picture_of_design(made: xr.Dataset, target: int = 0) -> Picture:
     """The picture, layers as plain columns; a sentence for what is no design, or has no such target."""
-    try:
-        return _drawn(made, target)
-    except Missing as missing:
-        return picture.note(str(missing))
-
-
-def _drawn(made: xr.Dataset, target: int) -> Picture:
     if "half_width_curve" not in made:
-        raise Missing("This is no design: a result of spikecube.design is.")
+        return picture.note("This is no design: a result of spikecube.design is.")
     if not 0 <= target < made.sizes["target"]:
-        raise Missing(f"There is no target {target}: the design has {made.sizes['target']}, counted from 0.")
+        return picture.note(f"There is no target {target}: the design has {made.sizes['target']}, counted from 0.")
     one = made.isel(target=target)
     layers: list[Layer] = []
     for i, (name, dash) in enumerate(_LOOKS.items()):

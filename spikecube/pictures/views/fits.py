@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 
 from spikecube.means import comparisons
@@ -17,7 +15,18 @@ from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import KIND, MOST_SPIKES, SUB, Kind, predicted_loss, residual_strip, which_means
+from spikecube.pictures.views.parts import (
+    KIND,
+    MOST_SPIKES,
+    SUB,
+    Kind,
+    banded,
+    labelled,
+    predicted_loss,
+    residual_strip,
+    stacked,
+    which_means,
+)
 from spikecube.text import number
 from spikecube.words import captions, symbols
 
@@ -28,9 +37,11 @@ _WHERE = "Where does the loss go?"
 _HOW_FAST = "How fast does the loss converge?"
 
 
-@view(
-    Entry("limit_test", "Test loss against n", ("alpha", "lam"), _WHERE, fit="limits", fixed={"kind": "test"}),
-)
+def _gap_entry(gap: Gap, title: str, question: str, kind: Kind) -> Entry:
+    return Entry(f"gap_{gap}", title, _PLACE, question, fit="gaps", fixed={"gap": gap, "kind": kind})
+
+
+@view(Entry("limit_test", "Test loss against n", ("alpha", "lam"), _WHERE, fit="limits", fixed={"kind": "test"}))
 def limits(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
@@ -72,15 +83,7 @@ def limits(
             look = {"label": called, "colour": style.SERIES[1], "dash": dash}
             layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
     layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
-    made = Picture(
-        layers,
-        title=f"{KIND[kind]} loss against n at {spot}{told}",
-        xlabel=symbols.axis_label("n"),
-        ylabel=symbols.axis_label(name),
-        logx=True,
-        options={"xticks": _size_ticks(cube)},
-    )
-    return _with_residuals(made, data)
+    return _against_n(cube, data, layers, f"{KIND[kind]} loss against n at {spot}{told}", name)
 
 
 _SHARP = "measured, as fitted"
@@ -92,35 +95,10 @@ _FITTED_LIMIT = (
 )
 
 
-def _size_ticks(cube: xr.Dataset) -> list[tuple[int, str]]:
-    return style.thin([(n, number(n)) for n in cube["n"].values.tolist()], 6)
-
-
 @view(
-    Entry(
-        "gap_limit",
-        "Gap to the limit, test loss",
-        _PLACE,
-        question=_WHERE,
-        fit="gaps",
-        fixed={"gap": "limit", "kind": "test"},
-    ),
-    Entry(
-        "gap_spiked",
-        "Gap to F_ℓ, training loss",
-        _PLACE,
-        question=_HOW_FAST,
-        fit="gaps",
-        fixed={"gap": "spiked", "kind": "train"},
-    ),
-    Entry(
-        "gap_strength",
-        "Gap of F_ℓ to the limit, training loss",
-        _PLACE,
-        question=_HOW_FAST,
-        fit="gaps",
-        fixed={"gap": "strength", "kind": "train"},
-    ),
+    _gap_entry("limit", "Gap to the limit, test loss", _WHERE, "test"),
+    _gap_entry("spiked", "Gap to F_ℓ, training loss", _HOW_FAST, "train"),
+    _gap_entry("strength", "Gap of F_ℓ to the limit, training loss", _HOW_FAST, "train"),
 )
 def gaps(
     cube: xr.Dataset,
@@ -150,18 +128,12 @@ def gaps(
             data, label = curves.fitted_means(one, data), _SHARP
     layers = _signed_points(data, label)
     if one is not None:
-        layers += _law_with_band(curves.power_law(one, cube["n"].values))
+        law = curves.power_law(one, cube["n"].values)
+        ends = (law["value"], law["low"], law["high"])
+        layers += banded(law["n"], ends, "n", "gap", ("fitted to measured", ""), style.SERIES[1], framed=False)
         told = f"\n{captions.exponent_text(one)}"
-    made = Picture(
-        layers,
-        title=f"{KIND[kind]} loss: {what} at {spot}{told}",
-        xlabel=symbols.axis_label("n"),
-        ylabel="size of the mean gap",
-        logx=True,
-        logy=True,
-        options={"xticks": _size_ticks(cube)},
-    )
-    return _with_residuals(made, data)
+    title = f"{KIND[kind]} loss: {what} at {spot}{told}"
+    return _against_n(cube, data, layers, title, "size of the mean gap", logy=True)
 
 
 def _gap(cube: xr.Dataset, prediction: xr.Dataset | None, gap: Gap, where: dict[str, Any]) -> tuple[xr.Dataset, str]:
@@ -173,45 +145,27 @@ def _gap(cube: xr.Dataset, prediction: xr.Dataset | None, gap: Gap, where: dict[
     if prediction is None:
         raise Missing("The gap to the limit needs a prediction.")
     if gap == "strength":
-        return comparisons.gap_of_spiked(cube, prediction, **where), f"|{spiked} − limit|"
+        return comparisons.gap_to_limit(cube, prediction, spiked=True, **where), f"|{spiked} − limit|"
     return comparisons.gap_to_limit(cube, prediction, **where), "|L(F) − limit|"
 
 
-def _with_residuals(made: Picture, data: xr.Dataset) -> Picture:
-    """A picture against n with a strip of the fit's standardised residuals below it, lines at 0 and +-2."""
+def _against_n(cube: xr.Dataset, data: xr.Dataset, layers: list[Layer], title: str, y: str, **axes: Any) -> Picture:
+    """A picture against n, with a strip of the fit's standardised residuals below it where the data have them."""
+    ticks = style.thin([(n, number(n)) for n in cube["n"].values.tolist()], 6)
+    made = labelled(layers, title, "n", y, logx=True, options={"xticks": ticks}, **axes)
     if "residual" not in data:
         return made
-    known = np.isfinite(data["residual"].values)
-    n, residual = data["n"].values[known].astype(float), data["residual"].values[known]
-    return replace(made, xlabel="", strip=residual_strip(made, "n", n, residual, "residual"))
+    return stacked(made, residual_strip(made, "n", data["n"].values, data["residual"].values, "residual"))
 
 
 def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
     """The size of mean gaps on a log axis, those above and below zero apart."""
     layers: list[Layer] = []
     for i, (sign, which) in enumerate(((1, "positive"), (-1, "negative"))):
+        look: dict[str, Any] = {"colour": style.SERIES[3 * i], "marker": style.MARKERS[i], "positive": True}
         side = data.assign(mean=sign * data["mean"])
-        layers += marks.points(
-            side,
-            "n",
-            "gap",
-            label=f"{label}, {which}",
-            colour=style.SERIES[3 * i],
-            marker=style.MARKERS[i],
-            positive=True,
-        )
+        layers += marks.points(side, "n", "gap", label=f"{label}, {which}", **look)
     return layers
-
-
-def _law_with_band(law: xr.Dataset) -> list[Layer]:
-    """A fitted law and the ends of its 95 per cent band."""
-    looks = {"value": ("fitted to measured", "solid", 2.0), "low": ("", "dotted", 1.2), "high": ("", "dotted", 1.2)}
-    return [
-        marks.line(
-            law.n, law[name], "n", "gap", label=label, colour=style.SERIES[1], dash=dash, width=width, framed=False
-        )
-        for name, (label, dash, width) in looks.items()
-    ]
 
 
 _ESTIMATORS = {
@@ -221,25 +175,17 @@ _ESTIMATORS = {
 }
 
 
-@view(
-    Entry(
-        "exponents",
-        "Fitted exponents of the outliers",
-        question="Do the exponents agree?",
-        fit="outliers",
-        alpha_axis=True,
-        overlays=False,
-    ),
-)
+_AGREE = "Do the exponents agree?"
+
+
+@view(Entry("exponents", "Fitted exponents of the outliers", (), _AGREE, True, "outliers", overlays=False))
 def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = None, **further: Any) -> Picture:
     """Do the exponents agree? Fitted exponents of the outliers against alpha, with their limits 1/2 - k(1/2 - alpha).
 
     Parameters
     ----------
-    fit
-        From `fit_outliers`.
-    estimator
-        "plain", "corrected", or "relative" to the finite-n prediction.
+    fit : from `fit_outliers`.
+    estimator : "plain", "corrected", or "relative" to the finite-n prediction.
     """
     if "estimate" not in fit or "exponent" not in fit["param"]:
         raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))
@@ -253,11 +199,9 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
         data = xr.Dataset({"mean": one["estimate"].sel(degree=k), "stderr": one["stderr"].sel(degree=k)})
         look: dict[str, Any] = {"colour": style.SERIES[i]}
         limit = 0.5 - k * (0.5 - one["alpha"].where(fitted))
-        layers.append(
-            marks.line(one.alpha, limit, "alpha", "exponent", label=f"predicted, spike {k}", dash="dashed", **look)
-        )
-        layers += marks.points(
-            data, "alpha", "exponent", label=f"measured, spike {k}", marker=style.MARKERS[i], brush=brush, **look
-        )
+        line = look | {"label": f"predicted, spike {k}", "dash": "dashed"}
+        layers.append(marks.line(one.alpha, limit, "alpha", "exponent", **line))
+        look |= {"label": f"measured, spike {k}", "marker": style.MARKERS[i], "brush": brush}
+        layers += marks.points(data, "alpha", "exponent", **look)
     title = f"Exponents of the outliers, {_ESTIMATORS.get(estimator, estimator)}"
-    return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel="exponent of n")
+    return labelled(layers, title, "alpha", "exponent of n")

@@ -18,7 +18,7 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
-from spikecube.pictures.views.parts import KIND, Kind, against_alpha, predicted_loss, which_means
+from spikecube.pictures.views.parts import KIND, Kind, labelled, predicted_loss, which_means
 from spikecube.words import captions, symbols
 
 MOST_SIZES = 4
@@ -43,12 +43,9 @@ def losses(
 
     Parameters
     ----------
-    n
-        One size; without it a few sizes, light to dark.
-    kind
-        "train" or "test"; without it both side by side.
-    controls
-        Means with control variates where the cube has them, see `means_at`; False takes plain means.
+    n : one size; without it a few sizes, light to dark.
+    kind : "train" or "test"; without it both side by side.
+    controls : means with control variates where the cube has them, see `means_at`; False takes plain means.
     """
     kinds: tuple[Kind, ...] = ("train", "test") if kind is None else (kind,)
     shown = [loss(cube, prediction, kind=k, lam=lam, n=n, controls=controls, brush=brush, **further) for k in kinds]
@@ -56,22 +53,8 @@ def losses(
 
 
 @view(
-    Entry(
-        "test",
-        "Test loss against α",
-        ("lam",),
-        question=_GAIN,
-        alpha_axis=True,
-        fixed={"kind": "test"},
-    ),
-    Entry(
-        "train",
-        "Training loss against α",
-        ("lam",),
-        question=_GAIN,
-        alpha_axis=True,
-        fixed={"kind": "train"},
-    ),
+    Entry("test", "Test loss against α", ("lam",), _GAIN, alpha_axis=True, fixed={"kind": "test"}),
+    Entry("train", "Training loss against α", ("lam",), _GAIN, alpha_axis=True, fixed={"kind": "train"}),
 )
 def loss(
     cube: xr.Dataset,
@@ -90,15 +73,13 @@ def loss(
     data = means_at(cube, name, controls=controls, **where)
     sizes = style.thin(data["n"].values.tolist(), MOST_SIZES) if n is None else [chosen(data, "n", n)]
     layers = _baselines(cube, prediction, name, where)
-    for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
+    for size, look in zip(sizes, style.ordered_looks(len(sizes)), strict=True):
         if prediction is not None and size in prediction["n"]:
-            look: dict[str, Any] = {"label": f"predicted, n = {size}", "colour": colour}
-            layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **look)
-        layers += marks.points(
-            data.sel(n=size), "alpha", name, label=f"measured, n = {size}", colour=colour, marker=marker, brush=brush
-        )
+            line: dict[str, Any] = {"label": f"predicted, n = {size}", "colour": look["colour"]}
+            layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **line)
+        layers += marks.points(data.sel(n=size), "alpha", name, label=f"measured, n = {size}", brush=brush, **look)
     title = f"{KIND[kind]} loss against step size, {symbols.place(data, ('lam', *further))}{which_means(data)}"
-    return against_alpha(layers, title, name)
+    return labelled(layers, title, "alpha", name)
 
 
 def _baselines(cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where: dict[str, Any]) -> list[Layer]:
@@ -150,9 +131,7 @@ def loss_against_penalty(
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
     spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
     title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"
-    return Picture(
-        layers, title=title, xlabel=symbols.axis_label("lam"), ylabel=f"{KIND[kind].lower()} loss", logx=True
-    )
+    return labelled(layers, title, "lam", f"{KIND[kind].lower()} loss", logx=True)
 
 
 @view(
@@ -178,8 +157,7 @@ def agreement(
 
     Parameters
     ----------
-    scores
-        From `comparisons.z_scores`, if they are known already.
+    scores : from `comparisons.z_scores`, if they are known already.
     """
     if scores is None:
         if prediction is None:

@@ -11,8 +11,8 @@ import xarray as xr
 from spikecube.pictures import style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
+from spikecube.pictures.views.parts import labelled
 from spikecube.text import number
-from spikecube.words import symbols
 
 Ends = tuple[float, float]
 CELL_TIPS = [("α", "@at_alpha"), ("n", "@at_n")]
@@ -51,17 +51,9 @@ def map_of(layers: Sequence[Layer], data: xr.Dataset, title: str, ends: Ends | N
     """A map over (alpha, n) with the sizes as labels of its rows; without ends its columns are even, with labels."""
     options: dict[str, Any] = {"yticks": _labels(data["n"]), "show_grid": False, "legend_position": "top"}
     options |= {} if ends else {"xticks": _labels(data["alpha"])}
-    return Picture(
-        layers,
-        title=title,
-        xlabel=symbols.axis_label("alpha"),
-        ylabel=symbols.axis_label("n"),
-        xlim=ends or (0, data.sizes["alpha"]),
-        ylim=(0, data.sizes["n"]),
-        options=options | {"legend_cols": 2},
-    )
+    limits: dict[str, Any] = {"xlim": ends or (0, data.sizes["alpha"]), "ylim": (0, data.sizes["n"])}
+    return labelled(layers, title, "alpha", "n", options=options | {"legend_cols": 2}, **limits)
 
 
 def _labels(axis: xr.DataArray) -> list[tuple[float, str]]:
-    """Labels at the middle of even rows or columns."""
     return style.thin([(i + 0.5, number(label)) for i, label in enumerate(axis.values.tolist())], 10)

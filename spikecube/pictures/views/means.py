@@ -7,15 +7,14 @@ from typing import Any
 import xarray as xr
 
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import LabelError, Missing, at, default_label, fixed, foretold, further_axes
+from spikecube.means.places import LabelError, Missing, at, fixed, foretold, further_axes
 from spikecube.means.places import variable as known
 from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import which_means
-from spikecube.text import number
+from spikecube.pictures.views.parts import labelled, which_means
 from spikecube.words import symbols
 
 MOST_SERIES = len(style.SERIES)
@@ -42,14 +41,10 @@ def means(
 
     Parameters
     ----------
-    variable
-        Any measured variable of the cube.
-    x, colour
-        Axes that it depends on, `x` of numbers; "" for one series alone.
-    component
-        The label along `rank`, `degree` or `ell`, where the variable has one of these.
-    controls
-        Means with control variates where the cube has them, see `means_at`.
+    variable : any measured variable of the cube.
+    x, colour : axes that it depends on, `x` of numbers; "" for one series alone.
+    component : the label along `rank`, `degree` or `ell`, where the variable has one of these.
+    controls : means with control variates where the cube has them, see `means_at`.
     """
     labels = {"alpha": alpha, "n": n, "lam": lam, **dict.fromkeys(_COUNTED, component)} | fixed(cube, further)
     dims = _dims(cube, variable, x, colour)
@@ -69,8 +64,7 @@ def means(
         layers += marks.points(one, x, variable, label=f"measured{series}", brush=brush, **looks)
     spot = symbols.place(data, [d for d in dims if d not in (x, colour)])
     title = f"{symbols.symbol(variable)} against {symbols.symbol(x)}{f' at {spot}' if spot else ''}{which_means(data)}"
-    xlabel, ylabel = symbols.axis_label(x), symbols.axis_label(variable)
-    return Picture(layers, title=title, xlabel=xlabel, ylabel=ylabel)
+    return labelled(layers, title, x, variable)
 
 
 def axes_of(cube: xr.Dataset, name: str) -> list[str]:
@@ -106,7 +100,7 @@ def _looks(colour: str, count: int, place: int) -> dict[str, Any]:
 def _named(colour: str, label: Any) -> str:
     if label is None:
         return ""
-    return f", {symbols.symbol(colour)} = {label if isinstance(label, str) else number(float(label))}"
+    return f", {symbols.symbol(colour)} = {symbols.value(label)}"
 
 
 def _predicted(prediction: xr.Dataset | None, name: str, x: str, where: dict[str, Any]) -> xr.DataArray | None:
@@ -115,12 +109,6 @@ def _predicted(prediction: xr.Dataset | None, name: str, x: str, where: dict[str
         return None
     found = prediction[name]
     try:
-        if "alpha" in where:
-            return foretold(found, **{"alpha": default_label(found, "alpha")} | _given(where))
-        return at(found, **where)
+        return foretold(found, **where) if "alpha" in where else at(found, **where)
     except LabelError:
         return None
-
-
-def _given(where: dict[str, Any]) -> dict[str, Any]:
-    return {name: label for name, label in where.items() if label is not None}

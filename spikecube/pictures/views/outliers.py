@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,18 +14,13 @@ from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import MOST_SPIKES, SUB, residual_strip
+from spikecube.pictures.views.parts import MOST_SPIKES, SUB, labelled, residual_strip, stacked
 from spikecube.words import symbols
 
+_AGREE = "How far do theory and measurement agree?"
 
-@view(
-    Entry(
-        "agree_outliers",
-        "Agreement, all outliers",
-        question="How far do theory and measurement agree?",
-        overlays=False,
-    ),
-)
+
+@view(Entry("agree_outliers", "Agreement, all outliers", question=_AGREE, overlays=False))
 def outlier_agreement(cube: xr.Dataset, prediction: xr.Dataset | None = None, **further: Any) -> Picture:
     """How far do theory and measurement of the outliers agree? Measured means against predictions, z below.
 
@@ -52,17 +46,7 @@ def outlier_agreement(cube: xr.Dataset, prediction: xr.Dataset | None = None, **
     both = np.array([float(ends.min()), float(ends.max())])
     same = marks.line(both, both, "predicted", "singular_value", label="predicted", colour=style.INK, dash="dashed")
     spot = symbols.place(data, list(further))
-    made = Picture(
-        [same, *layers],
-        title=f"Outliers at all α and n{' at ' + spot if spot else ''}, measured against predicted",
-        xlabel="predicted singular value of F/√n",
-        ylabel="measured",
-        logx=True,
-        logy=True,
-    )
-    z = data["z"].values.ravel()
-    known = np.isfinite(z)
-    strip = residual_strip(
-        made, "predicted", data["predicted"].broadcast_like(data["z"]).values.ravel()[known], z[known], "z"
-    )
-    return replace(made, xlabel="", strip=strip)
+    title = f"Outliers at all α and n{' at ' + spot if spot else ''}, measured against predicted"
+    made = labelled([same, *layers], title, "predicted singular value of F/√n", "measured", logx=True, logy=True)
+    predicted = data["predicted"].broadcast_like(data["z"]).values.ravel()
+    return stacked(made, residual_strip(made, "predicted", predicted, data["z"].values.ravel(), "z"))

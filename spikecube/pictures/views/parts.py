@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from spikecube.pictures import marks, style
@@ -19,8 +21,9 @@ MOST_SPIKES = 4
 SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
 
 
-def against_alpha(layers: Sequence[Layer], title: str, name: str, **axes: Any) -> Picture:
-    return Picture(layers, title=title, xlabel=symbols.axis_label("alpha"), ylabel=symbols.axis_label(name), **axes)
+def labelled(layers: Sequence[Layer], title: str, x: str, y: str, **axes: Any) -> Picture:
+    """A picture with the labels of two variables, or other texts, at its axes."""
+    return Picture(layers, title=title, xlabel=symbols.axis_label(x), ylabel=symbols.axis_label(y), **axes)
 
 
 def predicted_loss(
@@ -64,8 +67,10 @@ def residual_strip(
 ) -> Picture:
     """Residuals over the x axis of a picture, with lines at 0 and at plus and minus the `marked` level.
 
-    Without any, words stand in their place.
+    Those that are not known are left out; without any, words stand in their place.
     """
+    known = np.isfinite(residual)
+    values, residual = values[known].astype(float), residual[known]
     ends, _ = made.limits()
     tips = [(symbols.symbol(x), f"@{{{x}}}"), (f"{name} in {unit}", "@residual{0.00}")]
     look = {"color": style.SERIES[1], "size": 7, "tools": ["hover"], "hover_tooltips": tips}
@@ -89,6 +94,29 @@ def residual_strip(
         ylim=(-most, most),
         options={**{k: v for k, v in made.options.items() if k == "xticks"}, "height": 150, "toolbar": None},
     )
+
+
+def stacked(top: Picture, *strips: Picture) -> Picture:
+    """A picture with strips below it; only the lowest has a label on its x axis."""
+    return replace(top, xlabel="", strip=stacked(*strips)) if strips else top
+
+
+def banded(
+    along: npt.ArrayLike,
+    curves: Iterable[npt.ArrayLike],
+    x: str,
+    y: str,
+    labels: tuple[str, str],
+    colour: str,
+    *,
+    framed: bool = True,
+) -> list[Layer]:
+    """A curve and the two ends of its band, dotted; `labels` are those of the curve and of the band."""
+    looks = ((labels[0], "solid", 2.0, framed), (labels[1], "dotted", 1.2, False), ("", "dotted", 1.2, False))
+    return [
+        marks.line(along, curve, x, y, label=label, colour=colour, dash=dash, width=width, framed=inside)
+        for curve, (label, dash, width, inside) in zip(curves, looks, strict=True)
+    ]
 
 
 def which_means(*data: xr.Dataset) -> str:

@@ -17,9 +17,7 @@ from spikecube.text import number
 from spikecube.words import symbols
 
 
-@view(
-    Entry("spectrum", "Spectrum of one cell", ("alpha", "n"), "Does a spike leave the bulk?"),
-)
+@view(Entry("spectrum", "Spectrum of one cell", ("alpha", "n"), "Does a spike leave the bulk?"))
 def spectrum(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
@@ -33,12 +31,9 @@ def spectrum(
 
     Parameters
     ----------
-    cube
-        With `spectrum` for the histogram, else only the leading singular values are drawn.
-    prediction
-        From `predict`: the bulk edge and the outliers are drawn.
-    density
-        Predicted density of the bulk along `x`, named by its `long_name`; see `predicted.bulk`.
+    cube : with `spectrum` for the histogram, else only the leading singular values are drawn.
+    prediction : from `predict`: the bulk edge and the outliers are drawn.
+    density : predicted density of the bulk along `x`, named by its `long_name`; see `predicted.bulk`.
     """
     where = {"alpha": alpha, "n": n} | further
     top = spikes.leading(cube, **where)
@@ -48,17 +43,8 @@ def spectrum(
     height = max([0.0, *(layer.column(1)[layer.columns["right"] > ends[0]].max(initial=0.0) for layer in layers)])
     if density is not None:
         height = max([height, *density.values[density.x.values > max(0.1, ends[0])]])
-        layers.append(
-            marks.line(
-                density.x,
-                density,
-                "s",
-                "density",
-                label=density.attrs.get("long_name", "predicted bulk"),
-                colour=style.SERIES[0],
-                width=2.5,
-            )
-        )
+        label = density.attrs.get("long_name", "predicted bulk")
+        layers.append(marks.line(density.x, density, "s", "density", label=label, colour=style.SERIES[0], width=2.5))
     height = height or 1.0
     edge = float(at(cube["detection_edge"], **where).fillna(0.0)) if "detection_edge" in cube else 0.0
     layers.append(_rug(top, edge if counted else 0.0, 0.3 * height))

@@ -16,7 +16,7 @@ from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
 from spikecube.pictures.picture import Picture
 from spikecube.pictures.views import maps
-from spikecube.pictures.views.parts import MOST_SPIKES, SUB, against_alpha, which_means
+from spikecube.pictures.views.parts import MOST_SPIKES, SUB, labelled, which_means
 from spikecube.theory.staircase import threshold
 from spikecube.words import symbols
 
@@ -24,9 +24,7 @@ _WHEN = "When do the spikes appear?"
 _POINT = "Do the spikes point where theory says?"
 
 
-@view(
-    Entry("outliers", "Number of outliers", question=_WHEN, alpha_axis=True, overlays=False),
-)
+@view(Entry("outliers", "Number of outliers", question=_WHEN, alpha_axis=True, overlays=False))
 def outlier_count(
     cube: xr.Dataset, detachment: xr.DataArray | None = None, *, brush: Brush = None, **further: Any
 ) -> Picture:
@@ -82,16 +80,14 @@ def _detachment_lines(detachment: xr.DataArray, data: xr.Dataset) -> list[Layer]
 _DASHES = ("solid", "dashed", "dotdash", "dotted")
 
 
-@view(
-    Entry("singular", "Singular values against α", ("n",), _WHEN, alpha_axis=True),
-)
+@view(Entry("singular", "Singular values against α", ("n",), _WHEN, alpha_axis=True))
 def singular_values(
     cube: xr.Dataset, prediction: xr.Dataset | None = None, *, n: int | None = None, brush: Brush = None, **further: Any
 ) -> Picture:
     """How far do the spikes go? Leading singular values of F/sqrt(n) against alpha at one n."""
     where = {"n": n} | fixed(cube, further)
-    data = spikes.leading_means(cube, most=MOST_SPIKES, **where)
     name = "singular_value"
+    data = plain_means(at(variable(cube, name), **where).isel(rank=slice(0, MOST_SPIKES)))
     layers: list[Layer] = []
     for i, k in enumerate(data["rank"].values):
         look: dict[str, Any] = {"colour": style.SERIES[i]}
@@ -99,17 +95,14 @@ def singular_values(
             assert prediction is not None
             curve = at(prediction[name], **where).sel(rank=k)
             layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, s{SUB[k]}", **look))
-        layers += marks.points(
-            data.sel(rank=k), "alpha", name, label=f"measured, s{SUB[k]}", marker=style.MARKERS[i], brush=brush,
-            positive=True, **look,
-        )  # fmt: skip
+        look |= {"label": f"measured, s{SUB[k]}", "marker": style.MARKERS[i], "brush": brush, "positive": True}
+        layers += marks.points(data.sel(rank=k), "alpha", name, **look)
     if prediction is not None and "bulk_edge" in prediction:
         edge = at(prediction["bulk_edge"], **where).broadcast_like(prediction["alpha"])
-        layers.append(
-            marks.line(edge.alpha, edge, "alpha", name, label="predicted edge", colour=style.INK, dash="dashed")
-        )
+        line: dict[str, Any] = {"label": "predicted edge", "colour": style.INK, "dash": "dashed"}
+        layers.append(marks.line(edge.alpha, edge, "alpha", name, **line))
     title = f"Leading singular values at {symbols.place(data, ('n', *further))}{which_means(data)}"
-    return against_alpha(layers, title, name, logy=True)
+    return labelled(layers, title, "alpha", name, logy=True)
 
 
 def _predicted_anywhere(prediction: xr.Dataset | None, name: str, **label: int) -> bool:
@@ -119,9 +112,7 @@ def _predicted_anywhere(prediction: xr.Dataset | None, name: str, **label: int) 
     return bool(prediction[name].sel(label).notnull().any())
 
 
-@view(
-    Entry("alignment", "Alignments", ("n",), _POINT, alpha_axis=True),
-)
+@view(Entry("alignment", "Alignments", ("n",), _POINT, alpha_axis=True))
 def alignments(
     cube: xr.Dataset,
     prediction: xr.Dataset | None = None,
@@ -141,26 +132,19 @@ def alignments(
     for i, k in enumerate(data["degree"].values[:MOST_SPIKES].tolist()):
         if not bool((cube[name].sel(degree=k) > 0).any()):
             continue  # no spike of this degree: c_k = 0
-        colour = style.SERIES[i]
+        look: dict[str, Any] = {"colour": style.SERIES[i]}
         if _predicted_anywhere(prediction, name, degree=k):
             assert prediction is not None
             curve = at(prediction[name], **where).sel(degree=k)
-            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, k = {k}", colour=colour))
-        layers += marks.points(
-            data.sel(degree=k), "alpha", name, label=f"measured, k = {k}", colour=colour, marker=style.MARKERS[i],
-            brush=brush,
-        )  # fmt: skip
+            layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, k = {k}", **look))
+        look |= {"label": f"measured, k = {k}", "marker": style.MARKERS[i], "brush": brush}
+        layers += marks.points(data.sel(degree=k), "alpha", name, **look)
     title = f"Alignment with the monomials, {symbols.place(data, ('n', *further))}{which_means(data)}"
-    return against_alpha(layers, title, name, ylim=(-0.03, 1.05))
+    return labelled(layers, title, "alpha", name, ylim=(-0.03, 1.05))
 
 
 @view(
-    Entry(
-        "collapse1",
-        "Collapse of the spike of degree 1",
-        question=_POINT,
-        fixed={"k": 1},
-    ),
+    Entry("collapse1", "Collapse of the spike of degree 1", question=_POINT, fixed={"k": 1}),
     Entry("collapse2", "Collapse of the spike of degree 2", fixed={"k": 2}),
 )
 def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: Any) -> Picture:
@@ -174,17 +158,11 @@ def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: An
     data = curves.collapse(cube, k=k, rank=rank, **further)
     sizes = style.thin(data["n"].values.tolist(), 6)
     layers: list[Layer] = []
-    for size, colour, marker in zip(sizes, style.ordered_colours(len(sizes)), style.markers(len(sizes)), strict=True):
-        layers += marks.points(
-            data.sel(n=size), "x", "singular_value", label=f"measured, n = {size}", colour=colour, marker=marker,
-            brush=brush, positive=True,
-        )  # fmt: skip
+    for size, colours in zip(sizes, style.ordered_looks(len(sizes)), strict=True):
+        look: dict[str, Any] = {**colours, "label": f"measured, n = {size}", "brush": brush, "positive": True}
+        layers += marks.points(data.sel(n=size), "x", "singular_value", **look)
     x, y = curves.slope_line(data, k)
     layers.append(marks.line(x, y, "x", "singular_value", label=f"limit, slope {k}", colour=style.INK, dash="dashed"))
-    return Picture(
-        layers,
-        title=f"Collapse of singular value {rank}, the spike of degree {k}{which_means(data)}",
-        xlabel=f"(α − α{SUB[k]}) ln n,   α{SUB[k]} = {threshold(k):.4g}",
-        ylabel=symbols.axis_label("singular_value"),
-        logy=True,
-    )
+    title = f"Collapse of singular value {rank}, the spike of degree {k}{which_means(data)}"
+    along = f"(α − α{SUB[k]}) ln n,   α{SUB[k]} = {threshold(k):.4g}"
+    return labelled(layers, title, along, "singular_value", logy=True)

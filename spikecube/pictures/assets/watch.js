@@ -1,0 +1,3 @@
+const media = matchMedia(query);
+media.onchange = () => { toggle.active = media.matches; };
+media.onchange();
