@@ -125,6 +125,7 @@ class Study(Section, Shown):
         labels = {name: tuple(values) for name, values in axes.items()}
         grid = Axes.model_construct(**{**self.axes.model_dump(), "seed": (0,), **labels})
         study = self.model_copy(update={"axes": grid})
+        study.__dict__.pop("models", None)  # the copy has the cache of this one, whose further axes may be others
         study._text = as_toml(dict(study))
         return study
 
