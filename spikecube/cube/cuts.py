@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.conventions import PREDICTIONS
-from spikecube.cube.store import StoreError, open_cube
+from spikecube.cube.store import PREDICTIONS, StoreError, open_cube
 from spikecube.study.fields import StudyError
 from spikecube.study.study import study_from
 from spikecube.theory.staircase import spike_count

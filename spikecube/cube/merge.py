@@ -115,15 +115,12 @@ def _fixed(study: Study, names: Iterable[str]) -> dict[str, float | str]:
     return {name: axis_label(getattr(study.model, name)) for name in names if name not in study.further}
 
 
-def settings(cube: xr.Dataset, study: Study) -> dict[str, Any]:
-    """What two cubes must share to be joined, in the form of a manifest."""
-    code, package = cube.attrs.get("code_sha256"), cube.attrs.get("source", "unknown")
-    return {"code_sha256": code, "package": package, **study_settings(study)}
-
-
 def _differences(cubes: Sequence[xr.Dataset], studies: Sequence[Study], force: bool) -> list[str]:
     """Differences in code or entropy, which `force` allows, in words; others are refused."""
-    first, *others = [settings(cube, study) for cube, study in zip(cubes, studies, strict=True)]
+    made = [
+        {"code_sha256": cube.attrs.get("code_sha256"), "package": cube.attrs.get("source", "unknown")} for cube in cubes
+    ]
+    first, *others = [own | study_settings(study) for own, study in zip(made, studies, strict=True)]
     changes = {change: None for other in others for change in setting_changes(first, other)}
     allowed = [c.text for c in changes if c.kind in ("code", "entropy")]
     refused = [c.text for c in changes if c.kind not in ("code", "entropy")]

@@ -12,13 +12,12 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, variable_dims
-from spikecube.cube.conventions import KEYWORDS, PREDICTIONS, stamp
 from spikecube.cube.missing import Missing
 from spikecube.cube.predict_draws import PredictionError as PredictionError
 from spikecube.cube.predict_draws import predict_draws, require_draws
 from spikecube.cube.predict_model import OfModel
 from spikecube.cube.predict_remainders import said_of_remainders
-from spikecube.cube.store import without_fill_values
+from spikecube.cube.store import KEYWORDS, PREDICTIONS, stamp, without_fill_values
 from spikecube.study.study import Place, Study
 
 Progress = Callable[[int, int], None]

@@ -1,8 +1,9 @@
-"""Files: whole or not at all, and the netCDF file of a cube."""
+"""Files: whole or not at all, the netCDF file of a cube, and the attributes that every file has (CF-1.11, ACDD-1.3)."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import math
 import os
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from spikecube._version import __version__
 from spikecube.cube import schema
-from spikecube.cube.conventions import KEYWORDS, stamp
 from spikecube.errors import SpikecubeError, reason_of
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -24,6 +25,9 @@ _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # the file system keeps what it keeps
 _CHUNK_BYTES = 2**20
 _PART_BYTES = 2**24  # of variables that are written together
+KEYWORDS = "random matrix theory, feature learning, two-layer network, gradient step, finite-size scaling"
+PREDICTIONS = "predictions, not measurements"
+"""The comment of a file of predictions."""
 
 
 class StoreError(SpikecubeError, RuntimeError):
@@ -169,6 +173,18 @@ def without_fill_values(data: xr.Dataset) -> xr.Dataset:
     for name in data.coords:
         data.variables[name].encoding["_FillValue"] = None
     return data
+
+
+def stamp(done: str) -> dict[str, Any]:
+    """The attributes that every file has: conventions, what was done when, and by which version."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {
+        "Conventions": "CF-1.11, ACDD-1.3",
+        "source": f"spikecube {__version__}",
+        "product_version": __version__,
+        "date_created": now,
+        "history": f"{now}: {done} by spikecube {__version__}",
+    }
 
 
 def write_groups(parts: Mapping[str, xr.Dataset], path: str | Path) -> None:

@@ -77,11 +77,6 @@ def _cannot(address: str, error: object) -> str:
     return f"the worker {address} cannot run spikecube ({type(error).__name__}: {error})"
 
 
-def _window(threads: int) -> int:
-    """Enough tasks in flight to keep workers busy while the driver looks elsewhere, few enough to forget quickly."""
-    return 2 * threads + 30
-
-
 class Watched:
     """The capacity of a client's workers, which may come and go: looked up every few seconds."""
 
@@ -109,4 +104,6 @@ class Watched:
         memory = [w["memory_limit"] or math.inf for w in workers]
         budget = min(self._memory, sum(memory) if memory else math.inf) - WORKER_BYTES * len(memory)
         largest = min(self._memory, max(memory, default=math.inf))
-        return Capacity(_window(sum(w["nthreads"] for w in workers)), budget, largest, len(workers))
+        # enough tasks in flight to keep workers busy while the driver looks elsewhere, few enough to forget quickly
+        window = 2 * sum(w["nthreads"] for w in workers) + 30
+        return Capacity(window, budget, largest, len(workers))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spikecube.runs.capacity import ANSWER, Capacity, Newcomers, Watched
+from spikecube.runs.capacity import ANSWER, Capacity
 from spikecube.runs.errors import RunError
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -31,9 +31,6 @@ SETTINGS = {
 }
 
 
-_REVIVAL = 120.0  # seconds within which a process that died must have come back
-
-
 @dataclass(frozen=True)
 class Place:
     """A client, what its workers can take now, and seconds to wait for workers when there are none."""
@@ -41,22 +38,6 @@ class Place:
     client: Any
     capacity: Callable[[], Capacity]
     patience: float = math.inf
-
-
-@contextlib.contextmanager
-def here(workers: int, memory: float) -> Iterator[Place]:
-    """`workers` processes of this machine that share `memory` bytes."""
-    with embedded(workers) as own:
-        yield Place(own, Watched(own, memory), patience=_REVIVAL)
-
-
-@contextlib.contextmanager
-def elsewhere(client: Any, memory: float | None, tell: Callable[[str], None]) -> Iterator[Place]:
-    """The workers of a client, with their own memory or with `memory` bytes in all where that is less.
-
-    Each worker that comes is asked what it runs on, before it is given a cell; `tell` hears of those that differ.
-    """
-    yield Place(client, Watched(client, memory or math.inf, newcomers=Newcomers(client, tell)))
 
 
 def refuse_client(client: Any) -> None:

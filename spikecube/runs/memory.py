@@ -10,9 +10,7 @@ from spikecube.runs.tasks import Task
 _PART = 0.8  # of what is free now, where the user names no limit
 WORKER_BYTES = 200e6  # a worker process before it computes anything
 DRIVER_BYTES = 200e6  # the process that drives, with scheduler and netCDF; 165 to 185 MB were measured
-_CUBES = (
-    2.0  # what assembling and writing take over the bytes of a cube; 1.5 were measured at 60 MB (scripts/ragged.py)
-)
+_CUBES = 2.0  # what assembling and writing take over the bytes of a cube; 1.5 at 60 MB by scripts/ragged.py
 
 
 def free_memory() -> float:

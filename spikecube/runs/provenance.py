@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import spikecube
-from spikecube.cube.conventions import KEYWORDS, stamp
+from spikecube.cube.store import KEYWORDS, stamp
 from spikecube.runs.code import code_sha256 as code_sha256
 
 _PACKAGE = Path(spikecube.__file__).parent

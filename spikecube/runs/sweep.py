@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import xarray as xr
 
 from spikecube.cube.assemble import CellResult
-from spikecube.runs import provenance
-from spikecube.runs.cluster import Place, elsewhere, here
+from spikecube.runs import cluster, provenance
+from spikecube.runs.capacity import Newcomers, Watched
+from spikecube.runs.cluster import Place
 from spikecube.runs.drive import Submit, outcomes
 from spikecube.runs.errors import RunError
 from spikecube.runs.folder import RunFolder
@@ -25,6 +27,7 @@ from spikecube.study.study import Study
 
 FLUSH_SECONDS = 0.5  # a finished cell waits no longer than this for its shard
 FLUSH_CELLS = 500
+_REVIVAL = 120.0  # seconds within which a process that died must have come back
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,19 @@ class Sweep:
         finally:
             self._flush()
 
-    def _place(self, tasks: list[Task], client: Any) -> AbstractContextManager[Place]:
+    @contextlib.contextmanager
+    def _place(self, tasks: list[Task], client: Any) -> Iterator[Place]:
+        """The workers of a client, each asked what it runs on before it gets a cell; else processes of this machine."""
         from dask.system import CPU_COUNT
 
         if client is not None:
-            return elsewhere(client, self.settings.max_memory, self.settings.progress.say)
+            newcomers = Newcomers(client, self.settings.progress.say)
+            yield Place(client, Watched(client, self.settings.max_memory or math.inf, newcomers=newcomers))
+            return
         memory = self.settings.max_memory or free_memory()
         wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
-        return here(workers_that_fit(wanted, max(map(self.bytes, tasks)), memory), memory)
+        with cluster.embedded(workers_that_fit(wanted, max(map(self.bytes, tasks)), memory)) as own:
+            yield Place(own, Watched(own, memory), patience=_REVIVAL)
 
     def _note(self, tasks: list[Task]) -> str:
         kept = f", {self.report.kept} are there already" if self.report.kept else ""

@@ -19,8 +19,7 @@ from spikecube.model.spikes import nonzero_degrees
 from spikecube.notebook import Shown
 from spikecube.study.checks import checked
 from spikecube.study.fields import Axes, Measure, Random, Section, StudyError, axis_label, axis_values
-from spikecube.study.lines import with_lines
-from spikecube.study.written import as_toml
+from spikecube.study.written import as_toml, with_lines
 
 Further = tuple[tuple[str, float | str], ...]
 """A place along the further axes as ((name, label), ...)."""
@@ -126,6 +125,7 @@ class Study(Section, Shown):
         labels = {name: tuple(values) for name, values in axes.items()}
         grid = Axes.model_construct(**{**self.axes.model_dump(), "seed": (0,), **labels})
         study = self.model_copy(update={"axes": grid})
+        study.__dict__.pop("models", None)  # the copy has the cache of this one, whose further axes may be others
         study._text = as_toml(dict(study))
         return study
 

@@ -10,11 +10,11 @@ from numpy.polynomial import hermite_e
 from scipy import special
 
 from spikecube.model.activations import resolve_activation
-from spikecube.theory.conditional import build, inputs, sphere
+from spikecube.theory.conditional import build, inputs
 from spikecube.theory.conditional.build import initial_profile, parts_of, profile_of
 from spikecube.theory.conditional.expectations import hermite_moments
+from spikecube.theory.conditional.inputs import along, harmonic_moments, harmonics
 from spikecube.theory.conditional.losses import conditional_losses, finite_losses, initial_losses, spiked_losses
-from spikecube.theory.conditional.sphere import along, harmonic_moments, harmonics
 from spikecube.theory.losses import block_losses
 from tests.theory.models import sphere_model
 
@@ -124,9 +124,9 @@ def test_the_length_of_inputs_acts_on_f_ell_as_on_f_0() -> None:
 
 
 def test_on_very_few_and_very_many_dimensions_the_length_is_a_coordinate_of_block_2() -> None:
-    for dim, n in ((sphere.LEAST_DIM, 100), (sphere.MOST_DIM + 2, 2 * sphere.MOST_DIM + 4)):
+    for dim, n in ((inputs.LEAST_DIM, 100), (inputs.MOST_DIM + 2, 2 * inputs.MOST_DIM + 4)):
         profile = build.profile_of(sphere_model(dim_ratio=dim / n), n, 0.3, parts_of(2))
         assert profile.radius
         assert len(profile.kappa) < 40
-    losses = finite_losses(sphere_model(dim_ratio=sphere.LEAST_DIM / 100), LAMS, 100, 0.3)
+    losses = finite_losses(sphere_model(dim_ratio=inputs.LEAST_DIM / 100), LAMS, 100, 0.3)
     assert np.isfinite(losses).all()

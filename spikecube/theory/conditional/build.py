@@ -13,10 +13,9 @@ from spikecube.model.hermite import Array
 from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory.conditional.expectations import TAIL, Nodes, gaussian_nodes, samples_reach
-from spikecube.theory.conditional.inputs import Inputs
+from spikecube.theory.conditional.inputs import Inputs, harmonics
 from spikecube.theory.conditional.kinds import Kinds, batch_kinds
 from spikecube.theory.conditional.profile import Block, Profile, Shared
-from spikecube.theory.conditional.sphere import harmonics
 from spikecube.theory.quantities import beta_cosine, beta_length, label_power, readout_nodes, require_vanishing_output
 
 _RANK = 1e-6  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
