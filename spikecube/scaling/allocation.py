@@ -21,7 +21,6 @@ from spikecube.scaling.types import Array
 
 LEAST_SEEDS = 5  # at a size that takes part: fewer give no error worth a lack-of-fit test
 SPARE_SIZES = 2  # sizes beyond the number of parameters, for the lack-of-fit test
-_TOLERANCE = 1e-3  # of the certificate
 _GAP = 1e-6  # between the cost and its lower bound, relative
 _NEWTON = 100
 
@@ -267,18 +266,6 @@ def _centre(
         if decrement < within or length <= 1e-12:
             break
     return x, 1 / (weight * (1 - values)), slopes
-
-
-def duality_gap(allocation: Allocation, cost: Array, least: Array | float = 0.0) -> float:
-    """How far the cost may be from the least possible, relative to it: the certificate of Kiefer and Wolfowitz.
-
-    sum_j (1 - sensitivity_j) cost_j (m_j - least_j) over the cost; infinite where a sensitivity exceeds 1.
-    """
-    if (allocation.sensitivity > 1 + _TOLERANCE).any():
-        return float("inf")
-    spent = cost * allocation.ideal
-    spare = spent - cost * np.asarray(least, dtype=float)
-    return float(np.abs((1 - allocation.sensitivity) * spare).sum() / spent.sum())
 
 
 def _whole(aims: Sequence[Aim], cost: Array, floor: Array, ideal: Array) -> Array:

@@ -16,7 +16,6 @@ from spikecube.scaling.allocation import (
     Aim,
     Allocation,
     allocate,
-    duality_gap,
     half_width_of,
     support,
 )
@@ -33,6 +32,7 @@ Cost = Callable[[float], float] | npt.ArrayLike
 
 _BUDGETS = np.geomspace(0.1, 10.0, 9)
 _ROUNDS = 6  # of calibration
+_TOLERANCE = 1e-3  # of the certificate
 _FITS = 200  # made up in each of them
 _LAW = 2  # parameters of a law before its correction
 _MANY, _INFLATED = 100_000, 30.0  # seeds at one size that are refused where the correction costs so many times more
@@ -131,6 +131,18 @@ def design_from(
         {"n": chosen, "target": [t.text for t in targets], "strategy": list(strategies), "budget": budgets},
         {"notes": "\n".join([*left_out, *_notes(targets, aims, made.seeds)])},
     )
+
+
+def duality_gap(allocation: Allocation, cost: Array, least: Array | float = 0.0) -> float:
+    """How far the cost may be from the least possible, relative to it: the certificate of Kiefer and Wolfowitz.
+
+    sum_j (1 - sensitivity_j) cost_j (m_j - least_j) over the cost; infinite where a sensitivity exceeds 1.
+    """
+    if (allocation.sensitivity > 1 + _TOLERANCE).any():
+        return float("inf")
+    spent = cost * allocation.ideal
+    spare = spent - cost * np.asarray(least, dtype=float)
+    return float(np.abs((1 - allocation.sensitivity) * spare).sum() / spent.sum())
 
 
 def _calibrated(aims: Sequence[Aim], money: Array) -> tuple[Allocation, Array]:

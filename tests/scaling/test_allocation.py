@@ -11,12 +11,12 @@ from spikecube.scaling.allocation import (
     LEAST_SEEDS,
     Aim,
     allocate,
-    duality_gap,
     elfving,
     half_width_of,
     support,
     variance_of,
 )
+from spikecube.scaling.design import duality_gap
 from spikecube.scaling.errors import FitError
 
 SIZES = np.array([250.0, 500.0, 1000.0, 2000.0, 4000.0])
