@@ -25,7 +25,7 @@ from spikecube.cube import schema
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.store import write_cube
 from spikecube.runs.folder import RunFolder
-from spikecube.runs.memory import assemble_bytes, size
+from spikecube.runs.memory import amount, assemble_bytes
 from spikecube.runs.plan import Plan, plan
 from spikecube.runs.run import assembled
 from spikecube.study.study import Study
@@ -91,7 +91,7 @@ def check_memory() -> None:
     for seeds in (10, 100, 400, 1500):
         command = [sys.executable, __file__, "--assemble", str(seeds)]
         cube, peak = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        print(f"cube of {size(cube)}: peak {size(peak)}, planned {size(assemble_bytes(cube))}", flush=True)
+        print(f"cube of {amount(cube)}: peak {amount(peak)}, planned {amount(assemble_bytes(cube))}", flush=True)
 
 
 def assembling_peak(seeds: int) -> tuple[int, int]:

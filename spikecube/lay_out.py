@@ -18,7 +18,7 @@ from spikecube.scaling.design import design_from
 from spikecube.scaling.errors import FitError, TooManySeedsError
 from spikecube.scaling.pilot import pilot_curve
 from spikecube.scaling.pilot_points import PilotCurve
-from spikecube.scaling.targets import Target, parse_targets, relaxed
+from spikecube.scaling.targets import Wanted, parse_targets, relaxed
 from spikecube.study.study import Study
 from spikecube.text import text_table
 
@@ -155,7 +155,7 @@ def with_seeds(study: Study, seeds: dict[int, int]) -> Study:
 
 
 def _within(
-    targets: Sequence[Target],
+    targets: Sequence[Wanted],
     curves: Sequence[PilotCurve],
     sizes: list[int],
     cost: Callable[[float], float],

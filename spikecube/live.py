@@ -28,7 +28,7 @@ def info(cube: Any, lam: float | None = None, *, every: bool = False) -> Words:
     return Words(overview(cube_of(cube), lam, every=every))
 
 
-def source_of(cube: Any) -> Source:
+def live_source(cube: Any) -> Source:
     """What the explorer looks at: a cube, its file, or a run by its name, read again while it grows."""
     from spikecube.cube.store import StoreError
     from spikecube.pictures import sources
@@ -65,7 +65,7 @@ def awaited(name: str | Path) -> Awaited:
 
     def find() -> Source | None:
         there = finished(name) is not None or (folder / "study.toml").is_file()
-        return source_of(name) if there else None
+        return live_source(name) if there else None
 
     title, cells = folder.stem, ""
     with contextlib.suppress(OSError, StudyError):
@@ -81,7 +81,7 @@ def explore(cube: Any, prediction: Any = None, fits: Any = None, *, fitter: Any 
     """
     from spikecube.pictures.app import explore as page
 
-    return page(source_of(cube), prediction, fits, fitter=fitter, other=second_cube(other))
+    return page(live_source(cube), prediction, fits, fitter=fitter, other=second_cube(other))
 
 
 def second_cube(other: Any) -> Any:

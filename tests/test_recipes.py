@@ -77,7 +77,7 @@ INVERSE_LOGARITHM = Law(
             '''@view(Entry("peaks", "Largest entry of the readout", question=_WHEN))
 def peaks(cube: xr.Dataset, **further: Any) -> Picture:
     """How large is the largest entry of the readout? Means over seeds against n."""
-    data = plain_means(at(variable(cube, "readout_peak"), **fixed(cube, further)))
+    data = plain_means(sliced(variable(cube, "readout_peak"), **fixed(cube, further)))
     layers = marks.points(data, "n", "readout_peak", label="measured", colour=style.SERIES[0])
     title = "Largest entry of the readout"
     return Picture(layers, title=title, xlabel="n", ylabel="max |a|", xlim=(0, 100))

@@ -12,7 +12,7 @@ import xarray as xr
 from scripts.claims.verdicts import Interval, fitted, student
 from spikecube import fit_power_law
 from spikecube.means.seeds import means
-from spikecube.pictures import curves, marks, style
+from spikecube.pictures import curve_data, marks, style
 from spikecube.pictures.picture import Layer, Picture
 from spikecube.scaling.cube_theory import cube_data
 from spikecube.scaling.labelled_fits import fit_sample
@@ -61,7 +61,7 @@ def against_n(
         data = means(bare.to_dataset(name="values"), "values", controls=False)
         fit = fit_power_law(bare)
         if law and np.isfinite(fit["estimate"].sel(param="exponent")):
-            law = curves.power_law(fit, data["n"].values)
+            law = curve_data.power_law(fit, data["n"].values)
             layers.append(
                 marks.line(law.n, law["value"], "n", "value", label="", colour=colour, dash="dotted", width=1.5)
             )

@@ -7,7 +7,7 @@ import sys
 
 from spikecube import stdio
 from spikecube.cli import computing, fitting, planning, reading
-from spikecube.cli.common import ERROR, State, app, interrupt_once, leave, one_line
+from spikecube.cli.common import ERROR, Switches, app, interrupt_once, leave, one_line
 
 __all__ = ["app", "computing", "fitting", "interrupt_once", "leave", "main", "one_line", "planning", "reading"]
 
@@ -19,7 +19,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack letters that a title has
     if "--debug" in sys.argv[1:]:
         sys.argv.remove("--debug")
-        State.debug = True
+        Switches.debug = True
     stdio.guard()
     try:
         app()

@@ -84,10 +84,10 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    State.debug = State.debug or debug
+    Switches.debug = Switches.debug or debug
 
 
-class State:
+class Switches:
     debug = False
 
 
@@ -116,7 +116,7 @@ def _errors_as_lines() -> Iterator[None]:
     except (typer.Exit, typer.BadParameter):
         raise
     except Exception as error:
-        if State.debug:
+        if Switches.debug:
             traceback.print_exc()
         from spikecube.study.fields import StudyError
 

@@ -168,7 +168,7 @@ def _print_report(report: Report, again: str) -> int:
     """Lines with a path or a command stay whole, since they are copied; all others are folded."""
     from spikecube.cube.missing import missing_edges
     from spikecube.text import text_table
-    from spikecube.words.overview import completeness
+    from spikecube.words.overview import points_line
 
     if report.failures:
         rows = [[task.cell.describe(), error] for task, error in report.failures.items()]
@@ -177,9 +177,9 @@ def _print_report(report: Report, again: str) -> int:
     if report.cube is None:
         typer.echo(f"{report.path}: {report.computed} cells computed for this share; all shares done? {again}")
     elif not report.written:
-        typer.echo(f"nothing is left to do: {report.path} holds {completeness(report.cube)}")
+        typer.echo(f"nothing is left to do: {report.path} holds {points_line(report.cube)}")
     else:
-        typer.echo(f"{report.path}: {completeness(report.cube)}")
+        typer.echo(f"{report.path}: {points_line(report.cube)}")
     if report.cube is not None and (lost := missing_edges(report.cube)):
         say(f"{lost}; everything measured is there")
     return FAILED_CELLS if report.failures else 0

@@ -79,13 +79,13 @@ def explore(
         spikecube explore staircase --wait
         spikecube explore staircase --beside tanh.nc
     """
-    from spikecube.live import awaited, second_cube, source_of
+    from spikecube.live import awaited, live_source, second_cube
     from spikecube.pictures.serve import serve
 
     def started(address: str) -> None:
         typer.echo(f"exploring {cube} at {address} (Ctrl-C ends it)", err=True)
 
-    source, other = awaited(cube) if wait else source_of(cube), second_cube(beside)
+    source, other = awaited(cube) if wait else live_source(cube), second_cube(beside)
     serve(source, port=port, fitter=_all_fits, other=other, predict=predict, show=browser, started=started)
 
 
@@ -121,12 +121,12 @@ def merge(
     """
     from spikecube.cube.merge import merge as merge_cubes
     from spikecube.cube.store import open_cube, refuse_target, write_cube
-    from spikecube.words.overview import completeness
+    from spikecube.words.overview import points_line
 
     refuse_target(Path(output))
     merged = merge_cubes([open_cube(path) for path in cubes], force=force)
     write_cube(merged, output)
-    typer.echo(f"{output}: {completeness(merged)}")
+    typer.echo(f"{output}: {points_line(merged)}")
 
 
 @command

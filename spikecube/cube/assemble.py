@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube import schema
-from spikecube.cube.missing import Missing
+from spikecube.cube.missing import Unpredicted
 from spikecube.cube.schema import STATUS, Variable
 from spikecube.cube.store import without_fill_values
 from spikecube.model.parameters import Model
@@ -236,7 +236,7 @@ def _count_outliers(cube: xr.Dataset, study: Study) -> xr.Dataset:
 
     Where theory finds no edge both are missing, with the reason as an attribute: what was measured stands regardless.
     """
-    variable, missing = schema.DERIVED["detection_edge"], Missing()
+    variable, missing = schema.DERIVED["detection_edge"], Unpredicted()
     cube[variable.name] = (variable_dims(variable, study), _edges(study, missing), attributes(variable))
     counts = (cube["singular_value"] > cube[variable.name]).sum("rank").astype(np.float64)
     known = cube["singular_value"].notnull().all("rank") & cube[variable.name].notnull()
@@ -246,7 +246,7 @@ def _count_outliers(cube: xr.Dataset, study: Study) -> xr.Dataset:
     return cube
 
 
-def _edges(study: Study, missing: Missing) -> np.ndarray:
+def _edges(study: Study, missing: Unpredicted) -> np.ndarray:
     """The detection edge over (alpha, n, ...further axes), NaN where theory has none."""
     axes, further = study.axes, [len(values) for values in study.further.values()]
     edges = np.full((len(axes.alpha), len(axes.n), *further), np.nan)

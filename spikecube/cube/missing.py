@@ -22,7 +22,7 @@ _REASON = "missing_reason"
 
 
 @dataclass
-class Missing:
+class Unpredicted:
     """Why values are missing: for each variable the places by reason, in the order in which they were met."""
 
     reasons: dict[str, dict[str, list[str]]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, coordinates, variable_dims
-from spikecube.cube.missing import Missing
+from spikecube.cube.missing import Unpredicted
 from spikecube.cube.predict_draws import PredictionError as PredictionError
 from spikecube.cube.predict_draws import predict_draws, require_draws
 from spikecube.cube.predict_model import OfModel
@@ -66,7 +66,7 @@ def predict(
         return predict_typical(study, wanted, degrees, progress)
     require_draws(study, given)
     drawn = tuple(name for name in wanted if name in schema.PREDICTED_BY_DRAW)
-    rest, places, missing = tuple(name for name in wanted if name not in drawn), _models(study), Missing()
+    rest, places, missing = tuple(name for name in wanted if name not in drawn), _models(study), Unpredicted()
     tick = _ticks(progress, (2 if drawn else 1) * _n_points(study, places))
     prediction = _filled(study, places, rest, degrees, tick, missing)
     if drawn:
@@ -85,7 +85,7 @@ def predict_typical(
     PredictionError
         If every model of the study has `initial_output = "full"`.
     """
-    places, missing = _models(study), Missing()
+    places, missing = _models(study), Unpredicted()
     tick = _ticks(progress, _n_points(study, places))
     return _described(_filled(study, places, wanted, degrees, tick, missing), places, missing)
 
@@ -100,7 +100,7 @@ def _filled(
     wanted: tuple[str, ...],
     degrees: int | None,
     tick: Callable[[], None],
-    missing: Missing,
+    missing: Unpredicted,
 ) -> xr.Dataset:
     """The variables wanted of a typical draw; `missing` takes the places where theory gave none."""
     prediction = _empty(study, wanted)
@@ -111,7 +111,7 @@ def _filled(
     return prediction
 
 
-def _described(prediction: xr.Dataset, places: list[Place], missing: Missing) -> xr.Dataset:
+def _described(prediction: xr.Dataset, places: list[Place], missing: Unpredicted) -> xr.Dataset:
     """With what is missing, and why, beside the variables and in the attributes."""
     missing.describe(prediction)
     full = any(place.model.initial_output == "full" for place in places)

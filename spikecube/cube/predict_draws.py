@@ -10,12 +10,12 @@ import xarray as xr
 
 from spikecube.cube import schema
 from spikecube.cube.assemble import attributes, place_text
-from spikecube.cube.missing import Missing
+from spikecube.cube.missing import Unpredicted
 from spikecube.errors import SpikecubeError
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
 from spikecube.theory import chosen_degrees, finite_losses
-from spikecube.theory.conditional.build import Draw
+from spikecube.theory.conditional.build import Known
 from spikecube.theory.conditional.spikes import conditional_spectra
 
 _MEASURED = ("beta_power", "beta_alignment", "readout_power")
@@ -47,7 +47,7 @@ def predict_draws(
     names: tuple[str, ...],
     degrees: int | None,
     tick: Callable[[], None],
-    missing: Missing,
+    missing: Unpredicted,
 ) -> dict[str, xr.DataArray]:
     """Predicted losses and singular values of F for every (n, seed) of a cube, by name; NaN where a draw is missing.
 
@@ -73,9 +73,9 @@ def predict_draws(
     return found
 
 
-def _draw(measured: xr.Dataset) -> Draw | None:
+def _draw(measured: xr.Dataset) -> Known | None:
     values = [float(measured[name]) for name in _MEASURED]
-    return Draw(*values) if np.all(np.isfinite(values)) and values[0] > 0 else None
+    return Known(*values) if np.all(np.isfinite(values)) and values[0] > 0 else None
 
 
 def _fill(
@@ -83,7 +83,7 @@ def _fill(
     study: Study,
     model: Model,
     at: dict[str, int],
-    draws: list[Draw | None],
+    draws: list[Known | None],
     degrees: int | None,
 ) -> None:
     n, alpha = study.axes.n[at["n"]], study.axes.alpha[at["alpha"]]

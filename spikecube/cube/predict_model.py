@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from spikecube.cube.assemble import place_text
-from spikecube.cube.missing import Missing
+from spikecube.cube.missing import Unpredicted
 from spikecube.cube.predict_remainders import REMAINDERS, few_sizes, losses_of_size, relative_remainders, remainders
 from spikecube.study.fields import Model
 from spikecube.study.study import Study
@@ -52,7 +52,7 @@ class OfModel:
     arrays: dict[str, np.ndarray]
     degrees: int | None
     labels: dict[str, float | str]
-    missing: Missing
+    missing: Unpredicted
 
     def fill(self, tick: Callable[[], None]) -> None:
         """Fills all of them; `tick` is called after each (n, alpha)."""

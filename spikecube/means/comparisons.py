@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.means import seeds
 from spikecube.means.controls import CONTROLS, label_spreads
-from spikecube.means.places import Missing, aligned, at, boxed, foretold, variable
+from spikecube.means.places import Missing, aligned, boxed, foretold, sliced, variable
 from spikecube.means.spikes import clear_only
 from spikecube.study.study import Study, study_from
 
@@ -124,7 +124,7 @@ def gap_to_spiked(cube: xr.Dataset, *, kind: str, controls: bool = True, **where
 
 def kept_spikes(cube: xr.Dataset, **where: Any) -> int:
     """The ell of an alpha; the most that was measured where it is unbounded."""
-    ell, most = int(at(cube["ell_alpha"], **where)), int(cube["ell"].max())
+    ell, most = int(sliced(cube["ell_alpha"], **where)), int(cube["ell"].max())
     return min(ell, most) if ell > 0 else most
 
 

@@ -43,7 +43,7 @@ def variable(data: xr.Dataset, name: str, need: str = "") -> xr.DataArray:
     return data[name]
 
 
-def points(cube: xr.Dataset) -> dict[str, int]:
+def counted_points(cube: xr.Dataset) -> dict[str, int]:
     """How many points of a cube have each status; empty where it does not say."""
     if "status" not in cube:
         return {}
@@ -109,7 +109,7 @@ def nearest(data: xr.Dataset | xr.DataArray, name: str, label: float) -> Any:
     return values[int(np.argmin(np.abs(values.astype(float) - label)))].item()
 
 
-def at(data: Data, **labels: Any) -> Data:
+def sliced(data: Data, **labels: Any) -> Data:
     """The data at some labels, scalar coordinates kept; None stands for its default, other axes are skipped.
 
     Raises
@@ -125,19 +125,19 @@ def at(data: Data, **labels: Any) -> Data:
 
 
 def boxed(cube: xr.Dataset, along: Sequence[str], where: Mapping[str, Any]) -> tuple[xr.Dataset, list[str]]:
-    """As `at`, but every axis stays, one label long; and the names of those that were chosen along.
+    """As `sliced`, but every axis stays, one label long; and the names of those that were chosen along.
 
     They are those of `where`, and the further axes that `along` does not name.
     """
     labels = {**where, **{name: label for name, label in fixed(cube, where).items() if name not in along}}
-    spot = at(cube, **labels)
+    spot = sliced(cube, **labels)
     chosen = [name for name in labels if name in cube.dims]
     return cube.sel({name: [spot[name].item()] for name in chosen}), chosen
 
 
 def here(data: xr.Dataset) -> xr.Dataset:
     """A dataset at the default label of each of its further axes, which stay as scalar coordinates."""
-    return at(data, **dict.fromkeys(further_axes(data)))
+    return sliced(data, **dict.fromkeys(further_axes(data)))
 
 
 def beside_alphas(prediction: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
@@ -148,13 +148,13 @@ def beside_alphas(prediction: xr.Dataset, cube: xr.Dataset) -> xr.Dataset:
 
 
 def foretold(data: xr.DataArray, **labels: Any) -> xr.DataArray:
-    """A prediction at some labels, as `at`; NaN where it has none at this alpha."""
+    """A prediction at some labels, as `sliced`; NaN where it has none at this alpha."""
     alpha = labels.pop("alpha", None)
     if "alpha" not in data.dims:
-        return at(data, **labels)
+        return sliced(data, **labels)
     if alpha is None:
-        return at(data, alpha=None, **labels)
-    one = at(data, **labels).reindex(alpha=[float(alpha)], method="nearest", tolerance=_NEAR).isel(alpha=0)
+        return sliced(data, alpha=None, **labels)
+    one = sliced(data, **labels).reindex(alpha=[float(alpha)], method="nearest", tolerance=_NEAR).isel(alpha=0)
     return one.assign_coords(alpha=alpha)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from spikecube.means.places import Missing, at, fixed, variable
+from spikecube.means.places import Missing, fixed, sliced, variable
 from spikecube.study.study import Study, spike_degrees, study_from
 
 Labels = tuple[tuple[str, float | str], ...]
@@ -41,7 +41,7 @@ def degrees(cube: xr.Dataset, most: int = 5, **labels: Any) -> tuple[int, ...]:
 def further_labels(cube: xr.Dataset, labels: Mapping[str, Any]) -> Labels:
     """The labels along the further axes of the cube, its own or their defaults."""
     chosen = fixed(cube, labels)
-    return tuple((name, at(cube[name], **{name: label}).item()) for name, label in chosen.items())
+    return tuple((name, sliced(cube[name], **{name: label}).item()) for name, label in chosen.items())
 
 
 def along_monomial(cosine: xr.DataArray) -> xr.DataArray:
@@ -93,10 +93,10 @@ def detachment(cube: xr.Dataset, prediction: xr.Dataset, **labels: Any) -> xr.Da
     counted; the predicted edge of the bulk where a cube has none.
     """
     place = fixed(cube, labels)
-    outliers = at(prediction["singular_value"], **place)
-    edge = at(prediction["bulk_edge"], **place).reset_coords(drop=True)
+    outliers = sliced(prediction["singular_value"], **place)
+    edge = sliced(prediction["bulk_edge"], **place).reset_coords(drop=True)
     if "detection_edge" in cube and cube.sizes["alpha"] > 1:
-        counted = at(cube["detection_edge"], **place).interp(alpha=outliers["alpha"].values)
+        counted = sliced(cube["detection_edge"], **place).interp(alpha=outliers["alpha"].values)
         edge = counted.reset_coords(drop=True).fillna(edge)
     margin = (outliers.reset_coords(drop=True) - edge).transpose("n", "rank", "alpha")
     found = degrees(cube, **labels)[: margin.sizes["rank"]]
@@ -126,7 +126,7 @@ def _first_crossing(alpha: np.ndarray, margin: np.ndarray) -> float:
 
 def leading(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: Any) -> xr.DataArray:
     """The leading singular values of every seed at one (alpha, n): dims seed, rank."""
-    values = at(variable(cube, "singular_value"), alpha=alpha, n=n, **fixed(cube, further))
+    values = sliced(variable(cube, "singular_value"), alpha=alpha, n=n, **fixed(cube, further))
     if not bool(values.notnull().any()):
         raise Missing(f"No singular values at alpha = {float(values.alpha):g}, n = {int(values.n)} yet.")
     if "seed" not in values.dims:
@@ -147,7 +147,7 @@ def histogram(cube: xr.Dataset, *, alpha: Any = None, n: Any = None, **further: 
     if "spectrum" not in cube:
         raise Missing("The study measured no histogram: set spectrum_bins in [measure].")
     where = {"alpha": alpha, "n": n} | fixed(cube, further)
-    counts = at(cube["spectrum"], **where)
+    counts = sliced(cube["spectrum"], **where)
     pooled = counts.mean("seed") if "seed" in counts.dims else counts
     if not bool(pooled.notnull().any()):
         raise Missing(f"No histogram at alpha = {float(pooled.alpha):g}, n = {int(pooled.n)} yet.")

@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def show(value: Any) -> str:
+def as_written(value: Any) -> str:
     """A value as it would stand in the study file, shortened where it is long."""
     text = _written(value)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -64,7 +64,7 @@ def show(value: Any) -> str:
 def mistake(key: str, value: Any, allowed: str, why: str = "") -> Mistake:
     """A wrong value; `why` is what is wrong with it beyond not being allowed."""
     reason = f" ({why})".replace("\n", "; ") if why else ""
-    return Mistake(key, f"given {show(plain(value))}{reason}; allowed: {allowed}")
+    return Mistake(key, f"given {as_written(plain(value))}{reason}; allowed: {allowed}")
 
 
 def unknown_key(key: str, names: Iterable[str], allowed: str = "one of") -> Mistake:

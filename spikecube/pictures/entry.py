@@ -225,7 +225,7 @@ def _with_second(
     labels, moved = second.place_in(other, cube, apart, bound)
     own = {name: value for name, value in bound.items() if name not in (*_OF_SCENE, "brush", *labels)}
     own = {name: value for name, value in own.items() if name not in further_axes(cube)}
-    return second.over(made, _or_sentence(draw, {**own, "cube": other, **labels}), moved)
+    return second.laid_over(made, _or_sentence(draw, {**own, "cube": other, **labels}), moved)
 
 
 def _default(draw: Callable[..., Picture], name: str) -> Any:

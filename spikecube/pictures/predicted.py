@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.cube.predict import PredictionError, predict
-from spikecube.means.places import at
+from spikecube.means.places import sliced
 from spikecube.means.spikes import Labels, further_labels
 from spikecube.pictures import style
 from spikecube.study.study import Study, study_from
@@ -36,7 +36,7 @@ def predict_study(study: str) -> xr.Dataset:
     return predict(fine_study(study_from(study)))
 
 
-def between(study: Study, alphas: Sequence[float]) -> xr.Dataset:
+def smooth_losses(study: Study, alphas: Sequence[float]) -> xr.Dataset:
     """The predicted losses at some alphas, at sizes and penalties between those of a study too: smooth lines."""
     sizes, penalties = _filled(study.axes.n, _SIZES), _filled(study.axes.lam, _PENALTIES)
     fine = study.on_axes(alpha=alphas, n=sorted({round(n) for n in sizes}), lam=penalties)
@@ -65,7 +65,7 @@ Place = tuple[str, Labels, float, int]
 
 def bulk_place(cube: xr.Dataset, **labels: Any) -> Place:
     """What `bulk_at` needs to know of a cube and labels."""
-    alpha, n = (float(at(cube[name], **{name: labels.get(name)})) for name in ("alpha", "n"))
+    alpha, n = (float(sliced(cube[name], **{name: labels.get(name)})) for name in ("alpha", "n"))
     return str(cube.attrs["study"]), further_labels(cube, labels), alpha, int(n)
 
 

@@ -147,7 +147,7 @@ def _scene(
     study = study_from(cube.attrs["study"])
     prediction = predicted.predict_or_none(study)
     alphas = next((slider.values for slider in bar if slider.name == "alpha"), tuple(cube["alpha"].values.tolist()))
-    return Scene(cube, prediction, fits, None if prediction is None else predicted.between(study, alphas))
+    return Scene(cube, prediction, fits, None if prediction is None else predicted.smooth_losses(study, alphas))
 
 
 def _film(scene: Scene, entry: Entry, bar: Sequence[Slider], axes: Sequence[str]) -> Film:

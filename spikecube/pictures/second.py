@@ -45,7 +45,7 @@ def _near(cube: xr.Dataset, axis: str, label: Any) -> Any:
     return label if label in cube[axis].values else default_label(cube, axis)
 
 
-def over(picture: Picture, second: Picture, moved: str) -> Picture:
+def laid_over(picture: Picture, second: Picture, moved: str) -> Picture:
     """The measured marks of a second picture over the first.
 
     Raises

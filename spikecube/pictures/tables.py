@@ -146,7 +146,7 @@ def mean_table(seen: Seen) -> str:
         for i, alpha in enumerate(seen.cube["alpha"].values)
     ]
     middle = {"n": -1, "lam": seen.cube.sizes.get("lam", 1) // 2}
-    spot = symbols.place(seen.cube.isel(middle, missing_dims="ignore"), ("n", "lam"))
+    spot = symbols.labels_text(seen.cube.isel(middle, missing_dims="ignore"), ("n", "lam"))
     brackets = "; standard errors of the last digits in brackets" if seen.cube.sizes.get("seed", 1) > 1 else ""
     lead = f"<p>At {html.escape(spot)}: {captions.means_text(*means)}{brackets}.</p>"
     named = [symbols.symbol(name).replace("sᵢ", "s₁") for name in seen.means if name != "outlier_count"]

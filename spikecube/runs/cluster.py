@@ -32,7 +32,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Executor:
     """A client, what its workers can take now, and seconds to wait for workers when there are none."""
 
     client: Any

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from spikecube.runs.capacity import Capacity
-from spikecube.runs.cluster import Place
+from spikecube.runs.cluster import Executor
 from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task
 from spikecube.runs.worker import Outcome
@@ -25,7 +25,7 @@ _GONE = ("connecting", "closing", "closed")
 
 
 def outcomes(
-    place: Place,
+    place: Executor,
     submit: Submit,
     tasks: Sequence[Task],
     bytes_of: Callable[[Task], float],
@@ -51,7 +51,7 @@ def outcomes(
 
 
 class _Flight:
-    def __init__(self, place: Place, submit: Submit, bytes_of: Callable[[Task], float]) -> None:
+    def __init__(self, place: Executor, submit: Submit, bytes_of: Callable[[Task], float]) -> None:
         self.place, self.submit, self.bytes_of = place, submit, bytes_of
         self.keys = (f"cell-{secrets.token_hex(4)}-{i}" for i in itertools.count())
         self.tasks: dict[Any, Task] = {}

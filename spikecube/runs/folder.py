@@ -29,7 +29,7 @@ from spikecube.cube.assemble import CellResult
 from spikecube.cube.settings import measure_settings, setting_changes, study_settings
 from spikecube.cube.store import StoreError, cannot_write, refuse_target, sweep_temporaries, write_atomically
 from spikecube.runs import provenance
-from spikecube.runs.shards import Block, Origin, decode, encode, model_key, origin_key, shard_name
+from spikecube.runs.shards import CellPart, Origin, decode, encode, model_key, origin_key, shard_name
 from spikecube.runs.tasks import Points
 from spikecube.study.fields import StudyError
 from spikecube.study.study import Cell, Study
@@ -190,10 +190,10 @@ class RunFolder:
 
     def write(self, results: Iterable[CellResult], computed_with: str, blas_threads: int) -> None:
         """Writes results as shards, one for each layout of their arrays."""
-        layouts: dict[Any, list[Block]] = {}
+        layouts: dict[Any, list[CellPart]] = {}
         for r in results:
             model = self._models[r.cell.further]
-            block = Block(model, r.cell.n, r.cell.seed, r.alphas, r.lams, dict(r.values))
+            block = CellPart(model, r.cell.n, r.cell.seed, r.alphas, r.lams, dict(r.values))
             layouts.setdefault(block.layout, []).append(block)
         for blocks in layouts.values():
             content = encode(blocks, Origin(self._key, computed_with, blas_threads))
@@ -225,14 +225,14 @@ class RunFolder:
                 if cell is not None:
                     yield CellResult(cell, b.alphas, b.lams, b.values)
 
-    def _read(self) -> Iterator[tuple[str, tuple[Origin, list[Block]] | str]]:
+    def _read(self) -> Iterator[tuple[str, tuple[Origin, list[CellPart]] | str]]:
         """Every file among the shards by name: its content, or why it does not belong."""
         names = sorted(entry.name for entry in os.scandir(self.shards)) if self.shards.is_dir() else []
         for name in names:
             if not name.startswith("."):
                 yield name, self._read_shard(name)
 
-    def _read_shard(self, name: str) -> tuple[Origin, list[Block]] | str:
+    def _read_shard(self, name: str) -> tuple[Origin, list[CellPart]] | str:
         try:
             content = (self.shards / name).read_bytes()
             if shard_name(content) != name:

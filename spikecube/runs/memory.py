@@ -27,7 +27,7 @@ def refuse_too_large(tasks: Sequence[Task], bytes_of: Callable[[Task], float], l
     need = bytes_of(largest) + WORKER_BYTES
     if need > limit:
         raise RunError(
-            f"the cell with {largest.cell.describe()} needs {size(need)} of memory, but {where} {size(limit)}: "
+            f"the cell with {largest.cell.describe()} needs {amount(need)} of memory, but {where} {amount(limit)}: "
             "lower n, split alphas with chunks = { alpha = k }, or allow more with --max-memory"
         )
 
@@ -42,7 +42,7 @@ def assemble_bytes(cube_bytes: float) -> float:
     return DRIVER_BYTES + _CUBES * cube_bytes
 
 
-def size(number: float) -> str:
+def amount(number: float) -> str:
     """Bytes for people: `1.5 GiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if number < 1024:

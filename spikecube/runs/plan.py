@@ -17,7 +17,7 @@ import numpy as np
 
 from spikecube.cube.assemble import FALSE_POSITIVE_RATE, measured_variables, variable_dims
 from spikecube.notebook import Shown
-from spikecube.runs.memory import DRIVER_BYTES, WORKER_BYTES, assemble_bytes, free_memory, size
+from spikecube.runs.memory import DRIVER_BYTES, WORKER_BYTES, amount, assemble_bytes, free_memory
 from spikecube.runs.progress import duration
 from spikecube.runs.run import default_kernel
 from spikecube.runs.sweep import FLUSH_SECONDS, Kernel
@@ -77,13 +77,13 @@ class Plan(Shown):
             ["points (alpha, n, seed)", f"{self.points}"],
             ["processor time", processor_time(3600 * self.core_hours)],
             ["longest task", duration(self.longest_task_seconds)],
-            ["peak memory of the largest task", f"{size(self.memory_bytes)} ({self.largest_task})"],
-            ["memory of the driver beside", size(self.driver_bytes)],
-            ["memory to assemble the cube", size(self.assemble_bytes)],
-            ["memory to use", size(self.available_bytes)],
+            ["peak memory of the largest task", f"{amount(self.memory_bytes)} ({self.largest_task})"],
+            ["memory of the driver beside", amount(self.driver_bytes)],
+            ["memory to assemble the cube", amount(self.assemble_bytes)],
+            ["memory to use", amount(self.available_bytes)],
             ["tasks that fit at once", f"{self.tasks_at_once}"],
-            ["cube before compression", size(self.cube_bytes)],
-            ["shards beside it, uncompressed", size(self.shard_bytes)],
+            ["cube before compression", amount(self.cube_bytes)],
+            ["shards beside it, uncompressed", amount(self.shard_bytes)],
             ["time here", self._time_here()],
         ]
         return text_table(["quantity", "prediction"], rows)

@@ -39,7 +39,7 @@ def git_commit() -> str:
         return ""
 
 
-def attributes(computed_with: Iterable[str], blas_threads: Iterable[int], entropy: int) -> dict[str, Any]:
+def provenance_attributes(computed_with: Iterable[str], blas_threads: Iterable[int], entropy: int) -> dict[str, Any]:
     """The attributes of a cube that say how it was made (CF-1.11, ACDD-1.3).
 
     `computed_with` and `blas_threads` are what the tasks saw: number and BLAS libraries, threads of the BLAS.

@@ -179,7 +179,7 @@ def assembled(folder: RunFolder, contents: Contents, failures: Iterable[Task] = 
     study = folder.study
     failed = (CellResult(task.cell, task.alphas, task.lams, failed=True) for task in failures)
     cube = assemble(study, itertools.chain(folder.results(), failed))
-    attrs = provenance.attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
+    attrs = provenance.provenance_attributes(contents.computed_with, contents.blas_threads, study.random.entropy)
     goal = folder.goal()
     return cube.assign_attrs(attrs | ({"until": str(goal["target"])} if "target" in goal else {}))
 

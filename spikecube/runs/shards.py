@@ -31,7 +31,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Block:
+class CellPart:
     """The values of one cell over some alphas and lams; `model` is the key of its model."""
 
     model: str
@@ -66,7 +66,7 @@ def shard_name(content: bytes) -> str:
     return f"{hashlib.sha256(content).hexdigest()[:40]}.nc"
 
 
-def encode(blocks: Sequence[Block], origin: Origin) -> bytes:
+def encode(blocks: Sequence[CellPart], origin: Origin) -> bytes:
     """The bytes of a shard of blocks of one layout."""
     first = blocks[0]
     buffer = io.BytesIO()
@@ -88,7 +88,7 @@ def encode(blocks: Sequence[Block], origin: Origin) -> bytes:
     return buffer.getvalue()
 
 
-def decode(content: bytes) -> tuple[Origin, list[Block]]:
+def decode(content: bytes) -> tuple[Origin, list[CellPart]]:
     """Origin and blocks of a shard; a ValueError if the bytes are none."""
     try:
         file: Any
@@ -98,7 +98,7 @@ def decode(content: bytes) -> tuple[Origin, list[Block]]:
             cells = json.loads(file.cells)
         alphas, lams = (tuple(arrays.pop(name).tolist()) for name in ("alpha", "lam"))
         blocks = [
-            Block(str(model), int(n), int(seed), alphas, lams, {name: a[i] for name, a in arrays.items()})
+            CellPart(str(model), int(n), int(seed), alphas, lams, {name: a[i] for name, a in arrays.items()})
             for i, (model, n, seed) in enumerate(cells)
         ]
     except Exception as error:  # the parser meets whatever bytes there are

@@ -15,7 +15,7 @@ import xarray as xr
 from spikecube.cube.assemble import CellResult
 from spikecube.runs import cluster, provenance
 from spikecube.runs.capacity import Newcomers, Watched
-from spikecube.runs.cluster import Place
+from spikecube.runs.cluster import Executor
 from spikecube.runs.drive import Submit, outcomes
 from spikecube.runs.errors import RunError
 from spikecube.runs.folder import RunFolder
@@ -97,18 +97,18 @@ class Sweep:
             self._flush()
 
     @contextlib.contextmanager
-    def _place(self, tasks: list[Task], client: Any) -> Iterator[Place]:
+    def _place(self, tasks: list[Task], client: Any) -> Iterator[Executor]:
         """The workers of a client, each asked what it runs on before it gets a cell; else processes of this machine."""
         from dask.system import CPU_COUNT
 
         if client is not None:
             newcomers = Newcomers(client, self.settings.progress.say)
-            yield Place(client, Watched(client, self.settings.max_memory or math.inf, newcomers=newcomers))
+            yield Executor(client, Watched(client, self.settings.max_memory or math.inf, newcomers=newcomers))
             return
         memory = self.settings.max_memory or free_memory()
         wanted = min(self.settings.workers or CPU_COUNT, len(tasks))
         with cluster.embedded(workers_that_fit(wanted, max(map(self.bytes, tasks)), memory)) as own:
-            yield Place(own, Watched(own, memory), patience=_REVIVAL)
+            yield Executor(own, Watched(own, memory), patience=_REVIVAL)
 
     def _note(self, tasks: list[Task]) -> str:
         kept = f", {self.report.kept} are there already" if self.report.kept else ""

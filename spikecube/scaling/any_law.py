@@ -11,7 +11,7 @@ import xarray as xr
 from spikecube.scaling import laws
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.huber import Robust
-from spikecube.scaling.inputs import generator, labelled, sizes_of
+from spikecube.scaling.inputs import as_floats, as_generator, sizes_of
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import FREE_CORRECTION, POWER, Law, corrected_power
 from spikecube.scaling.results import adjust, describe
@@ -101,7 +101,7 @@ def fit_power_law(
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
     quantity = str(data.name or "the data")
     told = {} if expected is None else {"exponent": expected}
-    options: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "draws": draws, "quantity": quantity}
+    options: dict[str, Any] = {"n_min": n_min, "rng": as_generator(rng), "draws": draws, "quantity": quantity}
     result = fit_sample(_corrected_by(correction), sample, expected=told, **options)
     return describe(adjust(result), quantity=quantity)
 
@@ -186,10 +186,10 @@ def fit_law(
         raise FitError(f"dim={dim!r} names no single dim, which the law {law!r} needs; two sizes have law='two_size'")
     smallest = n_min
     if law == "log_power":
-        sizes = sizes_of(labelled(data), dim)
+        sizes = sizes_of(as_floats(data), dim)
         data, stderr, smallest = _logarithms(data, sizes, dim, stderr, n_min)
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=bool(formula.in_units))
-    result = fit_sample(formula, sample, n_min=smallest, rng=generator(rng), draws=draws, **told)
+    result = fit_sample(formula, sample, n_min=smallest, rng=as_generator(rng), draws=draws, **told)
     if law == "log_power":
         result = _sizes_again(result, sizes, dim)
     return describe(adjust(result), quantity=quantity)
@@ -234,7 +234,7 @@ def _logarithms(
     refuse_beyond(n_min, sizes)
     logs = {dim: (dim, np.log(sizes), dict(data[dim].attrs))}
     if isinstance(stderr, xr.DataArray) and dim in stderr.coords:
-        stderr = stderr.assign_coords({dim: np.log(sizes_of(labelled(stderr, "stderr"), dim))})
+        stderr = stderr.assign_coords({dim: np.log(sizes_of(as_floats(stderr, "stderr"), dim))})
     smallest = float(np.log(n_min)) * (1 - 1e-12) if isinstance(n_min, int | float) and n_min > 0 else n_min
     return data.assign_coords(logs), stderr, smallest
 

@@ -10,15 +10,15 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from spikecube.scaling.collapse_inference import Inference, bootstrap, infer
-from spikecube.scaling.collapse_inputs import Asked, ansatz_of, asked
-from spikecube.scaling.collapse_linear import Problem, enough, linearised
+from spikecube.scaling.collapse_inference import Reading, bootstrap, infer
+from spikecube.scaling.collapse_inputs import Wishes, ansatz_of, asked
+from spikecube.scaling.collapse_linear import UsedPoints, enough, linearised
 from spikecube.scaling.collapse_quality import flat_pvalue, judge
 from spikecube.scaling.collapse_result import empty_collapse, labelled_collapse
 from spikecube.scaling.collapse_scan import scan
-from spikecube.scaling.collapse_search import Minimum, Window, search
-from spikecube.scaling.collapse_task import Task, task_of
-from spikecube.scaling.inputs import generator
+from spikecube.scaling.collapse_search import SearchEnd, Window, search
+from spikecube.scaling.collapse_task import Stage, task_of
+from spikecube.scaling.inputs import as_generator
 from spikecube.scaling.types import Array
 from spikecube.scaling.verdict import REJECTED
 
@@ -120,7 +120,7 @@ def collapse(
         window=window,
         expected={} if expected is None else expected,
     )
-    task, random = task_of(want.form, want.data, size, control, want.stderr, want.covariance, zeros), generator(rng)
+    task, random = task_of(want.form, want.data, size, control, want.stderr, want.covariance, zeros), as_generator(rng)
     missing, flat = _missing(task)
     if missing:
         return empty_collapse(task, missing, want.expected)
@@ -130,7 +130,7 @@ def collapse(
 
 
 def _finished(
-    task: Task, found: Minimum, want: Asked, free: Array, random: np.random.Generator | None, *, tested: bool
+    task: Stage, found: SearchEnd, want: Wishes, free: Array, random: np.random.Generator | None, *, tested: bool
 ) -> xr.Dataset:
     """What follows from a minimum; `tested` says whether errors told that the curves move along the control."""
     chosen = scan(task, found, free, want.expected) if want.ends == "auto" else None
@@ -144,7 +144,7 @@ def _finished(
     return labelled_collapse(task, problem, found, fit, want.expected, draws, chosen)
 
 
-def _minimum(task: Task, want: Asked, free: Array, *, shared: bool) -> tuple[Task, Minimum]:
+def _minimum(task: Stage, want: Wishes, free: Array, *, shared: bool) -> tuple[Stage, SearchEnd]:
     """The minimum; several observables without errors weigh by their scatter, which the first minimum shows.
 
     What points of one size share (`shared`) the residuals at it show.
@@ -161,12 +161,12 @@ def _minimum(task: Task, want: Asked, free: Array, *, shared: bool) -> tuple[Tas
     return task, found
 
 
-def _window(task: Task, want: Asked) -> Window | None:
+def _window(task: Stage, want: Wishes) -> Window | None:
     """The window that was asked for, if it is given by its ends."""
     return task.window(want.ends) if isinstance(want.ends, tuple) else None
 
 
-def _missing(task: Task) -> tuple[str, float]:
+def _missing(task: Stage) -> tuple[str, float]:
     """The status of data that admit no fit ("" if they do), and the p-value of curves that are flat."""
     parts = task.raw.mean.reshape(task.plane[0], -1)
     known = [part[np.isfinite(part)] for part in parts]
@@ -181,7 +181,7 @@ def _missing(task: Task) -> tuple[str, float]:
     return ("not_resolved" if flat > REJECTED else ""), flat
 
 
-def _f_pvalue(problem: Problem, fit: Inference) -> float:
+def _f_pvalue(problem: UsedPoints, fit: Reading) -> float:
     """P(so much less is left by the collapse than by one constant for each size, or more), without known errors."""
     points = problem.points
     y, level = points.white(points.y), points.parts * (problem.places[:, 1].max() + 1) + problem.places[:, 1]

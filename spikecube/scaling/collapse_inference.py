@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikecube.scaling.collapse_linear import (
-    Linear,
+    Linearised,
     OwnNoise,
-    Problem,
+    UsedPoints,
     covariance_of,
     enough,
     linearised,
@@ -17,7 +17,7 @@ from spikecube.scaling.collapse_linear import (
     uneven_pvalue,
 )
 from spikecube.scaling.collapse_quality import Quality, judge, shift_test
-from spikecube.scaling.collapse_root import parts_of, settle
+from spikecube.scaling.collapse_root import part_numbers, settle
 from spikecube.scaling.master_curve import Points, Reduction, frugal_sizes, richer_sizes, spline_sizes
 from spikecube.scaling.regression import regression_splines
 from spikecube.scaling.resampling import resampled
@@ -32,7 +32,7 @@ _LEAST_REST = 4  # of so many points one is left to test a richer curve
 
 
 @dataclass(frozen=True)
-class Inference:
+class Reading:
     """What the points say at the minimum.
 
     Attributes
@@ -61,7 +61,7 @@ class Inference:
     master_stderr: Array
 
 
-def infer(problem: Problem, theta: Array) -> Inference:
+def infer(problem: UsedPoints, theta: Array) -> Reading:
     """Covariance of parameters and curve, the test of the collapse and the looks beside it, at the optimum."""
     points, sample = problem.points, problem.sample
     linear = linearised(problem, theta)
@@ -73,14 +73,14 @@ def infer(problem: Problem, theta: Array) -> Inference:
     change = _error_change(problem, theta, linear, noise, wide)
     spread = noise.times(linear.curve_response) @ linear.curve_response.T
     grid = np.linspace(at.here.u.min(), at.here.u.max(), _GRID)
-    curves = [_on_grid(at.curve, k, grid, at.coefficients, spread) for k in parts_of(points)]
+    curves = [_on_grid(at.curve, k, grid, at.coefficients, spread) for k in part_numbers(points)]
     master, master_stderr = (np.stack(rows) for rows in zip(*curves, strict=True))
     uneven = np.nan if sample.stderr is not None or points.blocks is not None else uneven_pvalue(points, linear)
     richer = _richer(problem, theta) if quality.joint[2] < REJECTED else (0, np.nan)
-    return Inference(at, wide, wide_dof, quality, uneven, drift, drift_p, richer, change, grid, master, master_stderr)
+    return Reading(at, wide, wide_dof, quality, uneven, drift, drift_p, richer, change, grid, master, master_stderr)
 
 
-def _richer(problem: Problem, theta: Array) -> tuple[int, float]:
+def _richer(problem: UsedPoints, theta: Array) -> tuple[int, float]:
     """The fewest coefficients beyond the rule's of curves whose sum of squares is not rejected, and its p-value."""
     for sizes in richer_sizes(problem.points):
         best, _ = settle(problem.form, problem.points, theta, problem.free, sizes)
@@ -120,7 +120,7 @@ def _on_grid(curve: Curve, k: int, grid: Array, coefficients: Array, covariance:
 
 
 def _drift(
-    problem: Problem, theta: Array, linear: Linear, noise: OwnNoise | SharedDraws, t_dof: Array
+    problem: UsedPoints, theta: Array, linear: Linearised, noise: OwnNoise | SharedDraws, t_dof: Array
 ) -> tuple[Array, float]:
     """The shift of the free parameters without the smallest size, and its p-value.
 
@@ -149,7 +149,7 @@ def _drift(
 
 
 def _error_change(
-    problem: Problem, theta: Array, linear: Linear, noise: OwnNoise | SharedDraws, covariance: Array
+    problem: UsedPoints, theta: Array, linear: Linearised, noise: OwnNoise | SharedDraws, covariance: Array
 ) -> Array:
     """How the error of each free parameter changes within one error: the largest |log ratio|, (p,).
 
@@ -178,7 +178,7 @@ def _error_change(
     return change
 
 
-def bootstrap(problem: Problem, theta: Array, rng: np.random.Generator) -> Array | None:
+def bootstrap(problem: UsedPoints, theta: Array, rng: np.random.Generator) -> Array | None:
     """Estimates near the optimum after resampling seeds at each size, or normal errors where only those are known.
 
     None where no errors are.

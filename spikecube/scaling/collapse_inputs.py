@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import labelled, number_or_labelled, place_of, real_values
+from spikecube.scaling.inputs import as_floats, number_or_labelled, place_of, real_values
 from spikecube.scaling.samples import Sample, from_data
 from spikecube.scaling.types import Array
 
@@ -23,7 +23,7 @@ _Observables = dict[str, xr.DataArray]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Wishes:
     """A collapse as it was asked for, all of it allowed.
 
     Attributes
@@ -75,7 +75,7 @@ def asked(
     fixed: Mapping[str, float],
     window: Any,
     expected: Mapping[str, float],
-) -> Asked:
+) -> Wishes:
     """All arguments of a collapse, or a sentence on the first that is not allowed.
 
     Raises
@@ -105,7 +105,7 @@ def asked(
         raise FitError(f"shared={shared!r} takes one observable: give several with seeds")
     theory = numbers_by_name("expected", expected, form.params, form.name)
     at = np.array([theory.get(name, np.nan) for name in form.params])
-    return Asked(form, arrays, errors, covariance, held, _ends(window), at)
+    return Wishes(form, arrays, errors, covariance, held, _ends(window), at)
 
 
 def is_number(value: Any) -> bool:
@@ -147,7 +147,7 @@ def _observables(data: Any, size: str, control: str, stderr: Any) -> tuple[_Obse
 def check_labels(data: Any, size: str, control: str, name: str = "data", law: str = "a collapse") -> None:
     """Refuse data without the dims and numbers that curves of several sizes need."""
     if not isinstance(data, xr.DataArray):
-        labelled(data, name, (str(size), str(control)))
+        as_floats(data, name, (str(size), str(control)))
     clash = [name for name in (size, control) if name in _RESERVED]
     if clash:
         raise FitError(f"{clash[0]!r} names a dim of the result: rename that of the data")
@@ -193,7 +193,7 @@ def _covariance(given: Any, data: xr.DataArray, size: str, control: str) -> xr.D
             f"covariance must be a DataArray with dims {', '.join(pair)} and perhaps {size}, or an array "
             f"({control}, {control}) for all sizes, got {_shape(given)}"
         )
-    given = labelled(given, "covariance")
+    given = as_floats(given, "covariance")
     for dim, like in ((pair[0], control), (pair[1], control), (size, size)):
         if dim in given.dims and dim not in given.coords:
             if given.sizes[dim] != data.sizes[like]:

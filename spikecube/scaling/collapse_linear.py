@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from spikecube.scaling.collapse_ansatz import Ansatz
-from spikecube.scaling.collapse_root import UNKNOWN, parts_of, slope_noise, white_slopes
+from spikecube.scaling.collapse_root import UNKNOWN, part_numbers, slope_noise, white_slopes
 from spikecube.scaling.collapse_sharing import Sharing, sharing_dof
 from spikecube.scaling.master_curve import LEAST_POINTS, Points, Reduction, frugal_sizes, reduce, spline_sizes
 from spikecube.scaling.samples import Sample, of_each_seed
@@ -17,7 +17,7 @@ from spikecube.scaling.types import Array
 
 
 @dataclass(frozen=True)
-class Problem:
+class UsedPoints:
     """The points of a collapse that are used, their places (control, size) in a sample, and its free parameters.
 
     `sharing` is what was read off the points about errors that they share.
@@ -32,7 +32,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linearised:
     """The fit linearised at its minimum, in weighted units.
 
     Attributes
@@ -50,8 +50,8 @@ class Linear:
 
 
 def linearised(
-    problem: Problem, theta: Array, sizes: tuple[int, ...] | None = None, frugal: tuple[int, ...] | None = None
-) -> Linear:
+    problem: UsedPoints, theta: Array, sizes: tuple[int, ...] | None = None, frugal: tuple[int, ...] | None = None
+) -> Linearised:
     """The responses of parameters and coefficients, and which parameters the points leave unknown.
 
     The square of the slopes S is I + N in the mean (see `settle`), and the response I^-1 S^T = (1 + (S^T S)^-1 N + ...)
@@ -78,7 +78,7 @@ def linearised(
     if problem.sample.stderr is None and points.blocks is None:
         noise *= at.cost / max(len(points.y) - at.design.shape[1] - len(free), 1)
     response = response + response @ response.T @ noise @ response
-    return Linear(at, response, inverse / at.length[:, None], np.concatenate([directions, basis], axis=1), unknown)
+    return Linearised(at, response, inverse / at.length[:, None], np.concatenate([directions, basis], axis=1), unknown)
 
 
 def orthonormal(design: Array) -> tuple[Array, Array]:
@@ -96,7 +96,7 @@ def orthonormal(design: Array) -> tuple[Array, Array]:
 
 def enough(points: Points, mask: Array) -> bool:
     """Whether some of the points are enough of each part for a collapse: in number, and in sizes."""
-    own = [mask & (points.parts == k) for k in parts_of(points)]
+    own = [mask & (points.parts == k) for k in part_numbers(points)]
     return all(rows.sum() >= LEAST_POINTS and len(set(points.size[rows])) >= 3 for rows in own)
 
 
@@ -114,7 +114,7 @@ class OwnNoise:
         return left * self.variance
 
 
-def noise_of(problem: Problem, linear: Linear) -> OwnNoise | SharedDraws:
+def noise_of(problem: UsedPoints, linear: Linearised) -> OwnNoise | SharedDraws:
     """What is known of the errors; without any the residuals tell them, freed of what the fit takes (HC2).
 
     References
@@ -129,7 +129,7 @@ def noise_of(problem: Problem, linear: Linear) -> OwnNoise | SharedDraws:
     return OwnNoise(linear.at.residual**2 / np.maximum(1 - (linear.fitted**2).sum(1), _LEAST_FREE))
 
 
-def covariance_of(problem: Problem, linear: Linear, noise: OwnNoise | SharedDraws) -> tuple[Array, Array]:
+def covariance_of(problem: UsedPoints, linear: Linearised, noise: OwnNoise | SharedDraws) -> tuple[Array, Array]:
     """The covariance of all parameters (p, p) and the degrees of freedom of their intervals (p,)."""
     free, p = problem.free, len(problem.form.params)
     if isinstance(noise, SharedDraws):
@@ -148,7 +148,7 @@ def covariance_of(problem: Problem, linear: Linear, noise: OwnNoise | SharedDraw
     return wide, wide_dof
 
 
-def _sandwich_dof(linear: Linear) -> Array:
+def _sandwich_dof(linear: Linearised) -> Array:
     """Degrees of freedom of variances from residuals, by their own first two moments for equal errors; (k,).
 
     References
@@ -163,7 +163,7 @@ def _sandwich_dof(linear: Linear) -> Array:
     return np.asarray(np.where(spread > 0, mean**2 / np.where(spread > 0, spread, 1.0), np.inf))
 
 
-def uneven_pvalue(points: Points, linear: Linear) -> float:
+def uneven_pvalue(points: Points, linear: Linearised) -> float:
     """P(squared residuals that go so much, or more, with the value, the size and u) if all errors are equal.
 
     References

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spikecube.scaling.collapse_linear import Linear, Problem, orthonormal, shared_draws
-from spikecube.scaling.collapse_root import parts_of
+from spikecube.scaling.collapse_linear import Linearised, UsedPoints, orthonormal, shared_draws
+from spikecube.scaling.collapse_root import part_numbers
 from spikecube.scaling.master_curve import Points
 from spikecube.scaling.results import SENTENCES
 from spikecube.scaling.samples import Sample
@@ -95,13 +95,13 @@ class Quality:
     joint: tuple[float, float, float]
 
 
-def judge(problem: Problem, linear: Linear) -> Quality:
+def judge(problem: UsedPoints, linear: Linearised) -> Quality:
     """The tests of each part, and that of all together."""
     points, residual, fitted = problem.points, linear.at.residual, linear.fitted
     every = np.arange(len(residual))
     of_all = _tests(problem, every, residual, fitted, linear.at.cost, len(residual) - fitted.shape[1])
     tests = []
-    for k in parts_of(points) if points.parts.any() else ():
+    for k in part_numbers(points) if points.parts.any() else ():
         own = np.flatnonzero(points.parts == k)
         dof = len(own) - float((fitted[own] ** 2).sum())
         curve = orthonormal(linear.at.design[own][:, linear.at.curve.part(k)])[0]
@@ -110,7 +110,7 @@ def judge(problem: Problem, linear: Linear) -> Quality:
     return Quality(chi2, dof, gof_pvalue, too_good, pattern, of_all[:3])
 
 
-def _tests(problem: Problem, rows: Array, residual: Array, fitted: Array, chi2: float, dof: float) -> _Tests:
+def _tests(problem: UsedPoints, rows: Array, residual: Array, fitted: Array, chi2: float, dof: float) -> _Tests:
     """chi2, dof, P(more), P(less), and the p-value of the pattern; NaN for what nothing tests."""
     points, sample = problem.points, problem.sample
     if sample.deviations is not None:

@@ -14,12 +14,12 @@ from spikecube.scaling.collapse_ansatz import (
     derived_table,
     parameter_table,
 )
-from spikecube.scaling.collapse_inference import Inference
-from spikecube.scaling.collapse_linear import Problem
+from spikecube.scaling.collapse_inference import Reading
+from spikecube.scaling.collapse_linear import UsedPoints
 from spikecube.scaling.collapse_quality import CollapseFindings, collapse_verdict
 from spikecube.scaling.collapse_scan import Scan, derived_hull, hull, scan_note, scan_variables
-from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_task import Task
+from spikecube.scaling.collapse_search import SearchEnd
+from spikecube.scaling.collapse_task import Stage
 from spikecube.scaling.master_curve import shortfall
 from spikecube.scaling.regression import LEVEL, aicc
 from spikecube.scaling.results import SHAPE, STATUS, UNEXPECTED, fit_result
@@ -27,7 +27,7 @@ from spikecube.scaling.types import Array, Arrays, over
 
 
 def _findings(
-    task: Task, found: Minimum, fit: Inference, table: dict[str, Array], part: int, chosen: Scan | None
+    task: Stage, found: SearchEnd, fit: Reading, table: dict[str, Array], part: int, chosen: Scan | None
 ) -> CollapseFindings:
     x = task.frame.centre + task.frame.span * task.points.control
     critical, free = float(table["estimate"][0]), np.isfinite(table["stderr"]) | np.isinf(table["stderr"])
@@ -60,7 +60,7 @@ def _roughest(names: list[str], change: Array) -> tuple[str, float]:
     return names[worst], float(np.exp(change[worst]))
 
 
-def _planes(task: Task, problem: Problem, found: Minimum, fit: Inference) -> dict[str, Array]:
+def _planes(task: Stage, problem: UsedPoints, found: SearchEnd, fit: Reading) -> dict[str, Array]:
     """Data, curve and scaled variables over (observable, control, size), in the user's units."""
     form, frame_, sample, shape = task.form, task.frame, task.sample, task.plane
     part, x, n = np.meshgrid(np.arange(shape[0]), task.x, sample.sizes, indexing="ij")
@@ -90,10 +90,10 @@ def _planes(task: Task, problem: Problem, found: Minimum, fit: Inference) -> dic
 
 
 def labelled_collapse(
-    task: Task,
-    problem: Problem,
-    found: Minimum,
-    fit: Inference,
+    task: Stage,
+    problem: UsedPoints,
+    found: SearchEnd,
+    fit: Reading,
     expected: Array,
     draws: Array | None,
     chosen: Scan | None = None,
@@ -127,7 +127,7 @@ def labelled_collapse(
     return _described(task, [own | _joint(form, covariance, fit, k) for k, own in enumerate(parts)], coords)
 
 
-def _said(task: Task, found: Minimum, fit: Inference, here: dict[str, Array], k: int, chosen: Scan | None) -> Arrays:
+def _said(task: Stage, found: SearchEnd, fit: Reading, here: dict[str, Array], k: int, chosen: Scan | None) -> Arrays:
     """Status and message of one part, and the scan of its windows."""
     status, message = collapse_verdict(_findings(task, found, fit, here, k, chosen))
     if chosen is None:
@@ -136,12 +136,12 @@ def _said(task: Task, found: Minimum, fit: Inference, here: dict[str, Array], k:
     return scan | over((), status=np.int8(STATUS[status]), message=f"{message} {scan_note(chosen)}")
 
 
-def _chi2_unit(task: Task, k: int) -> float:
+def _chi2_unit(task: Stage, k: int) -> float:
     """chi2/chi2' of one part: squares in the units of the data where no errors are known."""
     return 1.0 if task.raw.stderr is not None else float(task.frame.value[k] ** 2 / task.weight[k])
 
 
-def _scalars(task: Task, problem: Problem, found: Minimum, fit: Inference, k: int) -> Arrays:
+def _scalars(task: Stage, problem: UsedPoints, found: SearchEnd, fit: Reading, k: int) -> Arrays:
     """What is known of one part beside its parameters."""
     frame_, q, chi2_unit = task.frame, fit.quality, _chi2_unit(task, k)
     curve_unit, log = frame_.curve_unit(task.form, found.theta)[k], bool(frame_.log[k])
@@ -158,7 +158,7 @@ def _scalars(task: Task, problem: Problem, found: Minimum, fit: Inference, k: in
     return arrays | over((), n_min=task.raw.sizes[problem.places[rows, 1]].min(), converged=found.at_rest)
 
 
-def _joint(form: Ansatz, covariance: Array, fit: Inference, k: int) -> Arrays:
+def _joint(form: Ansatz, covariance: Array, fit: Reading, k: int) -> Arrays:
     """What several observables have together: the test of all points, and the covariances of their parameters."""
     if not form.observables:
         return {}
@@ -173,7 +173,7 @@ def _bootstrap(draws: Array) -> dict[str, Array]:
     return {"bootstrap_stderr": draws.std(axis=0, ddof=1), "bootstrap_low": low, "bootstrap_high": high}
 
 
-def empty_collapse(task: Task, name: str, expected: Array) -> xr.Dataset:
+def empty_collapse(task: Stage, name: str, expected: Array) -> xr.Dataset:
     """The result where there is no honest number."""
     form, nothing = task.form, np.full(len(task.form.names), np.nan)
     words = _FLAT if name == "not_resolved" else shortfall(task.points)
@@ -190,7 +190,7 @@ def empty_collapse(task: Task, name: str, expected: Array) -> xr.Dataset:
     return _described(task, parts, {}, words)
 
 
-def _measured(task: Task) -> dict[str, Array]:
+def _measured(task: Stage) -> dict[str, Array]:
     """Data and errors over (observable, control, size), in the user's units."""
     shape, value = task.plane, task.frame.value[:, None, None]
     stderr = np.full(shape, np.nan) if task.raw.stderr is None else task.raw.stderr.reshape(shape) * np.abs(value)
@@ -226,7 +226,7 @@ _LONG_NAMES = {
 }
 
 
-def _described(task: Task, parts: list[Arrays], coords: dict[str, Any], reason: str = "") -> xr.Dataset:
+def _described(task: Stage, parts: list[Arrays], coords: dict[str, Any], reason: str = "") -> xr.Dataset:
     """Labels, names and units: those of the control and of the data are kept; `reason` says why variables are not."""
     names, data = task.form.names, task.data[0]
     own = str(data[task.control].attrs.get("units", "1"))

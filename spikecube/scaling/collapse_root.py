@@ -70,7 +70,7 @@ def white_slopes(form: Ansatz, points: Points, theta: Array, free: Array, at: Re
     A shift or stretch of u is another f, so that what slopes share with the latter tells nothing of a parameter.
     """
     by_theta, by_u = slopes(form, points, theta, free, at)
-    shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in parts_of(points)], axis=1)
+    shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in part_numbers(points)], axis=1)
     return points.white(by_theta), points.white(np.concatenate([shifts, shifts * at.here.u[:, None]], axis=1))
 
 
@@ -95,7 +95,7 @@ def slope_noise(form: Ansatz, points: Points, theta: Array, free: Array, at: Red
     return np.asarray(np.einsum("jpk,jpl->kl", spread, spread))
 
 
-def parts_of(points: Points) -> range:
+def part_numbers(points: Points) -> range:
     """The numbers of the observables."""
     return range(int(points.parts.max()) + 1)
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from spikecube.scaling.collapse_ansatz import derived_table, parameter_table
-from spikecube.scaling.collapse_linear import Problem, covariance_of, enough, linearised, noise_of
+from spikecube.scaling.collapse_linear import UsedPoints, covariance_of, enough, linearised, noise_of
 from spikecube.scaling.collapse_quality import judge, shift_test
 from spikecube.scaling.collapse_root import settle
-from spikecube.scaling.collapse_search import Minimum
-from spikecube.scaling.collapse_task import Task
+from spikecube.scaling.collapse_search import SearchEnd
+from spikecube.scaling.collapse_task import Stage
 from spikecube.scaling.master_curve import descend, frugal_sizes
 from spikecube.scaling.types import Array, Arrays, over
 from spikecube.scaling.verdict import REJECTED
@@ -74,7 +74,7 @@ class Scan:
         return max((self.choices[place] for place in self.admitted), key=lambda c: c.used.sum())
 
 
-def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
+def scan(task: Stage, found: SearchEnd, free: Array, expected: Array) -> Scan:
     """All windows and smallest sizes, and which are admitted.
 
     Windows hold all, 70 and 50 per cent of the points, by |u| at the parameters of the collapse of all points. The
@@ -96,9 +96,9 @@ def scan(task: Task, found: Minimum, free: Array, expected: Array) -> Scan:
     return Scan(widths, task.raw.sizes[-len(sizes) :][: max(len(sizes) - 2, 1)], choices, strict, admitted)
 
 
-def _choice(task: Task, mask: Array, found: Minimum, free: Array, expected: Array) -> Choice:
+def _choice(task: Stage, mask: Array, found: SearchEnd, free: Array, expected: Array) -> Choice:
     """The minimum over some of the points, near that over all of them."""
-    problem: Problem = task.problem(mask, free)
+    problem: UsedPoints = task.problem(mask, free)
     form, points = task.form, problem.points
     theta = (
         descend(form, points, found.theta, frugal_sizes(form, points, found.theta), free)[0]

@@ -26,7 +26,7 @@ _LARGEST = 300.0  # of the logarithm of a prefactor
 
 
 @dataclass(frozen=True)
-class Minimum:
+class SearchEnd:
     """Where the search ended.
 
     Attributes
@@ -65,7 +65,7 @@ def search(
     free: Array,
     window: Window | None = None,
     near: Array | None = None,
-) -> Minimum:
+) -> SearchEnd:
     """The minimum over all points, or over those that a window holds at the minimum itself.
 
     Parameters
@@ -76,11 +76,11 @@ def search(
     starts = _starts(form, points, held) if near is None else [near]
     theta, ends, rest = _descents(form, points, starts, free)
     if window is None:
-        return Minimum(theta, ends, np.ones(len(points.y), dtype=bool), 0, at_rest=rest)
+        return SearchEnd(theta, ends, np.ones(len(points.y), dtype=bool), 0, at_rest=rest)
     return _settled(form, window, theta, starts, free)
 
 
-def _settled(form: Ansatz, window: Window, theta: Array, starts: list[Array], free: Array) -> Minimum:
+def _settled(form: Ansatz, window: Window, theta: Array, starts: list[Array], free: Array) -> SearchEnd:
     """The minimum over the points that a window holds at it; where there is none, that with the fewest astray."""
     mask, seen, nearest = window.inside(theta), set[bytes](), None
     theta, ends, rest = _descents(form, window.select(mask), [theta, *starts], free)
@@ -89,7 +89,7 @@ def _settled(form: Ansatz, window: Window, theta: Array, starts: list[Array], fr
         if (new == mask).all():
             theta, ends, rest = _descents(form, window.select(mask), [theta, *starts], free)
             new = window.inside(theta)
-        found = Minimum(theta, ends, mask, int((new != mask).sum()), at_rest=rest)
+        found = SearchEnd(theta, ends, mask, int((new != mask).sum()), at_rest=rest)
         if nearest is None or found.astray < nearest.astray:
             nearest = found
         if new.tobytes() in seen:  # going round: one point at a time

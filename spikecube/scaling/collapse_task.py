@@ -11,8 +11,8 @@ import xarray as xr
 
 from spikecube.scaling.collapse_ansatz import Ansatz
 from spikecube.scaling.collapse_inputs import curves_of
-from spikecube.scaling.collapse_linear import Problem, enough, linearised
-from spikecube.scaling.collapse_search import Minimum, Window
+from spikecube.scaling.collapse_linear import UsedPoints, enough, linearised
+from spikecube.scaling.collapse_search import SearchEnd, Window
 from spikecube.scaling.collapse_sharing import Sharing, read_sharing
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.master_curve import LEAST_POINTS, Points
@@ -82,7 +82,7 @@ def frame(ansatz: Ansatz, sample: Sample, control: Array, value: Array) -> Frame
     return Frame(float(low + (high - low) / 2), float((high - low) / 2) or 1.0, size, value, log)
 
 
-def stacked(samples: list[Sample]) -> Sample:
+def joined(samples: list[Sample]) -> Sample:
     """The samples of several observables, one below the other; equal seeds belong together."""
 
     def joined(name: str) -> Array | None:
@@ -125,7 +125,7 @@ def of_logs(sample: Sample, log: Array) -> Sample:
     return replace(sample, mean=np.where(chosen, logs, sample.mean), stderr=stderr, deviations=deviations)
 
 
-def points(
+def framed_points(
     sample: Sample, control: Array, frame: Frame, weight: Array, covariance: Array | None = None
 ) -> tuple[Points, Array]:
     """All usable points in the units of the frame, and their places (control, size) in the sample.
@@ -151,7 +151,7 @@ def points(
 
 
 @dataclass(frozen=True)
-class Task:
+class Stage:
     """A collapse on its way: the data as they came, and in the units of the search.
 
     Attributes
@@ -160,7 +160,7 @@ class Task:
     x : (X,), the values of the control; the rows of `raw` and `sample` are those of the observables, in turn.
     covariance : (K, X, X) or None, of the errors of `sample` at each size.
     weight : (M,), of the observables where no errors are known.
-    places : (P, 2), control and size of each of the `points` in `sample`.
+    places : (P, 2), control and size of each of the `framed_points` in `sample`.
     """
 
     form: Ansatz
@@ -211,14 +211,14 @@ class Task:
         plane = np.zeros(self.sample.mean.shape, dtype=bool)
         plane[tuple(self.places[mask].T)] = True
         sample = replace(self.sample, mean=np.where(plane, self.sample.mean, np.nan))
-        return sample, points(sample, self.x, self.frame, self.weight, self.covariance)[0]
+        return sample, framed_points(sample, self.x, self.frame, self.weight, self.covariance)[0]
 
-    def problem(self, used: Array, free: Array) -> Problem:
+    def problem(self, used: Array, free: Array) -> UsedPoints:
         """The least squares of the used points."""
         sample, chosen = self._only(used)
-        return Problem(self.form, chosen, self.places[used], sample, free, self.sharing)
+        return UsedPoints(self.form, chosen, self.places[used], sample, free, self.sharing)
 
-    def sharing_at(self, found: Minimum, free: Array) -> Task:
+    def sharing_at(self, found: SearchEnd, free: Array) -> Stage:
         """The same with errors that points of one size share as their residuals at a minimum show."""
         plain = replace(self, sharing=None).weighing(self.weight, None)
         problem = plain.problem(found.used, free)
@@ -234,9 +234,9 @@ class Task:
         blocks = [sharing.correlation(row) * np.outer(e, e) for row, e in zip(along, errors, strict=True)]
         return replace(self, sharing=sharing).weighing(self.weight, np.stack(blocks))
 
-    def weighing(self, weight: Array, covariance: Array | None) -> Task:
+    def weighing(self, weight: Array, covariance: Array | None) -> Stage:
         """The same with other weights of the observables, or another covariance."""
-        found, _ = points(self.sample, self.x, self.frame, weight, covariance)
+        found, _ = framed_points(self.sample, self.x, self.frame, weight, covariance)
         return replace(self, weight=weight, covariance=covariance, points=found)
 
 
@@ -248,7 +248,7 @@ def task_of(
     stderr: Mapping[str, xr.DataArray] | None,
     covariance: xr.DataArray | None = None,
     zeros: str = "refuse",
-) -> Task:
+) -> Stage:
     """The task that data with dims `size`, `control` and perhaps `seed` set, for each observable by its name."""
     aligned = xr.align(*(array.sortby(control) for array in data.values()), join="outer" if len(data) > 1 else "exact")
     x = aligned[0][control].to_numpy().astype(float)
@@ -258,13 +258,13 @@ def task_of(
     for name, array, unit in zip(data, aligned, units, strict=True):
         own = known if stderr is None else stderr[name]
         samples.append(curves_of(array, size, control, own, unit, zeros))
-    raw = samples[0] if len(samples) == 1 else stacked(samples)
+    raw = samples[0] if len(samples) == 1 else joined(samples)
     chosen = frame(form, raw, x, units)
     sample = of_logs(raw, chosen.log)
     blocks = None if covariance is None else _blocks(covariance, aligned[0], size, control, raw, chosen)
     weight = np.ones(len(units))
-    found, places = points(sample, x, chosen, weight, blocks)
-    return Task(form, aligned, size, control, x, raw, sample, chosen, blocks, weight, found, places)
+    found, places = framed_points(sample, x, chosen, weight, blocks)
+    return Stage(form, aligned, size, control, x, raw, sample, chosen, blocks, weight, found, places)
 
 
 def _errors(data: xr.DataArray, size: str, control: str, covariance: xr.DataArray) -> xr.DataArray:

@@ -12,7 +12,7 @@ LOG_SIZE = (-7.0, float(np.log(101.0)))
 STEPS = 30
 
 
-def along(curve: Array, matrix: Array) -> Array:
+def applied(curve: Array, matrix: Array) -> Array:
     """curve @ matrix for each of the B curves: (B, ..., K) and (B, K, q) -> (B, ..., q)."""
     flat = curve.reshape(len(curve), -1, curve.shape[-1]) @ matrix
     return np.asarray(flat.reshape(*curve.shape[:-1], matrix.shape[-1]))
@@ -57,9 +57,9 @@ class Projection:
             np.maximum(np.log(n / smallest[:, None]), 0.0),
             smallest,
             project,
-            along(y, project),
+            applied(y, project),
             line,
-            along(y, line),
+            applied(y, line),
             np.sqrt((inverse**2).sum(-1)),
         )
 
@@ -82,7 +82,7 @@ class Projection:
 
     def residual(self, g: Array) -> Array:
         """What g (B, ..., K) and the best line leave of y, weighted."""
-        return np.asarray(_beside(self.rest, g[..., 0]) - along(g, self.project))
+        return np.asarray(_beside(self.rest, g[..., 0]) - applied(g, self.project))
 
     def cost(self, omega: Array, t: Array) -> Array:
         """Weighted sum of squares at the best line; omega, t (B, ...)."""
@@ -90,18 +90,18 @@ class Projection:
 
     def linear(self, omega: Array, t: Array) -> Array:
         """log C and b at omega, t (B, ...); (B, ..., 2)."""
-        return np.asarray(_beside(self.level, omega) - along(self.correction(omega, t), self.line))
+        return np.asarray(_beside(self.level, omega) - applied(self.correction(omega, t), self.line))
 
     def settle(self, omega: Array, t: Array) -> tuple[Array, Array, Array]:
         """The best t for each omega (B, G) near a start: t, its cost, and its conditional deviation."""
         damping, cost = np.full(t.shape, 1e-3), self.cost(omega, t)
         for _ in range(STEPS):
-            slope = along(self.slope(omega, t), self.project)
+            slope = applied(self.slope(omega, t), self.project)
             gradient = (slope * self.residual(self.correction(omega, t))).sum(-1)
             trial = np.clip(t + gradient / ((slope**2).sum(-1) * (1 + damping) + 1e-300), *LOG_SIZE)
             new = self.cost(omega, trial)
             better = new <= cost
             t, cost = np.where(better, trial, t), np.where(better, new, cost)
             damping = np.where(better, damping / 10, damping * 10)
-        slope = along(self.slope(omega, t), self.project)
+        slope = applied(self.slope(omega, t), self.project)
         return t, cost, 1 / np.sqrt((slope**2).sum(-1) + 1e-300)

@@ -79,7 +79,7 @@ def crossings(
     check_labels(data, size, control, law="a crossing")
     if not (is_number(ratio) and is_number(zeta_over_nu)) or not ratio > 1:
         raise FitError(f"ratio={ratio!r} must be greater than 1, and zeta_over_nu={zeta_over_nu!r} a number")
-    want = Asked(ratio, _exponents(exponent), zeta_over_nu, _expected({} if expected is None else expected))
+    want = CrossingOptions(ratio, _exponents(exponent), zeta_over_nu, _expected({} if expected is None else expected))
     value = value_unit(data.to_numpy().astype(float))
     sample = curves_of(data, size, control, stderr, value, zeros)
     x = np.sort(data[control].to_numpy().astype(float))
@@ -107,7 +107,7 @@ def _expected(given: Mapping[str, float]) -> Array:
     return np.array([known.get(name, np.nan) for name in PARAMS])
 
 
-def _cross_all(sample: Sample, x: Array, want: Asked) -> Found:
+def _cross_all(sample: Sample, x: Array, want: CrossingOptions) -> Pairs:
     """All crossings of sizes with the ratio, and the covariance of their places."""
     n = sample.sizes
     pairs = [(i, j) for j in range(len(n)) for i in range(j) if abs(n[j] / n[i] / want.ratio - 1) < _CLOSE]
@@ -135,7 +135,7 @@ def _curve(sample: Sample, x: Array, k: int) -> SizeCurve | None:
     return size_curve(x[rows], sample.mean[rows, k], weight, covariance, known=sample.stderr is not None)
 
 
-def _collected(sample: Sample, pairs: list[tuple[int, int]], curves: list[SizeCurve | None]) -> Found:
+def _collected(sample: Sample, pairs: list[tuple[int, int]], curves: list[SizeCurve | None]) -> Pairs:
     kept, found, lost = [], [], []
     for i, j in pairs:
         one, other = curves[i], curves[j]
@@ -156,7 +156,7 @@ def _collected(sample: Sample, pairs: list[tuple[int, int]], curves: list[SizeCu
     else:
         free = sum(c.dof for c in curves if c is not None)
         dof = np.inf if sample.stderr is not None else float(free)
-    return Found(kept, found, lost, covariance, curves, dof)
+    return Pairs(kept, found, lost, covariance, curves, dof)
 
 
 PARAMS = ("critical", "amplitude", "exponent")
@@ -164,7 +164,7 @@ _FORMULA = "x(n) = critical + amplitude n^-exponent, where the curves of n and {
 
 
 @dataclass(frozen=True)
-class Found:
+class Pairs:
     """Pairs of sizes and their crossings, those that are resolved, with the covariance of their places."""
 
     pairs: list[tuple[int, int]]
@@ -180,7 +180,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CrossingOptions:
     """Arguments of `crossings` that are allowed: the ratio, the ends of the exponent, and the expected values (3,)."""
 
     ratio: float
@@ -204,7 +204,7 @@ class Units:
 
 
 def labelled_crossings(
-    data: xr.DataArray, control: str, sample: Sample, found: Found, fit: Drift, units: Units, asked: Asked
+    data: xr.DataArray, control: str, sample: Sample, found: Pairs, fit: Drift, units: Units, asked: CrossingOptions
 ) -> xr.Dataset:
     """The result of an extrapolation."""
     unit, shift = np.array([units.span, units.span, 1.0]), np.array([units.centre, 0.0, 0.0])
@@ -224,7 +224,7 @@ def labelled_crossings(
     return _described(data, control, sample, arrays, found.sizes(sample), asked.ratio)
 
 
-def _scalars(sample: Sample, found: Found, fit: Drift, n_free: int) -> Arrays:
+def _scalars(sample: Sample, found: Pairs, fit: Drift, n_free: int) -> Arrays:
     """Tests, and what they say."""
     m, dof = len(found.pairs), len(found.pairs) - n_free
     gof = _gof(fit.chi2, dof, found.dof)
@@ -244,13 +244,13 @@ def _gof(chi2: float, dof: int, of_errors: float) -> float:
     return float(stats.chi2.sf(chi2, dof) if np.isinf(of_errors) else stats.f.sf(chi2 / dof, dof, of_errors))
 
 
-def _curves_gof(found: Found) -> float:
+def _curves_gof(found: Pairs) -> float:
     """P(so much scatter, or more, about the splines), with known errors."""
     curves = [c for c in found.curves if c is not None]
     return float(stats.chi2.sf(sum(c.chi2 for c in curves), sum(c.dof for c in curves)))
 
 
-def _notes(sample: Sample, found: Found, fit: Drift) -> tuple[str, ...]:
+def _notes(sample: Sample, found: Pairs, fit: Drift) -> tuple[str, ...]:
     notes = []
     if fit.open_exponent:
         notes.append(
@@ -262,7 +262,7 @@ def _notes(sample: Sample, found: Found, fit: Drift) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def empty_crossings(data: xr.DataArray, control: str, found: Found, sample: Sample, ratio: float) -> xr.Dataset:
+def empty_crossings(data: xr.DataArray, control: str, found: Pairs, sample: Sample, ratio: float) -> xr.Dataset:
     """The result of too few crossings."""
     words = (
         f"Only {len(found.pairs)} of {len(found.pairs) + len(found.lost)} pairs of sizes have a crossing that is "

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from spikecube.scaling.kinds import Asked
+from spikecube.scaling.kinds import ProfileTask
 from spikecube.scaling.laws import Law
 from spikecube.scaling.least_squares import Minimum, Problem
 from spikecube.scaling.regression import LEVEL, aicc, weighted_least_squares
@@ -250,7 +250,7 @@ def _profile(table: Table, c: Curves, minimum: Minimum, half_width: Array, null:
         unit = table.stderr[rows] ** 2 / np.einsum("bpp->bp", curvature)
         rise = half_width[rows] ** 2 / np.einsum("bpp->bp", curvature)
     best = Minimum(minimum.theta[rows], minimum.cost[rows], minimum.converged[rows])
-    asked = Asked(curvature, half_width[rows], rise, null[rows])
+    asked = ProfileTask(curvature, half_width[rows], rise, null[rows])
     low, high, risen = c.law.kind.profile(c.sizes, part.problem, best, asked)
     with np.errstate(divide="ignore", invalid="ignore"):
         pvalue = 2 * stats.t.sf(np.sqrt(risen / unit), table.t_dof[rows])

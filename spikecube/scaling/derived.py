@@ -30,7 +30,7 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {"exp": np.exp, "log": np.log, "sq
 _ALLOWED = f"names, numbers, + - * / **, brackets and {', '.join(_FUNCTIONS)}"
 
 
-def evaluate(text: str, names: Mapping[str, Any]) -> Any:
+def formula_value(text: str, names: Mapping[str, Any]) -> Any:
     """The value of a formula of numbers, names, + - * / **, brackets, exp, log and sqrt.
 
     Raises
@@ -40,7 +40,7 @@ def evaluate(text: str, names: Mapping[str, Any]) -> Any:
 
     Examples
     --------
-    >>> evaluate("1 - exponent/(2*log_amplitude)", {"exponent": 4.0, "log_amplitude": 4.0})
+    >>> formula_value("1 - exponent/(2*log_amplitude)", {"exponent": 4.0, "log_amplitude": 4.0})
     0.5
     """
     try:
@@ -166,7 +166,7 @@ def _function(fit: xr.Dataset, number: str | Function) -> Function:
 
     def formula(theta: xr.DataArray) -> xr.DataArray | float:
         params = {str(p): theta.sel(param=p, drop=True) for p in theta["param"].values}
-        value: xr.DataArray | float = evaluate(number, labels | params)
+        value: xr.DataArray | float = formula_value(number, labels | params)
         return value
 
     return formula

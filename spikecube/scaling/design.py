@@ -25,7 +25,7 @@ from spikecube.scaling.pilot import pilot_curve, smoothed_variance
 from spikecube.scaling.pilot_points import PilotCurve
 from spikecube.scaling.power import MOST_SEEDS
 from spikecube.scaling.regression import LEVEL, weighted_least_squares
-from spikecube.scaling.targets import Target, parse_targets
+from spikecube.scaling.targets import Wanted, parse_targets
 from spikecube.scaling.types import Array
 
 Cost = Callable[[float], float] | npt.ArrayLike
@@ -93,7 +93,7 @@ def design(
 
 
 def design_from(
-    targets: Sequence[Target], curves: Sequence[PilotCurve], sizes: npt.ArrayLike | None, cost: Cost | None
+    targets: Sequence[Wanted], curves: Sequence[PilotCurve], sizes: npt.ArrayLike | None, cost: Cost | None
 ) -> xr.Dataset:
     """The `design` for targets of which a pilot said this; half-widths do not change what it says."""
     chosen = np.unique(np.concatenate([c.sizes for c in curves]) if sizes is None else np.asarray(sizes, dtype=float))
@@ -183,7 +183,7 @@ def _fitted_half_width(aim: Aim, seeds: Array) -> float:
     return float(np.mean(found))
 
 
-def _hold_an_error(targets: Sequence[Target], aims: Sequence[Aim]) -> None:
+def _hold_an_error(targets: Sequence[Wanted], aims: Sequence[Aim]) -> None:
     for target, aim in zip(targets, aims, strict=True):
         usable, params = int(np.isfinite(aim.variance).sum()), len(aim.direction)
         if 1 < params == usable:
@@ -193,7 +193,7 @@ def _hold_an_error(targets: Sequence[Target], aims: Sequence[Aim]) -> None:
             )
 
 
-def _hold_too_many(targets: Sequence[Target], aims: Sequence[Aim], money: Array, seeds: Array) -> None:
+def _hold_too_many(targets: Sequence[Wanted], aims: Sequence[Aim], money: Array, seeds: Array) -> None:
     """Refuses a number of seeds that nobody would run, and says what makes it so large."""
     dearest = int(np.argmax([money @ allocate([a], money).seeds for a in aims])) if seeds.max() > _MANY else 0
     if reason := absurd(aims[dearest], money, seeds):
@@ -222,7 +222,7 @@ def absurd(aim: Aim, money: Array, seeds: Array) -> str:
     return ""
 
 
-def _notes(targets: Sequence[Target], aims: Sequence[Aim], seeds: Array) -> list[str]:
+def _notes(targets: Sequence[Wanted], aims: Sequence[Aim], seeds: Array) -> list[str]:
     """Which sizes have no seeds and why, and which laws have few sizes."""
     known, notes = np.isfinite([a.variance for a in aims]), []
     for target, aim, there in zip(targets, aims, known, strict=True):
@@ -259,7 +259,7 @@ def _costs(cost: Cost, sizes: Array) -> Array:
     return values
 
 
-def aim_of(curve: PilotCurve, target: Target, sizes: Array) -> Aim:
+def aim_of(curve: PilotCurve, target: Wanted, sizes: Array) -> Aim:
     """What a target asks of a design at some sizes, with the variances that a pilot shows."""
     variance = smoothed_variance(curve.sizes, curve.variance, curve.dof, sizes)
     fits = (sizes >= curve.smallest) & (sizes <= curve.largest)

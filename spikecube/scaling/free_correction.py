@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikecube.scaling.correction_plane import LOG_SIZE, STEPS, Projection, along
+from spikecube.scaling.correction_plane import LOG_SIZE, STEPS, Projection, applied
 from spikecube.scaling.least_squares import Minimum
-from spikecube.scaling.profiles import crossings
+from spikecube.scaling.profiles import zeros
 from spikecube.scaling.types import Array
 
 OMEGA = (0.05, 6.0)
@@ -80,7 +80,7 @@ def _plane_step(plane: Projection, place: Array, damping: Array) -> Array:
     omega, t = np.exp(place[:, 0]), place[:, 1]
     rho = plane.decay(omega)
     by_omega = -omega[:, None] * plane.ratio * np.expm1(t)[:, None] * rho / (1 + np.expm1(t)[:, None] * rho)
-    slopes = along(np.stack([by_omega, plane.slope(omega, t)], axis=1), plane.project)
+    slopes = applied(np.stack([by_omega, plane.slope(omega, t)], axis=1), plane.project)
     gradient = np.einsum("bpk,bk->bp", slopes, plane.residual(plane.correction(omega, t)))
     normal = np.einsum("bpk,bqk->bpq", slopes, slopes)
     size = np.sqrt(np.einsum("bpp->bp", normal)) + 1e-150
@@ -151,7 +151,7 @@ def _ends(n: Array, y: Array, weights: Array, best: Minimum, half_width: Array, 
         low[:, j] = -_farthest(move - linear[..., j], spare >= 0, border)
         high[:, j] = _farthest(linear[..., j] + move, spare >= 0, border)
     low[:, 2], high[:, 2] = _amplitude_ends(plane, omega, t, rise[:, 2, None, None] + slack)
-    low[:, 3], high[:, 3] = crossings(omega, rise[:, 3, None] + best.cost[:, None] - np.minimum(lowest, cost.min(-1)))
+    low[:, 3], high[:, 3] = zeros(omega, rise[:, 3, None] + best.cost[:, None] - np.minimum(lowest, cost.min(-1)))
     return low, high
 
 
@@ -186,7 +186,7 @@ def _detailed(plane: Projection, omega: Array, half_width: Array, top: Array) ->
     wide = np.exp(np.log(low)[:, None] + np.log(high / low)[:, None] * part)
     close = near_low[:, None] + (near_high - near_low)[:, None] * part
     around = np.sort(np.concatenate([wide, close], axis=1), axis=1)
-    first, final = (np.clip(e, *OMEGA) for e in crossings(around, top[:, None] - _valley(plane, around)[1]))
+    first, final = (np.clip(e, *OMEGA) for e in zeros(around, top[:, None] - _valley(plane, around)[1]))
     margin = 0.02 * (final - first)
     first, final = np.clip(first - margin, *OMEGA), np.clip(final + margin, *OMEGA)
     return np.asarray(first[:, None] + (final - first)[:, None] * (1 - np.cos(np.pi * np.linspace(0, 1, _DETAIL))) / 2)
@@ -203,7 +203,7 @@ def _farthest(value: Array, inside: Array, border: Array) -> Array:
 def _amplitude_ends(plane: Projection, omega: Array, t: Array, slack: Array) -> tuple[Array, Array]:
     """Ends of D: where the cost crosses along t, least and greatest over omega."""
     shape = slack.shape
-    low, high = crossings(t.reshape(-1, shape[-1]), slack.reshape(-1, shape[-1]))
+    low, high = zeros(t.reshape(-1, shape[-1]), slack.reshape(-1, shape[-1]))
     inside = np.asarray((slack >= 0).any(-1))
     low, high = (plane.amplitude(omega, e.reshape(shape[:2])) for e in (low, high))
     edge = np.asarray((omega <= OMEGA[0]) | (omega >= OMEGA[1]))

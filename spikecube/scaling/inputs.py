@@ -17,7 +17,7 @@ SEED = "seed"
 _SHOWN = 3  # labels or places that a sentence names
 
 
-def labelled(data: Any, name: str = "the data", dims: tuple[str, ...] = ()) -> xr.DataArray:
+def as_floats(data: Any, name: str = "the data", dims: tuple[str, ...] = ()) -> xr.DataArray:
     """The same DataArray with values in float64.
 
     Parameters
@@ -31,7 +31,7 @@ def labelled(data: Any, name: str = "the data", dims: tuple[str, ...] = ()) -> x
 
     Examples
     --------
-    >>> labelled(xr.DataArray([1, 2], dims="n")).dtype.name
+    >>> as_floats(xr.DataArray([1, 2], dims="n")).dtype.name
     'float64'
     """
     if not isinstance(data, xr.DataArray):
@@ -42,10 +42,10 @@ def labelled(data: Any, name: str = "the data", dims: tuple[str, ...] = ()) -> x
 
 
 def number_or_labelled(value: Any, name: str, dims: tuple[str, ...] = ()) -> xr.DataArray:
-    """A number as an array without dims; all else as `labelled` has it."""
+    """A number as an array without dims; all else as `as_floats` has it."""
     if np.ndim(value) == 0 and not isinstance(value, xr.DataArray | str):
         return xr.DataArray(real_values(value, name))
-    return labelled(value, name, dims)
+    return as_floats(value, name, dims)
 
 
 def real_values(values: Any, name: str) -> Array:
@@ -79,10 +79,10 @@ def _remedy(value: Any, dims: tuple[str, ...]) -> str:
     return f"write xr.DataArray(values, dims={several}, coords={{{coords}}})"
 
 
-def generator(rng: Any) -> np.random.Generator | None:
+def as_generator(rng: Any) -> np.random.Generator | None:
     """A generator from whatever `numpy.random.default_rng` takes; None stays None, for no bootstrap.
 
-    >>> bool(generator(1).integers(10) == np.random.default_rng(1).integers(10))
+    >>> bool(as_generator(1).integers(10) == np.random.default_rng(1).integers(10))
     True
     """
     if rng is None:

@@ -22,7 +22,7 @@ from spikecube.scaling.types import Array
 _DETAIL = 200  # points of a grid over the interval that a descent found
 
 
-class Asked(NamedTuple):
+class ProfileTask(NamedTuple):
     """What is asked of the profiles of B curves.
 
     Attributes
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     null: Array
 
 
-class Profile(NamedTuple):
+class Ends(NamedTuple):
     """Both ends of the intervals, and the rise of the cost at the null values, (B, p) each."""
 
     low: Array
@@ -57,10 +57,10 @@ class Nonlinear:
         """The best fit over starting points (S, B, p)."""
         return best_of(starts, lambda start: minimise(problem, start))
 
-    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: Asked) -> Profile:
+    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: ProfileTask) -> Ends:
         """The profiles of all parameters."""
         low, high = profile_ends(problem, best, asked.curvature, asked.rise)
-        return Profile(low, high, profile_rises(problem, best, asked.curvature, asked.null))
+        return Ends(low, high, profile_rises(problem, best, asked.curvature, asked.null))
 
 
 NONLINEAR = Nonlinear()
@@ -90,23 +90,23 @@ class LinearButLast(Nonlinear):
     grid: Array
     bases: Callable[[Array, Array], Array]
 
-    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: Asked) -> Profile:
+    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: ProfileTask) -> Ends:
         """No branch is missed, as a descent misses those that open where the last parameter vanishes."""
         low, high = profile_ends(problem, best, asked.curvature, asked.rise)
         grid = _with_detail(self.grid, low[:, -1], high[:, -1])
         slices = conditional_fits(grid, self.bases(sizes, grid), problem.y, problem.weights)
         low, high = conditional_ends(slices, best.cost, asked.rise)
-        return Profile(low, high, conditional_rises(slices, best, low, high, asked.null))
+        return Ends(low, high, conditional_rises(slices, best, low, high, asked.null))
 
 
 class BothSigns(LinearButLast):
     """y = L + A n^b with b of either sign, which turns into a logarithm at b = 0, where L and A run to infinity."""
 
-    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: Asked) -> Profile:
+    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: ProfileTask) -> Ends:
         """An interval of b that holds 0 leaves L and A open on both sides."""
         low, high, risen = super().profile(sizes, problem, best, asked)
         through = ((low[:, -1] < 0) & (high[:, -1] > 0))[:, None] & (np.arange(low.shape[1]) < low.shape[1] - 1)
-        return Profile(np.where(through, -np.inf, low), np.where(through, np.inf, high), np.where(through, 0.0, risen))
+        return Ends(np.where(through, -np.inf, low), np.where(through, np.inf, high), np.where(through, 0.0, risen))
 
 
 class FreeCorrection(Nonlinear):
@@ -118,11 +118,11 @@ class FreeCorrection(Nonlinear):
         """The bottom of the valley over the plane; starts are not needed."""
         return free_correction.minimum(sizes, problem.y, problem.weights)
 
-    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: Asked) -> Profile:
+    def profile(self, sizes: Array, problem: Problem, best: Minimum, asked: ProfileTask) -> Ends:
         """Intervals over the plane, rises from the best place of the plane for each value."""
         low, high = free_correction.ends(sizes, problem.y, problem.weights, best, asked.half_width, asked.rise)
         places, null = free_correction.places(sizes, problem.y, problem.weights, asked.null)
-        return Profile(low, high, profile_rises(problem, best, asked.curvature, null, places))
+        return Ends(low, high, profile_rises(problem, best, asked.curvature, null, places))
 
 
 def _with_detail(grid: Array, low: Array, high: Array) -> Array:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from spikecube.scaling.curve_fits import Table
 from spikecube.scaling.fit_scale import ScaledSample, fit_curves, kind_of_errors, on_scale
-from spikecube.scaling.inputs import SEED, align, labelled
+from spikecube.scaling.inputs import SEED, align, as_floats
 from spikecube.scaling.laws import Law
 from spikecube.scaling.resampling import looks, resampled
 from spikecube.scaling.results import fit_result
@@ -131,7 +131,7 @@ def expected_values(law: Law, sample: Sample, expected: Mapping[str, xr.DataArra
     frame = xr.DataArray(np.zeros(sample.shape), dims=sample.dims, coords=sample.coords)
     for name, value in expected.items():
         if name in law.params:
-            given = labelled(xr.DataArray(value) if np.ndim(value) == 0 else value, "expected")
+            given = as_floats(xr.DataArray(value) if np.ndim(value) == 0 else value, "expected")
             values[:, law.params.index(name)] = align(given, frame, "expected").to_numpy().reshape(-1)
     return values
 

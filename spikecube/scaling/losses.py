@@ -11,7 +11,7 @@ import xarray as xr
 
 from spikecube.scaling.cube_theory import CubeData, CubeTheory, cube_data, spikes_kept
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import generator
+from spikecube.scaling.inputs import as_generator
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import LIMIT, POWER, known_limit
 from spikecube.scaling.results import SENTENCES, STATUS, adjust, describe
@@ -49,7 +49,7 @@ def fit_limits(
         Dims (loss, alpha, lam, ...further axes), params limit, amplitude and, if free, exponent (power of n).
         An interval that is open on one side is infinite there, with a status that says so.
     """
-    rng = generator(rng)
+    rng = as_generator(rng)
     data = cube_data(cube, LIMITS_NEED, controls=controls, prediction=prediction, predicted=_LIMITS)
     cube, known, limits, kept = data.cube, data.theory, _limits(data), spikes_kept(data.cube)
     theory = {a: limit_exponent(a, ell, known) for a, ell in zip(cube["alpha"].values.tolist(), kept, strict=True)}
@@ -143,7 +143,7 @@ def fit_gaps(
     xr.Dataset
         Dims (gap, loss, alpha, lam, ...further axes); see `fit_power_law`.
     """
-    rng = generator(rng)
+    rng = as_generator(rng)
     data = cube_data(cube, GAPS_NEED, controls=controls, prediction=prediction, predicted=_LIMITS)
     cube, known, limits, kept = data.cube, data.theory, _limits(data), spikes_kept(data.cube)
     alphas = cube["alpha"].values.tolist()

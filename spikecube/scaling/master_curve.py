@@ -84,7 +84,7 @@ class Placed:
     decay: Array | None
 
 
-def place(ansatz: Ansatz, points: Points, theta: Array) -> Placed:
+def scaled_points(ansatz: Ansatz, points: Points, theta: Array) -> Placed:
     """The scaled variables of the points; a prefactor is an offset where y is a logarithm."""
     at = ansatz.places(theta, points.size, points.control, points.parts)
     offset = np.where(points.log, at.prefactor, 0.0)
@@ -122,7 +122,7 @@ class Reduction:
 
 def reduce(ansatz: Ansatz, points: Points, theta: Array, n_basis: int | tuple[int, ...]) -> Reduction:
     """Weighted least squares of the master curve; a ridge of 1e-10 holds intervals between knots without points."""
-    here = place(ansatz, points, theta)
+    here = scaled_points(ansatz, points, theta)
     sizes = (n_basis,) if isinstance(n_basis, int) else n_basis
     curve = Curve.through(ansatz, here.u, points.parts, sizes)
     basis = curve.basis(here.u, here.decay, points.parts)

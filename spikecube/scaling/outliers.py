@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import stats
 
 from spikecube.scaling.cube_theory import CubeTheory, cube_data, measured_spikes
-from spikecube.scaling.inputs import generator
+from spikecube.scaling.inputs import as_generator
 from spikecube.scaling.labelled_fits import fit_sample
 from spikecube.scaling.laws import POWER, Law, corrected_power
 from spikecube.scaling.regression import weighted_least_squares
@@ -69,7 +69,7 @@ def fit_outliers(
     ----------
     Moniri, Lee, Hassani, Dobriban, ICML 2024 (arXiv:2310.07891), section 3, for the exponents.
     """
-    keywords: dict[str, Any] = {"n_min": n_min, "rng": generator(rng), "draws": draws}
+    keywords: dict[str, Any] = {"n_min": n_min, "rng": as_generator(rng), "draws": draws}
     keywords["quantity"] = "outlier of F/sqrt(n)"
     data = cube_data(cube, NEEDED, controls=controls, prediction=prediction, predicted=("singular_value",))
     known, degrees = data.theory, measured_spikes(data.cube, data.theory, aligned=True)

@@ -18,7 +18,7 @@ from spikecube.scaling.laws import corrected_limit, corrected_power
 from spikecube.scaling.losses import limit_exponent
 from spikecube.scaling.outliers import correction_exponents, select, slowest_correction, spike_values
 from spikecube.scaling.pilot_points import (
-    Found,
+    Estimate,
     PilotCurve,
     at_target,
     controls_at,
@@ -29,7 +29,7 @@ from spikecube.scaling.pilot_points import (
 )
 from spikecube.scaling.results import STATUS_NAMES
 from spikecube.scaling.samples import Sample, from_data
-from spikecube.scaling.targets import Target
+from spikecube.scaling.targets import Wanted
 from spikecube.scaling.thresholds import fit_thresholds
 from spikecube.scaling.types import Array
 
@@ -59,7 +59,7 @@ def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> A
     return np.asarray(np.exp(middle + slope * (np.log(at) - centre)))
 
 
-def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) -> PilotCurve:
+def pilot_curve(target: Wanted, pilot: xr.Dataset | xr.DataArray, omega: float) -> PilotCurve:
     """What a cube, or a DataArray with dims n and seed, says of a target; `omega` is that of data's correction.
 
     Raises
@@ -75,7 +75,7 @@ def pilot_curve(target: Target, pilot: xr.Dataset | xr.DataArray, omega: float) 
     return maker(target, as_cube(pilot, *needed))
 
 
-def _of_data(target: Target, data: xr.DataArray, omega: float) -> PilotCurve:
+def _of_data(target: Wanted, data: xr.DataArray, omega: float) -> PilotCurve:
     if target.kind not in ("exponent", "limit", "mean"):
         raise FitError(f"target {target.text!r} is one for a cube; this pilot is a DataArray")
     if set(data.dims) != {"n", "seed"}:
@@ -117,18 +117,18 @@ def _towards_limit(sample: Sample, exponent: float) -> PilotCurve:
     def slopes(n: Array) -> Array:
         return np.stack([np.ones_like(n), n**exponent, n ** (2 * exponent)], axis=1)
 
-    def found() -> Found:
+    def found() -> Estimate:
         return _found_in(fit_sample(corrected_limit(exponent), sample), "limit")
 
     direction = np.array([1.0, 0.0, 0.0])
     return PilotCurve(sample.sizes, of_a_seed(sample), sample.dof[0], slopes, direction, found=found)
 
 
-def _found_in(fit: xr.Dataset, param: str) -> Found:
+def _found_in(fit: xr.Dataset, param: str) -> Estimate:
     """The estimate of one parameter of a fit to one curve."""
     one = fit.sel(param=param)
     low, high = (float(v) if np.isfinite(v := one[end]) else np.inf * sign for end, sign in _ENDS)
-    return Found(
+    return Estimate(
         float(one["estimate"]), low, high, float(one["t_dof"]), str(fit.attrs["law"]), STATUS_NAMES[int(one["status"])]
     )
 
@@ -136,12 +136,12 @@ def _found_in(fit: xr.Dataset, param: str) -> Found:
 _ENDS = (("ci_low", -1), ("ci_high", 1))
 
 
-def _sample(data: CubeData, name: str, values: xr.DataArray, target: Target) -> Sample:
+def _sample(data: CubeData, name: str, values: xr.DataArray, target: Wanted) -> Sample:
     """Means over seeds at a target's place, with the controls of that place."""
     return replace(data, controls=controls_at(data.controls, target)).sample(name, at_target(values, target))
 
 
-def _of_outlier(target: Target, cube: xr.Dataset) -> PilotCurve:
+def _of_outlier(target: Wanted, cube: xr.Dataset) -> PilotCurve:
     data = cube_data(cube, ())
     cube, known = data.cube, data.theory
     spikes = measured_spikes(cube, known, aligned=True)
@@ -174,7 +174,7 @@ def _correction(alpha: float, degree: int) -> tuple[float, str]:
     )
 
 
-def _of_shortfall(target: Target, cube: xr.Dataset) -> PilotCurve:
+def _of_shortfall(target: Wanted, cube: xr.Dataset) -> PilotCurve:
     """1 - cos^2 of a singular vector with its monomial, or |F - F_ell|/sqrt n: what is missing of a claim."""
     name, axis = {"alignment": ("alignment", "degree"), "norm": ("equivalence_error", "ell")}[target.kind]
     there = cube[axis].values.tolist() if name in cube else []
@@ -185,7 +185,7 @@ def _of_shortfall(target: Target, cube: xr.Dataset) -> PilotCurve:
     return _relative(from_data(at_target(values, target), "n"), 1.0)
 
 
-def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
+def _of_loss(target: Wanted, cube: xr.Dataset) -> PilotCurve:
     loss, data = target.variable, cube_data(cube, ())
     cube, known = data.cube, data.theory
     values, kept = cube[loss], dict(zip(cube["alpha"].values.tolist(), spikes_kept(cube), strict=True))
@@ -205,7 +205,7 @@ def _of_loss(target: Target, cube: xr.Dataset) -> PilotCurve:
     return _towards_limit(sample, exponent)
 
 
-def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
+def _of_threshold(target: Wanted, cube: xr.Dataset) -> PilotCurve:
     """The alpha at which a spike of each draw detaches, a + b/log n."""
     known = theory_of(cube)
     spikes = measured_spikes(cube, known, aligned=False)
@@ -222,7 +222,7 @@ def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
     def slopes(n: Array) -> Array:
         return np.stack([np.ones_like(n), 1 / np.log(n)], axis=1)
 
-    def found() -> Found:
+    def found() -> Estimate:
         fit = fit_thresholds(cube).sel(degree=target.degree)
         draws = int(cube["outlier_count"].notnull().any("alpha").sum())
         return _found_in(fit.assign(t_dof=max(draws - len(fit["param"]), 1)), "critical")
@@ -230,7 +230,7 @@ def _of_threshold(target: Target, cube: xr.Dataset) -> PilotCurve:
     return PilotCurve(sample.sizes, variance, sample.dof[0], slopes, np.array([1.0, 0.0]), found=found)
 
 
-_OF_CUBE: dict[str, tuple[tuple[str, ...], Callable[[Target, xr.Dataset], PilotCurve]]] = {
+_OF_CUBE: dict[str, tuple[tuple[str, ...], Callable[[Wanted, xr.Dataset], PilotCurve]]] = {
     "outlier": (("singular_value",), _of_outlier),
     "threshold": (("outlier_count",), _of_threshold),
     "share": (("outlier_count",), of_share),

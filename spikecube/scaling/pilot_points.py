@@ -13,13 +13,13 @@ from scipy import stats
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.regression import LEVEL
 from spikecube.scaling.samples import Sample, from_data
-from spikecube.scaling.targets import Target
+from spikecube.scaling.targets import Wanted
 from spikecube.scaling.types import Array
 
 _MOST_DRAWS = 10_000  # of a share; beyond, Gauss's interval is Clopper and Pearson's to a per cent
 
 
-class Found(NamedTuple):
+class Estimate(NamedTuple):
     """An estimate with its 95 per cent interval, the degrees of freedom of its error, the law, and how its fit went."""
 
     estimate: float
@@ -30,7 +30,7 @@ class Found(NamedTuple):
     status: str = "ok"
 
 
-_NOTHING = Found(np.nan, -np.inf, np.inf, np.nan, "", "no_data")
+_NOTHING = Estimate(np.nan, -np.inf, np.inf, np.nan, "", "no_data")
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,20 @@ class PilotCurve:
     direction: Array
     smallest: float = 0.0
     largest: float = np.inf
-    found: Callable[[], Found] = lambda: _NOTHING
+    found: Callable[[], Estimate] = lambda: _NOTHING
     note: str = ""
 
 
 def point(sample: Sample, size: float) -> PilotCurve:
     """The mean at one size, with Student's interval."""
 
-    def found() -> Found:
+    def found() -> Estimate:
         at = np.flatnonzero(sample.sizes == size)
         if not len(at) or sample.stderr is None or not np.isfinite(sample.stderr[0, at[0]]):
             return _NOTHING
         mean, stderr, dof = (float(values[0, at[0]]) for values in (sample.mean, sample.stderr, sample.dof))
         half = stderr * float(stats.t.ppf((1 + LEVEL) / 2, dof))
-        return Found(mean, mean - half, mean + half, dof, f"mean at n = {size:g}")
+        return Estimate(mean, mean - half, mean + half, dof, f"mean at n = {size:g}")
 
     return PilotCurve(sample.sizes, of_a_seed(sample), sample.dof[0], _ones, np.ones(1), size, size, found)
 
@@ -78,7 +78,7 @@ def of_a_seed(sample: Sample) -> Array:
     return np.asarray(sample.stderr[0] ** 2 * sample.n_seeds[0])
 
 
-def at_target(values: xr.DataArray, target: Target) -> xr.DataArray:
+def at_target(values: xr.DataArray, target: Wanted) -> xr.DataArray:
     """The curve (n, seed) at a target's labels."""
     strange = [name for name in target.labels if name not in (*values.dims, "n")]
     if strange:
@@ -90,12 +90,12 @@ def at_target(values: xr.DataArray, target: Target) -> xr.DataArray:
     return curve.drop_vars([c for c in curve.coords if c not in curve.dims])
 
 
-def controls_at(controls: xr.DataArray | None, target: Target) -> xr.DataArray | None:
+def controls_at(controls: xr.DataArray | None, target: Wanted) -> xr.DataArray | None:
     """Control variates (control, n, seed) of the draws at a target's labels."""
     return None if controls is None else _selected(controls, target)
 
 
-def _selected(values: xr.DataArray, target: Target) -> xr.DataArray:
+def _selected(values: xr.DataArray, target: Wanted) -> xr.DataArray:
     for name, label in target.labels.items():
         if name in values.dims and name != "n":
             values = values.isel({name: _place(values[name].values, label, target)}, drop=True)
@@ -103,7 +103,7 @@ def _selected(values: xr.DataArray, target: Target) -> xr.DataArray:
     return values.isel(dict.fromkeys(single, 0), drop=True)
 
 
-def _place(there: np.ndarray, label: float | str, target: Target) -> int:
+def _place(there: np.ndarray, label: float | str, target: Wanted) -> int:
     """Where a label stands on an axis of numbers, or of names, in which blanks do not count."""
     if isinstance(label, str) or there.dtype.kind not in "iuf":
         known = [str(v) for v in there]
@@ -117,7 +117,7 @@ def _place(there: np.ndarray, label: float | str, target: Target) -> int:
     return int(np.argmax(near))
 
 
-def of_value(target: Target, cube: xr.Dataset) -> PilotCurve:
+def of_value(target: Wanted, cube: xr.Dataset) -> PilotCurve:
     """The mean of any measured number at one place."""
     known = [str(name) for name, v in cube.data_vars.items() if {"n", "seed"} <= set(v.dims) and v.dtype.kind in "iuf"]
     if target.variable not in known:
@@ -125,7 +125,7 @@ def of_value(target: Target, cube: xr.Dataset) -> PilotCurve:
     return point(from_data(at_target(cube[target.variable].astype(float), target), "n"), target.labels["n"])
 
 
-def of_share(target: Target, cube: xr.Dataset) -> PilotCurve:
+def of_share(target: Wanted, cube: xr.Dataset) -> PilotCurve:
     """The share of draws with so many outliers or more, with Clopper and Pearson's interval.
 
     Its variance is that with which Student's interval asks for the draws that Clopper and Pearson's needs.
@@ -139,9 +139,9 @@ def of_share(target: Target, cube: xr.Dataset) -> PilotCurve:
         raise FitError(f"target {target.text!r}: the pilot has no draws at this n")
     hit, drawn = int(hits[here][0]), int(draws[here][0])
 
-    def found() -> Found:
+    def found() -> Estimate:
         ends = stats.binomtest(hit, drawn).proportion_ci(LEVEL)
-        return Found(hit / drawn, ends.low, ends.high, drawn - 1, f"share of draws at n = {size:g}")
+        return Estimate(hit / drawn, ends.low, ends.high, drawn - 1, f"share of draws at n = {size:g}")
 
     needed = _draws_for_share(hit / drawn, target.half_width)
     quantile = stats.t.ppf((1 + LEVEL) / 2, max(needed - 1, 1))

@@ -177,7 +177,7 @@ def conditional_ends(slices: Slices, cost: Array, rise: Array) -> tuple[Array, A
             reach, centre = np.sqrt(np.maximum(slack, 0.0) * slices.variance[..., j]), slices.theta[..., j]
             low[:, j], high[:, j] = _extremes(slices.grid, centre - reach, centre + reach, slack >= 0)
         else:
-            low[:, j], high[:, j] = crossings(slices.grid, slack)
+            low[:, j], high[:, j] = zeros(slices.grid, slack)
     return low, high
 
 
@@ -190,7 +190,7 @@ def _extremes(grid: Array, lower: Array, upper: Array, inside: Array) -> tuple[A
     return low, np.where(ends[row, at_high], np.inf, up[row, at_high])
 
 
-def crossings(grid: Array, slack: Array) -> tuple[Array, Array]:
+def zeros(grid: Array, slack: Array) -> tuple[Array, Array]:
     """First and last zero of slack along the grid, linearly interpolated; infinite where it is positive at an end."""
     row, last = np.arange(len(slack)), slack.shape[1] - 1
     first, final = (slack >= 0).argmax(1), last - (slack[:, ::-1] >= 0).argmax(1)

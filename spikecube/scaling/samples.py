@@ -11,7 +11,7 @@ import xarray as xr
 from spikecube.means.replicates import means_by_count
 from spikecube.means.seeds import controls_for
 from spikecube.scaling.errors import FitError
-from spikecube.scaling.inputs import SEED, check_names, labelled, sizes_of, standard_errors
+from spikecube.scaling.inputs import SEED, as_floats, check_names, sizes_of, standard_errors
 from spikecube.scaling.types import Array
 
 
@@ -86,7 +86,7 @@ def from_data(
     >>> sample.mean.tolist(), sample.dof.tolist()
     ([[2.0, 5.0]], [[2.0, 2.0]])
     """
-    data = labelled(data)
+    data = as_floats(data)
     check_names(data)
     data = data.isel({dim: np.argsort(sizes_of(data, dim), kind="stable")})
     if SEED in data.dims:

@@ -31,7 +31,7 @@ _LABEL = re.compile(r"\b([a-z_]+)\s*=\s*([^\s=]+)")
 
 
 @dataclass(frozen=True)
-class Target:
+class Wanted:
     """One estimate and how well it shall be known.
 
     Attributes
@@ -52,7 +52,7 @@ class Target:
     labels: dict[str, Any] = field(default_factory=dict)
 
 
-def parse_targets(text: str | Sequence[str]) -> list[Target]:
+def parse_targets(text: str | Sequence[str]) -> list[Wanted]:
     """The targets in a text, separated by semicolons, or in a list of texts.
 
     Raises
@@ -73,7 +73,7 @@ def parse_targets(text: str | Sequence[str]) -> list[Target]:
     return found
 
 
-def relaxed(target: Target, factor: float) -> Target:
+def relaxed(target: Wanted, factor: float) -> Wanted:
     """The same target with its half-width times a factor.
 
     >>> relaxed(parse_targets("exponent = 0.01")[0], 2.0).text
@@ -82,7 +82,7 @@ def relaxed(target: Target, factor: float) -> Target:
     return _parsed(f"{target.text.rpartition('=')[0].strip()} = {target.half_width * factor!r}")
 
 
-def _parsed(text: str) -> Target:
+def _parsed(text: str) -> Wanted:
     head, separator, width = text.rpartition("=")
     if not separator or not head.strip():
         raise FitError(f"target {text!r} has no half-width after its last '='; allowed: {_forms()}")
@@ -95,7 +95,7 @@ def _parsed(text: str) -> Target:
         match = re.fullmatch(pattern, words)
         if match and (set(labels) >= set(needed) if kind in _FURTHER else set(labels) == set(needed)):
             named = match.groupdict()
-            return Target(kind, text, half_width, named.get("variable") or "", int(named.get("degree") or 0), labels)
+            return Wanted(kind, text, half_width, named.get("variable") or "", int(named.get("degree") or 0), labels)
         if match and kind != "loss":
             labels_needed = " and ".join(f"{n}=..." for n in needed) or "no label"
             raise FitError(f"target {text!r} needs {labels_needed}; allowed: {form}")

@@ -14,7 +14,7 @@ from spikecube.scaling.curve_fits import Table, fit_on_scale
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.fit_scale import curves, kind_of_errors
 from spikecube.scaling.huber import Robust, fit_robust
-from spikecube.scaling.inputs import SEED, align, check_names, labelled, number_or_labelled, real_values
+from spikecube.scaling.inputs import SEED, align, as_floats, check_names, number_or_labelled, real_values
 from spikecube.scaling.labelled_fits import expected_values, in_data_units, in_own_units, of_table
 from spikecube.scaling.laws import Law, linear_fit
 from spikecube.scaling.results import STATUS, fit_result
@@ -109,7 +109,7 @@ def fit_two_sizes(
     law : `TWO_SIZES` or `INTERACTION`.
     robust : Huber's loss on logarithms in place of squares.
     """
-    sizes, sample = _points(labelled(data), dims, stderr, zeros)
+    sizes, sample = _points(as_floats(data), dims, stderr, zeros)
     used = sample.fine
     if sample.stderr is not None:
         used = used & (np.nan_to_num(sample.stderr) > 0)

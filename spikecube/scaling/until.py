@@ -21,7 +21,7 @@ from spikecube.scaling.pilot import pilot_curve
 from spikecube.scaling.pilot_points import PilotCurve
 from spikecube.scaling.power import MOST_SEEDS
 from spikecube.scaling.results import SENTENCES
-from spikecube.scaling.targets import Target
+from spikecube.scaling.targets import Wanted
 from spikecube.scaling.types import Array
 
 _WIDER = 3.0  # c: calibrated by scripts/until_coverage.py
@@ -47,7 +47,7 @@ class Reached:
     law : that was fitted, as a formula.
     """
 
-    target: Target
+    target: Wanted
     estimate: float
     low: float
     high: float
@@ -72,7 +72,7 @@ class Reached:
         return "" if self.status == "ok" else SENTENCES[self.status]
 
 
-def reached(targets: Sequence[Target], curves: Sequence[PilotCurve], most: float) -> list[Reached]:
+def reached(targets: Sequence[Wanted], curves: Sequence[PilotCurve], most: float) -> list[Reached]:
     """What the seeds so far say of each target, by fits of the laws with their corrections; `most` at one size."""
     answers = []
     for target, found in zip(targets, (curve.found() for curve in curves), strict=True):
@@ -154,7 +154,7 @@ class Round:
 
 
 def rounds(
-    targets: Sequence[Target],
+    targets: Sequence[Wanted],
     grow: Callable[[Array], xr.Dataset | xr.DataArray],
     sizes: Array,
     cost: Array,

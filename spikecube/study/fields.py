@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
-from spikecube.model.checks import Mistake, mistake, plain, show, unknown_key, unknown_name
+from spikecube.model.checks import Mistake, as_written, mistake, plain, unknown_key, unknown_name
 from spikecube.model.checks import StudyError as StudyError
 from spikecube.model.parameters import Model as Model
 
@@ -130,7 +130,7 @@ def _count(value: Any, where: str = "") -> int:
     """A number of replicates."""
     value = _whole(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{show(value)} is no count{where}")
+        raise ValueError(f"{as_written(value)} is no count{where}")
     if value < 1:
         raise ValueError(f"at least one seed is needed{where}")
     if value > MOST_SEEDS:

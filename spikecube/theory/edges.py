@@ -16,8 +16,8 @@ from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import step_reach
 from spikecube.theory.conditional.edge import SHARE, Edge, conditional_edges
+from spikecube.theory.labels_and_spikes import beta_length
 from spikecube.theory.losses import chosen_degrees
-from spikecube.theory.quantities import beta_length
 
 _SHORT = 0.15  # steps, over the length of a neuron with sqrt(N) a = 1: the edge is not soft, 4e-5 of x in trials
 _NODES, _REACH = 60, 16.0  # of the Tracy-Widom law

@@ -14,8 +14,14 @@ from spikecube.model.hermite import Array, factorials
 from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory.bulk import bulk_of
+from spikecube.theory.labels_and_spikes import (
+    finite_spikes,
+    label_power,
+    linear_power,
+    require_vanishing_output,
+    spike_terms,
+)
 from spikecube.theory.moments import Moments
-from spikecube.theory.quantities import finite_spikes, label_power, linear_power, require_vanishing_output, spikes_of
 
 Losses = tuple[Array, Array]
 _MOST_DEGREES = 4
@@ -103,7 +109,7 @@ def limit_losses(model: Model, lam: npt.ArrayLike, ell: int) -> Losses:
         return initial_limit(model, lam)
     require_vanishing_output(model)
     moments = bulk_of(model).moments(lam)
-    spikes = spikes_of(model, ell)
+    spikes = spike_terms(model, ell)
     label, columns = spikes.label, spikes.coordinates.T
     weights = moments.weights(spikes.function_degrees) ** 0.5
     basis, _ = np.linalg.qr(weights[..., None] * (columns / np.linalg.norm(columns, axis=0)))  # only their span matters

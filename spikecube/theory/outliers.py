@@ -11,8 +11,8 @@ from spikecube.model.hermite import Array
 from spikecube.model.parameters import Model
 from spikecube.theory.bulk import Bulk, bulk_of
 from spikecube.theory.conditional.spikes import conditional_spectrum
+from spikecube.theory.labels_and_spikes import SpikeTerms, degrees_up_to, finite_spikes, require_vanishing_output
 from spikecube.theory.losses import chosen_degrees
-from spikecube.theory.quantities import Spikes, finite_spikes, require_vanishing_output, spike_degrees
 
 _SPIKES = 5
 """Spikes kept by default: the first five detach below alpha = 0.4, and their sum is F to a per cent up to there."""
@@ -71,7 +71,7 @@ def initial_outliers(model: Model, n: int, degrees: int | None = None) -> Array:
     return _outliers(bulk_of(model, n, degrees), *finite_spikes(model, n, None, 0, degrees))
 
 
-def _outliers(bulk: Bulk, spikes: Spikes, factors: Array) -> Array:
+def _outliers(bulk: Bulk, spikes: SpikeTerms, factors: Array) -> Array:
     if not len(spikes.degrees):
         return np.zeros(0)
 
@@ -103,7 +103,7 @@ def detachment_alphas(model: Model, n: int, *, ell: int = _SPIKES, degrees: int 
     """
     require_vanishing_output(model)
     bulk = bulk_of(model, n, degrees or chosen_degrees(model, n))
-    orders = spike_degrees(model, ell)
+    orders = degrees_up_to(model, ell)
 
     def first(k: int) -> float:
         def excess(alpha: float) -> float:
@@ -117,7 +117,7 @@ def detachment_alphas(model: Model, n: int, *, ell: int = _SPIKES, degrees: int 
     return np.array([first(k) for k in range(len(orders))])
 
 
-def _eigenvalues(bulk: Bulk, e: float, spikes: Spikes, factors: Array) -> Array:
+def _eigenvalues(bulk: Bulk, e: float, spikes: SpikeTerms, factors: Array) -> Array:
     """Eigenvalues of zeta R A R^T, zeta = -u, largest first; A is negative definite beyond the edge."""
     moments = bulk.outside(e)
     gram = spikes.gram(moments.weights(spikes.function_degrees))

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from spikecube.model.hermite import Array
 from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
-from spikecube.theory.conditional.batch import label_law
-from spikecube.theory.conditional.build import Parts, parts_of, profile_of, typical_draw
+from spikecube.theory.conditional.build import Parts, parts_for, profile_of, typical_draw
+from spikecube.theory.conditional.gradient_batch import label_law
 from spikecube.theory.conditional.losses import conditional_losses, initial_losses
 from spikecube.theory.losses import block_remainder, chosen_degrees, relative_change
 
@@ -55,10 +55,10 @@ def loss_remainders(
         profile = profile_of(model, n, alpha, parts, draw=dataclasses.replace(draw, power=power), refine=_COARSE)
         return np.array(conditional_losses(profile, lam)[:2])
 
-    whole = losses(parts_of(degrees), draw.power)
+    whole = losses(parts_for(degrees), draw.power)
     matrix = relative_change(whole, losses(Parts(degrees, radius=True), draw.power))
     step = relative_change(whole, np.array(initial_losses(model, lam, n, degrees=degrees)))
-    ends = [losses(parts_of(degrees), draw.power * factor) for factor in (1 + spread, 1 / (1 + spread))]
+    ends = [losses(parts_for(degrees), draw.power * factor) for factor in (1 + spread, 1 / (1 + spread))]
     curvature = relative_change((ends[0] + ends[1]) / 2, whole)
     blocks = block_remainder(model, lam, n, degrees)
     parts = (blocks, _OF_MATRIX * matrix, _OF_STEP * step, curvature, _PER_DIM / model.dim(n), _FLOOR)

@@ -16,7 +16,7 @@ from spikecube.scaling.collapse import collapse
 from spikecube.scaling.errors import FitError
 from spikecube.scaling.tables import read_data
 from spikecube.text import interval, with_error
-from spikecube.words.fit_rows import STATUS_NAMES, plain
+from spikecube.words.fit_rows import STATUS_NAMES, json_cell
 
 COLLAPSE = "collapse"
 DATA_LAWS = (*(name.replace("_", "-") for name in LAWS), COLLAPSE)
@@ -93,10 +93,10 @@ class DataFit:
         for _, one in self._curves():
             labels = {d: one[d].item() for d in self._dims()}
             numbers = {
-                name: {key: plain(number) for key, number in zip(_NUMBERS, four, strict=True)}
+                name: {key: json_cell(number) for key, number in zip(_NUMBERS, four, strict=True)}
                 for name, four in _numbers(one).items()
             }
-            test = {"gof_pvalue": plain(float(one["gof_pvalue"])), "status": STATUS_NAMES[int(one["status"])]}
+            test = {"gof_pvalue": json_cell(float(one["gof_pvalue"])), "status": STATUS_NAMES[int(one["status"])]}
             found.append(labels | {"params": numbers} | test | {"message": one["message"].item()})
         return {"law": self.law, "formula": self.dataset.attrs["law"], "value": self.value, "curves": found}
 

@@ -64,7 +64,7 @@ def _beyond(name: str, scores: xr.Dataset) -> list[Deviation]:
         one = scores.isel(dict(zip(map(str, z.dims), map(int, index), strict=True)))
         mean, stderr, told, remainder, spread = (float(one[v]) for v in _TOLD)
         reason = _reason(mean, stderr, told, remainder, spread)
-        place, measured = symbols.place(one, axes), with_error(mean, stderr)
+        place, measured = symbols.labels_text(one, axes), with_error(mean, stderr)
         found.append(Deviation(name, place, measured, number(told), float(one["z"]), reason))
     return found
 

@@ -19,7 +19,7 @@ def findings(seen: Seen, fits: Mapping[str, xr.Dataset] | None = None) -> list[s
     """All that can be said about a cube; what is missing is left out."""
     lacks = [completeness(seen.points), *map(_sentence, seen.lost)]
     spikes, edge = (spikes_seen(seen.outliers), largest_spike(seen.outliers)), edge_moves(seen.edge)
-    losses = (loss_drop(seen), *(agreement(seen, name) for name in _THE), trust(seen))
+    losses = (loss_drop(seen), *(agreement_line(seen, name) for name in _THE), trust(seen))
     of_fits = [fitted(law, fit) for law, fit in (fits or {}).items()]
     return list(filter(None, (*lacks, *spikes, *losses, edge, distance_of_limit(seen), *of_fits)))
 
@@ -73,7 +73,7 @@ def _side(data: xr.Dataset, value: float) -> str:
     return "below" if mean < value else "above"
 
 
-def agreement(seen: Seen, name: str) -> str:
+def agreement_line(seen: Seen, name: str) -> str:
     """How far the finite-n prediction is from the measurement over all points of a variable."""
     if name not in seen.scores:
         return ""
@@ -84,7 +84,7 @@ def agreement(seen: Seen, name: str) -> str:
     inside, spread = float((abs(flat) < 2).mean()), float(np.sqrt((flat**2).mean()))
     relative = float(abs(data["relative"].where(np.isfinite(data["z"]))).median())
     place = flat.isel(point=int(np.abs(flat.values).argmax())).reset_coords("point", drop=True)
-    where = symbols.place(place, ("alpha", "n", "lam", "rank"))
+    where = symbols.labels_text(place, ("alpha", "n", "lam", "rank"))
     return (
         f"{_THE[name]} against theory at finite n: {inside:.0%} of {flat.size} points are within 2 standard errors, "
         f"median difference {rounded(100 * relative)} per cent; the farthest is z = {float(place):+.1f} at {where}. "
@@ -126,7 +126,7 @@ def distance_of_limit(seen: Seen) -> str:
     spread = float(np.sqrt((seen.limit["z"] ** 2).mean()))
     text = (
         f"At n = {int(seen.limit['n'])} the test loss differs from its limit of infinite n by up to "
-        f"{rounded(100 * float(farthest))} per cent, at {symbols.place(farthest, ('alpha', 'lam'))} "
+        f"{rounded(100 * float(farthest))} per cent, at {symbols.labels_text(farthest, ('alpha', 'lam'))} "
         f"(root mean square of z {spread:.1f})."
     )
     parts = [f"of degree {k} at α = {', '.join(map(number, alphas))}" for k, alphas in seen.to_come.items()]

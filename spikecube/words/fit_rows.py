@@ -44,7 +44,7 @@ class FitReport:
         >>> FitReport("gaps", None, [row, row | {"theory": 2.0}], "").headline()
         '2 of 2 fitted; 1 of 2 intervals hold theory; no law rejected'
         """
-        kept = spoken(self.rows)
+        kept = rows_of_note(self.rows)
         solved = [row for row in kept if row["status"] in SOLVED]
         if not solved:
             return f"none of {len(kept)} fitted" if kept else "no fit"
@@ -64,7 +64,7 @@ class FitReport:
             return self, ""
         middle = lams[len(lams) // 2]
         kept = [row for row in self.rows if row["lam"] == middle or _contradicts(row)]
-        left = len(spoken([row for row in self.rows if row not in kept]))
+        left = len(rows_of_note([row for row in self.rows if row not in kept]))
         line = f"Rows at lam = {middle:g} and those that contradict theory or law; {left} more with --all."
         return (replace(self, rows=kept), line) if left else (self, "")
 
@@ -74,7 +74,7 @@ class FitReport:
 
     def text(self) -> list[list[str]]:
         """The rows as text, numbers with four significant digits; curves that no law speaks of are left out."""
-        return [[shown(v) for v in row.values()] for row in spoken(self.rows)]
+        return [[shown(v) for v in row.values()] for row in rows_of_note(self.rows)]
 
     def narrow(self, width: int) -> tuple[list[str], list[list[str]]]:
         """The columns of the table that matter most and fit into `width`, and their rows as text.
@@ -82,7 +82,7 @@ class FitReport:
         Labels that are the same in all rows are left out; columns, then all but the first word of labels, then digits
         give way, and the theory's value last.
         """
-        kept = spoken(self.rows)
+        kept = rows_of_note(self.rows)
         labels = [c for c in self.header() if c not in _COLUMNS and len({str(row[c]) for row in self.rows}) > 1]
         for digits, without, brief in _WAYS:
             named = {c: _first_words([symbols.label(shown(row[c])) for row in kept], brief) for c in labels}
@@ -94,7 +94,7 @@ class FitReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: numbers that are not finite become null."""
-        rows = [{k: plain(v) for k, v in row.items()} for row in self.rows]
+        rows = [{k: json_cell(v) for k, v in row.items()} for row in self.rows]
         return {"law": self.law, "sentence": self.sentence, "rows": rows}
 
 
@@ -137,7 +137,7 @@ def _essence(row: Row, digits: int, brief: bool) -> dict[str, str]:
 _WIDTHS = 4.0  # standard errors in an interval, about
 
 
-def spoken(rows: list[Row]) -> list[Row]:
+def rows_of_note(rows: list[Row]) -> list[Row]:
     """The rows of curves that a law speaks of: what a table shows, and what is counted."""
     return [row for row in rows if row["status"] not in _SILENT]
 
@@ -157,7 +157,7 @@ def number_of(value: str | float | None) -> float:
     return float(value) if isinstance(value, float | int) else float("nan")
 
 
-def plain(value: str | float | None) -> str | float | None:
+def json_cell(value: str | float | None) -> str | float | None:
     """A cell for JSON: nothing for a number that is not finite."""
     return None if isinstance(value, float) and not np.isfinite(value) else value
 

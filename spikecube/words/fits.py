@@ -98,7 +98,7 @@ def _refuse_unused(law: str, prediction: xr.Dataset | bool, controls: bool) -> N
 
 def _verdict(rows: list[Row], what: str) -> str:
     """How many curves were fitted, how many agree with theory, how many laws do not hold."""
-    rows = fit_rows.spoken(rows) or rows
+    rows = fit_rows.rows_of_note(rows) or rows
     solved = [r for r in rows if r["status"] in SOLVED]
     text = f"{len(solved)} of {len(rows)} {what} could be fitted"
     if not solved:

@@ -37,16 +37,16 @@ class Headline:
 def headlines(seen: Seen, fits: Fits | None = None) -> list[Headline]:
     """Size, spikes, an exponent, a loss, the thresholds: what there is of them."""
     found = (
-        size(seen),
+        extent(seen),
         spikes_of_all(seen.outliers, float(seen.cube["alpha"].max())),
         exponent((fits or {}).get("outliers"), seen.place),
-        loss(seen),
+        least_loss(seen),
         thresholds((fits or {}).get("thresholds"), seen.place),
     )
     return [headline for headline in found if headline is not None]
 
 
-def size(seen: Seen) -> Headline:
+def extent(seen: Seen) -> Headline:
     """How large n and how many seeds, and whether all points are there."""
     cube, n = seen.cube, seen.cube["n"].values
     sizes = "one size" if n.size == 1 else f"{n.size} sizes from n = {number(float(n.min()))}"
@@ -111,7 +111,7 @@ def _between(low: float, high: float) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
-def loss(seen: Seen) -> Headline | None:
+def least_loss(seen: Seen) -> Headline | None:
     """The least mean test loss at the largest alpha and size, with theory there and its limit of infinite n."""
     if seen.loss is None or not (data := seen.loss.isel(alpha=-1))["mean"].notnull().any():
         return None
@@ -121,7 +121,7 @@ def loss(seen: Seen) -> Headline | None:
     parts += [f"limit of infinite n {number(limit)}"] if np.isfinite(limit) else []
     parts += ["one seed: no error is known"] if seen.cube.sizes.get("seed", 1) == 1 else []
     least = f", the least of {data.sizes['lam']} λ" if data.sizes.get("lam", 1) > 1 else ""
-    name = f"Test loss at {symbols.place(one, ('alpha', 'n', 'lam'))}{least}"
+    name = f"Test loss at {symbols.labels_text(one, ('alpha', 'n', 'lam'))}{least}"
     return Headline(name, captions.value_text(one), "; ".join(parts) or "no theory beside it")
 
 

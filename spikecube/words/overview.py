@@ -15,7 +15,7 @@ from spikecube.cube.cuts import as_cube, is_prediction
 from spikecube.cube.missing import lost_draws, missing_edges
 from spikecube.cube.schema import DIMS, STATUS
 from spikecube.means.controls import CONTROLS
-from spikecube.means.places import LabelError, chosen, further_axes, points
+from spikecube.means.places import LabelError, chosen, counted_points, further_axes
 from spikecube.means.seeds import means
 from spikecube.means.spikes import degrees
 from spikecube.text import middle, text_table, with_error
@@ -48,12 +48,12 @@ def overview(cube: xr.Dataset | str | Path, lam: float | None = None, *, every: 
     cube = as_cube(cube)
     axes = text_table(["axis", "length", "values"], axis_rows(cube))
     goal = f"Seeds were added until {cube.attrs['until']}" if "until" in cube.attrs else ""
-    parts = [str(cube.attrs.get("title", "")), axes, completeness(cube), lost_draws(cube), goal, missing_edges(cube)]
+    parts = [str(cube.attrs.get("title", "")), axes, points_line(cube), lost_draws(cube), goal, missing_edges(cube)]
     has_means = {"alpha", "n"} <= set(cube.dims) and any(name in cube for name in _COLUMNS)
     if lam is not None and not (has_means and "lam" in cube.dims):
         raise LabelError(f"lam={lam:g} is not for this cube, which has no means at several penalties")
     if has_means:
-        parts.append(mean_table(cube, lam, every=every))
+        parts.append(means_table(cube, lam, every=every))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -69,7 +69,7 @@ def cells_done(cube: xr.Dataset) -> tuple[int, int]:
     return int((asked & ~pending).sum()), int(asked.sum())
 
 
-def mean_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = False) -> str:
+def means_table(cube: xr.Dataset, lam: float | None = None, *, every: bool = False) -> str:
     """Means at one penalty by n, alpha and the further axes, under a line that says what means they are."""
     if "lam" in cube.dims:
         lam = middle(cube["lam"].values) if lam is None else chosen(cube, "lam", lam)
@@ -140,9 +140,9 @@ def _some(labels: np.ndarray) -> str:
     return ", ".join(shown if len(shown) <= 8 else [*shown[:4], "...", *shown[-2:]])
 
 
-def completeness(cube: xr.Dataset) -> str:
+def points_line(cube: xr.Dataset) -> str:
     """`24 of 24 points ok`, and how many are in another state."""
-    counts = points(cube)
+    counts = counted_points(cube)
     if not counts:
         return ""
     others = "".join(f", {counts[name]} {name}" for name in ("pending", "failed", "nonfinite") if counts[name])

@@ -38,7 +38,7 @@ def _held(counts: np.ndarray, usable: int) -> str:
     """`2 sizes and 20 seeds`; where sizes have seeds of their own number, how many have enough."""
     sizes = counted(len(counts), "size")
     if len(set(counts.tolist())) == 1:
-        return f"{sizes} and {seeds_text(counts)}"
+        return f"{sizes} and {seeds_phrase(counts)}"
     return f"{sizes} with {counts.min()} to {counts.max()} seeds, {usable} of them with {_LEAST_SEEDS} or more"
 
 
@@ -51,11 +51,11 @@ def worth(fit: xr.Dataset, cube: xr.Dataset) -> str:
         return ""
     counts = seeds_by_size(cube)
     if np.allclose(gain, 1.0):
-        return f" Means are plain: {seeds_text(counts)} give no control variate its place."
+        return f" Means are plain: {seeds_phrase(counts)} give no control variate its place."
     median = float(np.median(gain))
     if len(set(counts.tolist())) == 1:
-        return f" Control variates make {seeds_text(counts)} worth {counts[0] * median:.3g} (median)."
-    return f" Control variates make {seeds_text(counts)} worth {median:.3g} times as many (median over sizes)."
+        return f" Control variates make {seeds_phrase(counts)} worth {counts[0] * median:.3g} (median)."
+    return f" Control variates make {seeds_phrase(counts)} worth {median:.3g} times as many (median over sizes)."
 
 
 def seeds_by_size(cube: xr.Dataset) -> np.ndarray:
@@ -67,10 +67,10 @@ def seeds_by_size(cube: xr.Dataset) -> np.ndarray:
     return counts
 
 
-def seeds_text(counts: np.ndarray) -> str:
+def seeds_phrase(counts: np.ndarray) -> str:
     """`20 seeds`, or `3 to 12 seeds, by size,` where sizes have seeds of their own number.
 
-    >>> seeds_text(np.array([20, 20])), seeds_text(np.array([12, 3]))
+    >>> seeds_phrase(np.array([20, 20])), seeds_phrase(np.array([12, 3]))
     ('20 seeds', '3 to 12 seeds, by size,')
     """
     least, most = int(counts.min()), int(counts.max())

@@ -14,7 +14,7 @@ from spikecube.cube.predict import why_declined
 from spikecube.cube.predict_remainders import said_of_remainders
 from spikecube.cube.schema import STATUS
 from spikecube.means.comparisons import Compared, means_at, plain_means, z_scores
-from spikecube.means.places import Missing, beside_alphas, further_axes, here, holds, largest_size, points
+from spikecube.means.places import Missing, beside_alphas, counted_points, further_axes, here, holds, largest_size
 from spikecube.study.study import spike_degrees
 from spikecube.theory.staircase import threshold
 from spikecube.words.spikes_found import Outliers, outliers
@@ -69,7 +69,7 @@ class Seen:
 def seen(beside: Compared) -> Seen:
     """All numbers that words are made of, from a cube beside its prediction."""
     cube, study = beside.cube, beside.study
-    counts, seeds, doubt = points(cube), _seeds_ok(cube), _doubt(beside)
+    counts, seeds, doubt = counted_points(cube), _seeds_ok(cube), _doubt(beside)
     one = here(cube)
     place = {name: one[name].item() for name in further_axes(cube)}
     told = xr.Dataset() if beside.prediction is None else beside_alphas(here(beside.prediction), one)

@@ -57,12 +57,12 @@ def cell(text: str) -> str:
     return html.escape(text).replace("_ℓ", "<sub>ℓ</sub>")
 
 
-def axis_label(name: str) -> str:
+def symbol_of(name: str) -> str:
     """Symbol and long name of a variable or coordinate of the schema; a name that it does not know stays itself.
 
     A long name that would run past the axis is left out.
 
-    >>> axis_label("lam")
+    >>> symbol_of("lam")
     'λ   ridge penalty'
     """
     known = schema.COORDINATES | schema.VARIABLES | schema.DERIVED
@@ -106,7 +106,7 @@ def value(label: str | float) -> str:
     return label if isinstance(label, str) else number(float(label))
 
 
-def place(data: xr.Dataset | xr.DataArray, names: Sequence[str]) -> str:
+def labels_text(data: xr.Dataset | xr.DataArray, names: Sequence[str]) -> str:
     """Where scalar coordinates stand: `n = 1000, λ = 0.1`."""
     parts = []
     for name in names:

@@ -35,7 +35,7 @@ def tiny_cube(tiny_study: Study) -> xr.Dataset:
         )
         for cell in study.cells()
     ]
-    return assemble(study, results).assign_attrs(provenance.attributes(["this machine"], [1], entropy))
+    return assemble(study, results).assign_attrs(provenance.provenance_attributes(["this machine"], [1], entropy))
 
 
 @pytest.fixture(scope="session")

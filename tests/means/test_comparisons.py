@@ -11,7 +11,7 @@ import xarray as xr
 from spikecube.means import comparisons, places, spikes
 from spikecube.means.comparisons import plain_means
 from spikecube.means.places import Missing
-from spikecube.pictures import curves
+from spikecube.pictures import curve_data
 
 
 def test_mean_and_error_over_seeds() -> None:
@@ -25,7 +25,7 @@ def test_mean_and_error_over_seeds() -> None:
 
 
 def test_a_label_is_chosen_to_rounding_and_none_is_the_default(cube: xr.Dataset) -> None:
-    spot = places.at(cube["test_loss"], alpha=0.29 + 1e-12, n=None, lam=None)
+    spot = places.sliced(cube["test_loss"], alpha=0.29 + 1e-12, n=None, lam=None)
     assert (float(spot.alpha), int(spot.n), float(spot.lam)) == (0.29, 1000, pytest.approx(10**-0.5))
 
 
@@ -42,7 +42,7 @@ def test_the_staircase_changes_at_the_thresholds() -> None:
     alpha = alpha.assign_coords(alpha=alpha.values)
     ell = xr.DataArray([1, 1, 2, 3], dims="alpha", coords={"alpha": alpha.values})
     limit = xr.DataArray([5.0, 5.0, 3.0, 2.0], dims="alpha", coords={"alpha": alpha.values})
-    steps = curves.staircase(limit, ell, 0.0, 0.35)
+    steps = curve_data.staircase(limit, ell, 0.0, 0.35)
     np.testing.assert_allclose(steps["start"], [0.0, 0.25, 1 / 3])
     np.testing.assert_allclose(steps["end"], [0.25, 1 / 3, 0.35])
     np.testing.assert_allclose(steps["value"], [5, 3, 2])
@@ -76,7 +76,7 @@ def test_a_power_law_spike_collapses_to_its_slope() -> None:
         {"singular_value": (("alpha", "n", "seed", "rank"), value[..., None, None])},
         coords={"alpha": alpha, "n": n, "seed": [0], "rank": [k]},
     )
-    data = curves.collapse(cube, k=k, rank=k)
+    data = curve_data.spike_curves(cube, k=k, rank=k)
     slope, intercept = np.polyfit(data["x"].values.ravel(), np.log(data["mean"].values.ravel()), 1)
     assert slope == pytest.approx(k)
     assert np.exp(intercept) == pytest.approx(0.7)

@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from spikecube.live import source_of
+from spikecube.live import live_source
 from spikecube.pictures import serve
 from spikecube.pictures.app import Explorer
 
@@ -43,4 +43,4 @@ if __name__ == "__main__":
     serve.in_process = slow_call  # type: ignore[assignment]
     serve.Elsewhere = lambda: slow_call  # type: ignore[assignment, misc]
     serve.REFRESH_MS = 200
-    serve.serve(source_of(sys.argv[1]), fitter=fits, started=lambda address: tell(f"at {address}"))
+    serve.serve(live_source(sys.argv[1]), fitter=fits, started=lambda address: tell(f"at {address}"))

@@ -34,7 +34,7 @@ from scripts.madeup import made_prediction
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cell import compute_cell
 from spikecube.cube.store import write_cube
-from spikecube.live import awaited, source_of
+from spikecube.live import awaited, live_source
 from spikecube.means.places import LabelError
 from spikecube.pictures import app_screen, serve, visitor
 from spikecube.pictures.app import Explorer
@@ -758,7 +758,7 @@ def test_a_real_run_is_read_while_it_grows(tmp_path: Path) -> None:
     axes = {"alpha": [0.0, 0.3], "n": [60], "seed": 2, "lam": [0.1]}
     folder = RunFolder(tmp_path / "live.run", Study(axes=axes, measure={"rank": 3, "degree": 2, "ell": 2}))
     with folder.opened():
-        explorer = Explorer(source_of(tmp_path / "live"), answer=never)
+        explorer = Explorer(live_source(tmp_path / "live"), answer=never)
         assert explorer.scene.cube["train_loss"].notnull().sum() == 0
         assert "yet" in explorer.screens[0].shown.note
         for seed in (0, 1):
@@ -805,7 +805,7 @@ def test_a_run_is_read_in_another_process(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "live.run", Study(axes=axes, measure={"rank": 3, "degree": 2, "ell": 2}))
     with folder.opened():
         folder.write([computed(folder.study, 0)], computed_with="test", blas_threads=1)
-        read = source_of(tmp_path / "live").cube
+        read = live_source(tmp_path / "live").cube
         assert pickle.loads(pickle.dumps(read))().identical(read())
 
 

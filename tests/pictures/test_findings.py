@@ -20,7 +20,7 @@ from spikecube.pictures.entry import picture_of
 from spikecube.pictures.report import SECTIONS
 from spikecube.pictures.views import spikes as spike_views
 from spikecube.study.study import Study
-from spikecube.words.findings import agreement, findings, loss_drop
+from spikecube.words.findings import agreement_line, findings, loss_drop
 from spikecube.words.seen import seen
 from spikecube.words.spikes_found import edge_moves, spikes_seen
 from spikecube.words.when import first_size
@@ -188,9 +188,9 @@ def test_outliers_are_compared_where_they_are() -> None:
     """Where most seeds have none, the edge of the bulk stands at its rank, which says nothing of the theory."""
     cube = of("relu")
     prediction = made_prediction(cube)
-    text = agreement(seen(compared(cube, prediction)), "singular_value")
+    text = agreement_line(seen(compared(cube, prediction)), "singular_value")
     points = int(((cube["outlier_count"] >= cube["rank"]).mean("seed") >= 0.95).sum())
     assert text.startswith("Outliers that stand clear in 95 per cent of the seeds against theory")
     assert f"of {points} points" in text
     none = cube.assign(outlier_count=0 * cube["outlier_count"])
-    assert agreement(seen(compared(none, prediction)), "singular_value") == ""
+    assert agreement_line(seen(compared(none, prediction)), "singular_value") == ""

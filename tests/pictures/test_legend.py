@@ -185,7 +185,7 @@ def test_outliers_lie_on_the_diagonal_where_theory_is_right(cube: xr.Dataset, pr
 
 def test_lines_between_the_sizes_and_penalties_hold_the_prediction_at_them(make: Callable[..., xr.Dataset]) -> None:
     cube = make(alpha=[0.3], n=[100, 110], lam=[0.1, 1.0], seed=2)
-    fine = predicted.between(study_of(cube), [0.3])
+    fine = predicted.smooth_losses(study_of(cube), [0.3])
     assert fine.sizes["n"] > 2
     assert fine.sizes["lam"] > 20
     own = predict(study_of(cube), only=("train_loss", "test_loss_init"))

@@ -129,7 +129,7 @@ def test_losses_against_the_penalty_are_means_with_control_variates(controlled: 
         view = views.loss_against_penalty(controlled, alpha=0.3, n=500, kind="train", controls=controls)
         for label, name in (("measured, F", "train_loss"), ("measured, F₀", "train_loss_init")):
             means = seed_means(controlled, name, controls=controls)["mean"]
-            wanted = places.at(means, alpha=0.3, n=500)
+            wanted = places.sliced(means, alpha=0.3, n=500)
             np.testing.assert_allclose(labelled(view, label)["loss"], wanted)
 
 

@@ -136,11 +136,11 @@ def telling_blas_threads(model: Any, measure: Any, **arguments: Any) -> Values:
 def make_cube(study: Study | None = None) -> xr.Dataset:
     """The cube of a study by the stand-in, with its provenance, without a run."""
     from spikecube.cube.assemble import CellResult, assemble
-    from spikecube.runs.provenance import attributes
+    from spikecube.runs.provenance import provenance_attributes
 
     study = study or make_study()
     found = []
     for c in study.cells():
         task = Task(c, study.axes.alpha, study.axes.lam)
         found.append(CellResult(*task, make_job(cell, study, task)()))
-    return assemble(study, found).assign_attrs(attributes(["these libraries"], [1], study.random.entropy))
+    return assemble(study, found).assign_attrs(provenance_attributes(["these libraries"], [1], study.random.entropy))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from spikecube.runs.capacity import Capacity, Watched
-from spikecube.runs.cluster import Place
+from spikecube.runs.cluster import Executor
 from spikecube.runs.drive import outcomes
 from spikecube.runs.errors import RunError
 from spikecube.runs.tasks import Task, missing_tasks
@@ -40,7 +40,7 @@ def size(task: Task) -> float:
 def drive(client: Any, capacity: Capacity) -> Counter:
     counter = Counter(client)
     done = []
-    for batch in outcomes(Place(client, lambda: capacity), counter, TASKS, size):
+    for batch in outcomes(Executor(client, lambda: capacity), counter, TASKS, size):
         for task, outcome in batch:
             assert not outcome.error
             counter.flying.remove(task)
@@ -71,7 +71,7 @@ def test_workers_that_cannot_run_a_task_end_the_sweep(threads: Any) -> None:
         return list(threads.map(lambda _: 1 / 0, tasks, key=keys, pure=False))
 
     with pytest.raises(RunError, match="workers cannot run a cell: ZeroDivisionError"):
-        list(outcomes(Place(threads, lambda: Capacity(5, math.inf, math.inf)), broken, TASKS, size))
+        list(outcomes(Executor(threads, lambda: Capacity(5, math.inf, math.inf)), broken, TASKS, size))
 
 
 def test_workers_that_never_come_back_end_the_sweep(threads: Any) -> None:
@@ -80,7 +80,7 @@ def test_workers_that_never_come_back_end_the_sweep(threads: Any) -> None:
     def never(tasks: Any, keys: list[str]) -> list[Any]:
         return list(threads.map(abs, [1] * len(tasks), key=keys, workers=["tcp://127.0.0.1:9"], pure=False))
 
-    place = Place(threads, lambda: Capacity(5, math.inf, math.inf, workers=0), patience=0.5)
+    place = Executor(threads, lambda: Capacity(5, math.inf, math.inf, workers=0), patience=0.5)
     with pytest.raises(RunError, match="all workers died and do not come back"):
         list(outcomes(place, never, TASKS, size))
 

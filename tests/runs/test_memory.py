@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from spikecube.runs.memory import WORKER_BYTES, free_memory, parse_size, size, workers_that_fit
+from spikecube.runs.memory import WORKER_BYTES, amount, free_memory, parse_size, workers_that_fit
 from spikecube.runs.run import Settings, run_study
 from tests.runs import standin
 
@@ -24,7 +24,7 @@ def test_wrong_sizes_are_refused(text: str) -> None:
 
 
 def test_sizes_for_people() -> None:
-    assert [size(x) for x in (12, 2048, 3.5 * 2**30, 2**50)] == ["12 B", "2 KiB", "3.5 GiB", "1024 TiB"]
+    assert [amount(x) for x in (12, 2048, 3.5 * 2**30, 2**50)] == ["12 B", "2 KiB", "3.5 GiB", "1024 TiB"]
 
 
 def test_fewer_processes_where_they_would_leave_no_room() -> None:

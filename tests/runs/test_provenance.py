@@ -4,7 +4,7 @@ from spikecube.runs import provenance
 
 
 def test_attributes_say_what_made_a_cube() -> None:
-    attrs = provenance.attributes(["b", "a", "b"], [1, 1], 2**80)
+    attrs = provenance.provenance_attributes(["b", "a", "b"], [1, 1], 2**80)
     assert attrs["computed_with"] == "a; b"
     assert attrs["blas_threads"] == 1
     assert attrs["entropy"] == str(2**80)
@@ -14,6 +14,6 @@ def test_attributes_say_what_made_a_cube() -> None:
 
 
 def test_only_the_date_differs_between_two_calls() -> None:
-    first, second = (provenance.attributes(["a"], [1], 1) for _ in range(2))
+    first, second = (provenance.provenance_attributes(["a"], [1], 1) for _ in range(2))
     differing = {name for name in first if first[name] != second[name]}
     assert differing <= set(provenance.NOT_COMPARED)

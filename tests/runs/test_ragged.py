@@ -27,7 +27,7 @@ from spikecube.scaling import fit_gaps, fit_limits, fit_outliers, fit_power_law
 from spikecube.study.fields import Axes, StudyError
 from spikecube.study.study import Study
 from spikecube.words.fits import fit_report
-from spikecube.words.overview import completeness, overview
+from spikecube.words.overview import overview, points_line
 from tests.cube.real import real_cube
 from tests.runs import standin
 from tests.runs.test_run import same
@@ -142,10 +142,10 @@ def test_sizes_may_be_run_one_by_one(cube: xr.Dataset, activation: str) -> None:
 
 
 def test_absent_points_are_not_incomplete(cube: xr.Dataset, whole: xr.Dataset) -> None:
-    assert completeness(cube) == "42 of 42 points (alpha, n, seed) ok"
-    assert completeness(whole) == "60 of 60 points (alpha, n, seed) ok"
+    assert points_line(cube) == "42 of 42 points (alpha, n, seed) ok"
+    assert points_line(whole) == "60 of 60 points (alpha, n, seed) ok"
     half = cube.assign(status=cube["status"].where(cube["status"] != STATUS["ok"], STATUS["pending"]).astype(np.int8))
-    assert completeness(half) == "0 of 42 points (alpha, n, seed) ok, 42 pending"
+    assert points_line(half) == "0 of 42 points (alpha, n, seed) ok, 42 pending"
     assert "42 of 42 points" in overview(cube)
     assert "seed             5  5 at n = 20, 2 at n = 40" in overview(cube)
     assert " at n = " not in overview(whole)
@@ -188,7 +188,7 @@ def test_ragged_parts_make_the_ragged_whole(cube: xr.Dataset) -> None:
 def test_the_larger_count_of_each_size_wins(whole: xr.Dataset) -> None:
     merged = merge([standin.make_cube(ragged()), standin.make_cube(ragged(seed={20: 1, 40: 4}))])
     assert study_of(merged).axes.counts == {20: 5, 40: 4}
-    assert completeness(merged) == "54 of 54 points (alpha, n, seed) ok"
+    assert points_line(merged) == "54 of 54 points (alpha, n, seed) ok"
     there = merged["status"] == STATUS["ok"]
     assert merged["train_loss"].equals(whole["train_loss"].where(there).transpose(*merged["train_loss"].dims))
 
@@ -197,7 +197,7 @@ def test_seeds_that_no_count_describes_wait_for_the_others() -> None:
     """A list beside a table: points that neither cube has are pending, as in any other union."""
     merged = merge([standin.make_cube(ragged()), standin.make_cube(standin.make_study(axes={"seed": [7]}))])
     assert study_of(merged).axes.seed == (0, 1, 2, 3, 4, 7)
-    assert completeness(merged) == "54 of 72 points (alpha, n, seed) ok, 18 pending"
+    assert points_line(merged) == "54 of 72 points (alpha, n, seed) ok, 18 pending"
 
 
 # Runs

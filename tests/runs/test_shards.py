@@ -9,20 +9,20 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikecube.runs.shards import Block, Origin, decode, encode, shard_name
+from spikecube.runs.shards import CellPart, Origin, decode, encode, shard_name
 from spikecube.study.study import Model
 from tests.runs import standin
 
 ORIGIN = Origin("key", "numpy 2, openblas 0.3", 1)
 
 
-def _blocks(count: int = 3) -> list[Block]:
+def _blocks(count: int = 3) -> list[CellPart]:
     study = standin.make_study()
     alphas, lams = (0.1, 1 / 3), (0.1,)
     blocks = []
     for seed in range(count):
         values = standin.cell(Model(), study.measure, n=30, seed=seed, alphas=alphas, lams=lams, entropy=1)
-        blocks.append(Block("model", 30, 2**40 + seed, alphas, lams, values))
+        blocks.append(CellPart("model", 30, 2**40 + seed, alphas, lams, values))
     return blocks
 
 

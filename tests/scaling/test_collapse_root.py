@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.scaling import collapse
 from spikecube.scaling.collapse_ansatz import ANSATZE, Ansatz
-from spikecube.scaling.collapse_linear import Problem, linearised, orthonormal
+from spikecube.scaling.collapse_linear import UsedPoints, linearised, orthonormal
 from spikecube.scaling.collapse_root import _secant, settle, slope_noise, white_slopes
 from spikecube.scaling.collapse_search import search
 from spikecube.scaling.master_curve import Points, reduce, spline_sizes
@@ -38,10 +38,10 @@ def points(seed: int) -> Points:
     return Points(n.ravel(), x.ravel(), y.ravel(), np.full(n.size, NOISE**-2))
 
 
-def problem(own: Points) -> Problem:
+def problem(own: Points) -> UsedPoints:
     sample = from_data(xr.DataArray(clean().T, dims=("x", "n"), coords={"n": SIZES}), "n", NOISE)
     places = np.stack([np.tile(np.arange(25), 5), np.repeat(np.arange(5), 25)], axis=1)
-    return Problem(CORRECTED, own, places, sample, FREE)
+    return UsedPoints(CORRECTED, own, places, sample, FREE)
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4])

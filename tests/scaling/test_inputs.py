@@ -12,7 +12,7 @@ import xarray as xr
 from spikecube.cube.store import StoreError
 from spikecube.scaling import fit_gaps, fit_limits, fit_outliers, fit_power_law, fit_thresholds
 from spikecube.scaling.cube_theory import at_labels
-from spikecube.scaling.inputs import align, generator
+from spikecube.scaling.inputs import align, as_generator
 from spikecube.scaling.results import STATUS
 
 N = np.array([10.0, 20.0, 40.0, 80.0, 160.0])
@@ -346,10 +346,10 @@ def test_rng_is_whatever_numpy_takes(rng: object) -> None:
 
 
 def test_what_is_no_seed_gets_a_sentence() -> None:
-    assert generator(None) is None
+    assert as_generator(None) is None
     for wrong in ("some", -1, 1.5):
         with pytest.raises(ValueError, match=r"is no seed for numpy\.random\.default_rng"):
-            generator(wrong)
+            as_generator(wrong)
 
 
 def test_odd_curves_warn_of_nothing() -> None:

@@ -12,7 +12,9 @@ from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.study.study import Study
 from spikecube.theory import finite_losses, initial_losses
-from spikecube.theory.conditional.batch import (
+from spikecube.theory.conditional.build import Parts, parts_for, profile_of
+from spikecube.theory.conditional.equations import jacobian, right_sides, solve
+from spikecube.theory.conditional.gradient_batch import (
     LabelLaw,
     batch_spectrum,
     free_moments,
@@ -20,11 +22,9 @@ from spikecube.theory.conditional.batch import (
     plane_moments,
     plane_spectrum,
 )
-from spikecube.theory.conditional.build import Parts, parts_of, profile_of
-from spikecube.theory.conditional.equations import images, jacobian, solve
 from spikecube.theory.conditional.kinds import batch_kinds
 from spikecube.theory.conditional.losses import conditional_losses
-from spikecube.theory.quantities import beta_length, label_power
+from spikecube.theory.labels_and_spikes import beta_length, label_power
 from tests.theory.models import sphere_model
 from tests.theory.simulation import Network
 
@@ -157,7 +157,7 @@ def test_masses_in_the_plane_are_positive_and_add_up(model: Model) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
 def test_gains_are_relative_and_vanish_with_the_step(model: Model) -> None:
-    profile = profile_of(model, 400, 0.48, parts_of(2))
+    profile = profile_of(model, 400, 0.48, parts_for(2))
     first, second = (block.kinds for block in profile.blocks)
     assert first.gain.shape == (4, len(profile.neurons))
     np.testing.assert_allclose(first.share @ first.gain, 1)
@@ -209,7 +209,7 @@ def test_without_degree_two_there_is_nothing_to_tell_apart() -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.activation)
 def test_derivatives_hold_with_several_kinds_of_coordinates(model: Model) -> None:
-    profile, lam, h = profile_of(model, 400, 0.48, parts_of(2)), np.array([0.1]), 1e-5
+    profile, lam, h = profile_of(model, 400, 0.48, parts_for(2)), np.array([0.1]), 1e-5
     rho, e, at = solve(profile, lam)
     inner = np.eye(rho.size + e.size) - jacobian(profile, rho, e, at)[0]
     assert inner.min() >= -1e-12
@@ -219,7 +219,7 @@ def test_derivatives_hold_with_several_kinds_of_coordinates(model: Model) -> Non
     def residual(t: float) -> np.ndarray:
         moved = np.exp(t * direction)
         rho_t, e_t = rho * moved[: rho.size], e * moved[rho.size :]
-        there = images(profile, lam[:, None], rho_t, e_t)
+        there = right_sides(profile, lam[:, None], rho_t, e_t)
         return np.concatenate([np.log(rho_t / there.rho), np.log(e_t / there.e)], axis=1)[0]
 
     quotient = (residual(h) - residual(-h)) / (2 * h)

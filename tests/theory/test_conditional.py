@@ -14,13 +14,13 @@ from spikecube.model.parameters import Model
 from spikecube.theory import finite_losses, initial_losses, spiked_losses
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional import equations, ridge_form
-from spikecube.theory.conditional.build import Parts, parts_of, profile_of, step_reach
-from spikecube.theory.conditional.equations import images, jacobian, solve
+from spikecube.theory.conditional.build import Parts, parts_for, profile_of, step_reach
+from spikecube.theory.conditional.equations import jacobian, right_sides, solve
 from spikecube.theory.conditional.expectations import gaussian_nodes, hermite_moments
 from spikecube.theory.conditional.losses import conditional_losses
 from spikecube.theory.conditional.ridge_form import quadratic_form, seats_of
+from spikecube.theory.labels_and_spikes import beta_length
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.quantities import beta_length
 from tests.theory.models import REFERENCE, reference_model, sphere_model
 
 LAMS = np.logspace(-6, 3, 10)
@@ -125,7 +125,8 @@ def test_short_steps_are_the_spiked_network(model: Model) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("alpha", [0.1, 0.36, 0.48, 0.5])
 def test_nodes_hold_four_digits(model: Model, alpha: float) -> None:
-    coarse, fine = (conditional_losses(profile_of(model, 1000, alpha, parts_of(2), refine=r), LAMS) for r in (1.0, 2.0))
+    parts = parts_for(2)
+    coarse, fine = (conditional_losses(profile_of(model, 1000, alpha, parts, refine=r), LAMS) for r in (1.0, 2.0))
     np.testing.assert_allclose(coarse.train, fine.train, rtol=5e-5)
     np.testing.assert_allclose(coarse.test, fine.test, rtol=5e-5)
     np.testing.assert_allclose(coarse.train_error / fine.train, fine.train_error / fine.train, rtol=5e-5, atol=1e-5)
@@ -171,7 +172,7 @@ def test_a_step_moves_a_neuron_as_far_as_section_nine_says() -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 @pytest.mark.parametrize("degrees", [1, 3])
 def test_jacobian_is_the_derivative_of_the_images(model: Model, degrees: int) -> None:
-    profile, lam, h = profile_of(model, 400, 0.45, parts_of(degrees)), np.array([0.1]), 1e-6
+    profile, lam, h = profile_of(model, 400, 0.45, parts_for(degrees)), np.array([0.1]), 1e-6
     rng = np.random.default_rng(1)
     x = rng.normal(size=len(profile.kappa) + len(profile.neurons)) * 0.3
     direction = rng.normal(size=x.shape)
@@ -179,11 +180,11 @@ def test_jacobian_is_the_derivative_of_the_images(model: Model, degrees: int) ->
 
     def gap(x: np.ndarray) -> np.ndarray:
         rho, e = np.exp(x[None, :split]), np.exp(x[None, split:])
-        at = images(profile, lam[:, None], rho, e)
+        at = right_sides(profile, lam[:, None], rho, e)
         return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=1)[0]
 
     rho, e = np.exp(x[None, :split]), np.exp(x[None, split:])
-    matrix = jacobian(profile, rho, e, images(profile, lam[:, None], rho, e))[0]
+    matrix = jacobian(profile, rho, e, right_sides(profile, lam[:, None], rho, e))[0]
     quotient = (gap(x + h * direction) - gap(x - h * direction)) / (2 * h)
     np.testing.assert_allclose(matrix @ direction, quotient, rtol=1e-6, atol=1e-8)
 
@@ -192,11 +193,11 @@ def test_jacobian_is_the_derivative_of_the_images(model: Model, degrees: int) ->
 @pytest.mark.parametrize("degrees", [1, 3])
 def test_the_map_is_increasing_and_does_not_expand(model: Model, degrees: int) -> None:
     """1 - J has entries >= 0 with row sums below 1: the proof of uniqueness and convergence rests on it."""
-    profile = profile_of(model, 400, 0.45, parts_of(degrees))
+    profile = profile_of(model, 400, 0.45, parts_for(degrees))
     rng = np.random.default_rng(2)
     for _ in range(5):
         rho, e = np.exp(rng.normal(size=(1, len(profile.kappa)))), np.exp(rng.normal(size=(1, len(profile.neurons))))
-        at = images(profile, np.array([[0.05]]), rho, e)
+        at = right_sides(profile, np.array([[0.05]]), rho, e)
         inner = np.eye(rho.size + e.size) - jacobian(profile, rho, e, at)[0]
         assert inner.min() >= -1e-12
         assert inner.sum(axis=1).max() < 1
@@ -241,7 +242,7 @@ def test_quadratic_form_is_that_of_the_notes(model: Model) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: str(m.activation))
 def test_derivatives_of_the_form_hold_with_blocks_radius_and_batch(model: Model) -> None:
     """T is homogeneous, the sum of its derivatives in log rho and -log w; each against a difference quotient."""
-    p, h = profile_of(model, 400, 0.45, parts_of(3)), 1e-5
+    p, h = profile_of(model, 400, 0.45, parts_for(3)), 1e-5
     rho, _, at = solve(p, np.array([0.2]))
     on_samples, on_neurons = quadratic_form(p, rho, at.w)
     d_rho, d_w = np.cos(np.arange(rho.size)), np.sin(np.arange(at.w.size))
@@ -255,7 +256,7 @@ def test_derivatives_of_the_form_hold_with_blocks_radius_and_batch(model: Model)
 
 def test_training_error_without_the_penalty_is_the_derivative_in_lambda() -> None:
     model, lam, h = sphere_model(activation="gelu"), np.logspace(-3, 1, 5), 1e-4
-    profile = profile_of(model, 600, 0.45, parts_of(3))
+    profile = profile_of(model, 600, 0.45, parts_for(3))
     up, here, down = (conditional_losses(profile, lam * (1 + s)) for s in (h, 0.0, -h))
     slope = (up.train / (lam * (1 + h)) - down.train / (lam * (1 - h))) / (2 * h * lam)
     np.testing.assert_allclose(here.train_error, -(lam**2) * slope, rtol=1e-5)

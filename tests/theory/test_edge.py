@@ -13,7 +13,7 @@ from spikecube.theory import bulk_edge, detection_edge, predicted_outliers
 from spikecube.theory.bulk import bulk_of
 from spikecube.theory.conditional.build import resolved_profile
 from spikecube.theory.conditional.edge import conditional_edge, edge_search
-from spikecube.theory.conditional.equations import images
+from spikecube.theory.conditional.equations import right_sides
 from spikecube.theory.conditional.profile import stacked
 from spikecube.theory.conditional.solutions import side_by_side
 from spikecube.theory.conditional.spikes import conditional_spectra, conditional_spectrum, spike_alignments
@@ -96,11 +96,11 @@ def test_spectra_are_the_same_side_by_side_as_alone(model: Model) -> None:
     lam, rho, e = np.full((4, 1, 1), 0.1), np.full((4, 1, system.samples.shape[1]), 2.0), np.ones((4, 1, 1))
     e = np.repeat(e, system.neurons.shape[1], axis=2)
     at, wrong = (
-        images(system, lam, rho, e),
-        images(dataclasses.replace(system, neurons=system.neurons + 0.01), lam, rho, e),
+        right_sides(system, lam, rho, e),
+        right_sides(dataclasses.replace(system, neurons=system.neurons + 0.01), lam, rho, e),
     )
     for i, profile in enumerate(profiles):
-        own = images(profile, lam[i], rho[i, :, : len(profile.kappa)], e[i, :, : len(profile.readout)])
+        own = right_sides(profile, lam[i], rho[i, :, : len(profile.kappa)], e[i, :, : len(profile.readout)])
         np.testing.assert_allclose(at.rho[i, 0, : len(profile.kappa)], own.rho[0], rtol=1e-12)
         np.testing.assert_allclose(at.e[i, 0, : len(profile.readout)], own.e[0], rtol=1e-12)
         assert abs(wrong.rho[i, 0, 0] / own.rho[0, 0] - 1) > 1e-4

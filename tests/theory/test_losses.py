@@ -13,8 +13,8 @@ from spikecube.model.parameters import Model
 from spikecube.model.targets import resolve_target
 from spikecube.theory import best_linear_loss, initial_losses, limit_losses, spiked_losses
 from spikecube.theory.bulk import bulk_of
+from spikecube.theory.labels_and_spikes import beta_length, finite_spikes, readout_nodes
 from spikecube.theory.losses import block_losses
-from spikecube.theory.quantities import beta_length, finite_spikes, readout_nodes
 from tests.theory.models import REFERENCE, reference_model, sphere_model
 
 LAMS = np.logspace(-3, 2, 6)

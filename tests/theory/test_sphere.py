@@ -11,9 +11,9 @@ from scipy import special
 
 from spikecube.model.activations import resolve_activation
 from spikecube.theory.conditional import build, inputs
-from spikecube.theory.conditional.build import initial_profile, parts_of, profile_of
+from spikecube.theory.conditional.build import initial_profile, parts_for, profile_of
 from spikecube.theory.conditional.expectations import hermite_moments
-from spikecube.theory.conditional.inputs import along, harmonic_moments, harmonics
+from spikecube.theory.conditional.inputs import harmonic_moments, harmonics, rest_harmonics
 from spikecube.theory.conditional.losses import conditional_losses, finite_losses, initial_losses, spiked_losses
 from spikecube.theory.losses import block_losses
 from tests.theory.models import sphere_model
@@ -58,9 +58,9 @@ def test_functions_of_one_coordinate_are_orthonormal_and_complete(dim: int, degr
     """
     angle = (np.arange(4000) + 0.5) / 4000 * math.pi
     weight = np.sin(angle) ** (dim - 2)
-    values = along(math.sqrt(dim) * np.cos(angle), dim, degree)
+    values = rest_harmonics(math.sqrt(dim) * np.cos(angle), dim, degree)
     np.testing.assert_allclose((values**2) @ weight / weight.sum(), 1.0, rtol=1e-6)
-    pole = along(np.array([math.sqrt(dim)]), dim, degree)[:, 0]
+    pole = rest_harmonics(np.array([math.sqrt(dim)]), dim, degree)[:, 0]
     assert pole[-1] ** 2 == pytest.approx(harmonics(dim, degree), rel=1e-9)
     np.testing.assert_allclose(pole[:-1], 0.0, atol=1e-9)
     counts = [harmonics(dim - 1, degree - i) for i in range(degree + 1)]
@@ -71,7 +71,7 @@ def test_functions_of_one_coordinate_are_orthonormal_and_complete(dim: int, degr
 def test_with_many_dimensions_they_are_hermite_polynomials() -> None:
     u = np.linspace(-3, 3, 7)
     expected = np.array([hermite_e.hermeval(u, np.eye(4)[i]) / math.sqrt(math.factorial(i)) for i in range(4)])
-    np.testing.assert_allclose(along(u, 10**7, 3), expected, atol=2e-5)
+    np.testing.assert_allclose(rest_harmonics(u, 10**7, 3), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("dim", [20, 60, 100])
@@ -81,7 +81,7 @@ def test_few_lengths_hold_what_six_do(dim: int, monkeypatch: pytest.MonkeyPatch)
     model = sphere_model(activation="relu", target=(0.0, 1.0, 0.5), noise=0.3, dim_ratio=dim / n, width_ratio=2.0)
 
     def losses() -> np.ndarray:
-        profiles = (initial_profile(model, n, 3), profile_of(model, n, 0.4, parts_of(3)))
+        profiles = (initial_profile(model, n, 3), profile_of(model, n, 0.4, parts_for(3)))
         return np.array([[found.train, found.test] for found in (conditional_losses(p, LAMS) for p in profiles)])
 
     def finer(dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +125,7 @@ def test_the_length_of_inputs_acts_on_f_ell_as_on_f_0() -> None:
 
 def test_on_very_few_and_very_many_dimensions_the_length_is_a_coordinate_of_block_2() -> None:
     for dim, n in ((inputs.LEAST_DIM, 100), (inputs.MOST_DIM + 2, 2 * inputs.MOST_DIM + 4)):
-        profile = build.profile_of(sphere_model(dim_ratio=dim / n), n, 0.3, parts_of(2))
+        profile = build.profile_of(sphere_model(dim_ratio=dim / n), n, 0.3, parts_for(2))
         assert profile.radius
         assert len(profile.kappa) < 40
     losses = finite_losses(sphere_model(dim_ratio=inputs.LEAST_DIM / 100), LAMS, 100, 0.3)

@@ -12,7 +12,7 @@ from spikecube.means.spikes import clear_only, study_of
 from spikecube.pictures.tables import appearance_table
 from spikecube.study.study import Study
 from spikecube.words.deviations import Deviations, deviations, deviations_text
-from spikecube.words.headlines import Headline, exponent, headlines, loss, spikes_of_all, thresholds
+from spikecube.words.headlines import Headline, exponent, headlines, least_loss, spikes_of_all, thresholds
 from spikecube.words.seen import seen
 from spikecube.words.spikes_found import NOT_MEASURED, NOT_SEEN, Outliers, alpha_text, size_text
 from spikecube.words.when import first_alpha, first_size
@@ -119,14 +119,14 @@ def test_thresholds_agree_or_not_by_their_intervals(tanh: xr.Dataset) -> None:
 
 def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
     prediction = made_prediction(tanh)
-    line = loss(seen(compared(tanh, prediction)))
+    line = least_loss(seen(compared(tanh, prediction)))
     best = tanh["test_loss"].sel(n=800, alpha=0.45).mean("seed")
     assert float(line.value.split("(")[0]) == pytest.approx(float(best.min()), rel=1e-2)
     limit = float(prediction["test_loss_limit"].sel(alpha=0.45)[int(best.argmin("lam"))])
     assert f"limit of infinite n {limit:.4g}" in line.told
-    assert loss(seen(compared(tanh))).told == "no theory beside it"
+    assert least_loss(seen(compared(tanh))).told == "no theory beside it"
     assert line.name.endswith(f", the least of {tanh.sizes['lam']} λ")
-    assert "least" not in loss(seen(compared(tanh.isel(lam=[0]), prediction))).name
+    assert "least" not in least_loss(seen(compared(tanh.isel(lam=[0]), prediction))).name
 
 
 def test_what_a_cube_lacks_is_not_quoted(tanh: xr.Dataset) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
 
-from spikecube.means.places import LabelError, Missing, at
+from spikecube.means.places import LabelError, Missing, sliced
 from spikecube.pictures import marks, picture, style
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import banded, labelled, residual_strip, stacked
+from spikecube.pictures.views.parts import banded, labelled, residual_strip, strips_below
 from spikecube.text import number
 from spikecube.words import symbols
 
@@ -58,7 +58,7 @@ def _curve(fit: xr.Dataset, labels: dict[str, Any]) -> xr.Dataset:
         raise LabelError(f"the fit has no {unknown[0]}; it has {', '.join(dims) or 'one curve'}")
     one = fit
     for dim in dims:
-        one = at(one, **{dim: labels.get(dim)}) if dim in fit.coords else one.isel({dim: labels.get(dim, 0)})
+        one = sliced(one, **{dim: labels.get(dim)}) if dim in fit.coords else one.isel({dim: labels.get(dim, 0)})
     if not np.isfinite(one["data"]).any():
         raise Missing(str(one["message"].item()))
     return one
@@ -77,7 +77,7 @@ def _against_size(one: xr.Dataset, fit: xr.Dataset, x: str) -> Picture:
         strips.append(_exponents(made, one, n, x))
     if "rollout_z" in one and one["rollout_z"].notnull().any():
         strips.append(residual_strip(made, x, n, one["rollout_z"].values, "data − foretold", marked=3.0))
-    return stacked(made, *strips)
+    return strips_below(made, *strips)
 
 
 def _law(one: xr.Dataset, x: str, y: str, positive: bool) -> list[Layer]:
@@ -139,7 +139,7 @@ def _against_law(one: xr.Dataset, fit: xr.Dataset) -> Picture:
     diagonal = marks.line(ends, ends, x, y, label="law", colour=style.SERIES[1])
     points = marks.points(seen, x, y, label="measured", colour=style.SERIES[0])
     made = labelled([diagonal, *points], _title(one, fit), x, y)
-    return stacked(made, _residuals(made, one, law, x))
+    return strips_below(made, _residuals(made, one, law, x))
 
 
 def _collapsed(fit: xr.Dataset, whole: xr.Dataset) -> Picture:
@@ -162,7 +162,7 @@ def _collapsed(fit: xr.Dataset, whole: xr.Dataset) -> Picture:
     if not fit["residual"].notnull().any():
         return made
     left = fit["residual"].transpose(*fit["scaled_control"].dims).values.ravel()
-    return stacked(made, residual_strip(made, u, fit["scaled_control"].values.ravel(), left, "residual"))
+    return strips_below(made, residual_strip(made, u, fit["scaled_control"].values.ravel(), left, "residual"))
 
 
 def _means(one: xr.Dataset) -> xr.Dataset:
@@ -174,5 +174,5 @@ def _name(fit: xr.Dataset) -> str:
 
 
 def _title(one: xr.Dataset, fit: xr.Dataset) -> str:
-    place = symbols.place(one, [str(d) for d in fit["status"].dims])
+    place = symbols.labels_text(one, [str(d) for d in fit["status"].dims])
     return f"{fit.attrs.get('law', '')}{f' at {place}' if place else ''}"

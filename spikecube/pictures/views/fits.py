@@ -9,8 +9,8 @@ import xarray as xr
 
 from spikecube.means import comparisons
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import Missing, at, fixed, foretold
-from spikecube.pictures import curves, marks, style
+from spikecube.means.places import Missing, fixed, foretold, sliced
+from spikecube.pictures import curve_data, marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
@@ -24,7 +24,7 @@ from spikecube.pictures.views.parts import (
     labelled,
     predicted_loss,
     residual_strip,
-    stacked,
+    strips_below,
     which_means,
 )
 from spikecube.text import number
@@ -65,21 +65,21 @@ def limits(
     ends = [float(cube["n"].min()), float(cube["n"].max())]
     layers: list[Layer] = []
     label = "measured"
-    spot = symbols.place(data, ("alpha", "lam", *further))
+    spot = symbols.labels_text(data, ("alpha", "lam", *further))
     told = which_means(data)
     if prediction is not None and name in prediction:
         line: dict[str, Any] = {"label": "predicted", "colour": style.SERIES[0]}
         layers += predicted_loss(prediction, name, partial(foretold, **where), "n", name, fine, **line)
-        level = curves.last(foretold(prediction[f"{name}_limit"], **where))
+        level = curve_data.last(foretold(prediction[f"{name}_limit"], **where))
         limit = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **limit))
     if fit is not None and "estimate" in fit:
-        one = at(fit, loss=name, **where).sel(param="limit")
+        one = sliced(fit, loss=name, **where).sel(param="limit")
         if "data" in one:
-            data, label = curves.fitted_means(one, data), _SHARP
+            data, label = curve_data.fitted_means(one, data), _SHARP
         told = f"\n{captions.limit_text(one)}"
         for end, called, dash in _FITTED_LIMIT:
-            level = curves.finite(one[end])
+            level = curve_data.finite(one[end])
             look = {"label": called, "colour": style.SERIES[1], "dash": dash}
             layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
     layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
@@ -120,15 +120,15 @@ def gaps(
     """
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
     data, what = _gap(cube, prediction, gap, {"kind": kind, "controls": controls} | where)
-    spot = symbols.place(data, ("alpha", "lam", *further))
+    spot = symbols.labels_text(data, ("alpha", "lam", *further))
     told, one, label = which_means(data), None, "measured"
     if fit is not None and _FITTED_GAPS.get(gap) in fit.coords.get("gap", ()) and "covariance" in fit:
-        one = at(fit, **{"gap": _FITTED_GAPS[gap], "loss": f"{kind}_loss"} | where)
+        one = sliced(fit, **{"gap": _FITTED_GAPS[gap], "loss": f"{kind}_loss"} | where)
         if "data" in one:
-            data, label = curves.fitted_means(one, data), _SHARP
+            data, label = curve_data.fitted_means(one, data), _SHARP
     layers = _signed_points(data, label)
     if one is not None:
-        law = curves.power_law(one, cube["n"].values)
+        law = curve_data.power_law(one, cube["n"].values)
         ends = (law["value"], law["low"], law["high"])
         layers += banded(law["n"], ends, "n", "gap", ("fitted to measured", ""), style.SERIES[1], framed=False)
         told = f"\n{captions.exponent_text(one)}"
@@ -155,7 +155,7 @@ def _against_n(cube: xr.Dataset, data: xr.Dataset, layers: list[Layer], title: s
     made = labelled(layers, title, "n", y, logx=True, options={"xticks": ticks}, **axes)
     if "residual" not in data:
         return made
-    return stacked(made, residual_strip(made, "n", data["n"].values, data["residual"].values, "residual"))
+    return strips_below(made, residual_strip(made, "n", data["n"].values, data["residual"].values, "residual"))
 
 
 def _signed_points(data: xr.Dataset, label: str) -> list[Layer]:
@@ -189,7 +189,7 @@ def exponents(fit: xr.Dataset, *, estimator: str = "relative", brush: Brush = No
     """
     if "estimate" not in fit or "exponent" not in fit["param"]:
         raise Missing(str(fit.attrs.get("sentence", "There are no fitted exponents here.")))
-    one = at(fit, estimator=estimator, **fixed(fit, further) if further else {}).sel(param="exponent")
+    one = sliced(fit, estimator=estimator, **fixed(fit, further) if further else {}).sel(param="exponent")
     if not one["estimate"].notnull().any():
         raise Missing("No exponent of the outliers could be fitted at these sizes.")
     layers: list[Layer] = []

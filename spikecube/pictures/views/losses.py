@@ -11,8 +11,8 @@ import xarray as xr
 
 from spikecube.means import comparisons
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import Missing, at, chosen, fixed, foretold
-from spikecube.pictures import curves, marks, style
+from spikecube.means.places import Missing, chosen, fixed, foretold, sliced
+from spikecube.pictures import curve_data, marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
@@ -76,9 +76,9 @@ def loss(
     for size, look in zip(sizes, style.ordered_looks(len(sizes)), strict=True):
         if prediction is not None and size in prediction["n"]:
             line: dict[str, Any] = {"label": f"predicted, n = {size}", "colour": look["colour"]}
-            layers += predicted_loss(prediction, name, partial(at, **where, n=size), "alpha", name, **line)
+            layers += predicted_loss(prediction, name, partial(sliced, **where, n=size), "alpha", name, **line)
         layers += marks.points(data.sel(n=size), "alpha", name, label=f"measured, n = {size}", brush=brush, **look)
-    title = f"{KIND[kind]} loss against step size, {symbols.place(data, ('lam', *further))}{which_means(data)}"
+    title = f"{KIND[kind]} loss against step size, {symbols.labels_text(data, ('lam', *further))}{which_means(data)}"
     return labelled(layers, title, "alpha", name)
 
 
@@ -87,13 +87,13 @@ def _baselines(cube: xr.Dataset, prediction: xr.Dataset | None, name: str, where
     layers: list[Layer] = []
     low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
     if prediction is not None and f"{name}_limit" in prediction:
-        limit = at(prediction[f"{name}_limit"], **where)
+        limit = sliced(prediction[f"{name}_limit"], **where)
         ell = limit["ell_alpha"] if "ell_alpha" in limit.coords else cube["ell_alpha"]
-        steps = curves.staircase(limit, ell, low, max(high, low + 1e-3))
+        steps = curve_data.staircase(limit, ell, low, max(high, low + 1e-3))
         look = {"label": "predicted limit", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.steps(steps["start"], steps["end"], steps["value"], "alpha", name, **look))
     if prediction is not None and "best_linear_loss" in prediction and name == "test_loss":
-        level = curves.last(at(prediction["best_linear_loss"], **where))
+        level = curve_data.last(sliced(prediction["best_linear_loss"], **where))
         look = {"label": "best linear (predicted)", "colour": style.SOFT, "dash": "dotted"}
         layers.append(marks.steps([low], [high], [level], "alpha", name, **look))
     return layers
@@ -129,8 +129,8 @@ def loss_against_penalty(
         line = look | {"label": f"predicted, {what}"}
         layers += predicted_loss(prediction, name, partial(foretold, **where), "lam", "loss", fine, **line)
         layers += marks.points(data, "lam", "loss", label=f"measured, {what}", marker=style.MARKERS[i], **look)
-    spot = at(cube, alpha=alpha, n=n, **fixed(cube, further))
-    title = f"{KIND[kind]} loss against penalty at {symbols.place(spot, ('alpha', 'n', *further))}"
+    spot = sliced(cube, alpha=alpha, n=n, **fixed(cube, further))
+    title = f"{KIND[kind]} loss against penalty at {symbols.labels_text(spot, ('alpha', 'n', *further))}"
     return labelled(layers, title, "lam", f"{KIND[kind].lower()} loss", logx=True)
 
 
@@ -163,7 +163,7 @@ def agreement(
         if prediction is None:
             raise Missing("The agreement map needs a prediction.")
         scores = comparisons.z_scores(cube, prediction, variable)
-    data = at(scores, lam=lam, rank=rank, ell=None, **fixed(cube, further))
+    data = sliced(scores, lam=lam, rank=rank, ell=None, **fixed(cube, further))
     grid = maps.grid(data, {name: data[name] for name in ("z", "mean", "stderr", "predicted", "relative")}, even=True)
     if not len(grid["z"]):
         raise Missing(f"No point of {variable} has a prediction and an error at this place.")
@@ -181,7 +181,7 @@ def agreement(
         ],
     )
     axes = [name for name in ("lam", "rank", *further) if name in cube[variable].dims]
-    spot = symbols.place(data, axes)
+    spot = symbols.labels_text(data, axes)
     title = f"z-scores of {symbols.symbol(variable)}" + (f" at {spot}" if spot else "")
     title += f"\n{captions.against_text(scores.attrs)}"
     return maps.map_of([boxes, *_z_texts(grid)], data, title)

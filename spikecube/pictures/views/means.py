@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from spikecube.means.comparisons import means_at
-from spikecube.means.places import LabelError, Missing, at, fixed, foretold, further_axes
+from spikecube.means.places import LabelError, Missing, fixed, foretold, further_axes, sliced
 from spikecube.means.places import variable as known
 from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
@@ -60,9 +60,9 @@ def means(
         if line is not None:
             told, tone = f"predicted{series}", looks["colour"]
             layers.append(marks.line(line[x], line, x, variable, label=told, colour=tone))
-        one = at(data, **at_label)
+        one = sliced(data, **at_label)
         layers += marks.points(one, x, variable, label=f"measured{series}", brush=brush, **looks)
-    spot = symbols.place(data, [d for d in dims if d not in (x, colour)])
+    spot = symbols.labels_text(data, [d for d in dims if d not in (x, colour)])
     title = f"{symbols.symbol(variable)} against {symbols.symbol(x)}{f' at {spot}' if spot else ''}{which_means(data)}"
     return labelled(layers, title, x, variable)
 
@@ -109,6 +109,6 @@ def _predicted(prediction: xr.Dataset | None, name: str, x: str, where: dict[str
         return None
     found = prediction[name]
     try:
-        return foretold(found, **where) if "alpha" in where else at(found, **where)
+        return foretold(found, **where) if "alpha" in where else sliced(found, **where)
     except LabelError:
         return None

@@ -9,12 +9,12 @@ import xarray as xr
 
 from spikecube.means import spikes
 from spikecube.means.comparisons import z_scores
-from spikecube.means.places import Missing, at, fixed
+from spikecube.means.places import Missing, fixed, sliced
 from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.picture import Picture
-from spikecube.pictures.views.parts import MOST_SPIKES, SUB, labelled, residual_strip, stacked
+from spikecube.pictures.views.parts import MOST_SPIKES, SUB, labelled, residual_strip, strips_below
 from spikecube.words import symbols
 
 _AGREE = "How far do theory and measurement agree?"
@@ -28,7 +28,7 @@ def outlier_agreement(cube: xr.Dataset, prediction: xr.Dataset | None = None, **
     """
     if prediction is None:
         raise Missing("The agreement of outliers needs a prediction.")
-    data = at(z_scores(spikes.clear_only(cube), prediction, "singular_value"), **fixed(cube, further))
+    data = sliced(z_scores(spikes.clear_only(cube), prediction, "singular_value"), **fixed(cube, further))
     layers: list[Layer] = []
     for i, k in enumerate(data["rank"].values[:MOST_SPIKES].tolist()):
         one = data.sel(rank=k).stack(place=("alpha", "n")).reset_index("place").dropna("place", subset=["z"])
@@ -45,8 +45,8 @@ def outlier_agreement(cube: xr.Dataset, prediction: xr.Dataset | None = None, **
     ends = data["predicted"].where(data["z"].notnull())
     both = np.array([float(ends.min()), float(ends.max())])
     same = marks.line(both, both, "predicted", "singular_value", label="predicted", colour=style.INK, dash="dashed")
-    spot = symbols.place(data, list(further))
+    spot = symbols.labels_text(data, list(further))
     title = f"Outliers at all α and n{' at ' + spot if spot else ''}, measured against predicted"
     made = labelled([same, *layers], title, "predicted singular value of F/√n", "measured", logx=True, logy=True)
     predicted = data["predicted"].broadcast_like(data["z"]).values.ravel()
-    return stacked(made, residual_strip(made, "predicted", predicted, data["z"].values.ravel(), "z"))
+    return strips_below(made, residual_strip(made, "predicted", predicted, data["z"].values.ravel(), "z"))

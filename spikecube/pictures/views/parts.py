@@ -23,7 +23,7 @@ SUB = dict(enumerate("₀₁₂₃₄₅₆₇₈₉"))
 
 def labelled(layers: Sequence[Layer], title: str, x: str, y: str, **axes: Any) -> Picture:
     """A picture with the labels of two variables, or other texts, at its axes."""
-    return Picture(layers, title=title, xlabel=symbols.axis_label(x), ylabel=symbols.axis_label(y), **axes)
+    return Picture(layers, title=title, xlabel=symbols.symbol_of(x), ylabel=symbols.symbol_of(y), **axes)
 
 
 def predicted_loss(
@@ -96,9 +96,9 @@ def residual_strip(
     )
 
 
-def stacked(top: Picture, *strips: Picture) -> Picture:
+def strips_below(top: Picture, *strips: Picture) -> Picture:
     """A picture with strips below it; only the lowest has a label on its x axis."""
-    return replace(top, xlabel="", strip=stacked(*strips)) if strips else top
+    return replace(top, xlabel="", strip=strips_below(*strips)) if strips else top
 
 
 def banded(

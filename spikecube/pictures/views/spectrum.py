@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.means import spikes
-from spikecube.means.places import Missing, at, fixed, foretold
+from spikecube.means.places import Missing, fixed, foretold, sliced
 from spikecube.pictures import marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
@@ -46,7 +46,7 @@ def spectrum(
         label = density.attrs.get("long_name", "predicted bulk")
         layers.append(marks.line(density.x, density, "s", "density", label=label, colour=style.SERIES[0], width=2.5))
     height = height or 1.0
-    edge = float(at(cube["detection_edge"], **where).fillna(0.0)) if "detection_edge" in cube else 0.0
+    edge = float(sliced(cube["detection_edge"], **where).fillna(0.0)) if "detection_edge" in cube else 0.0
     layers.append(_rug(top, edge if counted else 0.0, 0.3 * height))
     if prediction is not None:
         outliers, edges = (_finite(prediction, name, where) for name in ("singular_value", "bulk_edge"))
@@ -55,7 +55,7 @@ def spectrum(
             marks.stems(edges, 1.1 * height, "s", "density", label="predicted edge", colour=style.INK, dash="dashed"),
         ]
     which = "Singular values" if counted else "Leading singular values"
-    spot = f"{symbols.place(top, ('alpha', 'n', *further))}, {_seeds(top)}"
+    spot = f"{symbols.labels_text(top, ('alpha', 'n', *further))}, {_seeds(top)}"
     return Picture(
         layers,
         title=f"{which} of F/√n at {spot}" + (_beyond_bins(layers[0], edge) if counted else ""),
@@ -74,7 +74,7 @@ def _ends(cube: xr.Dataset, further: dict[str, Any]) -> tuple[float, float]:
     From zero, or on a log axis where the largest outlier would squeeze the bulk of some place into a corner.
     """
     edge = cube["detection_edge"] if "detection_edge" in cube else cube["singular_value"].isel(rank=-1)
-    edges, values = (at(v, **fixed(cube, further)) for v in (edge, cube["singular_value"]))
+    edges, values = (sliced(v, **fixed(cube, further)) for v in (edge, cube["singular_value"]))
     least, bulk, top = float(edges.min()), float(edges.max()), float(values.max())
     return (0.0, max(1.05 * top, 1.5 * bulk)) if top < _SQUEEZED * least else (least / 20, 1.2 * max(top, bulk))
 

@@ -9,8 +9,8 @@ import xarray as xr
 
 from spikecube.means import spikes
 from spikecube.means.comparisons import plain_means
-from spikecube.means.places import Missing, at, fixed, variable
-from spikecube.pictures import curves, marks, style
+from spikecube.means.places import Missing, fixed, sliced, variable
+from spikecube.pictures import curve_data, marks, style
 from spikecube.pictures.entry import Entry, view
 from spikecube.pictures.layers import Layer
 from spikecube.pictures.marks import Brush
@@ -34,7 +34,7 @@ def outlier_count(
     n, degree) holds the alpha from which theory has each spike counted at size n, see
     `spikecube.means.spikes.detachment`.
     """
-    data = plain_means(at(variable(cube, "outlier_count"), **fixed(cube, further)))
+    data = plain_means(sliced(variable(cube, "outlier_count"), **fixed(cube, further)))
     low, high = maps.alpha_ends(cube)
     degrees = _degrees(cube, further)
     limits = [threshold(k) for k in degrees if low < threshold(k) < high and k > 1]
@@ -48,7 +48,7 @@ def outlier_count(
         marks.verticals(limits, "alpha", colour=style.SERIES[1], width=2),
     ]
     if detachment is not None:
-        layers += _detachment_lines(at(detachment, **fixed(cube, further)), data)
+        layers += _detachment_lines(sliced(detachment, **fixed(cube, further)), data)
     layers.append(marks.verticals(brush or (), "alpha", colour=style.SERIES[2], dash="solid", width=2))
     listed = ", ".join(str(k) for k in degrees if low < threshold(k) < high and k > 1)
     limits_text = f"; dashes: limits αₖ = (k − 1)/(2k), k = {listed}" if listed else ""
@@ -87,21 +87,21 @@ def singular_values(
     """How far do the spikes go? Leading singular values of F/sqrt(n) against alpha at one n."""
     where = {"n": n} | fixed(cube, further)
     name = "singular_value"
-    data = plain_means(at(variable(cube, name), **where).isel(rank=slice(0, MOST_SPIKES)))
+    data = plain_means(sliced(variable(cube, name), **where).isel(rank=slice(0, MOST_SPIKES)))
     layers: list[Layer] = []
     for i, k in enumerate(data["rank"].values):
         look: dict[str, Any] = {"colour": style.SERIES[i]}
         if _predicted_anywhere(prediction, name, rank=k):
             assert prediction is not None
-            curve = at(prediction[name], **where).sel(rank=k)
+            curve = sliced(prediction[name], **where).sel(rank=k)
             layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, s{SUB[k]}", **look))
         look |= {"label": f"measured, s{SUB[k]}", "marker": style.MARKERS[i], "brush": brush, "positive": True}
         layers += marks.points(data.sel(rank=k), "alpha", name, **look)
     if prediction is not None and "bulk_edge" in prediction:
-        edge = at(prediction["bulk_edge"], **where).broadcast_like(prediction["alpha"])
+        edge = sliced(prediction["bulk_edge"], **where).broadcast_like(prediction["alpha"])
         line: dict[str, Any] = {"label": "predicted edge", "colour": style.INK, "dash": "dashed"}
         layers.append(marks.line(edge.alpha, edge, "alpha", name, **line))
-    title = f"Leading singular values at {symbols.place(data, ('n', *further))}{which_means(data)}"
+    title = f"Leading singular values at {symbols.labels_text(data, ('n', *further))}{which_means(data)}"
     return labelled(layers, title, "alpha", name, logy=True)
 
 
@@ -125,7 +125,7 @@ def alignments(
     """Do the spikes point where theory says? Squared cosines with the monomials of x.beta against alpha at one n."""
     name = "subspace_alignment" if subspace else "alignment"
     where = {"n": n} | fixed(cube, further)
-    data = plain_means(at(variable(cube, name), **where))
+    data = plain_means(sliced(variable(cube, name), **where))
     low, high = float(cube["alpha"].min()), float(cube["alpha"].max())
     limit = marks.steps([low], [high], [1.0], "alpha", name, label="limit", colour=style.INK, dash="dashed", width=1.2)
     layers: list[Layer] = [limit]
@@ -135,11 +135,11 @@ def alignments(
         look: dict[str, Any] = {"colour": style.SERIES[i]}
         if _predicted_anywhere(prediction, name, degree=k):
             assert prediction is not None
-            curve = at(prediction[name], **where).sel(degree=k)
+            curve = sliced(prediction[name], **where).sel(degree=k)
             layers.append(marks.line(curve.alpha, curve, "alpha", name, label=f"predicted, k = {k}", **look))
         look |= {"label": f"measured, k = {k}", "marker": style.MARKERS[i], "brush": brush}
         layers += marks.points(data.sel(degree=k), "alpha", name, **look)
-    title = f"Alignment with the monomials, {symbols.place(data, ('n', *further))}{which_means(data)}"
+    title = f"Alignment with the monomials, {symbols.labels_text(data, ('n', *further))}{which_means(data)}"
     return labelled(layers, title, "alpha", name, ylim=(-0.03, 1.05))
 
 
@@ -155,13 +155,13 @@ def collapse(cube: xr.Dataset, *, k: int = 2, brush: Brush = None, **further: An
     rank = degrees.index(k) + 1
     if rank not in cube["rank"]:
         raise Missing(f"The spike of degree {k} is singular value {rank}, which was not measured.")
-    data = curves.collapse(cube, k=k, rank=rank, **further)
+    data = curve_data.spike_curves(cube, k=k, rank=rank, **further)
     sizes = style.thin(data["n"].values.tolist(), 6)
     layers: list[Layer] = []
     for size, colours in zip(sizes, style.ordered_looks(len(sizes)), strict=True):
         look: dict[str, Any] = {**colours, "label": f"measured, n = {size}", "brush": brush, "positive": True}
         layers += marks.points(data.sel(n=size), "x", "singular_value", **look)
-    x, y = curves.slope_line(data, k)
+    x, y = curve_data.slope_line(data, k)
     layers.append(marks.line(x, y, "x", "singular_value", label=f"limit, slope {k}", colour=style.INK, dash="dashed"))
     title = f"Collapse of singular value {rank}, the spike of degree {k}{which_means(data)}"
     along = f"(α − α{SUB[k]}) ln n,   α{SUB[k]} = {threshold(k):.4g}"

@@ -15,8 +15,14 @@ from spikecube.model.targets import resolve_target
 from spikecube.theory.conditional.expectations import TAIL, Nodes, gaussian_nodes, samples_reach
 from spikecube.theory.conditional.inputs import Inputs, harmonics
 from spikecube.theory.conditional.kinds import Kinds, batch_kinds
-from spikecube.theory.conditional.profile import Block, Profile, Shared
-from spikecube.theory.quantities import beta_cosine, beta_length, label_power, readout_nodes, require_vanishing_output
+from spikecube.theory.conditional.profile import Block, CommonTerms, Profile
+from spikecube.theory.labels_and_spikes import (
+    beta_cosine,
+    beta_length,
+    label_power,
+    readout_nodes,
+    require_vanishing_output,
+)
 
 _RANK = 1e-6  # singular values of q_k(kappa, a) below this share of the largest are noise to the losses
 _RANK_OF_SPECTRA = 1e-5
@@ -24,10 +30,10 @@ _WITH_RADIUS = 0.7  # of the nodes in kappa and a where there are nodes of the r
 
 
 @dataclass(frozen=True)
-class Draw:
+class Known:
     """What is known of a draw: |beta|^2 and its squared cosine with beta_*, and |a|^2.
 
-    >>> Draw(power=4.0, alignment=0.25).rho
+    >>> Known(power=4.0, alignment=0.25).rho
     0.5
     """
 
@@ -65,7 +71,7 @@ class Parts:
     in_bulk: int | None = None
 
 
-def parts_of(degrees: int) -> Parts:
+def parts_for(degrees: int) -> Parts:
     """Degree 1 alone is the proportional theory; with more degrees the radius and the batch's matrix come in."""
     return Parts(degrees, *[degrees > 1] * 3)
 
@@ -85,9 +91,9 @@ def _reach(model: Model, n: int, length: float) -> tuple[float, float]:
     return c_1 * length, math.sqrt(spread)
 
 
-def typical_draw(model: Model, n: int) -> Draw:
+def typical_draw(model: Model, n: int) -> Known:
     """|beta|^2 and rho^2 where they concentrate."""
-    return Draw(beta_length(model, n) ** 2, beta_cosine(model, n) ** 2)
+    return Known(beta_length(model, n) ** 2, beta_cosine(model, n) ** 2)
 
 
 def _make_profile(
@@ -97,7 +103,7 @@ def _make_profile(
     inputs: Inputs,
     readout: Nodes,
     parts: Parts,
-    draw: Draw,
+    draw: Known,
     rank: float = _RANK,
 ) -> Profile:
     """The profile on given nodes, of kappa and of sqrt(N) a (values, probabilities); without alpha there is no step."""
@@ -145,13 +151,13 @@ def _moments(model: Model, n: int, step: Array, inputs: Inputs, length: float, d
     return inputs.moments(activation, along * np.multiply.outer(inputs.kappa, step), scale, degrees)
 
 
-def _label(model: Model, inputs: Inputs, draw: Draw, degrees: int) -> tuple[Array, Array]:
+def _label(model: Model, inputs: Inputs, draw: Known, degrees: int) -> tuple[Array, Array]:
     target = resolve_target(model.target)
     rho = math.copysign(draw.rho, float(target.coefficients(1)[1]))
     return inputs.label_moments(target, rho * inputs.kappa, math.sqrt(max(0.0, 1 - rho**2)), degrees)
 
 
-def _shared(q: Array, inputs: Inputs, d: int, kinds: list[Kinds], radius: bool, rank: float) -> Shared:
+def _shared(q: Array, inputs: Inputs, d: int, kinds: list[Kinds], radius: bool, rank: float) -> CommonTerms:
     """q_0, and with the radius the mean of block 2: q_2 times (its gain along a coordinate)/d, in the sum 1/sqrt(d).
 
     Where the radius is a node, q_0 has the mean of a block whose coordinates are alike, and the rest is added.
@@ -167,7 +173,7 @@ def _shared(q: Array, inputs: Inputs, d: int, kinds: list[Kinds], radius: bool, 
             rows[2 - i] += q[2] * np.multiply.outer(h[i], gain) / d
     stacked = rows.reshape(-1, rows.shape[-1])
     left, right = _factored(stacked, rank)
-    return Shared(left.reshape(*rows.shape[:2], -1), right)
+    return CommonTerms(left.reshape(*rows.shape[:2], -1), right)
 
 
 def _mean_tensor(kinds: Kinds) -> Array:
@@ -191,7 +197,7 @@ def _factored(matrix: Array, tolerance: float) -> tuple[Array, Array]:
 
 
 def profile_of(
-    model: Model, n: int, alpha: float, parts: Parts | None = None, *, draw: Draw | None = None, refine: float = 1.0
+    model: Model, n: int, alpha: float, parts: Parts | None = None, *, draw: Known | None = None, refine: float = 1.0
 ) -> Profile:
     """The profile of a model on the nodes that losses need: four digits for lambda from 1e-6 to 1e3.
 
@@ -212,11 +218,12 @@ def profile_of(
 def initial_profile(model: Model, n: int, degrees: int) -> Profile:
     """The profile of F_0, whose neurons are all alike; as `profile_of` without a step."""
     inputs = Inputs.of(gaussian_nodes(1.5, 0.2 / _WITH_RADIUS), model.dim(n), radius=True)
-    return _make_profile(model, n, None, inputs, (np.zeros(1), np.ones(1)), Parts(degrees, radius=True), Draw(1.0, 1.0))
+    alike = (np.zeros(1), np.ones(1))
+    return _make_profile(model, n, None, inputs, alike, Parts(degrees, radius=True), Known(1.0, 1.0))
 
 
 def resolved_profile(
-    model: Model, n: int, alpha: float, share: float, parts: Parts | None = None, *, draw: Draw | None = None
+    model: Model, n: int, alpha: float, share: float, parts: Parts | None = None, *, draw: Known | None = None
 ) -> Profile:
     """The profile on the kappa and a that n samples and N neurons show: all but `share` of a sample and of a neuron.
 

@@ -12,9 +12,9 @@ from spikecube.model.hermite import Array
 from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional.build import parts_of, resolved_profile
+from spikecube.theory.conditional.build import parts_for, resolved_profile
 from spikecube.theory.conditional.edge import SHARE
-from spikecube.theory.conditional.equations import images, jacobian, log_residual, moved
+from spikecube.theory.conditional.equations import jacobian, log_residual, moved, right_sides
 from spikecube.theory.conditional.profile import Profile
 from spikecube.theory.losses import chosen_degrees
 from spikecube.theory.newton import ConvergenceError
@@ -65,7 +65,7 @@ def conditional_density(
     s = real_array(singular_values, "singular_values")
     if not np.all(s > 0):
         raise ValueError(f"singular_values = {s.tolist()} was given; the density is that of positive ones")
-    profile = resolved_profile(model, n, alpha, SHARE, parts_of(degrees or chosen_degrees(model, n)))
+    profile = resolved_profile(model, n, alpha, SHARE, parts_for(degrees or chosen_degrees(model, n)))
     x = s.ravel() ** 2
     trace = _trace(profile, x, resolution * x, bulk_of(model, n).edge)
     return np.asarray(2 * s * trace.imag.reshape(s.shape) / math.pi)
@@ -87,7 +87,7 @@ def _trace(profile: Profile, x: Array, height: Array, edge: float) -> Any:
 
 def _newton(profile: Profile, lam: Any, rho: Any, e: Any, tolerance: float) -> tuple[Any, Any]:
     for _ in range(_ROUNDS):
-        at = images(profile, lam[:, None], rho, e)
+        at = right_sides(profile, lam[:, None], rho, e)
         residual = log_residual(rho, e, at)
         if np.abs(residual).max() < tolerance and rho.imag.min() >= 0:
             return rho, e

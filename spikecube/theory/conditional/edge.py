@@ -12,9 +12,9 @@ import numpy as np
 from spikecube.model.hermite import Array
 from spikecube.model.parameters import Model
 from spikecube.theory.bulk import bulk_of
-from spikecube.theory.conditional.build import Draw, parts_of, resolved_profile
+from spikecube.theory.conditional.build import Known, parts_for, resolved_profile
 from spikecube.theory.conditional.profile import Profile
-from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
+from spikecube.theory.conditional.solutions import Point, Query, Search, side_by_side
 from spikecube.theory.newton import ConvergenceError
 
 _ROUNDS = 60
@@ -78,7 +78,7 @@ def _extrapolated(x: Array, trace: Array, slope: Array) -> tuple[float, float] |
 def _somewhere_outside(profile: Profile, guess: float) -> Search[Point]:
     x = guess
     while x < _FAR * guess:
-        point = yield Asked(x)
+        point = yield Query(x)
         if point is not None:
             return point
         x *= 1.2
@@ -88,7 +88,7 @@ def _somewhere_outside(profile: Profile, guess: float) -> Search[Point]:
 def _closer(point: Point, aim: float, below: float) -> Search[tuple[Point, float]]:
     """The solution at `aim`, or as far towards it as there is one; and the largest x known to have none."""
     for _ in range(_ROUNDS):
-        found = yield Asked(aim, point)
+        found = yield Query(aim, point)
         if found is not None:
             return found, below
         aim, below = (aim + point.x) / 2, aim
@@ -135,7 +135,7 @@ def profiles_of_edges(
     alphas: Sequence[float],
     degrees: int,
     share: float,
-    draws: Sequence[Draw | None] | None = None,
+    draws: Sequence[Known | None] | None = None,
 ) -> tuple[list[Profile], float]:
     """The profiles that edges and outliers come from, and a first guess of the edges.
 
@@ -144,6 +144,6 @@ def profiles_of_edges(
     """
     bulk = bulk_of(model, n)
     moves = degrees > 1 and abs(bulk.edge_shift(bulk_of(model, n, degrees))) > _MOVES
-    parts = dataclasses.replace(parts_of(degrees), in_bulk=degrees if moves else 1)
+    parts = dataclasses.replace(parts_for(degrees), in_bulk=degrees if moves else 1)
     places = zip(alphas, draws or [None] * len(alphas), strict=True)
     return [resolved_profile(model, n, alpha, share, parts, draw=draw) for alpha, draw in places], 1.02 * bulk.edge

@@ -76,7 +76,7 @@ def _inverse(matrices: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Images:
+class RightSides:
     """The right-hand sides at some (rho, e), and what their derivatives are made of; a leading axis of penalties."""
 
     rho: Array
@@ -85,7 +85,7 @@ class Images:
     blocks: tuple[BlockState, ...]
 
 
-def images(system: System, lam: Array, rho: Array, e: Array) -> Images:
+def right_sides(system: System, lam: Array, rho: Array, e: Array) -> RightSides:
     """One evaluation of the equations; lam (penalties, 1), rho (penalties, kappa), e (penalties, a).
 
     For a stacked system all of them have its axis of profiles in front.
@@ -102,10 +102,10 @@ def images(system: System, lam: Array, rho: Array, e: Array) -> Images:
         by_kind = gain[..., None, :, :] * (behind @ block.right_pairs[..., None, :, :].swapaxes(-1, -2))
         above = above + (share @ by_kind)[..., 0, :]
         states.append(state)
-    return Images(1 / below, above, w, tuple(states))
+    return RightSides(1 / below, above, w, tuple(states))
 
 
-def jacobian(system: System, rho: Array, e: Array, at: Images) -> Array:
+def jacobian(system: System, rho: Array, e: Array, at: RightSides) -> Array:
     """1 - d log(images)/d log(rho, e); shape (penalties, kappa + a, kappa + a), with the axis of profiles in front."""
     weight, split = system.samples[..., None, :] * rho, rho.shape[-1]
     between, joint, among = _second_moments(system, at)
@@ -122,7 +122,7 @@ def jacobian(system: System, rho: Array, e: Array, at: Images) -> Array:
     return out
 
 
-def _second_moments(system: System, at: Images) -> tuple[Array, Array, Array]:
+def _second_moments(system: System, at: RightSides) -> tuple[Array, Array, Array]:
     """The squared entries of q_k M^k q_k^T and its like, summed: kappa with kappa, kappa with a, and a with a."""
     between: Array | float = 0.0
     among: Array | float = 0.0
@@ -147,13 +147,13 @@ def _squared(matrix: Array, scale: Array) -> Array:
     return matrix
 
 
-def solve(profile: Profile, lam: Array) -> tuple[Array, Array, Images]:
+def solve(profile: Profile, lam: Array) -> tuple[Array, Array, RightSides]:
     """rho and e at penalties lam > 0, of shape (penalties, kappa) and (penalties, a).
 
     A ConvergenceError says that the residual of the logarithms does not fall below 1e-10.
     """
     rho, e = _start(profile, lam)
-    at = images(profile, lam[:, None], rho, e)
+    at = right_sides(profile, lam[:, None], rho, e)
     for _ in range(_ROUNDS):
         residual = log_residual(rho, e, at)
         worst = np.abs(residual).max(axis=1)
@@ -171,12 +171,12 @@ def solve(profile: Profile, lam: Array) -> tuple[Array, Array, Images]:
 
 def _descend(
     profile: Profile, lam: Array, rho: Array, e: Array, step: Array, worst: Array
-) -> tuple[Array, Array, Images]:
+) -> tuple[Array, Array, RightSides]:
     """The point along the step where the residual falls below `worst`, the step being halved until it does."""
     length = np.ones((len(lam), 1))
     for _ in range(_HALVINGS):
         there = moved(rho, e, length * step)
-        at = images(profile, lam[:, None], *there)
+        at = right_sides(profile, lam[:, None], *there)
         falls = np.abs(log_residual(*there, at)).max(axis=1) < worst
         if falls.all():
             break
@@ -195,7 +195,7 @@ def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
     return rho, np.repeat((1 / moments.u - 1)[:, None], len(profile.neurons), axis=1)
 
 
-def log_residual(rho: Array, e: Array, at: Images) -> Array:
+def log_residual(rho: Array, e: Array, at: RightSides) -> Array:
     """log of (rho, e) over their images; shape (penalties, kappa + a), with the axis of profiles in front."""
     return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=-1)
 

@@ -58,13 +58,13 @@ def _trapezoid(scale: float) -> tuple[Array, Array]:
 
 def _pieces(kinks: Sequence[float], mean: Array, scale: Array) -> tuple[Array, Array]:
     places = [(k - mean) / np.maximum(scale, 1e-300) for k in kinks]
-    return between(mean, places, KINKED_REACH)
+    return broken_nodes(mean, places, KINKED_REACH)
 
 
-def between(like: Array, places: Sequence[Array], reach: float) -> tuple[Array, Array]:
+def broken_nodes(like: Array, places: Sequence[Array], reach: float) -> tuple[Array, Array]:
     """Gauss-Legendre nodes and weights from -reach to reach, broken at places of the shape of `like`, as a last axis.
 
-    >>> nodes, weights = between(np.zeros(1), [np.array([0.3])], 1.0)
+    >>> nodes, weights = broken_nodes(np.zeros(1), [np.array([0.3])], 1.0)
     >>> round(float((weights * np.abs(nodes - 0.3)).sum()), 12)
     1.09
     """

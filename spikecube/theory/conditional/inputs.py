@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special
 
 from spikecube.model.hermite import Array, factorials, hermite_values
-from spikecube.theory.conditional.expectations import KINKED_REACH, REACH, STEP, Nodes, between, hermite_moments
+from spikecube.theory.conditional.expectations import KINKED_REACH, REACH, STEP, Nodes, broken_nodes, hermite_moments
 
 LEAST_DIM, MOST_DIM = 4, 100_000
 """On fewer dimensions densities are not smooth at their ends; on more the Gaussian's are the same to 1e-5."""
@@ -75,7 +75,7 @@ class Inputs:
     def along(self, degree: int) -> Array:
         """The functions of kappa that go with degree k - i in xi, i = 0 ... k."""
         if self.dim:
-            return along(self.kappa / self.radius, self.dim, degree)
+            return rest_harmonics(self.kappa / self.radius, self.dim, degree)
         return np.asarray(hermite_values(self.kappa, degree) / np.sqrt(factorials(degree))[:, None])
 
 
@@ -124,12 +124,12 @@ def harmonic_moments(
     return q, np.maximum((weighted * values).sum(axis=-1) - (q**2).sum(axis=0), 0.0)
 
 
-def along(u: Array, dim: int, degree: int) -> Array:
+def rest_harmonics(u: Array, dim: int, degree: int) -> Array:
     """The functions of u that go with harmonics of degree k - i of the rest, i = 0 ... k; shape (degree + 1, *u.shape).
 
     They are (1 - u^2/d)^{(k-i)/2} times Gegenbauer polynomials of degree i and index (d-2)/2 + k - i, of mean square 1.
 
-    >>> along(np.array([1.0]), 10**6, 2)[:, 0].round(3).tolist()
+    >>> rest_harmonics(np.array([1.0]), 10**6, 2)[:, 0].round(3).tolist()
     [1.0, 1.0, 0.0]
     """
     sine, index = u / math.sqrt(dim), dim / 2 - 1
@@ -161,4 +161,4 @@ def _midpoints(scale: float, dim: int) -> tuple[Array, Array]:
 def _pieces(kinks: Sequence[float], mean: Array, scale: Array, dim: int) -> tuple[Array, Array]:
     places = [(k - mean) / np.maximum(scale, 1e-300) / math.sqrt(dim) for k in kinks]
     angles = [np.arcsin(np.clip(place, -1, 1)) for place in places]
-    return between(mean, angles, min(math.pi / 2, KINKED_REACH / math.sqrt(dim)))
+    return broken_nodes(mean, angles, min(math.pi / 2, KINKED_REACH / math.sqrt(dim)))

@@ -11,7 +11,7 @@ import numpy as np
 from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
 from spikecube.model.parameters import Model
-from spikecube.theory.conditional.batch import batch_matrix
+from spikecube.theory.conditional.gradient_batch import batch_matrix
 
 _RESOLVED = 2  # degrees whose products of kinds are told apart; beyond, kinds are alike
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from spikecube.model.hermite import Array
 from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
-from spikecube.theory.conditional.build import Draw, initial_profile, parts_of, profile_of
+from spikecube.theory.conditional.build import Known, initial_profile, parts_for, profile_of
 from spikecube.theory.conditional.equations import jacobian, solve
 from spikecube.theory.conditional.inputs import radius_is_a_node
 from spikecube.theory.conditional.profile import Profile
@@ -56,7 +56,7 @@ def conditional_losses(profile: Profile, lam: npt.ArrayLike) -> ConditionalLosse
 
 
 def finite_losses(
-    model: Model, lam: npt.ArrayLike, n: int, alpha: float, *, degrees: int | None = None, draw: Draw | None = None
+    model: Model, lam: npt.ArrayLike, n: int, alpha: float, *, degrees: int | None = None, draw: Known | None = None
 ) -> tuple[Array, Array]:
     """Losses (train, test) of F at finite n and any alpha in [0, 1/2]; each of the shape of lam.
 
@@ -81,7 +81,7 @@ def finite_losses(
     >>> [round(float(loss), 3) for loss in finite_losses(model, 0.1, 1000, 0.48, degrees=1)]
     [0.402, 1.177]
     """
-    profile = profile_of(model, n, alpha, parts_of(degrees or chosen_degrees(model, n)), draw=draw)
+    profile = profile_of(model, n, alpha, parts_for(degrees or chosen_degrees(model, n)), draw=draw)
     return conditional_losses(profile, lam)[:2]
 
 

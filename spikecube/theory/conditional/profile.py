@@ -64,7 +64,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Shared:
+class CommonTerms:
     """Functions of the input that all neurons of an a share, beside the blocks: sum_r z_a values[r] right[a].
 
     Attributes
@@ -129,7 +129,7 @@ class Profile(System):
     kappa: Array
     along: tuple[Array, ...]
     readout: Array
-    shared: Shared
+    shared: CommonTerms
     label: Array
     label_noise: Array
     radius: bool

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecube.model.hermite import Array
-from spikecube.theory.conditional.equations import images, jacobian, log_residual, moved
+from spikecube.theory.conditional.equations import jacobian, log_residual, moved, right_sides
 from spikecube.theory.conditional.profile import Profile, System, stacked, taken
 
 _ROUNDS = 60
@@ -43,7 +43,7 @@ class Point:
         return moved(self.rho, self.e, (x - self.x) * self.slope)
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """A solution that is wanted: at x, from another one at some larger x or a little below x, or from afar."""
 
     x: float
@@ -51,7 +51,7 @@ class Asked(NamedTuple):
 
 
 Answer = TypeVar("Answer")
-Search = Generator[Asked, Point | None, Answer]
+Search = Generator[Query, Point | None, Answer]
 """A search that asks for solutions one after the other: None is the answer where x is not beyond the edge."""
 
 
@@ -74,7 +74,7 @@ def side_by_side(profiles: Sequence[Profile], searches: Sequence[Search[Answer]]
     return [found[i] for i in range(len(profiles))]
 
 
-def _solve_all(system: System, profiles: Sequence[Profile], asked: Sequence[Asked]) -> list[Point | None]:
+def _solve_all(system: System, profiles: Sequence[Profile], asked: Sequence[Query]) -> list[Point | None]:
     """What is asked of each profile of a stacked system. The way to a solution rises, by steps that shrink."""
     x = np.array([a.x for a in asked])
     lam, longest = -x[:, None, None], np.full(len(x), math.inf)
@@ -83,7 +83,7 @@ def _solve_all(system: System, profiles: Sequence[Profile], asked: Sequence[Aske
     with np.errstate(all="ignore"):  # where there is no solution the way may lead to infinity: that is the answer
         rho, e = _starts(system, lam, asked)
         for _ in range(_ROUNDS):
-            at = images(system, lam, rho, e)
+            at = right_sides(system, lam, rho, e)
             open_ &= _all(e > -1) & _all(at.rho < 0) & _all(at.e < 0)
             residual = log_residual(rho, e, at)[:, 0]
             done = open_ & (np.abs(residual).max(axis=1) < _TOLERANCE)
@@ -113,7 +113,7 @@ def _solved(matrices: Array, right: Array) -> Array:
         return np.concatenate([_solved(*each) for each in zip(matrices[:, None], right[:, None], strict=True)])
 
 
-def _starts(system: System, lam: Array, asked: Sequence[Asked]) -> tuple[Array, Array]:
+def _starts(system: System, lam: Array, asked: Sequence[Query]) -> tuple[Array, Array]:
     """Points below the solutions: by the tangent, or rho = 1/lambda and the e that it gives, with no feedback."""
     rho = np.repeat(1 / lam, system.samples.shape[-1], axis=-1)
     e = (system.samples[:, None, :] * rho) @ system.power

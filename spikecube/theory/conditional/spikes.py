@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from spikecube.model.hermite import Array, hermite_values
 from spikecube.model.parameters import Model
-from spikecube.theory.conditional.build import Draw
+from spikecube.theory.conditional.build import Known
 from spikecube.theory.conditional.edge import SHARE, Edge, edge_search, profiles_of_edges
 from spikecube.theory.conditional.profile import Profile
-from spikecube.theory.conditional.solutions import Asked, Point, Search, side_by_side
+from spikecube.theory.conditional.solutions import Point, Query, Search, side_by_side
 from spikecube.theory.conditional.strengths import StrengthForm, Strengths, count_outliers, strength_form, strengths
+from spikecube.theory.labels_and_spikes import degrees_up_to
 from spikecube.theory.newton import ConvergenceError
-from spikecube.theory.quantities import spike_degrees
 
 _ROUNDS = 100
 _LAST_STEP = 1e-4  # of log x: Newton's method squares it
@@ -51,7 +51,7 @@ def conditional_spectra(
     degrees: int,
     *,
     share: float = SHARE,
-    draws: Sequence[Draw | None] | None = None,
+    draws: Sequence[Known | None] | None = None,
 ) -> list[ConditionalSpectrum]:
     """Edge and outliers of F/sqrt n for each alpha and what is known of its batch, with blocks up to `degrees`.
 
@@ -85,7 +85,7 @@ def spike_alignments(model: Model, spectrum: ConditionalSpectrum, degree: int) -
     with those before it; 0 for other degrees, NaN without a j-th outlier. With theta(x) the strength that is 1 at the
     outlier and q its eigenvector, the residue of h^T R h there is (q^T L^T h)^2/|theta'(x)|.
     """
-    profile, orders = spectrum.profile, spike_degrees(model, degree)
+    profile, orders = spectrum.profile, degrees_up_to(model, degree)
     aligned = np.zeros(degree)
     if not len(orders):
         return aligned
@@ -140,7 +140,7 @@ def _position(form: StrengthForm, known: list[Strengths], k: int) -> Search[tupl
 def _solved(profile: Profile, x: float, near: Point) -> Search[Point]:
     """The solution at x, from a point near it or else from afar."""
     for below in [near] * (math.log(x / near.x) < _REACH) + [None]:
-        point = yield Asked(x, below)
+        point = yield Query(x, below)
         if point is not None:
             return point
     raise ConvergenceError(f"no solution at x = {x:.6g}, outside the bulk: {profile.name}")

@@ -73,7 +73,7 @@ def _gauss_hermite(nodes: int) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class Spikes:
+class SpikeTerms:
     """The spikes' functions in orthonormal functions of the input, each of which the resolvent of F_0 weighs.
 
     A function of degree p has weight m_(p), or m_1 where p has no block: forms are C diag(weights) C^T.
@@ -100,14 +100,14 @@ class Spikes:
         return np.asarray((weights * self.label) @ self.coordinates.T)
 
 
-def spike_degrees(model: Model, ell: int) -> npt.NDArray[np.int64]:
+def degrees_up_to(model: Model, ell: int) -> npt.NDArray[np.int64]:
     """The degrees k <= ell with c_k != 0, each of which gives a spike; a ValueError for a negative ell."""
     if ell < 0:
         raise ValueError(f"ell = {ell} was given; a number of spikes is 0 or more")
     return np.flatnonzero(resolve_activation(model.activation).coefficients(ell))
 
 
-def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = False) -> Spikes:
+def spike_terms(model: Model, ell: int, n: int | None = None, *, radius: bool = False) -> SpikeTerms:
     """The first ell spikes; E[y | kappa] has Hermite coefficients g_p = c_{*,p} rho^p.
 
     Parameters
@@ -115,7 +115,7 @@ def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = Fa
     radius : with the spike that F_0 has by itself: the degree-2 part of the activation sees sum_i h_2(x_i)/sqrt(d), the
         radius of x. That is h_2(kappa)/sqrt(d) and a function of its own.
     """
-    degrees = spike_degrees(model, ell)
+    degrees = degrees_up_to(model, ell)
     top = max(ell, 2) if radius else ell
     norms = np.sqrt(factorials(top))
     target = resolve_target(model.target).coefficients(max(top, 1))
@@ -124,7 +124,7 @@ def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = Fa
     label = np.asarray(target[: top + 1] * rho ** np.arange(top + 1) * norms)
     functions = tuple(range(top + 1))
     if not radius:
-        return Spikes(degrees, coordinates, label, functions)
+        return SpikeTerms(degrees, coordinates, label, functions)
     if n is None:
         raise ValueError("n = None was given; the radius of x is a spike at finite n only")
     share = 1 / model.dim(n)
@@ -132,10 +132,10 @@ def spikes_of(model: Model, ell: int, n: int | None = None, *, radius: bool = Fa
     own[-1] = (1 - share) ** 0.5
     coordinates = np.vstack([np.hstack([coordinates, np.zeros((len(coordinates), 1))]), own])
     apart = math.sqrt(2 * share / max(1 - share, share)) * target[2] * (1 - rho**2)
-    return Spikes(np.append(degrees, 0), coordinates, np.append(label, apart), (*functions, 2))
+    return SpikeTerms(np.append(degrees, 0), coordinates, np.append(label, apart), (*functions, 2))
 
 
-def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: int) -> tuple[Spikes, Array]:
+def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: int) -> tuple[SpikeTerms, Array]:
     """The spikes of F_ell at finite n and their factors R with R^T R = S C S; shape (nodes of the readout, spikes).
 
     R[i, k] = sqrt(N p_i) a_i^k s_k with s_k = c_k (c_1 eta b)^k, so that C_{jk} = N E[a^{j+k}].
@@ -147,7 +147,7 @@ def finite_spikes(model: Model, n: int, alpha: float | None, ell: int, degrees: 
         strength sqrt(2/d) c_2 and the same for all neurons.
     """
     c, width = resolve_activation(model.activation).coefficients(max(ell, 2)), model.width(n)
-    spikes = spikes_of(model, ell, n, radius=degrees > 1 and bool(c[2]))
+    spikes = spike_terms(model, ell, n, radius=degrees > 1 and bool(c[2]))
     no_step = (np.ones(1), np.ones(1))
     values, weights = no_step if alpha is None else readout_nodes(model.readout, ell + 1)
     eta = 0.0 if alpha is None else model.eta(n, alpha)

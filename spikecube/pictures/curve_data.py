@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from spikecube.means.comparisons import plain_means
-from spikecube.means.places import at, fixed, variable
+from spikecube.means.places import fixed, sliced, variable
 from spikecube.theory.staircase import threshold
 
 
@@ -38,12 +38,12 @@ def finite(value: xr.DataArray) -> float:
     return float(value) if np.isfinite(value) else float("nan")
 
 
-def collapse(cube: xr.Dataset, *, k: int, rank: int, **further: Any) -> xr.Dataset:
+def spike_curves(cube: xr.Dataset, *, k: int, rank: int, **further: Any) -> xr.Dataset:
     """The singular value of degree k, the rank-th largest, in the variable x = (alpha - alpha_k) ln n.
 
     It scales as n^{1/2 - k(1/2 - alpha)} = exp(k x) (theory section 2): sizes fall on one line of slope k.
     """
-    values = at(variable(cube, "singular_value"), rank=rank, **fixed(cube, further))
+    values = sliced(variable(cube, "singular_value"), rank=rank, **fixed(cube, further))
     data = plain_means(values)
     x = (data["alpha"] - threshold(k)) * np.log(data["n"])
     return data.assign_coords(x=x)
