@@ -146,3 +146,23 @@ def test_records_state_the_shapes_of_their_arrays() -> None:
     assert [where for where, names, text in records() if not shapes_stated(names, text)] == []
     assert len(records()) > 20
     assert not shapes_stated(["mean", "stderr"], "The means of some curves, (B, K).")
+
+
+FACES = ("cli/", "live.py", "pictures/views/")
+"""Where a name is that of what it shows: commands, what users call on a run, and views."""
+
+
+def test_a_name_has_one_meaning() -> None:
+    """No class and no function that others may import bears the name of another; modules have telling names."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        where = path.relative_to(PACKAGE).as_posix()
+        if where.startswith(FACES):
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(where)
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+    assert len(homes) > 500
+    vague = {"inside", "outside", "batch", "quantities", "prepared", "solves", "arrays", "context", "curves", "solve"}
+    assert not [p.name for p in PACKAGE.rglob("*.py") if p.stem in vague]

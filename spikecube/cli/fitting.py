@@ -190,14 +190,14 @@ def _print_reports(reports: list[FitReport], *, every: bool) -> None:
     if len(reports) > 1:
         width = max(len(report.law) for report in reports)
         say("\n".join(f"{report.law:{width}}  {report.headline()}" for report in reports) + "\n")
-    told: set[str] = set()
+    seen: set[str] = set()
     for report in reports:
         shown, others = (report, "") if every else report.essential()
         header, rows = shown.narrow(_WIDTH)
         table = "".join(f"{part}\n" for part in (others, text_table(header, rows)) if part) if rows else ""
         reason = report.sentence.removeprefix(f"{report.law}: ")
-        sentence = f"{report.law}: no fit, for the same reason" if reason in told else report.sentence
-        told |= {reason} if report.dataset is None else set()
+        sentence = f"{report.law}: no fit, for the same reason" if reason in seen else report.sentence
+        seen |= {reason} if report.dataset is None else set()
         say(f"{report.law}\n{textwrap.fill(sentence, _WIDTH)}\n{table}")
 
 

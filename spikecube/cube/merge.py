@@ -41,7 +41,7 @@ def merge(cubes: Sequence[xr.Dataset | str | Path], *, force: bool = False) -> x
     if not given:
         raise StoreError("merge: given no cube; allowed: one or more")
     opened = [as_cube(cube, "study") for cube in given]
-    studies = [study_of(cube) for cube in opened]
+    studies = [study_inside(cube) for cube in opened]
     forced = _differences(opened, studies, force)
     study = _union(studies)
     merged = assemble(study, _relabelled(opened, studies, tuple(study.further)))
@@ -55,7 +55,7 @@ def merge(cubes: Sequence[xr.Dataset | str | Path], *, force: bool = False) -> x
     return merged.assign_attrs(attrs | ({"merge_forced": "; ".join(forced)} if forced else {}))
 
 
-def study_of(cube: xr.Dataset) -> Study:
+def study_inside(cube: xr.Dataset) -> Study:
     """The study that a cube carries in its attributes; a StoreError if none can be read."""
     try:
         return study_from(str(cube.attrs.get("study", "")))

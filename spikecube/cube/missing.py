@@ -54,14 +54,16 @@ class Unpredicted:
             with np.errstate(all="ignore"):
                 return list(compute(list(values)))
         except Exception:  # the reason is that of each place
-            at = zip(places, values, strict=True)
-            return [self.attempt(names, place, partial(one, value)) for place, value in at]
+            spots = zip(places, values, strict=True)
+            return [self.attempt(names, place, partial(one, value)) for place, value in spots]
 
     def describe(self, data: xr.Dataset) -> None:
         """Sets the attribute of every variable that lacks values."""
         for name, places in self.reasons.items():
             if name in data:
-                data[name].attrs[_REASON] = "; ".join(f"{', and at '.join(at)}: {why}" for why, at in places.items())
+                data[name].attrs[_REASON] = "; ".join(
+                    f"{', and at '.join(spots)}: {why}" for why, spots in places.items()
+                )
 
     def sentence(self) -> str:
         """Which variables lack values, with one place and its reason; empty where none does."""

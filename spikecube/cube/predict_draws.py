@@ -82,21 +82,21 @@ def _fill(
     found: dict[str, xr.DataArray],
     study: Study,
     model: Model,
-    at: dict[str, int],
+    position: dict[str, int],
     draws: list[Known | None],
     degrees: int | None,
 ) -> None:
-    n, alpha = study.axes.n[at["n"]], study.axes.alpha[at["alpha"]]
+    n, alpha = study.axes.n[position["n"]], study.axes.alpha[position["alpha"]]
     kept = degrees or chosen_degrees(model, n)
     known = [(s, draw) for s, draw in enumerate(draws) if draw is not None]
     for s, draw in known if {"train_loss", "test_loss"} & found.keys() else ():
         losses = finite_losses(model, study.axes.lam, n, alpha, degrees=kept, draw=draw)
         for name, loss in zip(("train_loss", "test_loss"), losses, strict=True):
             if name in found:
-                found[name][at | {"seed": s}] = loss
+                found[name][position | {"seed": s}] = loss
     for start in range(0, len(known) if "singular_value" in found else 0, _AT_ONCE):
         some = known[start : start + _AT_ONCE]
         spectra = conditional_spectra(model, n, [alpha] * len(some), kept, draws=[draw for _, draw in some])
         for (s, _), spectrum in zip(some, spectra, strict=True):
             outliers = spectrum.outliers[: study.measure.rank]
-            found["singular_value"][at | {"seed": s, "rank": slice(len(outliers))}] = outliers
+            found["singular_value"][position | {"seed": s, "rank": slice(len(outliers))}] = outliers

@@ -115,13 +115,13 @@ class OfModel:
     def _initial(self, j: int, moments: Moments | None, stepped: bool, degrees: int) -> np.ndarray | None:
         """What is known of F_0; what the length of inputs does to its losses, over those of a typical length."""
         model, n, lam = self.model, self.study.axes.n[j], self.study.axes.lam
-        at, losses = {"n": n}, None
+        spot, losses = {"n": n}, None
         if moments is not None:
             names = [f"{loss}_{of}" for of in ("init", "spiked") for loss in _LOSSES]
-            losses = self._find(names, (j,), at, lambda: initial_losses(model, lam, n, degrees=degrees))
-        self._find(["singular_value_init"], (j,), at, lambda: [self._ranked(initial_outliers(model, n, degrees))])
+            losses = self._find(names, (j,), spot, lambda: initial_losses(model, lam, n, degrees=degrees))
+        self._find(["singular_value_init"], (j,), spot, lambda: [self._ranked(initial_outliers(model, n, degrees))])
         if not stepped:
-            self._find(["bulk_edge"], (slice(None), j), at, lambda: [bulk_edge(model, n, degrees=degrees)])
+            self._find(["bulk_edge"], (slice(None), j), spot, lambda: [bulk_edge(model, n, degrees=degrees)])
         if losses is None:
             return None
         return 1 + relative_change(np.array(losses), np.array(block_losses(model, lam, n, moments=moments)))
@@ -129,11 +129,11 @@ class OfModel:
     def _point(self, place: tuple[int, int], moments: Moments | None, radius: np.ndarray | None, degrees: int) -> None:
         model, axes = self.model, self.study.axes
         alpha, n, lam = axes.alpha[place[0]], axes.n[place[1]], axes.lam
-        at = {"alpha": alpha, "n": n}
-        self._losses("", place, at, lambda lam: finite_losses(model, lam, n, alpha, degrees=degrees))
+        spot = {"alpha": alpha, "n": n}
+        self._losses("", place, spot, lambda lam: finite_losses(model, lam, n, alpha, degrees=degrees))
         for k in range(self.study.measure.ell if moments is not None else 0):
             names = ("train_loss_spiked", "test_loss_spiked")
-            found = self._attempt(names, at, partial(block_losses, model, lam, n, alpha, k + 1, moments=moments))
+            found = self._attempt(names, spot, partial(block_losses, model, lam, n, alpha, k + 1, moments=moments))
             if found is not None and radius is not None:
                 self._store(names, (*place, slice(None), k), found * radius)
 
@@ -162,14 +162,14 @@ class OfModel:
         return self.missing.attempt_all(wanted, places, alphas, compute)
 
     def _spectrum(
-        self, place: tuple[int, int], at: dict[str, float], found: ConditionalSpectrum | None, degrees: int
+        self, place: tuple[int, int], spot: dict[str, float], found: ConditionalSpectrum | None, degrees: int
     ) -> None:
-        model, n, alpha = self.model, int(at["n"]), at["alpha"]
+        model, n, alpha = self.model, int(spot["n"]), spot["alpha"]
         if found is None:
-            self._find(["bulk_edge"], place, at, lambda: [math.sqrt(conditional_edge(model, n, alpha, degrees).x)])
+            self._find(["bulk_edge"], place, spot, lambda: [math.sqrt(conditional_edge(model, n, alpha, degrees).x)])
             return
         self._store(["singular_value", "bulk_edge"], place, [self._ranked(found.outliers), math.sqrt(found.edge.x)])
-        self._find(["alignment"], place, at, lambda: [spike_alignments(model, found, self.study.measure.degree)])
+        self._find(["alignment"], place, spot, lambda: [spike_alignments(model, found, self.study.measure.degree)])
 
     def _ranked(self, outliers: np.ndarray) -> np.ndarray:
         """Outliers as a row of `singular_value`: the first of them, then NaN."""
@@ -177,7 +177,7 @@ class OfModel:
         row[: len(outliers)] = outliers[: len(row)]
         return row
 
-    def _losses(self, of: str, index: _Index, at: Mapping[str, float | str], compute: Losses) -> None:
+    def _losses(self, of: str, index: _Index, spot: Mapping[str, float | str], compute: Losses) -> None:
         """Both losses at all penalties at once, or one by one where that fails."""
         names = [f"{loss}{of}" for loss in _LOSSES]
         if not set(names) & self.arrays.keys():
@@ -187,17 +187,21 @@ class OfModel:
                 self._store(names, index, compute(self.study.axes.lam))
         except Exception:  # the reason is that of each penalty
             for i, lam in enumerate(self.study.axes.lam):
-                self._find(names, (*index, slice(i, i + 1)), {**at, "lam": lam}, partial(compute, (lam,)))
+                self._find(names, (*index, slice(i, i + 1)), {**spot, "lam": lam}, partial(compute, (lam,)))
 
-    def _attempt(self, names: Iterable[str], at: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
+    def _attempt(self, names: Iterable[str], spot: Mapping[str, float | str], compute: Callable[[], T]) -> T | None:
         wanted = [name for name in names if name in self.arrays]
-        return self.missing.attempt(wanted, place_text({**at, **self.labels}), compute) if wanted else None
+        return self.missing.attempt(wanted, place_text({**spot, **self.labels}), compute) if wanted else None
 
     def _find(
-        self, names: Sequence[str], index: _Index, at: Mapping[str, float | str], compute: Callable[[], Values]
+        self,
+        names: Sequence[str],
+        index: _Index,
+        spot: Mapping[str, float | str],
+        compute: Callable[[], Values],
     ) -> Values | None:
         """What is computed, stored under the first of the names; None where it fails, for all of them."""
-        found = self._attempt(names, at, compute)
+        found = self._attempt(names, spot, compute)
         self._store(names, index, () if found is None else found)
         return found
 

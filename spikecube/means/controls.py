@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -54,11 +54,19 @@ def radius_quadrature(dim: int, direction: str) -> tuple[Array, Array]:
     return np.sqrt(2 * nodes / dim), vectors[0] ** 2
 
 
-def target_moments(target: Target, radii: Array) -> tuple[Array, Array, Array]:
-    """E s^2, E z s and E z^2 s^2 with s = sigma_*(r z), z standard Gaussian, for each r."""
+class TargetMoments(NamedTuple):
+    """E s^2, E z s and E z^2 s^2, (radii,) each, with s = sigma_*(r z) and z standard Gaussian."""
+
+    square: Array
+    slope: Array
+    fourth: Array
+
+
+def target_moments(target: Target, radii: Array) -> TargetMoments:
+    """The moments of a target at each r, by quadrature."""
     z, weights = gaussian_quadrature(target.kinks)
     s = target(radii[:, None] * z)
-    return s**2 @ weights, s @ (weights * z), s**2 @ (weights * z**2)
+    return TargetMoments(s**2 @ weights, s @ (weights * z), s**2 @ (weights * z**2))
 
 
 def control_expectations(model: Model, n: int) -> dict[str, float]:
@@ -106,7 +114,7 @@ def label_spread(model: Model, n: int) -> float:
     """
     target, noise = resolve_target(model.target), model.noise**2
     radii, weights = radius_quadrature(model.dim(n), model.target_direction)
-    drawn, typical = (target_moments(target, r)[0] for r in (radii, np.ones(1)))
+    drawn, typical = (target_moments(target, r).square for r in (radii, np.ones(1)))
     return float((weights @ drawn + noise) / (typical[0] + noise))
 
 

@@ -51,15 +51,15 @@ class Scene:
         """The z-scores of a variable; None without a prediction."""
         return None if self.prediction is None else self.compared.scores(variable)
 
-    def density(self, **at: Any) -> xr.DataArray | None:
+    def density(self, **where: Any) -> xr.DataArray | None:
         """The predicted density of the bulk at one place; None without a prediction."""
-        return None if self.prediction is None else self.bulk(self.cube, **at)
+        return None if self.prediction is None else self.bulk(self.cube, **where)
 
-    def detachment(self, **at: Any) -> xr.DataArray | None:
+    def detachment(self, **where: Any) -> xr.DataArray | None:
         """From which alpha theory has each spike counted; None where it has no singular values."""
         if self.prediction is None or "singular_value" not in self.prediction:
             return None
-        return spikes.detachment(self.cube, self.prediction, **at)
+        return spikes.detachment(self.cube, self.prediction, **where)
 
     def fit(self, law: str) -> xr.Dataset | None:
         """The fit of a law, None where it was not made."""
@@ -72,13 +72,13 @@ _NEEDED = ("alpha", "n", "seed", "lam")
 _COMMON = ("other", "logx", "logy")
 _PICTURES: dict[Shown, Callable[..., Picture]] = {}
 _OF_SCENE: dict[str, Callable[[Scene, Entry, dict[str, Any]], Any]] = {
-    "cube": lambda scene, entry, at: scene.cube,
-    "prediction": lambda scene, entry, at: scene.prediction,
-    "fine": lambda scene, entry, at: scene.fine,
-    "fit": lambda scene, entry, at: scene.fit(entry.fit),
-    "density": lambda scene, entry, at: scene.density(**at),
-    "detachment": lambda scene, entry, at: scene.detachment(**at),
-    "scores": lambda scene, entry, at: scene.scores(entry.fixed["variable"]),
+    "cube": lambda scene, entry, where: scene.cube,
+    "prediction": lambda scene, entry, where: scene.prediction,
+    "fine": lambda scene, entry, where: scene.fine,
+    "fit": lambda scene, entry, where: scene.fit(entry.fit),
+    "density": lambda scene, entry, where: scene.density(**where),
+    "detachment": lambda scene, entry, where: scene.detachment(**where),
+    "scores": lambda scene, entry, where: scene.scores(entry.fixed["variable"]),
 }
 
 
@@ -107,7 +107,7 @@ class Entry:
     overlays: bool = True
     shown: Shown | None = None
 
-    def draw(self, scene: Scene, brush: Brush, **at: Any) -> Picture:
+    def draw(self, scene: Scene, brush: Brush, **where: Any) -> Picture:
         """The picture at labels of its axes and of the further axes of the cube; a sentence for what is missing.
 
         Among the labels may be `other`, `logx` and `logy`.
@@ -115,15 +115,15 @@ class Entry:
         assert self.shown is not None
         wanted = inspect.signature(self.shown).parameters
         try:
-            given = {name: of(scene, self, at) for name, of in _OF_SCENE.items() if name in wanted}
+            given = {name: of(scene, self, where) for name, of in _OF_SCENE.items() if name in wanted}
         except Missing as missing:
             return picture.note(str(missing))
         if "cube" not in wanted:  # a view of a fit alone
             if given["fit"] is None:
                 return picture.note("Nothing is fitted yet.")
-            at = {name: value for name, value in at.items() if name in _COMMON}
+            where = {name: value for name, value in where.items() if name in _COMMON}
         marked = {"brush": brush} if "brush" in wanted else {}
-        return picture_of(self.shown)(**given, **self.fixed, **marked, **at)
+        return picture_of(self.shown)(**given, **self.fixed, **marked, **where)
 
 
 CATALOGUE: dict[str, Entry] = {}

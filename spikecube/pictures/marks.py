@@ -123,8 +123,8 @@ def steps(start: npt.ArrayLike, end: npt.ArrayLike, level: npt.ArrayLike, x: str
 
 def stems(positions: npt.ArrayLike, height: float, x: str, y: str, **look: Any) -> Layer:
     """Pieces of a line from the axis up, at some positions, with one legend entry for all."""
-    at = np.asarray(positions, dtype=float)
-    return line(np.repeat(at, 3), np.tile([0.0, height, np.nan], len(at)), x, y, **look)
+    places = np.asarray(positions, dtype=float)
+    return line(np.repeat(places, 3), np.tile([0.0, height, np.nan], len(places)), x, y, **look)
 
 
 def verticals(

@@ -51,7 +51,7 @@ def tiles(lines: Sequence[Headline]) -> str:
     """The numbers one would quote; a green edge where theory's value is inside, an orange one where it is not."""
     items = "".join(
         f'<li class="{_VERDICT[line.holds]}"><span>{escape(line.name)}</span><b>{escape(line.value)}</b>'
-        f"<span>{escape(line.told)}</span></li>"
+        f"<span>{escape(line.beside)}</span></li>"
         for line in lines
     )
     return f'<ul class="tiles" aria-label="Numbers to quote">{items}</ul>' if items else ""
@@ -150,12 +150,12 @@ def figure(name: str, film: Film, title: str, *, hidden: bool = False) -> str:
 
 def fits(made: Mapping[str, xr.Dataset]) -> str:
     """What each fit means in two sentences, all that it says and its table folded; why there is none, once."""
-    parts, told = [], set()
+    parts, beside = [], set()
     for law, fit in made.items():
         whole, rows = str(fit.attrs.get("sentence", "")).removeprefix(f"{law}: "), tables.fit_table(fit)
-        if not rows and whole in told:
+        if not rows and whole in beside:
             whole = "no fit, for the same reason."
-        told.add(whole)
+        beside.add(whole)
         short = fitted(law, fit) if rows else ""
         inside = f"<p>{symbols.scripts(whole)}</p>{scroll(rows, f'Fit of the {law}')}"
         folded = f"<details><summary>all of it, with the table</summary>{inside}</details>" if rows else ""

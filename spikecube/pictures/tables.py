@@ -122,11 +122,11 @@ def _fit_cells(values: dict[str, float]) -> list[Any]:
     if not stderr > 0 or not np.isfinite(stderr):
         return list(values.values())
     digits = max(0, 1 - math.floor(math.log10(stderr)))
-    told = dict.fromkeys(("ci_low", "ci_high"), lambda v: f"{v:.{digits}f}") | {
+    written = dict.fromkeys(("ci_low", "ci_high"), lambda v: f"{v:.{digits}f}") | {
         "estimate": lambda v: with_error(v, stderr), "z": lambda v: f"{v:+.1f}",
         "pvalue_holm": lambda v: f"{v:.2g}", "gof_pvalue": lambda v: f"{v:.2g}", "stderr": lambda v: f"{v:.{digits}f}",
     }  # fmt: skip
-    return [told[c](v).replace("-", "−") if c in told and np.isfinite(v) else v for c, v in values.items()]
+    return [written[c](v).replace("-", "−") if c in written and np.isfinite(v) else v for c, v in values.items()]
 
 
 def _label(value: Any) -> Any:

@@ -22,10 +22,10 @@ BY_NIGHT = style.DARK
 BY_DAY = {dark: light for light, dark in style.DARK.items()}
 
 
-def watch(query: str, told: Callable[[bool], None]) -> pn.viewable.Viewable:
+def watch(query: str, call: Callable[[bool], None]) -> pn.viewable.Viewable:
     """A part of a served page, not seen, that tells whether a media query holds, now and when that changes."""
     toggle = Toggle(visible=False)
-    toggle.on_change("active", lambda _name, _old, holds: told(bool(holds)))
+    toggle.on_change("active", lambda _name, _old, holds: call(bool(holds)))
     document = pn.state.curdoc
     if document is not None:
         document.js_on_event(

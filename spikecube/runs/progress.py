@@ -74,12 +74,12 @@ class InNotebook(Lines):
 
     def __init__(self) -> None:
         super().__init__(every=0.5)
-        self.said: list[str] = []
+        self.sentences: list[str] = []
         self.line = ""
         self.shown: Any = None
 
     def say(self, sentence: str) -> None:
-        self.said.append(sentence)
+        self.sentences.append(sentence)
         self._show()
 
     def tell(self, line: str) -> None:
@@ -99,7 +99,7 @@ class InNotebook(Lines):
 
     def html(self) -> str:
         """The whole display."""
-        lines = "".join(f"<div>{html.escape(sentence)}</div>" for sentence in self.said)
+        lines = "".join(f"<div>{html.escape(sentence)}</div>" for sentence in self.sentences)
         if not self.line:
             return lines
         share = self.done_cost / self.cost if self.cost else 1.0

@@ -11,7 +11,7 @@ import xarray as xr
 
 from spikecube.cube.assemble import CellResult
 from spikecube.cube.cuts import as_cube
-from spikecube.cube.merge import results, study_of
+from spikecube.cube.merge import results, study_inside
 from spikecube.notebook import Shown
 from spikecube.runs import provenance
 from spikecube.runs.errors import RunError
@@ -68,7 +68,7 @@ def verify(
         When it has no computed cell, or one that does not fit in memory.
     """
     cube = as_cube(cube_of(cube), "study", "alpha", "n", "seed", "lam")
-    study = study_of(cube)
+    study = study_inside(cube)
     kernel = kernel or default_kernel(study)
     found = list(results(cube, study))
     if not found:

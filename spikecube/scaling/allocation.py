@@ -49,7 +49,7 @@ class Aim:
         """G_j/sqrt(v_j), (K, p)."""
         return np.asarray(self.slopes / np.sqrt(self.variance)[:, None])
 
-    def at(self, some: Array) -> Aim:
+    def restrict(self, some: Array) -> Aim:
         """The aim with the sizes of a mask (K,) alone."""
         return replace(self, slopes=self.slopes[some], variance=self.variance[some], sizes=self.sizes[some])
 
@@ -234,7 +234,7 @@ def _centre(
     Returns x (K,), the multipliers (T,) and the slopes -d variance_a/dx_j (T, K) there.
     """
 
-    def parts(x: Array) -> tuple[Array, Array, list[Array]]:
+    def variances(x: Array) -> tuple[Array, Array, list[Array]]:
         values, slopes, bends = [], [], []
         for f, c in zip(rows, directions, strict=True):
             inverse = np.linalg.inv(f.T * x @ f)
@@ -249,7 +249,7 @@ def _centre(
             return np.inf
         return float(weight * x.sum() - np.log(1 - values).sum() - np.log(x - least).sum())
 
-    values, slopes, bends = parts(x)
+    values, slopes, bends = variances(x)
     for _ in range(_NEWTON):
         slack, room = 1 - values, x - least
         gradient = weight - slopes.T @ (1 / slack) - 1 / room
@@ -258,7 +258,7 @@ def _centre(
         step = -room * np.linalg.solve(curvature, room * gradient)
         decrement, length, here = -gradient @ step, 1.0, barrier(x, values)
         while length > 1e-12:
-            moved = parts(x + length * step) if (x + length * step > least).all() else None
+            moved = variances(x + length * step) if (x + length * step > least).all() else None
             if moved is not None and barrier(x + length * step, moved[0]) <= here - 0.1 * length * decrement:
                 x, (values, slopes, bends) = x + length * step, moved
                 break

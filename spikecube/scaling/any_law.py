@@ -100,9 +100,9 @@ def fit_power_law(
     """
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=True)
     quantity = str(data.name or "the data")
-    told = {} if expected is None else {"exponent": expected}
+    given = {} if expected is None else {"exponent": expected}
     options: dict[str, Any] = {"n_min": n_min, "rng": as_generator(rng), "draws": draws, "quantity": quantity}
-    result = fit_sample(_corrected_by(correction), sample, expected=told, **options)
+    result = fit_sample(_corrected_by(correction), sample, expected=given, **options)
     return describe(adjust(result), quantity=quantity)
 
 
@@ -178,10 +178,10 @@ def fit_law(
     """
     formula, robust = _law_of(law, expected or {}), _robust(law, loss, delta)
     quantity = str(getattr(data, "name", None) or "the data")
-    told: dict[str, Any] = {"expected": expected, "quantity": quantity}
+    given: dict[str, Any] = {"expected": expected, "quantity": quantity}
     if law in SURFACES:
         dims = _pair(law, dim, n_min)
-        return adjust(fit_two_sizes(data, dims, formula, stderr=stderr, zeros=zeros, robust=robust, **told))
+        return adjust(fit_two_sizes(data, dims, formula, stderr=stderr, zeros=zeros, robust=robust, **given))
     if not isinstance(dim, str):
         raise FitError(f"dim={dim!r} names no single dim, which the law {law!r} needs; two sizes have law='two_size'")
     smallest = n_min
@@ -189,7 +189,7 @@ def fit_law(
         sizes = sizes_of(as_floats(data), dim)
         data, stderr, smallest = _logarithms(data, sizes, dim, stderr, n_min)
     sample = from_data(data, dim, stderr, zeros=zeros, own_units=bool(formula.in_units))
-    result = fit_sample(formula, sample, n_min=smallest, rng=as_generator(rng), draws=draws, **told)
+    result = fit_sample(formula, sample, n_min=smallest, rng=as_generator(rng), draws=draws, **given)
     if law == "log_power":
         result = _sizes_again(result, sizes, dim)
     return describe(adjust(result), quantity=quantity)

@@ -171,10 +171,10 @@ def parameter_table(form: Ansatz, theta: Array, covariance: Array, t_dof: Array,
 
 def _powers_of(form: Ansatz, theta: Array, covariance: Array, part: int) -> tuple[Array, Array]:
     """(1/nu, zeta/nu) of one part, and their covariance (2, 2) to first order."""
-    at = [form.params.index("nu"), form.zetas[part]]
-    nu, zeta = theta[at]
+    places = [form.params.index("nu"), form.zetas[part]]
+    nu, zeta = theta[places]
     slope = np.array([[-1 / nu**2, 0.0], [-zeta / nu**2, 1 / nu]])
-    return np.array([1 / nu, zeta / nu]), _through(slope, covariance[np.ix_(at, at)])
+    return np.array([1 / nu, zeta / nu]), _through(slope, covariance[np.ix_(places, places)])
 
 
 def _through(slope: Array, covariance: Array) -> Array:

@@ -37,7 +37,7 @@ class Reading:
 
     Attributes
     ----------
-    at : the master curves.
+    reduced : the master curves.
     covariance, t_dof : (p, p) and (p,); a parameter that nothing determines has an infinite variance.
     grid, master, master_stderr : (G,), the curves (of f alone) and their errors (M, G); NaN beyond their points.
     uneven_pvalue : of squared residuals that go with the value, the size or u; NaN where errors are known.
@@ -47,7 +47,7 @@ class Reading:
     error_change : (p,), how each error changes within itself, as a largest |log ratio|; NaN where nothing tells.
     """
 
-    at: Reduction
+    reduced: Reduction
     covariance: Array
     t_dof: Array
     quality: Quality
@@ -65,19 +65,21 @@ def infer(problem: UsedPoints, theta: Array) -> Reading:
     """Covariance of parameters and curve, the test of the collapse and the looks beside it, at the optimum."""
     points, sample = problem.points, problem.sample
     linear = linearised(problem, theta)
-    linear = replace(linear, at=_by_regression(points, linear.at))
-    at, quality = linear.at, judge(problem, linear)
+    linear = replace(linear, reduced=_by_regression(points, linear.reduced))
+    reduced, quality = linear.reduced, judge(problem, linear)
     noise = noise_of(problem, linear)
     wide, wide_dof = covariance_of(problem, linear, noise)
     drift, drift_p = _drift(problem, theta, linear, noise, wide_dof)
     change = _error_change(problem, theta, linear, noise, wide)
     spread = noise.times(linear.curve_response) @ linear.curve_response.T
-    grid = np.linspace(at.here.u.min(), at.here.u.max(), _GRID)
-    curves = [_on_grid(at.curve, k, grid, at.coefficients, spread) for k in part_numbers(points)]
+    grid = np.linspace(reduced.here.u.min(), reduced.here.u.max(), _GRID)
+    curves = [_on_grid(reduced.curve, k, grid, reduced.coefficients, spread) for k in part_numbers(points)]
     master, master_stderr = (np.stack(rows) for rows in zip(*curves, strict=True))
     uneven = np.nan if sample.stderr is not None or points.blocks is not None else uneven_pvalue(points, linear)
     richer = _richer(problem, theta) if quality.joint[2] < REJECTED else (0, np.nan)
-    return Reading(at, wide, wide_dof, quality, uneven, drift, drift_p, richer, change, grid, master, master_stderr)
+    return Reading(
+        reduced, wide, wide_dof, quality, uneven, drift, drift_p, richer, change, grid, master, master_stderr
+    )
 
 
 def _richer(problem: UsedPoints, theta: Array) -> tuple[int, float]:
@@ -92,18 +94,18 @@ def _richer(problem: UsedPoints, theta: Array) -> tuple[int, float]:
     return 0, np.nan
 
 
-def _by_regression(points: Points, at: Reduction) -> Reduction:
+def _by_regression(points: Points, reduced: Reduction) -> Reduction:
     """The same curves by statsmodels' regression."""
-    here, knots, factors = at.here, [], []
-    for k, own in enumerate(at.curve.splines):
+    here, knots, factors = reduced.here, [], []
+    for k, own in enumerate(reduced.curve.splines):
         factor = np.where(points.parts == k, here.factor, 0.0)
         knots += [spline.knots for spline in own]
         factors += [factor] if here.decay is None else [factor, factor * here.decay]
     y = points.y - here.offset
     coefficients, chi2 = regression_splines(here.u, y, points.white, knots, factors)
-    value = at.curve.basis(here.u, here.decay, points.parts) @ coefficients
+    value = reduced.curve.basis(here.u, here.decay, points.parts) @ coefficients
     residual = points.white(y - here.factor * value)
-    return replace(at, coefficients=coefficients, value=value, residual=residual, cost=chi2)
+    return replace(reduced, coefficients=coefficients, value=value, residual=residual, cost=chi2)
 
 
 def _on_grid(curve: Curve, k: int, grid: Array, coefficients: Array, covariance: Array) -> tuple[Array, Array]:
@@ -144,7 +146,7 @@ def _drift(
     change[:, rest] += linearised(part, moved, sizes).response
     if problem.sample.stderr is None and problem.points.blocks is None:  # one variance for all points has more dof
         left = float(len(rest) - linear.fitted.shape[1])
-        return shift, shift_test(shift[free], linear.at.cost / left * change @ change.T, left)
+        return shift, shift_test(shift[free], linear.reduced.cost / left * change @ change.T, left)
     return shift, shift_test(shift[free], noise.times(change) @ change.T, float(t_dof[free].min()))
 
 

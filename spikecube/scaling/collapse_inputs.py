@@ -104,8 +104,8 @@ def asked(
     if shared and len(arrays) > 1:
         raise FitError(f"shared={shared!r} takes one observable: give several with seeds")
     theory = numbers_by_name("expected", expected, form.params, form.name)
-    at = np.array([theory.get(name, np.nan) for name in form.params])
-    return Wishes(form, arrays, errors, covariance, held, _ends(window), at)
+    null = np.array([theory.get(name, np.nan) for name in form.params])
+    return Wishes(form, arrays, errors, covariance, held, _ends(window), null)
 
 
 def is_number(value: Any) -> bool:

@@ -42,7 +42,7 @@ class Linearised:
     unknown : (k,), parameters that the points do not determine.
     """
 
-    at: Reduction
+    reduced: Reduction
     response: Array
     curve_response: Array
     fitted: Array
@@ -62,10 +62,10 @@ def linearised(
     sizes, frugal : of the splines of each part, by default those that belong to its points, as in `settle`.
     """
     form, points, free = problem.form, problem.points, problem.free
-    at = reduce(form, points, theta, sizes or spline_sizes(points))
+    reduced = reduce(form, points, theta, sizes or spline_sizes(points))
     plain = reduce(form, points, theta, frugal or frugal_sizes(form, points, theta))
     by_theta, others = white_slopes(form, points, theta, free, plain)
-    basis, inverse = orthonormal(at.design)
+    basis, inverse = orthonormal(reduced.design)
     left = orthonormal(np.concatenate([basis, others], axis=1))[0]
     slope = by_theta - left @ (left.T @ by_theta)
     unknown = np.zeros(len(free), dtype=bool)
@@ -76,9 +76,11 @@ def linearised(
     directions, response = orthonormal(slope)
     noise = slope_noise(form, points, theta, free, plain, left)
     if problem.sample.stderr is None and points.blocks is None:
-        noise *= at.cost / max(len(points.y) - at.design.shape[1] - len(free), 1)
+        noise *= reduced.cost / max(len(points.y) - reduced.design.shape[1] - len(free), 1)
     response = response + response @ response.T @ noise @ response
-    return Linearised(at, response, inverse / at.length[:, None], np.concatenate([directions, basis], axis=1), unknown)
+    return Linearised(
+        reduced, response, inverse / reduced.length[:, None], np.concatenate([directions, basis], axis=1), unknown
+    )
 
 
 def orthonormal(design: Array) -> tuple[Array, Array]:
@@ -126,7 +128,7 @@ def noise_of(problem: UsedPoints, linear: Linearised) -> OwnNoise | SharedDraws:
         return shared_draws(points, problem.places, sample)
     if sample.stderr is not None or points.blocks is not None:
         return OwnNoise(np.ones(len(points.y)))
-    return OwnNoise(linear.at.residual**2 / np.maximum(1 - (linear.fitted**2).sum(1), _LEAST_FREE))
+    return OwnNoise(linear.reduced.residual**2 / np.maximum(1 - (linear.fitted**2).sum(1), _LEAST_FREE))
 
 
 def covariance_of(problem: UsedPoints, linear: Linearised, noise: OwnNoise | SharedDraws) -> tuple[Array, Array]:
@@ -139,7 +141,7 @@ def covariance_of(problem: UsedPoints, linear: Linearised, noise: OwnNoise | Sha
         if problem.sample.stderr is None and problem.points.blocks is None:
             t_dof = _sandwich_dof(linear)
         elif problem.sharing is not None:
-            along = problem.sharing.along(linear.at.here.u, problem.points.control)
+            along = problem.sharing.along(linear.reduced.here.u, problem.points.control)
             known = problem.sample.stderr is not None
             t_dof = sharing_dof(problem.sharing, problem.points, along, linear.response, linear.fitted, known)
     wide, wide_dof = np.zeros((p, p)), np.full(p, np.inf)
@@ -171,9 +173,9 @@ def uneven_pvalue(points: Points, linear: Linearised) -> float:
     Koenker, J. Econometrics 17 (1981) 107.
     """
     free = np.maximum(1 - (linear.fitted**2).sum(1), _LEAST_FREE)
-    squares = linear.at.residual**2 / free
-    model = points.white(points.y) - linear.at.residual
-    by = [np.abs(model), np.log(points.size), np.abs(linear.at.here.u)]
+    squares = linear.reduced.residual**2 / free
+    model = points.white(points.y) - linear.reduced.residual
+    by = [np.abs(model), np.log(points.size), np.abs(linear.reduced.here.u)]
     columns = np.stack([np.ones(len(free)), *by], axis=1) * np.sqrt(free)[:, None]
     basis = orthonormal(columns)[0]
     mean = orthonormal(columns[:, :1])[0]

@@ -97,14 +97,14 @@ class Quality:
 
 def judge(problem: UsedPoints, linear: Linearised) -> Quality:
     """The tests of each part, and that of all together."""
-    points, residual, fitted = problem.points, linear.at.residual, linear.fitted
+    points, residual, fitted = problem.points, linear.reduced.residual, linear.fitted
     every = np.arange(len(residual))
-    of_all = _tests(problem, every, residual, fitted, linear.at.cost, len(residual) - fitted.shape[1])
+    of_all = _tests(problem, every, residual, fitted, linear.reduced.cost, len(residual) - fitted.shape[1])
     tests = []
     for k in part_numbers(points) if points.parts.any() else ():
         own = np.flatnonzero(points.parts == k)
         dof = len(own) - float((fitted[own] ** 2).sum())
-        curve = orthonormal(linear.at.design[own][:, linear.at.curve.part(k)])[0]
+        curve = orthonormal(linear.reduced.design[own][:, linear.reduced.curve.part(k)])[0]
         tests.append(_tests(problem, own, residual[own], curve, float(residual[own] @ residual[own]), dof))
     chi2, dof, gof_pvalue, too_good, pattern = np.array(tests or [of_all]).T
     return Quality(chi2, dof, gof_pvalue, too_good, pattern, of_all[:3])

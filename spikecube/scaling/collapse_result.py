@@ -64,9 +64,9 @@ def _planes(task: Stage, problem: UsedPoints, found: SearchEnd, fit: Reading) ->
     """Data, curve and scaled variables over (observable, control, size), in the user's units."""
     form, frame_, sample, shape = task.form, task.frame, task.sample, task.plane
     part, x, n = np.meshgrid(np.arange(shape[0]), task.x, sample.sizes, indexing="ij")
-    at = form.places(found.theta, n.ravel() / frame_.size, (x.ravel() - frame_.centre) / frame_.span, part.ravel())
-    curve = fit.at.curve.basis(at.u, at.decay, part.ravel()) @ fit.at.coefficients
-    u, prefactor, curve = (v.reshape(shape) for v in (at.u, np.exp(at.prefactor), curve))
+    spots = form.places(found.theta, n.ravel() / frame_.size, (x.ravel() - frame_.centre) / frame_.span, part.ravel())
+    curve = fit.reduced.curve.basis(spots.u, spots.decay, part.ravel()) @ fit.reduced.coefficients
+    u, prefactor, curve = (v.reshape(shape) for v in (spots.u, np.exp(spots.prefactor), curve))
     value, log = frame_.value[:, None, None], frame_.log[:, None, None]
     model = np.where(log, np.log(prefactor) + curve, prefactor * curve)
     used = np.zeros(sample.mean.shape, dtype=bool)
@@ -75,7 +75,7 @@ def _planes(task: Stage, problem: UsedPoints, found: SearchEnd, fit: Reading) ->
     measured, mean = _measured(task), sample.mean.reshape(shape)
     errors = np.full(shape, np.nan) if sample.stderr is None else sample.stderr.reshape(shape)
     unit = (frame_.curve_unit(form, found.theta) / frame_.value)[:, None, None]
-    ends = [[own[0].knots[0], own[0].knots[-1]] for own in fit.at.curve.splines]
+    ends = [[own[0].knots[0], own[0].knots[-1]] for own in fit.reduced.curve.splines]
     low, high = np.transpose(ends)[:, :, None, None]
     fitted = np.where((low <= u) & (u <= high), model, np.nan)
     return {
@@ -154,7 +154,7 @@ def _scalars(task: Stage, problem: UsedPoints, found: SearchEnd, fit: Reading, k
     arrays |= over((), chi2=chi2, dof=dof, gof_pvalue=q.gof_pvalue[k], pattern_pvalue=q.pattern_pvalue[k])
     arrays |= over((), drift_pvalue=fit.drift_pvalue, uneven_pvalue=fit.uneven_pvalue, nobs=float(count))
     arrays |= over((), aicc=aicc(chi2, count, count - dof, known=task.raw.stderr is not None))
-    arrays |= over((), spline_size=float(fit.at.curve.splines[k][0].size))
+    arrays |= over((), spline_size=float(fit.reduced.curve.splines[k][0].size))
     return arrays | over((), n_min=task.raw.sizes[problem.places[rows, 1]].min(), converged=found.at_rest)
 
 

@@ -64,33 +64,33 @@ def settle(
     return theta, rest
 
 
-def white_slopes(form: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> tuple[Array, Array]:
+def white_slopes(form: Ansatz, points: Points, theta: Array, free: Array, fit: Reduction) -> tuple[Array, Array]:
     """Weighted slopes in the parameters (P, k), and f'(u) and u f'(u) of each part, at some curves.
 
     A shift or stretch of u is another f, so that what slopes share with the latter tells nothing of a parameter.
     """
-    by_theta, by_u = slopes(form, points, theta, free, at)
+    by_theta, by_u = slopes(form, points, theta, free, fit)
     shifts = np.stack([np.where(points.parts == k, by_u, 0.0) for k in part_numbers(points)], axis=1)
-    return points.white(by_theta), points.white(np.concatenate([shifts, shifts * at.here.u[:, None]], axis=1))
+    return points.white(by_theta), points.white(np.concatenate([shifts, shifts * fit.here.u[:, None]], axis=1))
 
 
-def slope_noise(form: Ansatz, points: Points, theta: Array, free: Array, at: Reduction, known: Array) -> Array:
+def slope_noise(form: Ansatz, points: Points, theta: Array, free: Array, fit: Reduction, known: Array) -> Array:
     """N of `settle`, (k, k), for independent errors of variance 1 in weighted units.
 
     Parameters
     ----------
-    at : the frugal curves.
+    fit : the frugal curves.
     known : (P, r), an orthonormal basis of what is not counted.
     """
-    n_coefficients, moved = len(at.coefficients), []
-    none = replace(at, coefficients=np.zeros(n_coefficients), value=np.zeros(len(points.y)))
+    n_coefficients, moved = len(fit.coefficients), []
+    none = replace(fit, coefficients=np.zeros(n_coefficients), value=np.zeros(len(points.y)))
     constant = slopes(form, points, theta, free, none)[0]  # of logarithms: their slopes are affine in the curve
-    basis = at.curve.basis(at.here.u, at.here.decay, points.parts)
+    basis = fit.curve.basis(fit.here.u, fit.here.decay, points.parts)
     for j, one in enumerate(np.eye(n_coefficients)):
-        alone = replace(at, coefficients=one, value=basis[:, j])
-        slope = points.white(slopes(form, points, theta, free, alone)[0] - constant) / at.length[j]
+        alone = replace(fit, coefficients=one, value=basis[:, j])
+        slope = points.white(slopes(form, points, theta, free, alone)[0] - constant) / fit.length[j]
         moved.append(slope - known @ (known.T @ slope))
-    spread = linalg.solve_triangular(at.root, np.stack(moved).reshape(n_coefficients, -1), trans="T")
+    spread = linalg.solve_triangular(fit.root, np.stack(moved).reshape(n_coefficients, -1), trans="T")
     spread = spread.reshape(n_coefficients, len(points.y), -1)
     return np.asarray(np.einsum("jpk,jpl->kl", spread, spread))
 
@@ -118,11 +118,11 @@ def _root(
     start = nearest = theta
     least, last, since = np.inf, np.inf, 0
     for _ in range(_STEPS):
-        at = reduce(form, points, theta, sizes)
-        step, gain, metric = _step(at, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
+        fit = reduce(form, points, theta, sizes)
+        step, gain, metric = _step(fit, *white_slopes(form, points, theta, free, reduce(form, points, theta, frugal)))
         if not np.isfinite(gain):
             break
-        nearest, least, since = (theta, gain / at.cost, 0) if gain < least * at.cost else (nearest, least, since + 1)
+        nearest, least, since = (theta, gain / fit.cost, 0) if gain < least * fit.cost else (nearest, least, since + 1)
         if since > _PATIENCE and least < near:
             break
         if gain < last:
@@ -131,7 +131,7 @@ def _root(
             share = max(share / 2, _LEAST_SHARE)
             memory = share * np.eye(len(free))
         trial = _moved(form, theta, free, memory @ step, _LONGEST * float(np.linalg.norm(metric @ step)), metric)
-        if gain <= _AT_REST * at.cost + rounding:
+        if gain <= _AT_REST * fit.cost + rounding:
             return trial, True
         moved, theta, last, before = (trial - theta)[free], trial, gain, step
     return (nearest, True) if least < near else (start, False)
@@ -156,13 +156,13 @@ def _secant(memory: Array, moved: Array, lessened: Array, metric: Array) -> Arra
     return np.asarray(memory + np.outer(moved - memory @ lessened, along) / size)
 
 
-def _step(at: Reduction, by_theta: Array, others: Array) -> tuple[Array, float, Array]:
+def _step(fit: Reduction, by_theta: Array, others: Array) -> tuple[Array, float, Array]:
     """The step (k,) to the root of what is linear in it, its gain of the sum of squares, and steps to errors (k, k)."""
-    left, k = at.rest(np.concatenate([others, by_theta], axis=1)), by_theta.shape[1]
+    left, k = fit.rest(np.concatenate([others, by_theta], axis=1)), by_theta.shape[1]
     length = np.maximum(np.linalg.norm(np.concatenate([others, by_theta], axis=1), axis=0), 1e-300)
     if not np.isfinite(left).all():
         return np.zeros(k), np.nan, np.eye(k)
     directions, triangle = np.linalg.qr(left / length)
-    along, own = directions[:, -k:].T @ at.residual, triangle[-k:, -k:]
+    along, own = directions[:, -k:].T @ fit.residual, triangle[-k:, -k:]
     step = np.linalg.pinv(own, rcond=UNKNOWN) @ along / length[-k:]
     return step, float(along @ along), own * length[-k:]

@@ -128,10 +128,10 @@ def _with_zetas(form: Ansatz, parts: list[_Ranked], theta: Array, held: dict[str
     """Minus twice the log likelihoods, up to a constant, and theta with zetas: the best, then the next best of all."""
     logs, tried = [], []
     for k, ranked in enumerate(parts):
-        at = form.zetas[k] if form.zetas else None
-        zetas = np.zeros(1) if at is None else np.array([held.get(form.params[at], np.nan)])
+        own = form.zetas[k] if form.zetas else None
+        zetas = np.zeros(1) if own is None else np.array([held.get(form.params[own], np.nan)])
         zetas = _ZETAS if np.isnan(zetas[0]) else zetas
-        costs = ranked.costs(form, theta, np.zeros(1) if at is None else zetas / form.named(theta)["nu"])
+        costs = ranked.costs(form, theta, np.zeros(1) if own is None else zetas / form.named(theta)["nu"])
         order = costs.argsort(kind="stable")
         logs.append(len(ranked.points.y) * np.log(np.maximum(costs[order], np.finfo(float).tiny)))
         tried.append(zetas[order])
@@ -158,12 +158,12 @@ class _Ranked:
     def costs(self, form: Ansatz, theta: Array, powers: Array) -> Array:
         """Sums of squares about a small curve for prefactors n^power, all at one u; (len(powers),)."""
         points = self.points
-        at = form.places(theta, points.size, points.control, points.parts)
-        rank = np.empty(len(at.u), dtype=int)
-        rank[at.u.argsort(kind="stable")] = np.arange(len(rank))
+        scaled = form.places(theta, points.size, points.control, points.parts)
+        rank = np.empty(len(scaled.u), dtype=int)
+        rank[scaled.u.argsort(kind="stable")] = np.arange(len(rank))
         basis = self.splines[0][rank]
-        if at.decay is not None:
-            basis = np.concatenate([basis, at.decay[:, None] * self.splines[1][rank]], axis=1)
+        if scaled.decay is not None:
+            basis = np.concatenate([basis, scaled.decay[:, None] * self.splines[1][rank]], axis=1)
         prefactor = np.minimum(np.maximum(powers[:, None] * np.log(points.size), -_LARGEST), _LARGEST)
         factor, y = np.exp(np.where(points.log, 0.0, prefactor)), points.y - np.where(points.log, prefactor, 0.0)
         squares = (basis[:, :, None] * basis[:, None, :]).reshape(len(basis), -1)

@@ -224,8 +224,8 @@ class Stage:
         problem = plain.problem(found.used, free)
         linear, own = linearised(problem, found.theta), problem.points
         known = self.raw.stderr is not None
-        y = own.white(own.y - linear.at.here.offset)
-        sharing = read_sharing(linear.at.here.u, own.control, own.size, y, linear.fitted, known)
+        y = own.white(own.y - linear.reduced.here.offset)
+        sharing = read_sharing(linear.reduced.here.u, own.control, own.size, y, linear.fitted, known)
         n, x = np.meshgrid(
             self.raw.sizes / self.frame.size, (self.x - self.frame.centre) / self.frame.span, indexing="ij"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,14 @@ def applied(curve: Array, matrix: Array) -> Array:
 def _beside(values: Array, like: Array) -> Array:
     """Values (B, ...) in a form that broadcasts with an array (B, ..., ...) whose further axes come first."""
     return values.reshape(len(values), *[1] * (like.ndim - 1), *values.shape[1:])
+
+
+class Settled(NamedTuple):
+    """The best t, its cost, and its deviation with all else held, (B, G) each."""
+
+    t: Array
+    cost: Array
+    deviation: Array
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,8 @@ class Projection:
         """log C and b at omega, t (B, ...); (B, ..., 2)."""
         return np.asarray(_beside(self.level, omega) - applied(self.correction(omega, t), self.line))
 
-    def settle(self, omega: Array, t: Array) -> tuple[Array, Array, Array]:
-        """The best t for each omega (B, G) near a start: t, its cost, and its conditional deviation."""
+    def settle(self, omega: Array, t: Array) -> Settled:
+        """The best t for each omega (B, G) near a start."""
         damping, cost = np.full(t.shape, 1e-3), self.cost(omega, t)
         for _ in range(STEPS):
             slope = applied(self.slope(omega, t), self.project)
@@ -104,4 +113,4 @@ class Projection:
             t, cost = np.where(better, trial, t), np.where(better, new, cost)
             damping = np.where(better, damping / 10, damping * 10)
         slope = applied(self.slope(omega, t), self.project)
-        return t, cost, 1 / np.sqrt((slope**2).sum(-1) + 1e-300)
+        return Settled(t, cost, 1 / np.sqrt((slope**2).sum(-1) + 1e-300))

@@ -37,7 +37,7 @@ class SizeCurve:
         """Points less coefficients."""
         return len(self.control) - self.spline.size
 
-    def at(self, x: Array) -> Array:
+    def value_at(self, x: Array) -> Array:
         """Values."""
         return np.asarray(self.spline.basis(x) @ self.coefficients)
 
@@ -102,7 +102,7 @@ def cross(one: SizeCurve, other: SizeCurve) -> Crossing | None:
     if not low < high:
         return None
     grid = np.linspace(low, high, _GRID)
-    difference = other.at(grid) - one.at(grid)
+    difference = other.value_at(grid) - one.value_at(grid)
     error = np.sqrt(one.variance(grid) + other.variance(grid))
     ratio = difference / np.where(error > 0, error, 1.0)
     changes = np.flatnonzero(np.sign(difference[1:]) * np.sign(difference[:-1]) < 0)
@@ -110,16 +110,19 @@ def cross(one: SizeCurve, other: SizeCurve) -> Crossing | None:
         return None
     total = np.cumsum(ratio)
     k = changes[np.abs(total[-1] - 2 * total[changes]).argmax()]
-    place = float(
-        optimize.brentq(lambda x: float((other.at(np.array([x])) - one.at(np.array([x])))[0]), *grid[k : k + 2])
-    )
-    at = np.array([place])
-    slopes = [curve.spline.slope(at, curve.coefficients)[0] for curve in (one, other)]
+
+    def apart(x: float) -> float:
+        there = np.array([x])
+        return float((other.value_at(there) - one.value_at(there))[0])
+
+    place = float(optimize.brentq(apart, *grid[k : k + 2]))
+    point = np.array([place])
+    slopes = [curve.spline.slope(point, curve.coefficients)[0] for curve in (one, other)]
     slope = slopes[1] - slopes[0]
-    if not abs(slope) > _RESOLVED * np.sqrt(one.slope_variance(at) + other.slope_variance(at)):
+    if not abs(slope) > _RESOLVED * np.sqrt(one.slope_variance(point) + other.slope_variance(point)):
         return None
-    first, second = (curve.spline.basis(at)[0] @ curve.response for curve in (one, other))
-    return Crossing(place, float(one.at(at)[0]), first / slope, -second / slope)
+    first, second = (curve.spline.basis(point)[0] @ curve.response for curve in (one, other))
+    return Crossing(place, float(one.value_at(point)[0]), first / slope, -second / slope)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def derived(
     """
     if "param" not in fit.dims or not {"estimate", "covariance", "status"} <= set(fit):
         raise FitError("a derived number needs a whole fit, with the dim 'param' and its covariance")
-    told = name or (number if isinstance(number, str) else str(getattr(number, "__name__", "number")))
+    called = name or (number if isinstance(number, str) else str(getattr(number, "__name__", "number")))
     g = _Number(fit["estimate"].transpose(*fit["status"].dims, "param"), _function(fit, number))
     blocks, joint = _covariances(fit)
     spread, curve = np.sqrt(np.diag(blocks)), np.repeat(np.arange(fit["status"].size), fit.sizes["param"])
@@ -148,12 +148,12 @@ def derived(
     arrays |= over((), message=np.array([one.message for one in found], dtype=object))
     return fit_result(
         arrays,
-        [told],
+        [called],
         dims=[str(d) for d in g.shaped.dims],
         shape=g.shaped.shape,
         coords={str(k): v for k, v in g.shaped.coords.items() if str(k) not in SHAPE and str(k) != "param"},
-        law=f"{told} of: {fit.attrs.get('law', 'a fit')}",
-        quantity=told,
+        law=f"{called} of: {fit.attrs.get('law', 'a fit')}",
+        quantity=called,
         without={k: "a derived number has no test of fit of its own" for k in SHAPE if k not in arrays},
     )
 
@@ -189,7 +189,7 @@ class _Number:
         """The numbers at the estimates, with their labels."""
         return xr.DataArray(self.function(self.theta))
 
-    def at(self, flat: Array) -> Array:
+    def value(self, flat: Array) -> Array:
         """The numbers at other parameters (Q,), flat."""
         with np.errstate(all="ignore"):
             value = self.function(self.theta.copy(data=flat.reshape(self.theta.shape)))
@@ -201,7 +201,7 @@ class _Number:
         for q in range(len(flat)):
             step = np.zeros(len(flat))
             step[q] = _STEP * spread[q] if q in active else 0.0
-            columns.append((self.at(flat + step) - self.at(flat - step)) / (2 * step[q]) if step[q] else None)
+            columns.append((self.value(flat + step) - self.value(flat - step)) / (2 * step[q]) if step[q] else None)
         zero = np.zeros(self.shaped.size)
         return np.stack([zero if c is None else np.nan_to_num(c) for c in columns], axis=1)
 
@@ -245,7 +245,7 @@ class _Found(NamedTuple):
 
 def _interval(g: _Number, r: int, slope: Array, sigma: Array, spread: Array, dof: float, null: float) -> _Found:
     """Estimate, error, range and what to think of it, of one number."""
-    estimate, stderr = float(g.at(g.flat)[r]), float(np.sqrt(np.maximum(slope @ sigma @ slope, 0.0)))
+    estimate, stderr = float(g.value(g.flat)[r]), float(np.sqrt(np.maximum(slope @ sigma @ slope, 0.0)))
     if not np.isfinite(estimate):
         lost = "A parameter that the number needs was not fitted."
         return _Found(np.nan, np.nan, np.nan, np.nan, np.nan, "no_data", lost)
@@ -288,7 +288,7 @@ def _end(
     for _ in range(_ROUNDS):
         length = float(np.sqrt(np.maximum(place @ sigma @ place, 0.0)))
         theta = np.asarray(g.flat + t * (sigma @ place) / (length if length > 0 else 1.0))
-        before, found = found, float(g.at(theta)[r])
+        before, found = found, float(g.value(theta)[r])
         if not np.isfinite(found) or (found - estimate) * t <= 0 or abs(found - estimate) > _FAR * half:
             return np.inf if t > 0 else -np.inf
         if abs(found - before) < 1e-7 * half:

@@ -165,7 +165,7 @@ def _calibrated(aims: Sequence[Aim], money: Array) -> tuple[Allocation, Array]:
 def _fitted_half_width(aim: Aim, seeds: Array) -> float:
     """Mean half-width of fits to made-up studies with these seeds, their weights and errors taken from the seeds."""
     used = (np.asarray(seeds) > 1) & np.isfinite(aim.variance)
-    aim, count = aim.at(used), np.asarray(seeds, dtype=float)[used]
+    aim, count = aim.restrict(used), np.asarray(seeds, dtype=float)[used]
     if len(aim.direction) == 1:
         return half_width_of(aim, count)
     rng = np.random.default_rng(0)
@@ -247,7 +247,7 @@ def _listed(sizes: Array) -> str:
 
 
 def _width(aim: Aim, seeds: Array) -> float:
-    return half_width_of(aim.at(seeds > 0), np.asarray(seeds[seeds > 0], dtype=float))
+    return half_width_of(aim.restrict(seeds > 0), np.asarray(seeds[seeds > 0], dtype=float))
 
 
 def _costs(cost: Cost, sizes: Array) -> Array:

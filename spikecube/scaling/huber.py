@@ -143,9 +143,9 @@ def fit_robust(
 
 def _notes(far: int, count: int, delta: float) -> tuple[str, ...]:
     """How many points pull with less weight, and what that does to the intervals when they are most of them."""
-    said = f"{far} of {count} points lie beyond delta = {delta:.2g} and pull with less weight."
+    sentence = f"{far} of {count} points lie beyond delta = {delta:.2g} and pull with less weight."
     few = "The rest is too few for the sandwich: intervals are too narrow; take a larger delta."
-    return (said, few) if far > count / 2 else (said,)
+    return (sentence, few) if far > count / 2 else (sentence,)
 
 
 def _infer(table: Table, b: int, k: Array, data: _Data, best: Minimum, delta: float, null: Array) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -86,9 +87,9 @@ class Placed:
 
 def scaled_points(ansatz: Ansatz, points: Points, theta: Array) -> Placed:
     """The scaled variables of the points; a prefactor is an offset where y is a logarithm."""
-    at = ansatz.places(theta, points.size, points.control, points.parts)
-    offset = np.where(points.log, at.prefactor, 0.0)
-    return Placed(at.u, offset, np.exp(at.prefactor - offset), at.decay)
+    reduced = ansatz.places(theta, points.size, points.control, points.parts)
+    offset = np.where(points.log, reduced.prefactor, 0.0)
+    return Placed(reduced.u, offset, np.exp(reduced.prefactor - offset), reduced.decay)
 
 
 @dataclass(frozen=True)
@@ -142,23 +143,23 @@ def reduce(ansatz: Ansatz, points: Points, theta: Array, n_basis: int | tuple[in
     return Reduction(curve, coefficients, residual, cost, here, basis @ coefficients, design, length, root)
 
 
-def slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> tuple[Array, Array]:
+def slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, reduced: Reduction) -> tuple[Array, Array]:
     """Slopes of the model at the curve as it is, not weighted: in the free parameters (P, k), and in u (P,)."""
     moved = ansatz.slopes(theta, points.size, points.control, points.parts)
-    return _slopes(points, at, moved, moved.u, free)
+    return _slopes(points, reduced, moved, moved.u, free)
 
 
-def _slopes(points: Points, at: Reduction, moved: Places, u: Array, free: Array) -> tuple[Array, Array]:
-    here = at.here
-    by_u, correction = at.curve.slope(here.u, here.decay, points.parts, at.coefficients)
-    scale = np.where(points.log, 1.0, here.factor * at.value)
+def _slopes(points: Points, reduced: Reduction, moved: Places, u: Array, free: Array) -> tuple[Array, Array]:
+    here = reduced.here
+    by_u, correction = reduced.curve.slope(here.u, here.decay, points.parts, reduced.coefficients)
+    scale = np.where(points.log, 1.0, here.factor * reduced.value)
     by_theta = here.factor[:, None] * by_u[:, None] * u[:, free] + scale[:, None] * moved.prefactor[:, free]
     if moved.decay is not None:
         by_theta += (here.factor * correction)[:, None] * moved.decay[:, free]
     return by_theta, here.factor * by_u
 
 
-def _reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, at: Reduction) -> Array:
+def _reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, reduced: Reduction) -> Array:
     """Slopes of the weighted residuals in the free parameters, the curve refitted; (P, len(free)).
 
     Of the two parts of this derivative the one kept (Kaufman) gives the gradient of the cost exactly. Knots move with
@@ -169,8 +170,16 @@ def _reduced_slopes(ansatz: Ansatz, points: Points, theta: Array, free: Array, a
     Kaufman, BIT 15 (1975) 49.
     """
     moved = ansatz.slopes(theta, points.size, points.control, points.parts)
-    u = at.curve.stretch(at.here.u, points.parts, moved.u)
-    return -at.rest(points.white(_slopes(points, at, moved, u, free)[0]))
+    u = reduced.curve.stretch(reduced.here.u, points.parts, moved.u)
+    return -reduced.rest(points.white(_slopes(points, reduced, moved, u, free)[0]))
+
+
+class Descent(NamedTuple):
+    """Parameters (p,), the sum of squares there, and whether the last step was at rest."""
+
+    theta: Array
+    cost: float
+    at_rest: bool
 
 
 def descend(
@@ -182,37 +191,37 @@ def descend(
     *,
     iterations: int = 200,
     close: float = 1e-9,
-) -> tuple[Array, float, bool]:
-    """Levenberg-Marquardt on the projected residuals; parameters, cost, and whether the last step was at rest.
+) -> Descent:
+    """Levenberg-Marquardt on the projected residuals.
 
     At rest is a step that gains a part `close` of the cost, or less.
     """
     theta, damping = start.copy(), 1e-3
-    at = reduce(ansatz, points, theta, n_basis)
+    reduced = reduce(ansatz, points, theta, n_basis)
     for _ in range(iterations):
-        slope = _reduced_slopes(ansatz, points, theta, free, at)
+        slope = _reduced_slopes(ansatz, points, theta, free, reduced)
         length = np.linalg.norm(slope, axis=0)
         length[length == 0] = 1.0
         slope /= length
-        normal, gradient = slope.T @ slope, slope.T @ at.residual
+        normal, gradient = slope.T @ slope, slope.T @ reduced.residual
         for _ in range(12):
             damped = normal + damping * np.diag(np.diag(normal))
             step = -np.linalg.lstsq(damped, gradient, rcond=None)[0]
             trial = theta.copy()
             trial[free] += step / length
-            if -float(gradient @ step) <= 0.1 * close * at.cost:
-                return theta, at.cost, True
+            if -float(gradient @ step) <= 0.1 * close * reduced.cost:
+                return Descent(theta, reduced.cost, True)
             new = reduce(ansatz, points, trial, n_basis) if ansatz.allows(trial) else None
-            if new is not None and new.cost <= at.cost:
+            if new is not None and new.cost <= reduced.cost:
                 break
             damping *= 10
         else:
-            return theta, at.cost, True
-        moved, gained = np.abs(trial - theta).max(), at.cost - new.cost
-        theta, at, damping = trial, new, max(damping / 10, 1e-12)
-        if gained <= close * (at.cost + 1e-300) or moved < 1e-12:
-            return theta, at.cost, True
-    return theta, at.cost, False
+            return Descent(theta, reduced.cost, True)
+        moved, gained = np.abs(trial - theta).max(), reduced.cost - new.cost
+        theta, reduced, damping = trial, new, max(damping / 10, 1e-12)
+        if gained <= close * (reduced.cost + 1e-300) or moved < 1e-12:
+            return Descent(theta, reduced.cost, True)
+    return Descent(theta, reduced.cost, False)
 
 
 LEAST_POINTS = 24

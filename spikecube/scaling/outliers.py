@@ -159,9 +159,9 @@ def _corrected(values: xr.DataArray, omega: xr.DataArray, expected: xr.DataArray
     tasks = []
     for k, a in itertools.product(omega["degree"].values, omega["alpha"].values):
         cell, power = {"degree": [k], "alpha": [a]}, omega.sel(degree=k, alpha=a).item()
-        told = bool(np.isfinite(power))
-        law = corrected_power(power if told else 1.0)
-        tasks.append(_Task(law, values.sel(cell).where(told), expected.sel(cell)))
+        resolved = bool(np.isfinite(power))
+        law = corrected_power(power if resolved else 1.0)
+        tasks.append(_Task(law, values.sel(cell).where(resolved), expected.sel(cell)))
     return tasks
 
 
@@ -215,8 +215,16 @@ def exponent_line(fit: xr.Dataset, sample: Sample, degrees: list[int]) -> xr.Dat
     return xr.Dataset({n: (d, v, {"long_name": text}) for n, (d, v, text) in table.items()}, coords)
 
 
-def line_test(x: Array, y: Array, covariance: Array, dof: float, expected: Array) -> tuple[Array, Array, float]:
-    """Intercept and slope of y on x with their errors, and Hotelling's p-value of `expected` for both.
+class LineTest(NamedTuple):
+    """Intercept and slope of a line (2,), their errors (2,), and Hotelling's p-value of what is expected of both."""
+
+    params: Array
+    stderr: Array
+    pvalue: float
+
+
+def line_test(x: Array, y: Array, covariance: Array, dof: float, expected: Array) -> LineTest:
+    """The line of y (P,) on x (P,) with their covariance (P, P), held against `expected` (2,).
 
     The line is weighted by the variances alone: an inverse of an estimated covariance of nearly equal rows would
     amplify its noise. Its errors use the whole covariance.
@@ -235,7 +243,7 @@ def line_test(x: Array, y: Array, covariance: Array, dof: float, expected: Array
         pvalue = stats.f.sf(wald * (dof - 1) / (2 * dof), 2, dof - 1) if dof > 1 else np.nan
     else:
         pvalue = stats.chi2.sf(wald, 2)
-    return fit.params, np.sqrt(np.maximum(np.diag(spread), 0.0)), float(pvalue)
+    return LineTest(fit.params, np.sqrt(np.maximum(np.diag(spread), 0.0)), float(pvalue))
 
 
 def _join(fits: dict[str, xr.Dataset]) -> xr.Dataset:

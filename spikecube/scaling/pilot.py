@@ -36,8 +36,8 @@ from spikecube.scaling.types import Array
 _PRIOR_SLOPE = 1.0  # how far the exponent of a variance in n may be from 0: one power, as a standard deviation
 
 
-def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> Array:
-    """Variances of one seed at sizes `at`, read off a line log v = a + b log n whose slope b is drawn towards 0.
+def smoothed_variance(sizes: Array, variance: Array, dof: Array, wanted: Array) -> Array:
+    """Variances of one seed at sizes `wanted`, read off a line log v = a + b log n whose slope b is drawn towards 0.
 
     log s^2 of d degrees of freedom has the mean log v + digamma(d/2) - log(d/2) and the variance trigamma(d/2): b is
     the mean of the slope given the estimates, with a normal prior of width PRIOR_SLOPE. Two seeds that agree by chance
@@ -56,7 +56,7 @@ def smoothed_variance(sizes: Array, variance: Array, dof: Array, at: Array) -> A
     centre, middle = np.average(x, weights=weight), np.average(y, weights=weight)
     power = float(weight @ (x - centre) ** 2)
     slope = float(weight @ ((x - centre) * (y - middle))) / (power + 1 / _PRIOR_SLOPE**2)
-    return np.asarray(np.exp(middle + slope * (np.log(at) - centre)))
+    return np.asarray(np.exp(middle + slope * (np.log(wanted) - centre)))
 
 
 def pilot_curve(target: Wanted, pilot: xr.Dataset | xr.DataArray, omega: float) -> PilotCurve:

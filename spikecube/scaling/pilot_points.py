@@ -62,10 +62,10 @@ def point(sample: Sample, size: float) -> PilotCurve:
     """The mean at one size, with Student's interval."""
 
     def found() -> Estimate:
-        at = np.flatnonzero(sample.sizes == size)
-        if not len(at) or sample.stderr is None or not np.isfinite(sample.stderr[0, at[0]]):
+        rows = np.flatnonzero(sample.sizes == size)
+        if not len(rows) or sample.stderr is None or not np.isfinite(sample.stderr[0, rows[0]]):
             return _NOTHING
-        mean, stderr, dof = (float(values[0, at[0]]) for values in (sample.mean, sample.stderr, sample.dof))
+        mean, stderr, dof = (float(values[0, rows[0]]) for values in (sample.mean, sample.stderr, sample.dof))
         half = stderr * float(stats.t.ppf((1 + LEVEL) / 2, dof))
         return Estimate(mean, mean - half, mean + half, dof, f"mean at n = {size:g}")
 

@@ -225,7 +225,7 @@ def _end(found: list[Reached], seeds: Array, following: Array, spent: float, to_
 def _corrected(aim: Aim, found: Reached, seeds: Array) -> Aim:
     """The aim whose formula gives what fits need: the half-width asked for times foretold over found."""
     asked = aim.half_width * _MARGIN
-    there = aim.at(seeds > 0)
+    there = aim.restrict(seeds > 0)
     if np.isfinite(found.half_width) and (seeds > 0).sum() >= len(aim.direction) and determined(there):
         foretold = half_width_of(there, seeds[seeds > 0].astype(float))
         later = found.half_width / found.wider * widening(found.dof)

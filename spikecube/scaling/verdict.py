@@ -67,10 +67,10 @@ def verdict(
     """
     if state not in ("ok", "open_interval"):
         return state, " ".join([SENTENCES[state], *notes])
-    tested, said = _tested(gof_pvalue, dof, errors)
-    words = [said] if state == "ok" else [SENTENCES[state], *([said] if tested != "ok" else [])]
+    tested, sentence = _tested(gof_pvalue, dof, errors)
+    words = [sentence] if state == "ok" else [SENTENCES[state], *([sentence] if tested != "ok" else [])]
     if state == "ok" and doubts and tested in ("ok", "untested"):
-        return "doubted", " ".join([said.replace(SENTENCES["ok"], "The law is not rejected."), *doubts, *notes])
+        return "doubted", " ".join([sentence.replace(SENTENCES["ok"], "The law is not rejected."), *doubts, *notes])
     return tested if state == "ok" else state, " ".join([*words, *doubts, *notes])
 
 

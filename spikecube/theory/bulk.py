@@ -23,7 +23,7 @@ from spikecube.model.activations import resolve_activation
 from spikecube.model.hermite import Array, factorials
 from spikecube.model.parameters import Model
 from spikecube.numbers import real_array
-from spikecube.theory.moments import AtFixed, Moments, moments_of
+from spikecube.theory.moments import FixedPoint, Moments, moments_of
 from spikecube.theory.newton import EXACT, ConvergenceError, increasing_root
 
 _ROUNDS = 200
@@ -82,17 +82,17 @@ class Bulk:
 
         def gap(t: Array) -> tuple[Array, Array]:
             e = np.exp(t)
-            at = self._at(e, lam)
-            return np.log(e / at.image), at.u * (1 + lam * at.q * at.s * e / at.image)
+            fixed = self._fixed(e, lam)
+            return np.log(e / fixed.image), fixed.u * (1 + lam * fixed.q * fixed.s * e / fixed.image)
 
-        low = np.log(self._at(np.zeros_like(lam), lam).image)
+        low = np.log(self._fixed(np.zeros_like(lam), lam).image)
         name = f"m_1 at lam in {span(lam)}, {self}"
         t = increasing_root(gap, low, np.log(self.variance / lam), name=name, tolerance=tolerance)
-        at = self._at(np.exp(t), lam)
+        fixed = self._fixed(np.exp(t), lam)
         if tolerance <= EXACT:
-            residual = np.abs(self.width_ratio * np.exp(t) * at.u + lam * at.m_1 - 1)
+            residual = np.abs(self.width_ratio * np.exp(t) * fixed.u + lam * fixed.m_1 - 1)
             self.check(residual, 1e-9, f"lam in {span(lam)}")
-        return moments_of(lam, at)
+        return moments_of(lam, fixed)
 
     @cached_property
     def edge(self) -> float:
@@ -105,8 +105,8 @@ class Bulk:
         e = self.edge_e
         h = 1e-5 * abs(e) * (1 + e)
         bend = np.diff(self._inverse(np.array([e - h, e + h]))[1])[0] / (2 * h)
-        at = self._rest(np.asarray(e), self._m_1(np.asarray(e)), -np.asarray(self.edge))
-        return float((1 + at.m_1 * at.s) / (at.s * (1 + e)) * math.sqrt(2 / bend))
+        fixed = self._rest(np.asarray(e), self._m_1(np.asarray(e)), -np.asarray(self.edge))
+        return float((1 + fixed.m_1 * fixed.s) / (fixed.s * (1 + e)) * math.sqrt(2 / bend))
 
     def edge_shift(self, other: Bulk) -> float:
         """How far, relatively, the edge of another bulk lies from this one's, while that is little.
@@ -132,7 +132,7 @@ class Bulk:
         right, left = grid[turned[0] - 1], grid[turned[0]]
         return float(optimize.brentq(lambda e: float(self._inverse(np.asarray(e))[1]), left, right, xtol=1e-16))
 
-    def _at(self, e: Array, lam: Array) -> AtFixed:
+    def _fixed(self, e: Array, lam: Array) -> FixedPoint:
         """What follows from an e that need not be the solution, at lambda > 0."""
         u = 1 / (1 + e)
         b = self.width_ratio * self.nonlinear * u + lam
@@ -159,7 +159,7 @@ class Bulk:
                 return np.asarray(y)
         raise ConvergenceError(f"1/m_1 is not found in {_ROUNDS} steps for {self}")
 
-    def _rest(self, e: Array, m_1: Array, lam: Array) -> AtFixed:
+    def _rest(self, e: Array, m_1: Array, lam: Array) -> FixedPoint:
         u = 1 / (1 + e)
         shrinks, spread = [], self.width_ratio * self.nonlinear * u + lam
         for power, ratio in self.blocks:
@@ -169,7 +169,7 @@ class Bulk:
         p = np.stack(shrinks)
         powers = np.array([power for power, _ in self.blocks]).reshape(-1, *[1] * e.ndim)
         image = (powers * p).sum(axis=0) * m_1 + self.nonlinear * m_1
-        return AtFixed(u, m_1, p, m_1 / spread, (powers * p**2).sum(axis=0) + self.nonlinear, image)
+        return FixedPoint(u, m_1, p, m_1 / spread, (powers * p**2).sum(axis=0) + self.nonlinear, image)
 
     def _m_1(self, e: Array) -> Array:
         """m_1 from e beyond the edge (e < 0): the root of e = sum_k k! c_k^2 m_(k) + c_>^2 m_1 next to zero."""
@@ -202,8 +202,8 @@ class Bulk:
         """x and dx/de as functions of e beyond the edge."""
         m_1 = self._m_1(e)
         x = (self.width_ratio * e / (1 + e) - 1) / m_1
-        at = self._rest(e, m_1, -x)
-        return x, at.u * (1 / (at.q * at.s) - x)
+        fixed = self._rest(e, m_1, -x)
+        return x, fixed.u * (1 / (fixed.q * fixed.s) - x)
 
     def check(self, residual: Array, tolerance: float, where: str) -> None:
         """Refuse a residual above its tolerance, by a ConvergenceError."""

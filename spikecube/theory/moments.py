@@ -45,7 +45,7 @@ def _picked(degrees: Iterable[int], blocks: Array, other: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class AtFixed:
+class FixedPoint:
     """At some e: u = 1/(1+e), m_1, p_k = m_(k)/m_1, q = -dm_1/dlambda, s = d(image)/dm_1 at fixed e, and e's image."""
 
     u: Array
@@ -56,16 +56,16 @@ class AtFixed:
     image: Array
 
 
-def moments_of(lam: Array, at: AtFixed) -> Moments:
+def moments_of(lam: Array, fixed: FixedPoint) -> Moments:
     """Implicit differentiation of the two equations; every sum has terms of one sign for lambda > 0."""
-    common = -at.q / (1 + lam * at.q * at.s)
-    m = at.m_1 * at.p
+    common = -fixed.q / (1 + lam * fixed.q * fixed.s)
+    m = fixed.m_1 * fixed.p
     return Moments(
         lam=lam,
-        m_1=at.m_1,
-        dm_1=common * (1 + at.m_1 * at.s),
-        u=at.u,
-        du=-common * at.s * at.u,
+        m_1=fixed.m_1,
+        dm_1=common * (1 + fixed.m_1 * fixed.s),
+        u=fixed.u,
+        du=-common * fixed.s * fixed.u,
         blocks=m,
-        dblocks=common * (at.p**2 + m * at.s),
+        dblocks=common * (fixed.p**2 + m * fixed.s),
     )

@@ -34,14 +34,14 @@ class DataFit:
     ----------
     law, value : what was fitted to what.
     dataset : the fit.
-    told : the parameters that the verdict speaks of.
+    named : the parameters that the verdict speaks of.
     note : how the rows were taken, where that may surprise.
     """
 
     law: str
     value: str
     dataset: xr.Dataset
-    told: tuple[str, ...]
+    named: tuple[str, ...]
     note: str = ""
 
     @property
@@ -54,8 +54,8 @@ class DataFit:
         lines, dims = [], self._dims()
         for labels, one in self._curves():
             place, numbers = ", ".join(map(" = ".join, zip(dims, labels, strict=True))), _numbers(one)
-            told = [name for name in self.told if not np.isnan(numbers[name][2])]
-            found = [" ".join([f"{name} =", *_cells(numbers[name])]) for name in told]
+            named = [name for name in self.named if not np.isnan(numbers[name][2])]
+            found = [" ".join([f"{name} =", *_cells(numbers[name])]) for name in named]
             words = f"{', '.join(found)} (95 per cent). " if found else ""
             lines.append(f"{place}{': ' if place else ''}{words}{one['message'].item()}")
         return "\n".join([*lines, self.note] if self.note else lines)

@@ -16,7 +16,7 @@ from spikecube.words.seen import Seen
 
 BEYOND = 3.0
 _COMPARED = ("test_loss", "train_loss", "singular_value")
-_TOLD = ("mean", "stderr", "predicted", "remainder", "spread")
+_COLUMNS = ("mean", "stderr", "predicted", "remainder", "spread")
 _PLACE = ("alpha", "n", "lam", "rank")
 
 
@@ -62,14 +62,14 @@ def _beyond(name: str, scores: xr.Dataset) -> list[Deviation]:
     axes = (*_PLACE, *(str(d) for d in z.dims if d not in _PLACE))
     for index in zip(*np.nonzero(np.abs(z.values) > BEYOND), strict=True):
         one = scores.isel(dict(zip(map(str, z.dims), map(int, index), strict=True)))
-        mean, stderr, told, remainder, spread = (float(one[v]) for v in _TOLD)
-        reason = _reason(mean, stderr, told, remainder, spread)
+        mean, stderr, predicted, remainder, spread = (float(one[v]) for v in _COLUMNS)
+        reason = _reason(mean, stderr, predicted, remainder, spread)
         place, measured = symbols.labels_text(one, axes), with_error(mean, stderr)
-        found.append(Deviation(name, place, measured, number(told), float(one["z"]), reason))
+        found.append(Deviation(name, place, measured, number(predicted), float(one["z"]), reason))
     return found
 
 
-def _reason(mean: float, stderr: float, told: float, remainder: float, spread: float) -> str:
+def _reason(mean: float, stderr: float, predicted: float, remainder: float, spread: float) -> str:
     """What explains a gap: what reaches over it together with two standard errors.
 
     That is the theory's own remainder, or that labels of all draws together are `spread` times as strong as typical
@@ -78,9 +78,9 @@ def _reason(mean: float, stderr: float, told: float, remainder: float, spread: f
     known = np.isfinite(remainder)
     most = (remainder if known else 0.0) + 2 * stderr
     off = f"the remainder of theory, ±{float(f'{remainder:.2g}'):g}"
-    if known and abs(mean - told) <= most:
+    if known and abs(mean - predicted) <= most:
         return f"within {off}"
-    if abs(mean - spread * told) <= most:
+    if abs(mean - spread * predicted) <= most:
         return f"draws: labels {spread - 1:.0%} stronger on average than typical"
     return f"beyond {off}" if known else "not explained"
 

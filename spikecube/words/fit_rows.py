@@ -129,8 +129,8 @@ def _essence(row: Row, digits: int, brief: bool) -> dict[str, str]:
         half = (high - low) / _WIDTHS
         ends = interval(value, half, low, high)
         return short | {"estimate": re.sub(r"\(.*\)", "", with_error(value, half)), "interval": ends}
-    told = [shown(end, digits or 4) for end in (low, high)]
-    both = "-" if told == ["-", "-"] else f"[{', '.join(told)}]"
+    shown_ends = [shown(end, digits or 4) for end in (low, high)]
+    both = "-" if shown_ends == ["-", "-"] else f"[{', '.join(shown_ends)}]"
     return short | {"estimate": shown(value, digits or 4), "interval": both}
 
 

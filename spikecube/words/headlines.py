@@ -24,13 +24,13 @@ class Headline:
 
     Attributes
     ----------
-    name, value, told : what it is, the number with its error, and what stands beside it.
+    name, value, beside : what it is, the number with its error, and what stands beside it.
     holds : whether it agrees with theory; None where there is no verdict.
     """
 
     name: str
     value: str
-    told: str
+    beside: str
     holds: bool | None = None
 
 
@@ -50,11 +50,11 @@ def extent(seen: Seen) -> Headline:
     """How large n and how many seeds, and whether all points are there."""
     cube, n = seen.cube, seen.cube["n"].values
     sizes = "one size" if n.size == 1 else f"{n.size} sizes from n = {number(float(n.min()))}"
-    told = f"{sizes}, {_count(cube, 'alpha', 'step size')}, {_count(cube, 'lam', 'penalty', 'penalties')}"
+    beside = f"{sizes}, {_count(cube, 'alpha', 'step size')}, {_count(cube, 'lam', 'penalty', 'penalties')}"
     done, wanted = seen.points.get("ok", 0), sum(seen.points.values()) - seen.points.get("absent", 0)
     lacking = "" if done == wanted else f"; only {done} of {wanted} points are there"
     value = f"n = {number(float(n.max()))}"
-    return Headline("Measured up to", value, f"{captions.seeds_text(seen.seeds)}; {told}{lacking}")
+    return Headline("Measured up to", value, f"{captions.seeds_text(seen.seeds)}; {beside}{lacking}")
 
 
 def _count(cube: xr.Dataset, axis: str, one: str, many: str = "") -> str:
@@ -72,8 +72,8 @@ def spikes_of_all(outliers: Outliers | None, last: float) -> Headline | None:
     if any(s.alpha is None for s in measured):
         return Headline(name, str(len(seen)), _degrees(seen))
     agrees = seen == expected
-    told = "as theory at this n has it" if agrees else f"theory at this n: {_degrees(expected)}"
-    return Headline(name, f"{len(seen)}, expected {len(expected)}", f"{_degrees(seen)}; {told}", agrees)
+    beside = "as theory at this n has it" if agrees else f"theory at this n: {_degrees(expected)}"
+    return Headline(name, f"{len(seen)}, expected {len(expected)}", f"{_degrees(seen)}; {beside}", agrees)
 
 
 def _degrees(those: Sequence[Spike]) -> str:
@@ -96,9 +96,9 @@ def exponent(fit: xr.Dataset | None, place: Place) -> Headline | None:
     held = low <= claim <= high
     name = f"Exponent of outlier {int(one['degree'])} at α = {number(float(one['alpha']))}"
     how = ESTIMATORS.get(str(one.coords.get("estimator", xr.DataArray("")).item()), "").removeprefix(", ")
-    told = f"95 %: {_between(low, high)}; theory {number(claim)}, {'inside' if held else 'outside'}"
-    told += f"; fitted {how}" if how else ""
-    return Headline(name, with_error(float(one["estimate"]), float(one["stderr"])).replace("-", "−"), told, held)
+    beside = f"95 %: {_between(low, high)}; theory {number(claim)}, {'inside' if held else 'outside'}"
+    beside += f"; fitted {how}" if how else ""
+    return Headline(name, with_error(float(one["estimate"]), float(one["stderr"])).replace("-", "−"), beside, held)
 
 
 def _at(fit: xr.Dataset, place: Place) -> xr.Dataset:
@@ -116,8 +116,8 @@ def least_loss(seen: Seen) -> Headline | None:
     if seen.loss is None or not (data := seen.loss.isel(alpha=-1))["mean"].notnull().any():
         return None
     one = data.isel(lam=int(data["mean"].argmin("lam"))) if "lam" in data.dims else data
-    told, limit = float(one["told"]), float(one["limit"])
-    parts = [f"theory at this n {number(told)}"] if np.isfinite(told) else []
+    predicted, limit = float(one["predicted"]), float(one["limit"])
+    parts = [f"theory at this n {number(predicted)}"] if np.isfinite(predicted) else []
     parts += [f"limit of infinite n {number(limit)}"] if np.isfinite(limit) else []
     parts += ["one seed: no error is known"] if seen.cube.sizes.get("seed", 1) == 1 else []
     least = f", the least of {data.sizes['lam']} λ" if data.sizes.get("lam", 1) > 1 else ""

@@ -67,16 +67,16 @@ def law_end(crossings: dict[float, float]) -> float:
 
 def _sentence(degree: int, limit: float, interval: Sequence[float], crossings: dict[float, float]) -> str:
     end = law_end(crossings)
-    at = ", ".join(f"{alpha:.3f}" for alpha in crossings.values())
+    alphas = ", ".join(f"{alpha:.3f}" for alpha in crossings.values())
     begun = f"Degree {degree}: the interval leaves out {number(limit)}"
     if interval[0] <= end <= interval[1]:
         return (
             f"{begun} because the law has no room for the slow approach of the edge: through theory's own crossings "
-            f"at these sizes (alpha = {at}) it ends at {end:.3f}, which the interval holds."
+            f"at these sizes (alpha = {alphas}) it ends at {end:.3f}, which the interval holds."
         )
     return (
         f"{begun}, and also {end:.3f}, where the law ends through theory's own crossings at these sizes "
-        f"(alpha = {at}): they do not explain it."
+        f"(alpha = {alphas}): they do not explain it."
     )
 
 
@@ -102,7 +102,7 @@ def plain_gap(fit: xr.Dataset) -> str:
     plain = one.sel(estimator="plain")
     low, high, limit = (plain[name] for name in ("ci_low", "ci_high", "expected"))
     missed = np.isfinite(low) & np.isfinite(high) & ((limit < low) | (limit > high))
-    count, told = int(missed.sum()), []
+    count, parts = int(missed.sum()), []
     for name, what in _SHARES if count else ():
         if name in fit["estimator"].values:
             share = ((plain["estimate"] - one["estimate"].sel(estimator=name)) / (plain["estimate"] - limit)).where(
@@ -112,7 +112,7 @@ def plain_gap(fit: xr.Dataset) -> str:
             if len(values):
                 median, few = float(np.median(values)), f" in {len(values)} of them" if len(values) < count else ""
                 small = "" if median >= _EXPLAINS else ", which is no explanation"
-                told.append(f"{what} takes {median:.0%} (median){few}{small}")
-    if not told:
+                parts.append(f"{what} takes {median:.0%} (median){few}{small}")
+    if not parts:
         return ""
-    return f" Of the distance of the {count} that do{'es' if count == 1 else ''} not hold, {'; '.join(told)}."
+    return f" Of the distance of the {count} that do{'es' if count == 1 else ''} not hold, {'; '.join(parts)}."

@@ -40,7 +40,7 @@ class Seen:
         `spread`: how much stronger labels are than typical ones, where the prediction leaves that out.
     means : those at the largest size, the middle penalty and the first rank, of what is there.
     outliers : what lies beyond the edge.
-    loss : means of the test loss at the largest size that has one, and what is `told`, there and in the `limit`.
+    loss : means of the test loss at the largest size that has one, and what is `predicted`, there and in the `limit`.
     step : means of the difference between its first and last alpha, seeds paired.
     best_linear : the loss of the best linear predictor at that size; NaN where it is not known.
     edge : the edge of detection at the largest size.
@@ -72,13 +72,14 @@ def seen(beside: Compared) -> Seen:
     counts, seeds, doubt = counted_points(cube), _seeds_ok(cube), _doubt(beside)
     one = here(cube)
     place = {name: one[name].item() for name in further_axes(cube)}
-    told = xr.Dataset() if beside.prediction is None else beside_alphas(here(beside.prediction), one)
+    predicted = xr.Dataset() if beside.prediction is None else beside_alphas(here(beside.prediction), one)
     n, counted = largest_size(one, "test_loss"), largest_size(one, "outlier_count")
     model = None if study is None else study.model_at(**{name: place[name] for name in study.further if name in place})
     degrees = () if model is None else spike_degrees(model, MOST_DEGREE)
-    loss = None if n is None else means_at(cube, "test_loss", n=n)
-    beyond = None if counted is None else outliers(cube, one.sel(n=counted), told, model, degrees)
-    theory = told if n is None or "n" not in told.dims else told.sel(n=n).reset_coords(drop=True)
+    beyond = None if counted is None else outliers(cube, one.sel(n=counted), predicted, model, degrees)
+    theory = predicted if n is None or "n" not in predicted.dims else predicted.sel(n=n).reset_coords(drop=True)
+    beside_loss = {"predicted": _of(theory, "test_loss"), "limit": _of(theory, "test_loss_limit")}
+    loss = None if n is None else means_at(cube, "test_loss", n=n).assign(beside_loss)
     return Seen(
         cube=cube,
         prediction=beside.prediction,
@@ -90,7 +91,7 @@ def seen(beside: Compared) -> Seen:
         scores=beside.explained(_COMPARED),
         means={name: means_at(cube, name, n=None, lam=None, rank=1) for name in _TABLED if holds(cube, name)},
         outliers=beyond,
-        loss=None if loss is None else loss.assign(told=_of(theory, "test_loss"), limit=_of(theory, "test_loss_limit")),
+        loss=loss,
         step=None if loss is None else _step(one, loss),
         best_linear=float(_of(theory, "best_linear_loss").values.ravel()[-1]),
         edge=one["detection_edge"].isel(n=-1).dropna("alpha") if holds(one, "detection_edge") else None,

@@ -71,10 +71,10 @@ def show(fit: xr.Dataset) -> FitTable:
         kind = f"{type(fit).__module__}.{type(fit).__qualname__}"
         raise FitError(f"show: given {kind}; allowed: a fit with all its parameters, an xarray.Dataset of fit_law say")
     known = [str(name) for name in fit["param"].values if np.isfinite(fit["expected"].sel(param=name)).any()]
-    told = known or [str(name) for name in fit["param"].values]
-    table = DataFit("", "", fit, tuple(told))
+    named = known or [str(name) for name in fit["param"].values]
+    table = DataFit("", "", fit, tuple(named))
     header, rows = _table(fit, table)
-    verdict = _verdict(fit, told) if known else table.verdict()
+    verdict = _verdict(fit, named) if known else table.verdict()
     return FitTable(verdict, header, rows[:_MOST_ROWS], max(len(rows) - _MOST_ROWS, 0))
 
 
@@ -86,17 +86,17 @@ def _table(fit: xr.Dataset, table: DataFit) -> tuple[list[str], list[list[str]]]
     kept = [name for name, column in values.items() if np.isfinite(column).any()]
     header, place, rows = table.header(), len(dims) + 2, []
     for i, row in enumerate(table.text()):
-        if row[place - 3] in table.told and row[place - 2] != "-":
+        if row[place - 3] in table.named and row[place - 2] != "-":
             added = [number(float(values[name][i])) if np.isfinite(values[name][i]) else "-" for name in kept]
             rows.append([*map(symbols.label, row[:place]), *added, *row[place:-1], row[-1].replace("_", " ")])
     return [*header[:place], *kept, *header[place:]], rows
 
 
-def _verdict(fit: xr.Dataset, told: list[str]) -> str:
+def _verdict(fit: xr.Dataset, named: list[str]) -> str:
     """How many curves were fitted, how many hold the theory's value, and whether their laws hold."""
     solved = fit["status"].isin([STATUS[name] for name in SOLVED])
     numbers = ["estimate", "ci_low", "ci_high", "expected", "gof_pvalue"]
-    counted = tally_fit(fit[numbers].sel(param=told).where(solved))
+    counted = tally_fit(fit[numbers].sel(param=named).where(solved))
     text = f"{fit.attrs.get('law', 'law')}: {int(solved.sum())} of {solved.size} curves could be fitted"
     if not counted.compared + counted.silent:
         return f"{text}."

@@ -71,9 +71,9 @@ class Outliers:
     aligned : whether alignments were measured.
     spikes : those of the activation up to degree 5; None where the model is not known, or no alignment is there yet.
     astray, beyond : those that point along no monomial, and those whose direction was not measured.
-    top : mean of the largest just past the alpha where one lies beyond the edge, and `edge` and `told` there.
+    top : mean of the largest just past the alpha where one lies beyond the edge, and `edge` and `predicted` there.
     last : the largest alpha.
-    told : whether there is a prediction of singular values.
+    predicted : whether there is a prediction of singular values.
     """
 
     n: int
@@ -84,18 +84,19 @@ class Outliers:
     beyond: Stray | None
     top: xr.Dataset | None
     last: float
-    told: bool
+    predicted: bool
     seeds: str
 
 
 def outliers(
-    cube: xr.Dataset, large: xr.Dataset, told: xr.Dataset, model: Model | None, degrees: Sequence[int]
+    cube: xr.Dataset, large: xr.Dataset, predicted: xr.Dataset, model: Model | None, degrees: Sequence[int]
 ) -> Outliers:
     """What lies beyond the edge at one place and size of a cube, and the spikes of the model there.
 
     Parameters
     ----------
-    cube, large, told : the whole cube, the cube there, and the prediction at that place and the alphas of the cube.
+    cube, large : the whole cube, and the cube there.
+    predicted : the prediction at that place and the alphas of the cube.
     model, degrees : the model there and the degrees that carry a spike; None and none where it is not known.
     """
     n, last = int(large["n"]), float(large["alpha"].max())
@@ -113,9 +114,9 @@ def outliers(
         spikes=spikes,
         astray=astray,
         beyond=beyond,
-        top=_top(cube, large, told, outside),
+        top=_top(cube, large, predicted, outside),
         last=last,
-        told="singular_value" in told,
+        predicted="singular_value" in predicted,
         seeds=captions.seeds_text(_seeds(large["outlier_count"])),
     )
 
@@ -171,14 +172,14 @@ def _stray(counts: xr.DataArray) -> Stray | None:
     return Stray(where, float(top), float(top["alpha"]))
 
 
-def _top(cube: xr.Dataset, large: xr.Dataset, told: xr.Dataset, outside: xr.DataArray) -> xr.Dataset | None:
+def _top(cube: xr.Dataset, large: xr.Dataset, predicted: xr.Dataset, outside: xr.DataArray) -> xr.Dataset | None:
     often = outside.values >= 0.5
     if not often.any() or not holds(cube, "singular_value"):
         return None
     later = outside["alpha"].values[int(often.argmax()) :].tolist()
     spot = {"n": int(large["n"]), "alpha": later[min(1, len(later) - 1)], "rank": 1}
-    edge, theory = _value(large, "detection_edge", spot), _value(told, "singular_value", spot)
-    return means_at(cube, "singular_value", **spot).assign(edge=edge, told=theory)
+    edge, theory = _value(large, "detection_edge", spot), _value(predicted, "singular_value", spot)
+    return means_at(cube, "singular_value", **spot).assign(edge=edge, predicted=theory)
 
 
 def _value(data: xr.Dataset, name: str, spot: Mapping[str, Any]) -> xr.DataArray:
@@ -218,7 +219,7 @@ _ORDINAL = dict(enumerate(("none", "the first", "the second", "the third", *(f"s
 def _expected(spike: Spike, found: Outliers) -> str:
     """Where theory counts a spike at this size, else from which n it does at the last alpha, and in the limit."""
     limit = f"in the limit beyond {spike.limit:.3g}"
-    if not found.told or spike.alpha is None or spike.size is None:
+    if not found.predicted or spike.alpha is None or spike.size is None:
         return limit
     if spike.alpha <= found.last:
         return f"theory at this n: from {spike.alpha:.2f}, {limit}"
@@ -268,11 +269,11 @@ def largest_spike(found: Outliers | None) -> str:
     top = found.top
     spot = f"At α = {number(float(top.alpha))}, n = {int(top.n)}"
     text = f"{spot} the largest singular value of F/√n is {captions.value_text(top)}"
-    edge, told = float(top["edge"]), float(top["told"])
+    edge, predicted = float(top["edge"]), float(top["predicted"])
     if np.isfinite(edge):
         text += f", the edge of detection {number(edge)}"
-    if found.told:
-        text += f"; theory has it at {number(told)}" if np.isfinite(told) else "; theory has no outlier there"
+    if found.predicted:
+        text += f"; theory has it at {number(predicted)}" if np.isfinite(predicted) else "; theory has no outlier there"
     return text + "."
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from spikecube.cube.assemble import asked_for
 from spikecube.cube.cuts import as_cube
-from spikecube.cube.merge import merge, results, study_of
+from spikecube.cube.merge import merge, results, study_inside
 from spikecube.cube.predict import predict
 from spikecube.cube.schema import STATUS, VARIABLES
 from spikecube.cube.store import open_cube, write_cube
@@ -156,7 +156,7 @@ def test_a_cut_ragged_cube_is_a_cube(cube: xr.Dataset) -> None:
         again = as_cube(cut, "study", "n", "seed")
         states = set(np.unique(again["status"]).tolist())
         assert states <= {STATUS["ok"], STATUS["absent"]}
-        assert len(list(results(again, study_of(again)))) == (again["status"].isel(alpha=0) == STATUS["ok"]).sum()
+        assert len(list(results(again, study_inside(again)))) == (again["status"].isel(alpha=0) == STATUS["ok"]).sum()
 
 
 def test_old_cubes_keep_the_numbers_of_their_flags() -> None:
@@ -181,13 +181,13 @@ def test_verify_takes_cells_that_are_there(cube: xr.Dataset) -> None:
 def test_ragged_parts_make_the_ragged_whole(cube: xr.Dataset) -> None:
     parts = [ragged(n=[20], seed={20: 5}), ragged(n=[40], seed={40: 2})]
     merged = merge([standin.make_cube(part) for part in parts])
-    assert study_of(merged).axes.counts == COUNTS
+    assert study_inside(merged).axes.counts == COUNTS
     xr.testing.assert_identical(merged.drop_attrs(deep=False), cube.drop_attrs(deep=False))
 
 
 def test_the_larger_count_of_each_size_wins(whole: xr.Dataset) -> None:
     merged = merge([standin.make_cube(ragged()), standin.make_cube(ragged(seed={20: 1, 40: 4}))])
-    assert study_of(merged).axes.counts == {20: 5, 40: 4}
+    assert study_inside(merged).axes.counts == {20: 5, 40: 4}
     assert points_line(merged) == "54 of 54 points (alpha, n, seed) ok"
     there = merged["status"] == STATUS["ok"]
     assert merged["train_loss"].equals(whole["train_loss"].where(there).transpose(*merged["train_loss"].dims))
@@ -196,7 +196,7 @@ def test_the_larger_count_of_each_size_wins(whole: xr.Dataset) -> None:
 def test_seeds_that_no_count_describes_wait_for_the_others() -> None:
     """A list beside a table: points that neither cube has are pending, as in any other union."""
     merged = merge([standin.make_cube(ragged()), standin.make_cube(standin.make_study(axes={"seed": [7]}))])
-    assert study_of(merged).axes.seed == (0, 1, 2, 3, 4, 7)
+    assert study_inside(merged).axes.seed == (0, 1, 2, 3, 4, 7)
     assert points_line(merged) == "54 of 72 points (alpha, n, seed) ok, 18 pending"
 
 

@@ -55,7 +55,7 @@ def test_the_stated_response_finds_nothing_in_the_residuals(seed: int) -> None:
     linear = linearised(problem(own), found.theta)
     error = np.sqrt((linear.response**2).sum(1))
     assert found.at_rest
-    assert (np.abs(linear.response @ linear.at.residual) < 1e-5 * error).all()
+    assert (np.abs(linear.response @ linear.reduced.residual) < 1e-5 * error).all()
 
 
 def test_the_root_does_not_depend_on_the_start() -> None:

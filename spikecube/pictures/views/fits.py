@@ -66,7 +66,7 @@ def limits(
     layers: list[Layer] = []
     label = "measured"
     spot = symbols.labels_text(data, ("alpha", "lam", *further))
-    told = which_means(data)
+    below = which_means(data)
     if prediction is not None and name in prediction:
         line: dict[str, Any] = {"label": "predicted", "colour": style.SERIES[0]}
         layers += predicted_loss(prediction, name, partial(foretold, **where), "n", name, fine, **line)
@@ -77,13 +77,13 @@ def limits(
         one = sliced(fit, loss=name, **where).sel(param="limit")
         if "data" in one:
             data, label = curve_data.fitted_means(one, data), _SHARP
-        told = f"\n{captions.limit_text(one)}"
+        below = f"\n{captions.limit_text(one)}"
         for end, called, dash in _FITTED_LIMIT:
             level = curve_data.finite(one[end])
             look = {"label": called, "colour": style.SERIES[1], "dash": dash}
             layers.append(marks.steps(ends[:1], ends[1:], [level], "n", name, **look))
     layers += marks.points(data, "n", name, label=label, colour=style.SERIES[0])
-    return _against_n(cube, data, layers, f"{KIND[kind]} loss against n at {spot}{told}", name)
+    return _against_n(cube, data, layers, f"{KIND[kind]} loss against n at {spot}{below}", name)
 
 
 _SHARP = "measured, as fitted"
@@ -121,7 +121,7 @@ def gaps(
     where = {"alpha": alpha, "lam": lam} | fixed(cube, further)
     data, what = _gap(cube, prediction, gap, {"kind": kind, "controls": controls} | where)
     spot = symbols.labels_text(data, ("alpha", "lam", *further))
-    told, one, label = which_means(data), None, "measured"
+    below, one, label = which_means(data), None, "measured"
     if fit is not None and _FITTED_GAPS.get(gap) in fit.coords.get("gap", ()) and "covariance" in fit:
         one = sliced(fit, **{"gap": _FITTED_GAPS[gap], "loss": f"{kind}_loss"} | where)
         if "data" in one:
@@ -131,8 +131,8 @@ def gaps(
         law = curve_data.power_law(one, cube["n"].values)
         ends = (law["value"], law["low"], law["high"])
         layers += banded(law["n"], ends, "n", "gap", ("fitted to measured", ""), style.SERIES[1], framed=False)
-        told = f"\n{captions.exponent_text(one)}"
-    title = f"{KIND[kind]} loss: {what} at {spot}{told}"
+        below = f"\n{captions.exponent_text(one)}"
+    title = f"{KIND[kind]} loss: {what} at {spot}{below}"
     return _against_n(cube, data, layers, title, "size of the mean gap", logy=True)
 
 

@@ -58,8 +58,8 @@ def means(
         series = _named(colour, label)
         line = _predicted(prediction, variable, x, where | at_label)
         if line is not None:
-            told, tone = f"predicted{series}", looks["colour"]
-            layers.append(marks.line(line[x], line, x, variable, label=told, colour=tone))
+            series_label, tone = f"predicted{series}", looks["colour"]
+            layers.append(marks.line(line[x], line, x, variable, label=series_label, colour=tone))
         one = sliced(data, **at_label)
         layers += marks.points(one, x, variable, label=f"measured{series}", brush=brush, **looks)
     spot = symbols.labels_text(data, [d for d in dims if d not in (x, colour)])

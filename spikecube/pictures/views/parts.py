@@ -84,9 +84,9 @@ def residual_strip(
     columns = {x: [middle], "residual": [most / 4], "text": ["no law is fitted here"]}
     without = {name: np.array([] if len(values) else column, dtype=object if name == "text" else float)
                for name, column in columns.items()}  # fmt: skip
-    told = Layer("texts", without, style={"text_color": style.SOFT, "text_font_size": "9pt"})
+    counts = Layer("texts", without, style={"text_color": style.SOFT, "text_font_size": "9pt"})
     return Picture(
-        [*levels, told, points],
+        [*levels, counts, points],
         xlabel=made.xlabel,
         ylabel=name,
         logx=made.logx,

@@ -87,11 +87,11 @@ def _trace(profile: Profile, x: Array, height: Array, edge: float) -> Any:
 
 def _newton(profile: Profile, lam: Any, rho: Any, e: Any, tolerance: float) -> tuple[Any, Any]:
     for _ in range(_ROUNDS):
-        at = right_sides(profile, lam[:, None], rho, e)
-        residual = log_residual(rho, e, at)
+        sides = right_sides(profile, lam[:, None], rho, e)
+        residual = log_residual(rho, e, sides)
         if np.abs(residual).max() < tolerance and rho.imag.min() >= 0:
             return rho, e
-        step = -np.linalg.solve(jacobian(profile, rho, e, at), residual[..., None])[..., 0]
+        step = -np.linalg.solve(jacobian(profile, rho, e, sides), residual[..., None])[..., 0]
         rho, e = moved(rho, e, step / np.maximum(1.0, np.abs(step).max(axis=1))[:, None])
     raise ConvergenceError(
         f"residual {np.abs(residual).max():.2g} after {_ROUNDS} steps at x from {-lam.real.max():.6g} to "

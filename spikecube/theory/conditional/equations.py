@@ -19,6 +19,7 @@ everywhere: Newton's method in the logarithms never meets a singular matrix. Ste
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -105,29 +106,29 @@ def right_sides(system: System, lam: Array, rho: Array, e: Array) -> RightSides:
     return RightSides(1 / below, above, w, tuple(states))
 
 
-def jacobian(system: System, rho: Array, e: Array, at: RightSides) -> Array:
+def jacobian(system: System, rho: Array, e: Array, sides: RightSides) -> Array:
     """1 - d log(images)/d log(rho, e); shape (penalties, kappa + a, kappa + a), with the axis of profiles in front."""
     weight, split = system.samples[..., None, :] * rho, rho.shape[-1]
-    between, joint, among = _second_moments(system, at)
-    slope = (at.w * e / (1 + e))[..., None, :]  # -dw/d log e
-    out = np.empty((*rho.shape[:-1], split + e.shape[-1], split + e.shape[-1]), dtype=at.rho.dtype)
+    between, joint, among = _second_moments(system, sides)
+    slope = (sides.w * e / (1 + e))[..., None, :]  # -dw/d log e
+    out = np.empty((*rho.shape[:-1], split + e.shape[-1], split + e.shape[-1]), dtype=sides.rho.dtype)
     np.multiply(between, weight[..., None, :], out=out[..., :split, :split])
     np.multiply(joint, slope, out=out[..., :split, split:])
-    out[..., :split, :] *= -at.rho[..., None]
+    out[..., :split, :] *= -sides.rho[..., None]
     np.multiply(joint.swapaxes(-1, -2), weight[..., None, :], out=out[..., split:, :split])
     np.multiply(among, slope, out=out[..., split:, split:])
-    out[..., split:, :] *= (-1 / at.e)[..., None]
+    out[..., split:, :] *= (-1 / sides.e)[..., None]
     diagonal = np.arange(out.shape[-1])
     out[..., diagonal, diagonal] += 1
     return out
 
 
-def _second_moments(system: System, at: RightSides) -> tuple[Array, Array, Array]:
+def _second_moments(system: System, sides: RightSides) -> tuple[Array, Array, Array]:
     """The squared entries of q_k M^k q_k^T and its like, summed: kappa with kappa, kappa with a, and a with a."""
     between: Array | float = 0.0
     among: Array | float = 0.0
     joint = system.noise[..., None, :, :]
-    for block, state in zip(system.bulk, at.blocks, strict=True):
+    for block, state in zip(system.bulk, sides.blocks, strict=True):
         left, right = block.left[..., None, :, :], block.right[..., None, :, :]
         across, back = left.swapaxes(-1, -2), right.swapaxes(-1, -2)
         for k in range(block.kinds.share.shape[-1]):
@@ -147,21 +148,29 @@ def _squared(matrix: Array, scale: Array) -> Array:
     return matrix
 
 
-def solve(profile: Profile, lam: Array) -> tuple[Array, Array, RightSides]:
-    """rho and e at penalties lam > 0, of shape (penalties, kappa) and (penalties, a).
+class Solved(NamedTuple):
+    """rho (penalties, kappa), e (penalties, a), and the right-hand sides there."""
+
+    rho: Array
+    e: Array
+    sides: RightSides
+
+
+def solve(profile: Profile, lam: Array) -> Solved:
+    """The solution at penalties lam > 0.
 
     A ConvergenceError says that the residual of the logarithms does not fall below 1e-10.
     """
     rho, e = _start(profile, lam)
-    at = right_sides(profile, lam[:, None], rho, e)
+    sides = right_sides(profile, lam[:, None], rho, e)
     for _ in range(_ROUNDS):
-        residual = log_residual(rho, e, at)
+        residual = log_residual(rho, e, sides)
         worst = np.abs(residual).max(axis=1)
         if worst.max() < TOLERANCE:
-            return rho, e, at
-        step = -np.linalg.solve(jacobian(profile, rho, e, at), residual[..., None])[..., 0]
+            return Solved(rho, e, sides)
+        step = -np.linalg.solve(jacobian(profile, rho, e, sides), residual[..., None])[..., 0]
         step *= (_LONGEST / np.maximum(_LONGEST, np.abs(step).max(axis=1)))[:, None]
-        rho, e, at = _descend(profile, lam, rho, e, step, np.maximum(worst, TOLERANCE))
+        rho, e, sides = _descend(profile, lam, rho, e, step, np.maximum(worst, TOLERANCE))
     raise ConvergenceError(
         f"residual {worst.max():.2g} exceeds {TOLERANCE:g} after {_ROUNDS} steps: "
         f"lam in [{lam.min():.6g}, {lam.max():.6g}]",
@@ -169,19 +178,17 @@ def solve(profile: Profile, lam: Array) -> tuple[Array, Array, RightSides]:
     )
 
 
-def _descend(
-    profile: Profile, lam: Array, rho: Array, e: Array, step: Array, worst: Array
-) -> tuple[Array, Array, RightSides]:
+def _descend(profile: Profile, lam: Array, rho: Array, e: Array, step: Array, worst: Array) -> Solved:
     """The point along the step where the residual falls below `worst`, the step being halved until it does."""
     length = np.ones((len(lam), 1))
     for _ in range(_HALVINGS):
         there = moved(rho, e, length * step)
-        at = right_sides(profile, lam[:, None], *there)
-        falls = np.abs(log_residual(*there, at)).max(axis=1) < worst
+        sides = right_sides(profile, lam[:, None], *there)
+        falls = np.abs(log_residual(*there, sides)).max(axis=1) < worst
         if falls.all():
             break
         length[~falls] /= 2
-    return *there, at
+    return Solved(*there, sides)
 
 
 def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
@@ -195,9 +202,9 @@ def _start(profile: Profile, lam: Array) -> tuple[Array, Array]:
     return rho, np.repeat((1 / moments.u - 1)[:, None], len(profile.neurons), axis=1)
 
 
-def log_residual(rho: Array, e: Array, at: RightSides) -> Array:
+def log_residual(rho: Array, e: Array, sides: RightSides) -> Array:
     """log of (rho, e) over their images; shape (penalties, kappa + a), with the axis of profiles in front."""
-    return np.concatenate([np.log(rho / at.rho), np.log(e / at.e)], axis=-1)
+    return np.concatenate([np.log(rho / sides.rho), np.log(e / sides.e)], axis=-1)
 
 
 def moved(rho: Array, e: Array, step: Array) -> tuple[Array, Array]:

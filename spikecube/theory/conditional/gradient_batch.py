@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,8 +75,16 @@ def free_moments(cumulants: list[complex]) -> list[complex]:
     return moments
 
 
-def batch_spectrum(law: LabelLaw, ratio: float, kinds: int) -> tuple[Array, Array, Array]:
-    """Eigenvalues mu of M on Gauss nodes, their shares, and s(mu); each of shape (kinds,).
+class BatchSpectrum(NamedTuple):
+    """Eigenvalues mu of M on Gauss nodes, their shares, and s(mu), (kinds,) each."""
+
+    mu: Array
+    shares: Array
+    s: Array
+
+
+def batch_spectrum(law: LabelLaw, ratio: float, kinds: int) -> BatchSpectrum:
+    """The spectrum of M and s on `kinds` Gauss nodes.
 
     X is a Gaussian matrix and y is nearly independent of it, so M is a free compound Poisson law with free cumulants
     kappa_k = ratio^{k-1} E y^k, ratio = d/n_0. Moments of S between powers of M are derivatives of moments of M + t V S
@@ -88,7 +97,7 @@ def batch_spectrum(law: LabelLaw, ratio: float, kinds: int) -> tuple[Array, Arra
     with_s = [complex(moments[k + 1]).imag / h / (k + 1) / y[2] for k in range(kinds)]
     mu, shares = _gauss(plain, kinds)
     s = np.linalg.solve(np.vander(mu, increasing=True).T, with_s) / shares
-    return mu, shares, np.maximum(s, 0.0)
+    return BatchSpectrum(mu, shares, np.maximum(s, 0.0))
 
 
 def _gauss(moments: list[float], count: int) -> tuple[Array, Array]:

@@ -59,8 +59,8 @@ def batch_kinds(model: Model, n: int, step: Array, degrees: int, *, plane: bool,
     plane_gain = length(matrix.seen, np.interp(matrix.seen, mu, s)) / mean
     found = []
     for k, kinds, (mu, share, s) in zip(orders, alike, [matrix.rules[0], *[coarse] * (degrees - 1)], strict=True):
-        told = typical and k <= _RESOLVED
-        of_typical = _powers(length(mu, s) / mean, share, k) if told else (kinds.gain, kinds.share)
+        apart = typical and k <= _RESOLVED
+        of_typical = _powers(length(mu, s) / mean, share, k) if apart else (kinds.gain, kinds.share)
         in_plane = _plane_powers(plane_gain, matrix.components, k) if plane else (kinds.plane_gain, kinds.plane)
         found.append(Kinds(*of_typical, *in_plane))
     return found

@@ -44,10 +44,10 @@ def conditional_losses(profile: Profile, lam: npt.ArrayLike) -> ConditionalLosse
     """All losses that a profile gives; a ConvergenceError if its equations are not solved."""
     shape = np.shape(lam)
     flat = real_array(lam, "lam").ravel()
-    rho, e, at = solve(profile, flat)
-    on_samples, on_neurons = quadratic_form(profile, rho, at.w)
+    rho, e, sides = solve(profile, flat)
+    on_samples, on_neurons = quadratic_form(profile, rho, sides.w)
     source = np.concatenate([on_samples, on_neurons * (e / (1 + e))], axis=1)
-    response = np.linalg.solve(jacobian(profile, rho, e, at).swapaxes(1, 2), source[..., None])[..., 0]
+    response = np.linalg.solve(jacobian(profile, rho, e, sides).swapaxes(1, 2), source[..., None])[..., 0]
     response = response[:, : rho.shape[1]]
     value = on_samples.sum(axis=1) + on_neurons.sum(axis=1)
     test = (response / rho).sum(axis=1)

@@ -83,12 +83,12 @@ def _solve_all(system: System, profiles: Sequence[Profile], asked: Sequence[Quer
     with np.errstate(all="ignore"):  # where there is no solution the way may lead to infinity: that is the answer
         rho, e = _starts(system, lam, asked)
         for _ in range(_ROUNDS):
-            at = right_sides(system, lam, rho, e)
-            open_ &= _all(e > -1) & _all(at.rho < 0) & _all(at.e < 0)
-            residual = log_residual(rho, e, at)[:, 0]
+            sides = right_sides(system, lam, rho, e)
+            open_ &= _all(e > -1) & _all(sides.rho < 0) & _all(sides.e < 0)
+            residual = log_residual(rho, e, sides)[:, 0]
             done = open_ & (np.abs(residual).max(axis=1) < _TOLERANCE)
-            source = np.concatenate([at.rho, np.zeros_like(e)], axis=-1)[:, 0]
-            step = _solved(jacobian(system, rho, e, at)[:, 0], np.where(done[:, None], source, -residual))
+            source = np.concatenate([sides.rho, np.zeros_like(e)], axis=-1)[:, 0]
+            step = _solved(jacobian(system, rho, e, sides)[:, 0], np.where(done[:, None], source, -residual))
             for i in map(int, np.flatnonzero(done)):
                 found[i] = _point(profiles[i], asked[i].x, rho[i, 0], e[i, 0], step[i])
             open_ &= ~done & (step.max(axis=1) <= np.where(longest < _SHORT, _SHRINK, 1.0) * longest)

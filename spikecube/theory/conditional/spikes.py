@@ -117,14 +117,14 @@ def _position(form: StrengthForm, known: list[Strengths], k: int) -> Search[tupl
     known, kept between the closest ones on either side.
     """
     for _ in range(_ROUNDS):
-        place = np.log([at.point.x for at in known])
-        excess = np.log([at.values[k] for at in known])
+        place = np.log([there.point.x for there in known])
+        excess = np.log([there.values[k] for there in known])
         nearest = int(np.abs(excess).argmin())
-        at = known[nearest]
-        step = -excess[nearest] * at.values[k] / (at.point.x * at.slopes[k])
+        there = known[nearest]
+        step = -excess[nearest] * there.values[k] / (there.point.x * there.slopes[k])
         low, high = place[excess > 0].max(initial=place[0]), place[excess <= 0].min(initial=math.inf)
         if abs(step) < _LAST_STEP or high - low < _LAST_STEP**2:
-            return math.exp(place[nearest] + step), at.point
+            return math.exp(place[nearest] + step), there.point
         aim = place[nearest] + step
         if not low < aim < high:
             aim = (low + high) / 2 if high < math.inf else low + max(float(excess.max()), _REACH)
