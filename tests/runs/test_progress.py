@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,7 +15,8 @@ from spikecube.runs import progress
 def test_a_long_run_says_ever_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell a second for a day: a line each ten seconds would be 8640 of them."""
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    # Not `time.monotonic` itself: the event loops of other tests' clients live on, and would set timers by this clock.
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
     out = io.StringIO()
     lines = progress.Lines(out)
     lines.start(86_400, 86_400.0, "begun")
