@@ -65,6 +65,7 @@ def test_workers_keep_no_profile_and_wake_up_seldom(processes: Any) -> None:
 
 
 def test_one_worker_gives_the_same_cube(processes: Any, expected: xr.Dataset, tmp_path: Path) -> None:
+    processes.wait_for_workers(1, timeout=60)  # those that an earlier test killed may be on their way back
     worker = next(iter(processes.scheduler_info(n_workers=-1)["workers"]))
 
     class OneWorker:
