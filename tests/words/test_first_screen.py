@@ -82,7 +82,7 @@ def test_spikes_are_counted_against_theory_at_that_size(tanh: xr.Dataset) -> Non
     assert (as_expected.value, as_expected.holds) == ("1, expected 1", True)
     more = spikes_line(tanh)
     assert (more.value, more.holds) == ("2, expected 1", False)
-    assert "degrees 1, 3; theory at this n: degree 1" in more.told
+    assert "degrees 1, 3; theory at this n: degree 1" in more.beside
     none = spikes_line(tanh.assign(outlier_count=0 * tanh["outlier_count"]))
     assert (none.value, none.holds) == ("0, expected 1", False)
 
@@ -99,7 +99,7 @@ def test_an_exponent_is_quoted_with_its_interval_and_claim(tanh: xr.Dataset) -> 
     line = exponent(outlier_fit(0.28, 0.36), {})
     assert line.name == "Exponent of outlier 1 at α = 0.3"
     assert (line.value, line.holds) == ("0.320(20)", True)
-    assert line.told == "95 %: 0.280 to 0.360; theory 0.3, inside"
+    assert line.beside == "95 %: 0.280 to 0.360; theory 0.3, inside"
     assert exponent(outlier_fit(0.31, 0.36), {}).holds is False
     assert exponent(outlier_fit(np.nan, np.nan), {}) is None
 
@@ -110,8 +110,8 @@ def test_thresholds_agree_or_not_by_their_intervals(tanh: xr.Dataset) -> None:
     fit = fit.assign_coords(degree=[1, 2, 3]).expand_dims(param=["critical"])
     line = thresholds(fit, {})
     assert (line.value, line.holds) == ("1 of 2 agree", False)
-    assert line.told == "95 %: α₁: 0.05 to 0.15, theory 0; α₂: 0.20 to 0.40, theory 0.25"
-    assert "see the fits" in thresholds(fit.assign_attrs(reason="The law is too short."), {}).told
+    assert line.beside == "95 %: α₁: 0.05 to 0.15, theory 0; α₂: 0.20 to 0.40, theory 0.25"
+    assert "see the fits" in thresholds(fit.assign_attrs(reason="The law is too short."), {}).beside
     assert thresholds(fit.isel(degree=[1]), {}).holds is True
     long = fit.isel(degree=[1]).assign(ci_high=fit["ci_low"] + 0.6)  # longer than all that alpha can be
     assert thresholds(long, {}) is None
@@ -123,8 +123,8 @@ def test_the_loss_stands_beside_its_limit(tanh: xr.Dataset) -> None:
     best = tanh["test_loss"].sel(n=800, alpha=0.45).mean("seed")
     assert float(line.value.split("(")[0]) == pytest.approx(float(best.min()), rel=1e-2)
     limit = float(prediction["test_loss_limit"].sel(alpha=0.45)[int(best.argmin("lam"))])
-    assert f"limit of infinite n {limit:.4g}" in line.told
-    assert least_loss(seen(compared(tanh))).told == "no theory beside it"
+    assert f"limit of infinite n {limit:.4g}" in line.beside
+    assert least_loss(seen(compared(tanh))).beside == "no theory beside it"
     assert line.name.endswith(f", the least of {tanh.sizes['lam']} λ")
     assert "least" not in least_loss(seen(compared(tanh.isel(lam=[0]), prediction))).name
 
@@ -135,7 +135,7 @@ def test_what_a_cube_lacks_is_not_quoted(tanh: xr.Dataset) -> None:
     bare = tanh.drop_vars(["outlier_count", "test_loss"])
     assert [line.name for line in headlines(seen(compared(bare)))] == ["Measured up to"]
     pending = tanh.assign(status=tanh["status"].where(tanh["seed"] < 3, 0))
-    assert "only 30 of 40 points are there" in headlines(seen(compared(pending)))[0].told
+    assert "only 30 of 40 points are there" in headlines(seen(compared(pending)))[0].beside
 
 
 def deviating(cube: xr.Dataset, prediction: xr.Dataset) -> Deviations:
