@@ -252,8 +252,7 @@ def regression_splines(
         options = {"df": [len(own) - 4], "degree": [3], "knot_kwds": [{"all_knots": own}]}
         smoother = BSplines(np.clip(u, own[0], own[-1]), include_intercept=True, **options)
         columns.append(factor[:, None] * smoother.basis)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a spline with an interval that holds no point
+    with warnings.catch_warnings(action="ignore"):  # of a spline with an interval that holds no point
         fit = sm.OLS(white(y), white(np.concatenate(columns, axis=1))).fit()
     return np.asarray(fit.params), float(fit.ssr)
 
