@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spikecube import cli
+from spikecube.cli.common import interrupt_once
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "data" / "studies" / "tiny.toml"
@@ -95,7 +95,7 @@ def test_a_hang_up_acts_like_ctrl_c_unless_it_is_ignored(before: signal.Handlers
     handlers = {number: signal.getsignal(number) for number in numbers}
     try:
         signal.signal(signal.SIGHUP, before)
-        cli.interrupt_once()
+        interrupt_once()
         if kept:
             os.kill(os.getpid(), signal.SIGHUP)
         else:

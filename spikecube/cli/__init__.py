@@ -6,10 +6,9 @@ import io
 import sys
 
 from spikecube import stdio
-from spikecube.cli import computing, fitting, planning, reading
-from spikecube.cli.common import ERROR, Switches, app, interrupt_once, leave, one_line
-
-__all__ = ["app", "computing", "fitting", "interrupt_once", "leave", "main", "one_line", "planning", "reading"]
+from spikecube.cli import computing, fitting, planning, reading  # noqa: F401  their commands enter themselves
+from spikecube.cli.common import ERROR, Switches, leave
+from spikecube.cli.common import app as app
 
 
 def main() -> None:
