@@ -8,7 +8,7 @@ import pickle
 import re
 from pathlib import Path
 
-from spikecube.cli import one_line
+from spikecube.cli.common import one_line
 from spikecube.errors import SpikecubeError
 from spikecube.model.checks import StudyError
 from spikecube.theory import ConvergenceError
