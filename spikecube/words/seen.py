@@ -41,7 +41,7 @@ class Seen:
     means : those at the largest size, the middle penalty and the first rank, of what is there.
     outliers : what lies beyond the edge.
     loss : means of the test loss at the largest size that has one, and what is `predicted`, there and in the `limit`.
-    step : means of the difference between its first and last alpha, seeds paired.
+    step : means of the difference between its first and last alpha, seeds paired; None with fewer than two.
     best_linear : the loss of the best linear predictor at that size; NaN where it is not known.
     edge : the edge of detection at the largest size.
     limit : the z-scores of the test loss against its limit of infinite n, at the largest size.
@@ -120,9 +120,11 @@ def _doubt(beside: Compared) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _step(one: xr.Dataset, loss: xr.Dataset) -> xr.Dataset:
+def _step(one: xr.Dataset, loss: xr.Dataset) -> xr.Dataset | None:
     """Means of the difference between the last and the first alpha that have every penalty, seeds paired."""
     alphas = loss["alpha"].values[loss["mean"].notnull().all("lam").values]
+    if len(alphas) < 2:
+        return None
     whole = one["test_loss"].sel(n=int(loss["n"]))
     return plain_means(whole.sel(alpha=alphas[-1], drop=True) - whole.sel(alpha=alphas[0], drop=True))
 

@@ -194,3 +194,25 @@ def test_outliers_are_compared_where_they_are() -> None:
     assert f"of {points} points" in text
     none = cube.assign(outlier_count=0 * cube["outlier_count"])
     assert agreement_line(seen(compared(none, prediction)), "singular_value") == ""
+
+
+def test_a_loss_between_two_steps_wants_two_of_them() -> None:
+    """Fails when one step is compared with itself, or when an axis is cut to a label that has values elsewhere."""
+    cube = of("relu")
+    assert loss_drop(seen(compared(cube))).startswith("From α = 0 to 0.45 the test loss ")
+    assert loss_drop(seen(compared(cube.isel(alpha=[-1])))) == ""
+    lost = cube.assign(test_loss=cube["test_loss"].where((cube["alpha"] > 0.41) | (cube["lam"] > 0.5)))
+    assert loss_drop(seen(compared(lost))) == ""
+
+
+def test_a_spectrum_stands_at_the_only_label_of_a_further_axis() -> None:
+    """Fails when an axis of one label, which has no slider, is not chosen."""
+    both = of("relu", width_ratio=[0.5, 1.0])
+    edge = both["detection_edge"] * xr.DataArray([1.0, 1.1], {"width_ratio": both["width_ratio"]})  # as runs have it
+    both = both.assign(detection_edge=edge.assign_attrs(both["detection_edge"].attrs))
+    one = as_cube(both.isel(width_ratio=[1]))
+    by_name = picture_of(views.spectrum)(as_cube(both), width_ratio=1.0)
+    alone = picture_of(views.spectrum)(one)
+    assert [layer.kind for layer in alone.layers] == [layer.kind for layer in by_name.layers]
+    for mine, its in zip(alone.layers, by_name.layers, strict=True):
+        np.testing.assert_array_equal(mine.column(0), its.column(0))

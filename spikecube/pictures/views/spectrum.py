@@ -35,7 +35,7 @@ def spectrum(
     prediction : from `predict`: the bulk edge and the outliers are drawn.
     density : predicted density of the bulk along `x`, named by its `long_name`; see `predicted.bulk`.
     """
-    where = {"alpha": alpha, "n": n} | further
+    where = {"alpha": alpha, "n": n} | fixed(cube, further)
     top = spikes.leading(cube, **where)
     counted = "spectrum" in cube and bool(cube["spectrum"].notnull().any())
     ends = _ends(cube, further)
