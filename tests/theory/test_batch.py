@@ -25,21 +25,12 @@ from spikecube.theory.conditional.gradient_batch import (
 from spikecube.theory.conditional.kinds import batch_kinds
 from spikecube.theory.conditional.losses import conditional_losses
 from spikecube.theory.labels_and_spikes import beta_length, label_power
-from tests.theory.models import sphere_model
+from tests.theory.models import SOFTPLUS, sphere_model
 from tests.theory.simulation import Network
 
 MODELS = [
     sphere_model(),
-    sphere_model(
-        activation="softplus",
-        target=(0.2, 1.0, 0.6),
-        noise=0.3,
-        dim_ratio=0.6,
-        width_ratio=1.8,
-        eta_scale=2.0,
-        readout="constant",
-        step_ratio=0.6,
-    ),
+    SOFTPLUS,
     sphere_model(
         activation="gelu", target=(0.0, 1.0, -0.3), noise=0.5, dim_ratio=1.5, width_ratio=0.5, readout="rademacher"
     ),

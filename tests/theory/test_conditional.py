@@ -21,30 +21,13 @@ from spikecube.theory.conditional.losses import conditional_losses
 from spikecube.theory.conditional.ridge_form import quadratic_form, seats_of
 from spikecube.theory.labels_and_spikes import beta_length
 from spikecube.theory.newton import ConvergenceError
-from tests.theory.models import REFERENCE, reference_model, sphere_model
+from tests.theory.models import REFERENCE, SOFTPLUS, TANH, reference_model, sphere_model
 
 LAMS = np.logspace(-6, 3, 10)
 MODELS = [
     sphere_model(),
-    sphere_model(
-        activation="tanh",
-        target=(0.0, 1.0, 0.0, 0.3),
-        noise=0.2,
-        dim_ratio=1.4,
-        width_ratio=0.7,
-        readout="rademacher",
-        step_ratio=2.0,
-    ),
-    sphere_model(
-        activation="softplus",
-        target=(0.2, 1.0, 0.6),
-        noise=0.3,
-        dim_ratio=0.6,
-        width_ratio=1.8,
-        eta_scale=2.0,
-        readout="constant",
-        step_ratio=0.6,
-    ),
+    TANH,
+    SOFTPLUS,
     sphere_model(activation="gelu", target=(0.1, 0.8, -0.5, 0.2), noise=0.1, dim_ratio=3.0, width_ratio=0.5),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,31 +20,15 @@ from spikecube.theory.conditional.solutions import side_by_side
 from spikecube.theory.conditional.spikes import conditional_spectra, conditional_spectrum, spike_alignments
 from spikecube.theory.conditional.strengths import strengths
 from spikecube.theory.newton import ConvergenceError
-from tests.theory.models import sphere_model
+from tests.theory.models import SOFTPLUS, TANH, sphere_model
 from tests.theory.outside import solve_outside
 from tests.theory.simulation import Network, z_scores
 from tests.theory.test_bulk import features
 
 MODELS = [
     sphere_model(),
-    sphere_model(
-        activation="tanh",
-        target=(0.0, 1.0, 0.0, 0.3),
-        noise=0.2,
-        dim_ratio=1.4,
-        width_ratio=0.7,
-        readout="rademacher",
-        step_ratio=2.0,
-    ),
-    sphere_model(
-        activation="softplus",
-        target=(0.2, 1.0, 0.6),
-        noise=0.3,
-        dim_ratio=0.6,
-        width_ratio=1.8,
-        readout="constant",
-        step_ratio=0.6,
-    ),
+    TANH,
+    replace(SOFTPLUS, eta_scale=1.0),
 ]
 
 

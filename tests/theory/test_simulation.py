@@ -15,7 +15,7 @@ import pytest
 
 from spikecube.model.parameters import Model
 from spikecube.theory import finite_losses, initial_losses, spiked_losses
-from tests.theory.models import sphere_model
+from tests.theory.models import SOFTPLUS, TANH, sphere_model
 from tests.theory.simulation import Network, z_scores
 
 N, SEEDS, TOLERANCE = 240, 20, 4.0
@@ -24,25 +24,8 @@ SPIKED = ((0.1, 1), (0.3, 2), (0.36, 3))
 ALPHAS = (0.2, 0.36, 0.45, 0.48, 0.5)
 MODELS = {
     "relu": sphere_model(),
-    "tanh": sphere_model(
-        activation="tanh",
-        target=(0.0, 1.0, 0.0, 0.3),
-        noise=0.2,
-        dim_ratio=1.4,
-        width_ratio=0.7,
-        readout="rademacher",
-        step_ratio=2.0,
-    ),
-    "softplus": sphere_model(
-        activation="softplus",
-        target=(0.2, 1.0, 0.6),
-        noise=0.3,
-        dim_ratio=0.6,
-        width_ratio=1.8,
-        eta_scale=2.0,
-        readout="constant",
-        step_ratio=0.6,
-    ),
+    "tanh": TANH,
+    "softplus": SOFTPLUS,
     "gelu": sphere_model(activation="gelu", target=(0.0, 0.8, 0.5, 0.2), noise=0.1, dim_ratio=0.4, width_ratio=0.8),
     "erf": sphere_model(activation="erf", target=(0.0, 1.0), noise=0.4, dim_ratio=1.5, width_ratio=2.0),
 }
